@@ -1,0 +1,203 @@
+"""Pipeline settings: TOML into typed, strict sections.
+
+Each section is the part of the configuration that one stage depends on, so that a stage's cache key covers
+exactly the settings that can change its result. ``[run]`` holds what cannot (device, workers, batch size).
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from vidfer.errors import ConfigError
+
+
+class Section(BaseModel):
+    """Base of all sections: unknown keys are errors, values are immutable."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+
+
+SectionT = TypeVar("SectionT", bound="Section")
+
+
+class VideoConfig(Section):
+    """``[video]``: which frames are read, and how."""
+
+    decoder: Literal["auto", "decord", "pyav"] = "auto"
+    fps: float = Field(0.0, ge=0.0, le=1000.0, description="frames sampled per second of video; 0 = every frame")
+    strict: bool = Field(False, description="a truncated or damaged video is a failure")
+
+
+class FacesConfig(Section):
+    """``[faces]``: finding faces and their landmarks."""
+
+    detector: str = "embedded"
+    landmarks: str = "embedded"
+    long_side: int = Field(320, ge=64, le=4096, description="frames are shrunk to this before detection, px")
+    min_score: float = Field(0.5, ge=0.0, le=1.0)
+    min_landmark_score: float = Field(0.5, ge=0.0, le=1.0)
+    min_size: float = Field(16.0, ge=1.0, description="smaller faces are ignored, px of the source frame")
+    max_faces: int = Field(16, ge=1, description="per frame, the best by score")
+    detect_every: int = Field(5, ge=1, description="frames from one detection to the next; 1 = detect in each")
+    detector_weights: str = Field("", description="file with your own weights for the detector")
+    landmark_weights: str = Field("", description="file with your own weights for the landmark network")
+
+
+class TracksConfig(Section):
+    """``[tracks]``: who is who over time."""
+
+    min_iou: float = Field(0.2, ge=0.0, le=1.0)
+    max_gap_seconds: float = Field(1.0, ge=0.0, description="a face may be lost for this long and keep its id")
+    min_duration_seconds: float = Field(0.2, ge=0.0, description="shorter tracks are dropped")
+
+
+class BackboneConfig(Section):
+    """``[backbone]``: the per-frame network."""
+
+    name: str = "compact"
+    weights: str = Field("", description="file with your own weights")
+
+
+class TemporalConfig(Section):
+    """``[temporal]``: the sequence model."""
+
+    name: str = "gru"
+    weights: str = Field("", description="file with your own weights")
+    window_seconds: float = Field(60.0, gt=0.0)
+    overlap_seconds: float = Field(10.0, gt=0.0)
+
+
+class TimelineConfig(Section):
+    """``[timeline]``: from probabilities to episodes."""
+
+    enter_probability: float = Field(0.5, gt=0.0, le=1.0, description="an episode starts at or above this")
+    leave_probability: float = Field(0.35, gt=0.0, le=1.0, description="and ends below this")
+    min_duration_seconds: float = Field(0.3, ge=0.0, description="shorter episodes join their neighbours")
+    max_gap_seconds: float = Field(0.5, ge=0.0, description="a face missing for longer ends the episode")
+
+
+class OutputConfig(Section):
+    """``[output]``: what is written for each clip."""
+
+    exports: tuple[str, ...] = ("csv", "parquet", "segments", "summary", "chart", "report")
+
+
+class RunConfig(Section):
+    """``[run]``: how it is computed; never part of a cache key."""
+
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    jobs: int = Field(0, ge=0, description="videos at a time; 0 = chosen from the machine")
+    batch_size: int = Field(16, ge=1, le=4096, description="frames per batch")
+    segment_frames: int = Field(256, ge=1, description="frames per checkpoint")
+    timeout_seconds: float = Field(120.0, gt=0.0, description="a worker silent for this long is killed")
+    retries: int = Field(1, ge=0, description="further tries after a crash or a hang")
+
+
+class PipelineConfig(Section):
+    """A whole pipeline file."""
+
+    video: VideoConfig = VideoConfig()
+    faces: FacesConfig = FacesConfig()
+    tracks: TracksConfig = TracksConfig()
+    backbone: BackboneConfig = BackboneConfig()
+    temporal: TemporalConfig = TemporalConfig()
+    timeline: TimelineConfig = TimelineConfig()
+    output: OutputConfig = OutputConfig()
+    run: RunConfig = RunConfig()
+
+
+def pipelines_folder() -> Path:
+    """Return the folder of the pipelines that come with vidfer: in the wheel, or in the checkout."""
+    packaged = Path(str(resources.files("vidfer"))) / "pipelines"
+    return packaged if packaged.is_dir() else Path(__file__).resolve().parent.parent / "pipelines"
+
+
+def load_pipeline(name_or_file: str = "default", settings: Sequence[str] = ()) -> PipelineConfig:
+    """Read a pipeline by name or file and apply ``section.key=value`` settings over it.
+
+    Raises
+    ------
+    ConfigError
+        For a missing file, TOML that does not parse, an unknown key (with the nearest match) or a bad value.
+    """
+    path = find_pipeline(name_or_file)
+    data = read_toml(path)
+    for setting in settings:
+        _apply_setting(data, setting)
+    return parse_section(PipelineConfig, data, source=str(path))
+
+
+def find_pipeline(name_or_file: str) -> Path:
+    """Return the file of a pipeline given by name (``default``) or by path (``my.toml``)."""
+    given = Path(name_or_file)
+    if given.suffix == ".toml":
+        if given.is_file():
+            return given
+        raise ConfigError(f"pipeline file {given} does not exist")
+    folder = pipelines_folder()
+    known = sorted(p.stem for p in folder.glob("*.toml"))
+    if name_or_file in known:
+        return folder / f"{name_or_file}.toml"
+    raise ConfigError(f"unknown pipeline {name_or_file!r}. Known: {', '.join(known)}; or give a .toml file.")
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return the parsed file; raises ConfigError naming file and line."""
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from error
+
+
+def parse_section(kind: type[SectionT], data: dict[str, Any], *, source: str) -> SectionT:
+    """Build a typed config from parsed TOML; every problem is named with file, section, key and nearest match."""
+    try:
+        return kind.model_validate(data)
+    except ValidationError as error:
+        problems = [_describe(problem, kind, source) for problem in error.errors()]
+        raise ConfigError("; ".join(problems)) from None
+
+
+def _apply_setting(data: dict[str, Any], setting: str) -> None:
+    key, equals, text = setting.partition("=")
+    section, dot, name = key.strip().partition(".")
+    if not (equals and dot and section and name):
+        raise ConfigError(f"--set {setting!r}: expected section.key=value, e.g. --set faces.min_score=0.6")
+    try:
+        value = tomllib.loads(f"value = {text.strip()}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()  # a bare word is a string
+    table = data.setdefault(section, {})
+    if not isinstance(table, dict):
+        raise ConfigError(f"--set {setting!r}: {section} is not a section")
+    table[name] = value
+
+
+def _describe(problem: Any, kind: type[Section], source: str) -> str:
+    location = [str(part) for part in problem["loc"]]
+    where = f"{source}: [{'.'.join(location[:-1])}] {location[-1]}" if len(location) > 1 else f"{source}: {location[0]}"
+    if problem["type"] != "extra_forbidden":
+        return f"{where}: {problem['msg'].lower()}, got {problem['input']!r}"
+    known = _keys_beside(kind, location)
+    near = difflib.get_close_matches(location[-1], known, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
+    return f"{where}: unknown {'key' if len(location) > 1 else 'section'}{hint}"
+
+
+def _keys_beside(kind: type[BaseModel], location: list[str]) -> list[str]:
+    for part in location[:-1]:
+        field = kind.model_fields.get(part)
+        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
+            return []
+        kind = field.annotation
+    return sorted(kind.model_fields)

@@ -1,0 +1,68 @@
+"""Every error that vidfer raises on purpose.
+
+A message says what was expected, what was found and what to do. Anything else that escapes is a bug.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+BadVideoReason = Literal["unreadable", "no_video_stream", "no_frames", "unsupported_codec", "truncated"]
+
+
+class VidferError(Exception):
+    """Base of all errors that a user can act on. Shown as one line; a traceback only with -v."""
+
+
+class ConfigError(VidferError):
+    """A pipeline file, a ``--set`` or a recipe is wrong: unknown key, bad value, unknown component."""
+
+
+class BadVideo(VidferError):
+    """A file cannot give frames. Permanent: not retried unless asked.
+
+    Parameters
+    ----------
+    path
+        The file.
+    reason
+        ``unreadable``, ``no_video_stream``, ``no_frames``, ``unsupported_codec`` or, with ``--strict``
+        only, ``truncated``.
+    detail
+        What was found and what to do, for people.
+    """
+
+    def __init__(self, path: str | Path, reason: BadVideoReason, detail: str) -> None:
+        super().__init__(str(path), reason, detail)
+        self.path = Path(path)
+        self.reason: BadVideoReason = reason
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}: {self.detail}"
+
+
+class WeightsError(VidferError):
+    """A weight file is missing, damaged or of the wrong shape."""
+
+
+class CacheError(VidferError):
+    """A cache file failed verification, or the cache folder cannot be used."""
+
+
+class OutputError(VidferError):
+    """A result cannot be written (permission, disk full, locked by another run)."""
+
+
+class DataError(VidferError):
+    """Training or evaluation data is missing, damaged or mislabelled; names the file and row."""
+
+
+class MissingDependency(VidferError):
+    """An optional package is needed for what was asked."""
+
+    def __init__(self, package: str, *, needed_for: str, extra: str | None = None, detail: str = "") -> None:
+        how = f"pip install 'vidfer[{extra}]'" if extra else f"pip install {package}"
+        because = f" ({detail})" if detail else ""
+        super().__init__(f"{needed_for} needs the package {package}, which cannot be imported{because}: {how}")

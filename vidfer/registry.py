@@ -1,0 +1,70 @@
+"""Components by name. A component is one file in its family's folder that registers itself."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import pkgutil
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from vidfer.errors import ConfigError
+
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """The components of one family, found by importing every module of the family's package.
+
+    Parameters
+    ----------
+    kind
+        What one component is called in messages, e.g. ``"detector"``.
+    package
+        Dotted name of the package whose modules register components.
+    """
+
+    def __init__(self, kind: str, package: str) -> None:
+        self.kind = kind
+        self._package = package
+        self._components: dict[str, T] = {}
+        self._discovered = False
+
+    def register(self, name: str) -> Callable[[T], T]:
+        """Return a decorator that registers a component under ``name``; a name is taken once only."""
+
+        def decorate(component: T) -> T:
+            if name in self._components and self._components[name] is not component:
+                raise ValueError(f"two {self.kind}s are called {name!r}")
+            self._components[name] = component
+            return component
+
+        return decorate
+
+    def get(self, name: str) -> T:
+        """Return the component called ``name``; raises ConfigError that lists what there is."""
+        self._discover()
+        try:
+            return self._components[name]
+        except KeyError:
+            raise ConfigError(unknown_name(self.kind, name, self.names())) from None
+
+    def names(self) -> list[str]:
+        """Return the sorted names of all components of this family."""
+        self._discover()
+        return sorted(self._components)
+
+    def _discover(self) -> None:
+        if self._discovered:
+            return
+        package = importlib.import_module(self._package)
+        for module in pkgutil.iter_modules(package.__path__):
+            importlib.import_module(f"{self._package}.{module.name}")
+        self._discovered = True
+
+
+def unknown_name(kind: str, name: str, known: list[str]) -> str:
+    """Return the message for a name that nobody registered, with the nearest match if there is one."""
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return f"unknown {kind} {name!r}{hint} Known: {', '.join(known)}."

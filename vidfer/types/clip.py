@@ -1,0 +1,42 @@
+"""Everything that is known about one processed clip: what exporters and reports get."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from vidfer.types.emotions import EmotionSegment, EmotionTimeline
+from vidfer.types.faces import FaceDetections, FaceEmbeddings, FaceTracks
+from vidfer.types.video import DecodeReport, SampledFrames, VideoInfo
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipResult:
+    """One clip's tables, aligned by row, with its segments and provenance.
+
+    Attributes
+    ----------
+    clip_id
+        Path below --out, without suffix, in POSIX form: what tables and messages call the clip.
+    info, decode
+        What the file is, and how decoding went.
+    frames, faces, tracks, embeddings, timeline
+        See the types.
+    segments
+        Ordered by track, then time.
+    provenance
+        JSON-ready: vidfer version, stage keys, component names, weight digests, settings. Nothing that
+        differs between two runs over the same input (no times of day, host names or durations).
+    """
+
+    clip_id: str
+    info: VideoInfo
+    decode: DecodeReport
+    frames: SampledFrames
+    faces: FaceDetections
+    tracks: FaceTracks
+    embeddings: FaceEmbeddings
+    timeline: EmotionTimeline
+    segments: tuple[EmotionSegment, ...]
+    provenance: Mapping[str, Any]

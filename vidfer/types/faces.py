@@ -1,0 +1,139 @@
+"""Faces of one clip: columnar tables whose rows keep one order from detection to timeline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from vidfer.types.validation import check_array
+
+NUM_LANDMARKS = 68
+NUM_POINTS = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceBoxes:
+    """What a detector found in a batch of images.
+
+    Attributes
+    ----------
+    image_row
+        (N,) int64 into the batch, ascending.
+    xyxy
+        (N, 4) float32, left, top, right, bottom in pixels of the image; may reach beyond its edge.
+    score
+        (N,) float32, 0..1; descending within an image.
+    points5
+        (N, 5, 2) float32 pixels: right eye, left eye, nose tip, right and left mouth corner of the person
+        (the person's right is on the image's left); NaN where a detector gives none.
+    """
+
+    image_row: np.ndarray
+    xyxy: np.ndarray
+    score: np.ndarray
+    points5: np.ndarray
+
+    def __post_init__(self) -> None:
+        dims: dict[str, int] = {}
+        check_array(self, "image_row", ("N",), np.int64, dims)
+        check_array(self, "xyxy", ("N", 4), np.float32, dims)
+        check_array(self, "score", ("N",), np.float32, dims)
+        check_array(self, "points5", ("N", NUM_POINTS, 2), np.float32, dims)
+
+    def __len__(self) -> int:
+        return len(self.image_row)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceDetections:
+    """One row per face and frame, ordered by frame, then by descending detector score.
+
+    Attributes
+    ----------
+    frame_row
+        (N,) int64 into SampledFrames, ascending.
+    xyxy
+        (N, 4) float32, left, top, right, bottom in display pixels.
+    score
+        (N,) float32, the detector's, 0..1 (of the last detection where the face was followed).
+    landmarks
+        (N, 68, 2) float32 display pixels, in the iBUG 300-W order.
+    landmark_score
+        (N,) float32, 0..1: how sure the landmark network is that this is a face.
+    transform
+        (N, 2, 3) float32, source px -> the unit square of the canonical aligned face (``faces.align``).
+    pose
+        (N, 3) float32 degrees: pitch (up is positive), yaw (towards the image's right is positive), roll
+        (clockwise in the image is positive).
+    quality
+        (N,) float32, 0..1.
+    """
+
+    frame_row: np.ndarray
+    xyxy: np.ndarray
+    score: np.ndarray
+    landmarks: np.ndarray
+    landmark_score: np.ndarray
+    transform: np.ndarray
+    pose: np.ndarray
+    quality: np.ndarray
+
+    def __post_init__(self) -> None:
+        dims: dict[str, int] = {}
+        check_array(self, "frame_row", ("N",), np.int64, dims)
+        check_array(self, "xyxy", ("N", 4), np.float32, dims)
+        check_array(self, "score", ("N",), np.float32, dims)
+        check_array(self, "landmarks", ("N", NUM_LANDMARKS, 2), np.float32, dims)
+        check_array(self, "landmark_score", ("N",), np.float32, dims)
+        check_array(self, "transform", ("N", 2, 3), np.float32, dims)
+        check_array(self, "pose", ("N", 3), np.float32, dims)
+        check_array(self, "quality", ("N",), np.float32, dims)
+        if np.any(np.diff(self.frame_row) < 0):
+            raise ValueError("FaceDetections.frame_row must ascend")
+
+    def __len__(self) -> int:
+        return len(self.frame_row)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceEmbeddings:
+    """The per-frame network's view of each face; row i belongs to row i of FaceDetections.
+
+    Attributes
+    ----------
+    vectors
+        (N, D) float16.
+    logits
+        (N, K) float32, before softmax, temperature already applied; columns as ``labels.EMOTIONS``.
+    """
+
+    vectors: np.ndarray
+    logits: np.ndarray
+
+    def __post_init__(self) -> None:
+        dims: dict[str, int] = {}
+        check_array(self, "vectors", ("N", "D"), np.float16, dims)
+        check_array(self, "logits", ("N", "K"), np.float32, dims)
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceTracks:
+    """Who is who; row i belongs to row i of FaceDetections.
+
+    Attributes
+    ----------
+    track_id
+        (N,) int32, numbered from 0 by first appearance; -1 = dropped.
+    """
+
+    track_id: np.ndarray
+
+    def __post_init__(self) -> None:
+        check_array(self, "track_id", ("N",), np.int32, {})
+
+    def __len__(self) -> int:
+        return len(self.track_id)

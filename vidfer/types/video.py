@@ -1,0 +1,129 @@
+"""What is known about a video, and its frames."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from vidfer.types.validation import check_array
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoInfo:
+    """What probing a file tells without decoding it.
+
+    Attributes
+    ----------
+    path
+        The file as it was given.
+    width, height
+        Displayed size in pixels, after rotation.
+    duration_seconds
+        From the first frame's timestamp to the end of the last frame.
+    average_fps
+        Frames over duration; for information only, never used to compute a time.
+    codec
+        The codec's name as FFmpeg spells it, e.g. ``h264``.
+    rotation_degrees
+        How far the stored picture is turned clockwise for display: 0, 90, 180 or 270.
+    num_frames
+        Frames that the container announces packets for.
+    fingerprint
+        sha256 of the file's content, in hex.
+    """
+
+    path: str
+    width: int
+    height: int
+    duration_seconds: float
+    average_fps: float
+    codec: str
+    rotation_degrees: int
+    num_frames: int
+    fingerprint: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameBatch:
+    """Consecutive sampled frames of one video, in display order.
+
+    Attributes
+    ----------
+    images
+        (B, H, W, 3) uint8 RGB, turned upright.
+    frame_index
+        (B,) int64, the frame's number in display order among all frames of the video, from 0.
+    pts_seconds
+        (B,) float64, the container's timestamp relative to the video's first frame; strictly increasing.
+    """
+
+    images: np.ndarray
+    frame_index: np.ndarray
+    pts_seconds: np.ndarray
+
+    def __post_init__(self) -> None:
+        dims: dict[str, int] = {}
+        check_array(self, "images", ("B", "H", "W", 3), np.uint8, dims)
+        check_array(self, "frame_index", ("B",), np.int64, dims)
+        check_array(self, "pts_seconds", ("B",), np.float64, dims)
+
+    def __len__(self) -> int:
+        return len(self.frame_index)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampledFrames:
+    """Every frame that was looked at, with or without a face.
+
+    Attributes
+    ----------
+    frame_index
+        (F,) int64, strictly increasing.
+    pts_seconds
+        (F,) float64, strictly increasing.
+    is_cut
+        (F,) bool, True where a hard cut lies between the previous sampled frame and this one.
+    """
+
+    frame_index: np.ndarray
+    pts_seconds: np.ndarray
+    is_cut: np.ndarray
+
+    def __post_init__(self) -> None:
+        dims: dict[str, int] = {}
+        check_array(self, "frame_index", ("F",), np.int64, dims)
+        check_array(self, "pts_seconds", ("F",), np.float64, dims)
+        check_array(self, "is_cut", ("F",), np.bool_, dims)
+        if np.any(np.diff(self.frame_index) <= 0) or np.any(np.diff(self.pts_seconds) <= 0):
+            raise ValueError("SampledFrames: frame_index and pts_seconds must strictly increase")
+
+    def __len__(self) -> int:
+        return len(self.frame_index)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecodeReport:
+    """How decoding went, known once the last frame was read.
+
+    Attributes
+    ----------
+    reader
+        The reader that gave the frames: ``decord`` or ``pyav``.
+    expected_frames, decoded_frames
+        Frames that packets announced, and frames that came out.
+    bad_packets, corrupt_frames
+        Packets that the decoder refused; frames that it marked as damaged.
+    truncated
+        True if the video ends early or has lost frames.
+    warnings
+        For people, one sentence each.
+    """
+
+    reader: str
+    expected_frames: int
+    decoded_frames: int
+    bad_packets: int = 0
+    corrupt_frames: int = 0
+    truncated: bool = False
+    warnings: tuple[str, ...] = field(default_factory=tuple)
