@@ -1,0 +1,58 @@
+"""Sequence models over a person's track, one a file, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from vidfer.registry import Registry
+from vidfer.types.validation import check_array
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackSequence:
+    """One person's rows in order of time: what a sequence model reads.
+
+    Attributes
+    ----------
+    pts_seconds
+        (T,) float64, strictly increasing; gaps are simply larger steps.
+    vectors
+        (T, D) float32 embeddings.
+    logits
+        (T, K) float32 of the per-frame network.
+    quality
+        (T,) float32, 0..1.
+    """
+
+    pts_seconds: np.ndarray
+    vectors: np.ndarray
+    logits: np.ndarray
+    quality: np.ndarray
+
+    def __post_init__(self) -> None:
+        dims: dict[str, int] = {}
+        check_array(self, "pts_seconds", ("T",), np.float64, dims)
+        check_array(self, "vectors", ("T", "D"), np.float32, dims)
+        check_array(self, "logits", ("T", "K"), np.float32, dims)
+        check_array(self, "quality", ("T",), np.float32, dims)
+
+    def __len__(self) -> int:
+        return len(self.pts_seconds)
+
+
+class TemporalModel(Protocol):
+    """Turns tracks into probabilities at every row."""
+
+    def predict(self, tracks: list[TrackSequence]) -> list[np.ndarray]:
+        """Return per track (T, K) float32 probabilities, rows summing to 1; independent of the other tracks."""
+        ...
+
+
+# A factory takes keyword arguments device (str), weights (str: the user's own file, or empty), window_seconds and
+# overlap_seconds.
+TemporalFactory = Callable[..., TemporalModel]
+TEMPORAL_MODELS: Registry[TemporalFactory] = Registry("temporal model", __name__)

@@ -1,0 +1,190 @@
+"""Aligned faces: the one preprocessing function of training and inference.
+
+Coordinates are continuous: pixel i covers [i, i + 1), its centre is i + 0.5. The unit square of an aligned face
+has (0, 0) at its top left and (1, 1) at its bottom right, whatever size in pixels it is then sampled at.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+# Five points of the canonical aligned face in the unit square: right eye, left eye, nose tip, right and left mouth
+# corner of the person. The mean over the faces of FER2013 (measured on the 68 points of 35,338 faces, then made
+# symmetric), so that a FER2013 picture is, on average, its own aligned face and nothing has to be invented around it.
+TEMPLATE = np.array([[0.311, 0.396], [0.689, 0.396], [0.5, 0.594], [0.339, 0.779], [0.661, 0.779]], np.float32)
+
+
+def five_points(landmarks: np.ndarray) -> np.ndarray:
+    """Return the five points (N, 5, 2) that 68 landmarks (N, 68, 2) imply: eye centres, nose tip, mouth corners."""
+    return np.stack(
+        [
+            landmarks[:, 36:42].mean(1),
+            landmarks[:, 42:48].mean(1),
+            landmarks[:, 30],
+            landmarks[:, 48],
+            landmarks[:, 54],
+        ],
+        axis=1,
+    )  # (N, 5, 2)
+
+
+def similarity_transforms(points: np.ndarray, template: np.ndarray = TEMPLATE) -> np.ndarray:
+    """Return the least-squares similarity from each face's points to the template.
+
+    Parameters
+    ----------
+    points
+        (N, P, 2) source pixels.
+    template
+        (P, 2) in the unit square.
+
+    Returns
+    -------
+    (N, 2, 3) float32, source px -> unit square; NaN where the points are NaN or all the same.
+        Umeyama (1991) without reflection, in its closed form for the plane.
+    """
+    source = np.asarray(points, np.float64)
+    target = np.asarray(template, np.float64)
+    source_mean, target_mean = source.mean(1), target.mean(0)
+    p = source - source_mean[:, None]  # (N, P, 2)
+    t = target - target_mean
+    with np.errstate(invalid="ignore", divide="ignore"):
+        spread = (p**2).sum((1, 2))
+        spread = np.where(spread > 1e-12, spread, np.nan)
+        a = (p * t).sum((1, 2)) / spread
+        b = (p[..., 0] * t[:, 1] - p[..., 1] * t[:, 0]).sum(1) / spread
+    linear = np.stack([np.stack([a, -b], -1), np.stack([b, a], -1)], 1)  # (N, 2, 2)
+    shift = target_mean - np.einsum("nij,nj->ni", linear, source_mean)
+    return np.concatenate([linear, shift[..., None]], -1).astype(np.float32)
+
+
+def box_transforms(xyxy: np.ndarray, *, margin: float = 0.0) -> np.ndarray:
+    """Return the transforms (N, 2, 3) from source px to the unit square of each box's square surroundings.
+
+    The square has the box's centre and its longer side, enlarged by ``margin`` (0.25 adds a quarter in all).
+    """
+    xyxy = np.asarray(xyxy, np.float64)
+    centre = (xyxy[:, :2] + xyxy[:, 2:]) / 2
+    side = (xyxy[:, 2:] - xyxy[:, :2]).max(1) * (1 + margin)
+    scale = 1 / np.maximum(side, 1e-6)
+    transforms = np.zeros((len(xyxy), 2, 3))
+    transforms[:, 0, 0] = transforms[:, 1, 1] = scale
+    transforms[:, :, 2] = 0.5 - centre * scale[:, None]
+    return transforms.astype(np.float32)
+
+
+def invert_transforms(transforms: np.ndarray) -> np.ndarray:
+    """Return the inverses (N, 2, 3) of affine transforms (N, 2, 3)."""
+    linear = np.asarray(transforms[:, :, :2], np.float64)
+    det = linear[:, 0, 0] * linear[:, 1, 1] - linear[:, 0, 1] * linear[:, 1, 0]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        inverse = np.stack(
+            [
+                np.stack([linear[:, 1, 1], -linear[:, 0, 1]], -1),
+                np.stack([-linear[:, 1, 0], linear[:, 0, 0]], -1),
+            ],
+            1,
+        ) / det[:, None, None]  # (N, 2, 2)
+    shift = -np.einsum("nij,nj->ni", inverse, transforms[:, :, 2])
+    return np.concatenate([inverse, shift[..., None]], -1).astype(np.float32)
+
+
+def apply_transforms(transforms: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Return points (N, P, 2) moved by transforms (N, 2, 3), float32."""
+    moved = np.einsum("nij,npj->npi", transforms[:, :, :2], points) + transforms[:, None, :, 2]
+    return moved.astype(np.float32)
+
+
+def warp_faces(images: Tensor, image_row: np.ndarray, transforms: np.ndarray, *, size: int) -> Tensor:
+    """Sample faces from frames at a fixed size, without aliasing and without converting whole frames.
+
+    Each face's surroundings are shrunk (or enlarged) once by an antialiased resize to about 1.5 times the wanted
+    size and turned upright by bilinear sampling from there, so that the same face gives the same picture whether it
+    comes from 48 or 1080 pixels. Beyond the frame's edge its border is repeated.
+
+    Parameters
+    ----------
+    images
+        (B, H, W, C) uint8 on any device; C is 1 or 3.
+    image_row
+        (N,) which image each face is in.
+    transforms
+        (N, 2, 3) source px -> unit square, e.g. from ``similarity_transforms``.
+    size
+        Side S of the result in pixels.
+
+    Returns
+    -------
+    (N, C, S, S) float32, 0..1, on the images' device. A face whose transform is not finite comes out black.
+    """
+    channels = images.shape[3]
+    to_source = invert_transforms(np.asarray(transforms))  # unit square -> source px
+    corners = np.array([[0, 0], [1, 0], [0, 1], [1, 1]], np.float32)
+    quads = apply_transforms(to_source, np.broadcast_to(corners, (len(to_source), 4, 2)))  # (N, 4, 2)
+    reduced = math.ceil(size * 1.5)
+    patches = torch.zeros((len(to_source), channels, reduced, reduced), device=images.device)
+    to_patch = np.zeros((len(to_source), 2, 3), np.float32)
+    extent = np.ones((len(to_source), 2), np.float32)
+    for i, (row, quad) in enumerate(zip(image_row, quads, strict=True)):
+        box = _patch_box(quad, images.shape[2], images.shape[1])
+        if box is None:
+            continue
+        left, top, right, bottom, side = box
+        width = min(reduced, max(1, round((right - left) * reduced / side)))
+        height = min(reduced, max(1, round((bottom - top) * reduced / side)))
+        patch = images[int(row), top:bottom, left:right].permute(2, 0, 1)[None]  # (1, C, h, w)
+        patches[i, :, :height, :width] = _resize(patch, height, width)[0]
+        scale = np.array([width / (right - left), height / (bottom - top)], np.float32)
+        to_patch[i, :, :2] = to_source[i, :, :2] * scale[:, None]
+        to_patch[i, :, 2] = (to_source[i, :, 2] - np.array([left, top], np.float32)) * scale
+        extent[i] = width, height
+    return _sample(patches, torch.from_numpy(to_patch), torch.from_numpy(extent), size)
+
+
+def to_gray(faces: Tensor) -> Tensor:
+    """Return (N, 1, H, W) luma of (N, 3, H, W) RGB (ITU-R BT.601); gray input is returned as it is."""
+    if faces.shape[1] == 1:
+        return faces
+    weights = torch.tensor([0.299, 0.587, 0.114], dtype=faces.dtype, device=faces.device)
+    return torch.einsum("nchw,c->nhw", faces, weights)[:, None]  # (N, 1, H, W)
+
+
+def _patch_box(quad: np.ndarray, width: int, height: int) -> tuple[int, int, int, int, float] | None:
+    """Return the part of the image that a face covers (left, top, right, bottom) and the side of the whole square."""
+    if not np.isfinite(quad).all():
+        return None
+    low, high = quad.min(0), quad.max(0)
+    side = float(max((high - low).max(), 1.0))
+    # A face beyond the edge keeps one row or column, the border that is repeated.
+    left = min(max(math.floor(low[0]), 0), width - 1)
+    top = min(max(math.floor(low[1]), 0), height - 1)
+    right = max(min(math.ceil(high[0]), width), left + 1)
+    bottom = max(min(math.ceil(high[1]), height), top + 1)
+    return left, top, right, bottom, max(side, float(right - left), float(bottom - top))
+
+
+def _resize(patch: Tensor, height: int, width: int) -> Tensor:
+    if patch.device.type != "cpu":  # only the CPU resizes uint8 without conversion
+        patch = patch.float()
+    resized = functional.interpolate(patch, size=(height, width), mode="bilinear", antialias=True)
+    return resized.float() / 255
+
+
+def _sample(patches: Tensor, to_patch: Tensor, extent: Tensor, size: int) -> Tensor:
+    device = patches.device
+    to_patch, extent = to_patch.to(device), extent.to(device)
+    reduced = patches.shape[-1]
+    ticks = (torch.arange(size, device=device) + 0.5) / size
+    y, x = torch.meshgrid(ticks, ticks, indexing="ij")
+    grid = torch.stack([x, y, torch.ones_like(x)], -1)  # (S, S, 3)
+    points = torch.einsum("hwk,njk->nhwj", grid, to_patch)  # (N, S, S, 2) px of the patch
+    limit = (extent - 0.5)[:, None, None]
+    points = torch.minimum(points.clamp_min(0.5), limit)
+    return functional.grid_sample(
+        patches, points * (2 / reduced) - 1, mode="bilinear", padding_mode="border", align_corners=False
+    )  # (N, C, S, S)

@@ -1,0 +1,137 @@
+"""Which weight files exist, by digest, and where they are found.
+
+The search order is: the file inside the package, ``$VIDFER_WEIGHTS``, the user's cache folder. Nothing is ever
+downloaded unless a pipeline names a model that needs it and the table knows its digest; without network the error
+says which file to fetch, from where, and where to put it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Literal
+
+from vidfer.errors import WeightsError
+
+ComponentKind = Literal["detector", "landmarks", "backbone", "temporal"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightFile:
+    """One file of weights.
+
+    Attributes
+    ----------
+    kind, name
+        The component that uses it, as in a pipeline file.
+    filename
+        In the package's ``assets`` folder if ``url`` is empty, else what to call it in the user's folder.
+    sha256
+        Of the whole file, hex; empty where nobody here could verify the publisher's file.
+    url
+        Where to get it; empty for an embedded file.
+    """
+
+    kind: ComponentKind
+    name: str
+    filename: str
+    sha256: str
+    url: str = ""
+
+
+TABLE: tuple[WeightFile, ...] = ()
+
+
+def files_of(kind: ComponentKind, name: str) -> tuple[WeightFile, ...]:
+    """Return the files that a component uses; empty for one that has no weights."""
+    return tuple(file for file in TABLE if (file.kind, file.name) == (kind, name))
+
+
+def digests(kind: ComponentKind, name: str, own_file: str = "") -> tuple[str, ...]:
+    """Return what identifies a component's weights in a cache key, without reading the embedded ones."""
+    if own_file:
+        return (file_digest(Path(own_file)),)
+    return tuple(file.sha256 or file.filename for file in files_of(kind, name))
+
+
+def locate(kind: ComponentKind, name: str, own_file: str = "") -> list[Path]:
+    """Return the verified paths of a component's weights.
+
+    Parameters
+    ----------
+    kind, name
+        The component.
+    own_file
+        The user's own file from the pipeline; replaces the table's.
+
+    Raises
+    ------
+    WeightsError
+        If a file is missing or its content is not what the table says.
+    """
+    if own_file:
+        path = Path(own_file).expanduser()
+        if not path.is_file():
+            raise WeightsError(f"weights for the {kind} {name!r}: {path} does not exist")
+        return [path]
+    found = []
+    for file in files_of(kind, name):
+        path = _find(file)
+        if file.sha256 and file_digest(path) != file.sha256:
+            raise WeightsError(
+                f"{path} is damaged or another version: expected sha256 {file.sha256}, got {file_digest(path)}; "
+                + (f"fetch it again from {file.url}" if file.url else "reinstall vidfer")
+            )
+        found.append(path)
+    if not found:
+        raise WeightsError(f"the {kind} {name!r} has no weights of its own; set {kind}.weights to a file")
+    return found
+
+
+def assets_folder() -> Path:
+    """Return the folder of the embedded weights and their model cards."""
+    return Path(str(resources.files("vidfer"))) / "assets"
+
+
+def user_folders() -> list[Path]:
+    """Return the folders searched for weights that are not embedded, in order."""
+    folders = []
+    if os.environ.get("VIDFER_WEIGHTS"):
+        folders.append(Path(os.environ["VIDFER_WEIGHTS"]).expanduser())
+    cache_home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folders.append(cache_home / "vidfer" / "weights")
+    return folders
+
+
+def file_digest(path: Path) -> str:
+    """Return the sha256 of a file in hex; raises WeightsError if it cannot be read."""
+    try:
+        stat = path.stat()
+        return _digest(path, stat.st_size, stat.st_mtime_ns)
+    except OSError as error:
+        raise WeightsError(f"weights {path} cannot be read: {error.strerror}") from error
+
+
+@cache
+def _digest(path: Path, size: int, mtime_ns: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _find(file: WeightFile) -> Path:
+    if not file.url:
+        path = assets_folder() / file.filename
+        if path.is_file():
+            return path
+        raise WeightsError(f"the embedded weights {path} are missing; reinstall vidfer")
+    for folder in user_folders():
+        if (folder / file.filename).is_file():
+            return folder / file.filename
+    raise WeightsError(
+        f"the {file.kind} {file.name!r} needs {file.filename}, which is not on this machine: fetch it from {file.url} "
+        f"and put it into {user_folders()[0]} (or any folder that $VIDFER_WEIGHTS names)"
+    )
