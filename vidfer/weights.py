@@ -8,14 +8,18 @@ says which file to fetch, from where, and where to put it.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from vidfer.errors import WeightsError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 ComponentKind = Literal["detector", "landmarks", "backbone", "temporal"]
 
@@ -120,6 +124,41 @@ def file_digest(path: Path) -> str:
 def _digest(path: Path, size: int, mtime_ns: int) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
+    """Write weights as safetensors: floats as float16, ``metadata`` (JSON: recipe, input spec, figures) in the header."""
+    import torch
+    from safetensors.torch import save
+
+    halved = {
+        name: (t.detach().cpu().to(torch.float16) if t.is_floating_point() else t.detach().cpu()).contiguous()
+        for name, t in tensors.items()
+    }
+    data = save(halved, {"vidfer": json.dumps(metadata, sort_keys=True)})
+    aside = path.with_name(path.name + ".part")
+    aside.write_bytes(data)
+    aside.replace(path)
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read weights written by ``save_tensors``: float32 tensors by name, and the metadata.
+
+    Raises
+    ------
+    WeightsError
+        If the file is no safetensors file of vidfer's, damaged or cut short.
+    """
+    import torch
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = json.loads((file.metadata() or {})["vidfer"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise WeightsError(f"{path}: expected weights saved by vidfer (safetensors), got: {error}") from error
+    return {name: t.float() if t.dtype == torch.float16 else t for name, t in tensors.items()}, metadata
 
 
 def _find(file: WeightFile) -> Path:

@@ -83,13 +83,16 @@ def invert_transforms(transforms: np.ndarray) -> np.ndarray:
     linear = np.asarray(transforms[:, :, :2], np.float64)
     det = linear[:, 0, 0] * linear[:, 1, 1] - linear[:, 0, 1] * linear[:, 1, 0]
     with np.errstate(divide="ignore", invalid="ignore"):
-        inverse = np.stack(
-            [
-                np.stack([linear[:, 1, 1], -linear[:, 0, 1]], -1),
-                np.stack([-linear[:, 1, 0], linear[:, 0, 0]], -1),
-            ],
-            1,
-        ) / det[:, None, None]  # (N, 2, 2)
+        inverse = (
+            np.stack(
+                [
+                    np.stack([linear[:, 1, 1], -linear[:, 0, 1]], -1),
+                    np.stack([-linear[:, 1, 0], linear[:, 0, 0]], -1),
+                ],
+                1,
+            )
+            / det[:, None, None]
+        )  # (N, 2, 2)
     shift = -np.einsum("nij,nj->ni", inverse, transforms[:, :, 2])
     return np.concatenate([inverse, shift[..., None]], -1).astype(np.float32)
 
@@ -144,14 +147,6 @@ def warp_faces(images: Tensor, image_row: np.ndarray, transforms: np.ndarray, *,
         to_patch[i, :, 2] = (to_source[i, :, 2] - np.array([left, top], np.float32)) * scale
         extent[i] = width, height
     return _sample(patches, torch.from_numpy(to_patch), torch.from_numpy(extent), size)
-
-
-def to_gray(faces: Tensor) -> Tensor:
-    """Return (N, 1, H, W) luma of (N, 3, H, W) RGB (ITU-R BT.601); gray input is returned as it is."""
-    if faces.shape[1] == 1:
-        return faces
-    weights = torch.tensor([0.299, 0.587, 0.114], dtype=faces.dtype, device=faces.device)
-    return torch.einsum("nchw,c->nhw", faces, weights)[:, None]  # (N, 1, H, W)
 
 
 def _patch_box(quad: np.ndarray, width: int, height: int) -> tuple[int, int, int, int, float] | None:
