@@ -127,7 +127,7 @@ def _digest(path: Path, size: int, mtime_ns: int) -> str:
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
-    """Write weights as safetensors: floats as float16, ``metadata`` (JSON: recipe, input spec, figures) in the header."""
+    """Write weights as safetensors: floats as float16, ``metadata`` (JSON: recipe, input spec, figures) in the head."""
     import torch
     from safetensors.torch import save
 

@@ -123,7 +123,7 @@ class _Run:
     ) -> None:
         torch.manual_seed(config.seed)
         self.task, self.config, self.folder, self.device, self.recipe = task, config, folder, device, recipe
-        self.model = task.build_model().to(device, memory_format=torch.channels_last)
+        self.model = task.build_model().to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = AveragedModel(self.model, avg_fn=_average(config.average_decay), use_buffers=True)
         self.optimiser = _optimiser(self.model, config)
         self.step = 0
