@@ -101,6 +101,16 @@ class SampledFrames:
     def __len__(self) -> int:
         return len(self.frame_index)
 
+    @property
+    def durations_seconds(self) -> np.ndarray:
+        """How long each frame stands for, (F,) float64: until the next sampled one; the last, the median of the others.
+
+        A single frame, of which nothing can be known, counts for 1/25 s.
+        """
+        steps = np.diff(self.pts_seconds)
+        last = float(np.median(steps)) if len(steps) else 1 / 25
+        return np.append(steps, last)[: len(self)]
+
 
 @dataclass(frozen=True, kw_only=True)
 class DecodeReport:

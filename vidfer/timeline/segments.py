@@ -1,0 +1,188 @@
+"""Episodes: from probabilities per frame to stretches of time with one label.
+
+Every moment at which a track has a face belongs to exactly one episode, so shares of time add up and nothing is
+hidden by a threshold; who wants only strong expressions filters on ``mean_probability``. What the thresholds decide
+is when the label *switches* (hysteresis, as in Canny's edges or a Schmitt trigger):
+
+* another label takes over at once where it is the most likely one and reaches ``enter_probability``;
+* below that, the current label is kept for as long as its own probability is at least ``leave_probability``;
+* once it has fallen below, the most likely label takes over, however weak.
+
+A label that holds for less than ``min_duration_seconds`` is no episode: it joins a neighbour.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+
+from vidfer.types import EmotionSegment, EmotionTimeline, SampledFrames
+
+_ROUNDING_SECONDS = 1e-6
+"""Differences of timestamps are exact to far less than this; no threshold may hang on their last bit."""
+
+
+@dataclass
+class _Piece:
+    """Rows [first, stop) of one unbroken run with one label."""
+
+    first: int
+    stop: int
+    label: int
+
+
+def find_segments(
+    timeline: EmotionTimeline,
+    frames: SampledFrames,
+    *,
+    enter_probability: float,
+    leave_probability: float,
+    min_duration_seconds: float,
+    max_gap_seconds: float,
+) -> tuple[EmotionSegment, ...]:
+    """Cut each track into episodes.
+
+    Parameters
+    ----------
+    timeline
+        Probabilities per row; rows of track -1 are skipped.
+    frames
+        The sampled frames that ``timeline.frame_row`` points into.
+    enter_probability, leave_probability
+        0..1; see the module's text. Leave is at most enter where hysteresis is wanted.
+    min_duration_seconds
+        An episode is at least this long, unless the face is seen for less.
+    max_gap_seconds
+        A face that is missing from the sampled frames for longer ends the episode, as does a hard cut. How far apart
+        frames were sampled plays no role.
+
+    Returns
+    -------
+    tuple of EmotionSegment
+        Ordered by track, then time; those of a track never overlap. An episode ends where the next sampled frame
+        starts; at the last frame of the video, after a typical frame's duration.
+    """
+    order = np.argsort(timeline.track_id, kind="stable")
+    order = order[timeline.track_id[order] >= 0]
+    tracks, starts = np.unique(timeline.track_id[order], return_index=True)
+    durations = frames.durations_seconds
+    segments: list[EmotionSegment] = []
+    for track, rows in zip(tracks.tolist(), np.split(order, starts[1:]), strict=False):
+        frame_row = timeline.frame_row[rows]
+        probabilities = timeline.probabilities[rows].astype(np.float64)  # (n, K)
+        for first, stop in _unbroken_runs(frame_row, frames, max_gap_seconds):
+            seen = frame_row[first:stop]
+            run = _Run(frames.pts_seconds[seen], durations[seen], probabilities[first:stop])
+            labels = hysteresis_labels(run.probabilities, enter=enter_probability, leave=leave_probability)
+            pieces = run.join_short(_pieces(labels), min_duration_seconds)
+            segments += [run.segment(piece, track, timeline.labels) for piece in pieces]
+    return tuple(segments)
+
+
+def hysteresis_labels(probabilities: np.ndarray, *, enter: float, leave: float) -> np.ndarray:
+    """Return the label (n,) int64 held at each row of one unbroken run of probabilities (n, K)."""
+    likeliest = probabilities.argmax(axis=1)
+    strong = (probabilities.max(axis=1) >= enter).tolist()
+    weak = (probabilities < leave).tolist()
+    held = []
+    current = int(likeliest[0])
+    for row, best in enumerate(likeliest.tolist()):
+        if best != current and (strong[row] or weak[row][current]):
+            current = best
+        held.append(current)
+    return np.array(held, dtype=np.int64)
+
+
+def _unbroken_runs(frame_row: np.ndarray, frames: SampledFrames, max_gap_seconds: float) -> list[tuple[int, int]]:
+    """Return [first, stop) of the rows between which the face is never lost for long and no cut lies."""
+    pts = frames.pts_seconds
+    cuts = np.cumsum(frames.is_cut)
+    missing_seconds = pts[frame_row[1:]] - pts[frame_row[:-1] + 1]  # from the first frame without it; 0 if none
+    breaks = (missing_seconds > max_gap_seconds + _ROUNDING_SECONDS) | (cuts[frame_row[1:]] > cuts[frame_row[:-1]])
+    edges = [0, *(np.flatnonzero(breaks) + 1).tolist(), len(frame_row)]
+    return list(itertools.pairwise(edges))
+
+
+def _pieces(labels: np.ndarray) -> list[_Piece]:
+    edges = [0, *(np.flatnonzero(np.diff(labels)) + 1).tolist(), len(labels)]
+    return [_Piece(a, b, int(labels[a])) for a, b in itertools.pairwise(edges)]
+
+
+class _Run:
+    """One unbroken run of a track: its times, and sums of probability over any of its pieces."""
+
+    def __init__(self, starts: np.ndarray, durations: np.ndarray, probabilities: np.ndarray) -> None:
+        self.probabilities = probabilities
+        self.starts = starts
+        self.edges = np.append(starts, starts[-1] + durations[-1])  # (n + 1,) where a piece may start or end
+        self.weights = durations[:, None]  # (n, 1)
+        weighted = np.cumsum(probabilities * self.weights, axis=0)  # (n, K)
+        self._sums = np.vstack([np.zeros(probabilities.shape[1]), weighted])  # (n + 1, K)
+
+    def seconds(self, piece: _Piece) -> float:
+        return float(self.edges[piece.stop] - self.edges[piece.first])
+
+    def evidence(self, piece: _Piece) -> np.ndarray:
+        """Return each label's probability integrated over the piece, (K,)."""
+        evidence: np.ndarray = self._sums[piece.stop] - self._sums[piece.first]
+        return evidence
+
+    def join_short(self, pieces: list[_Piece], min_seconds: float) -> list[_Piece]:
+        """Make every piece last ``min_seconds``, in one pass from left to right.
+
+        Consecutive short pieces collect until they are long enough together and then take the label that is most
+        likely over all of them. What is left over when a long piece follows (the usual flicker) goes to that one or
+        to the one before, whichever label is more likely there.
+        """
+        min_seconds -= _ROUNDING_SECONDS
+        joined: list[_Piece] = []
+        pending: _Piece | None = None
+        for piece in pieces:
+            if self.seconds(piece) >= min_seconds:
+                if pending is not None:
+                    self._give_away(pending, joined, piece)
+                    pending = None
+                _append(joined, piece)
+                continue
+            pending = _Piece(pending.first if pending else piece.first, piece.stop, piece.label)
+            pending.label = int(self.evidence(pending).argmax())
+            if self.seconds(pending) >= min_seconds:
+                _append(joined, pending)
+                pending = None
+        if pending is not None:
+            self._give_away(pending, joined, None)
+        return joined
+
+    def _give_away(self, short: _Piece, joined: list[_Piece], following: _Piece | None) -> None:
+        """Add ``short`` to its likelier neighbour; it stands alone only if it has none."""
+        evidence = self.evidence(short)
+        if following is not None and (not joined or evidence[following.label] > evidence[joined[-1].label]):
+            following.first = short.first
+        elif joined:
+            joined[-1].stop = short.stop
+        else:
+            joined.append(short)
+
+    def segment(self, piece: _Piece, track: int, labels: tuple[str, ...]) -> EmotionSegment:
+        probability = self.probabilities[piece.first : piece.stop, piece.label]
+        weights = self.weights[piece.first : piece.stop, 0]
+        peak = int(probability.argmax())
+        return EmotionSegment(
+            track_id=track,
+            emotion=labels[piece.label],
+            start_seconds=float(self.edges[piece.first]),
+            end_seconds=float(self.edges[piece.stop]),
+            peak_seconds=float(self.starts[piece.first + peak]),
+            mean_probability=min(float(np.average(probability, weights=weights)), float(probability[peak])),
+            peak_probability=float(probability[peak]),
+        )
+
+
+def _append(pieces: list[_Piece], piece: _Piece) -> None:
+    """Add a piece at the end, or lengthen the last one where the label stays the same."""
+    if pieces and pieces[-1].label == piece.label:
+        pieces[-1].stop = piece.stop
+    else:
+        pieces.append(piece)
