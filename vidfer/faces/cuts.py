@@ -1,0 +1,104 @@
+"""Hard cuts between consecutive sampled frames, from a few thousand pixels of each.
+
+A cut is where both the layout (a 16x16 gray thumbnail, compared by correlation, so that a change of brightness alone
+does not count) and the colours (a coarse histogram, which a moving camera or a moving head hardly changes) are new.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+GRID = 64  # pixels looked at per side of a frame
+BLOCK = 4  # pixels averaged per side for one of the thumbnail
+THUMBNAIL = GRID // BLOCK  # side of the gray thumbnail
+COLOUR_LEVELS = 8  # levels of each colour channel in the histogram
+SIGNATURE_SIZE = THUMBNAIL**2 + 3 * COLOUR_LEVELS
+
+# Measured on the eleven development clips (no cut in any of them) and 1,999 pairs of unrelated photographs (LFW,
+# Flickr8k). Frames of one clip next to each other: correlation >= 0.86, histogram distance <= 0.04; two seconds apart:
+# >= 0.29 and <= 0.10. All 110 joins of two clips: <= 0.68 and >= 0.21, so every one is found; so are 99.7 % of the
+# photographs. Flashes (brightness x 2 + 40, clipped) leave the correlation at 0.72..0.99.
+MAX_CORRELATION = 0.75
+MIN_COLOUR_DISTANCE = 0.12
+
+
+def frame_signatures(images: np.ndarray) -> np.ndarray:
+    """Return what is compared to find cuts.
+
+    Parameters
+    ----------
+    images
+        (B, H, W, 3) uint8 RGB; any size, sizes may differ between calls.
+
+    Returns
+    -------
+    (B, K) float32, K = ``SIGNATURE_SIZE``: gray thumbnail in 0..1, then the share of pixels at each level of red,
+        green and blue. Each row depends on its own image only.
+    """
+    height, width = images.shape[1:3]
+    y = ((np.arange(GRID) + 0.5) * height / GRID).astype(np.intp)
+    x = ((np.arange(GRID) + 0.5) * width / GRID).astype(np.intp)
+    sample = images[:, y][:, :, x]  # (B, GRID, GRID, 3)
+    count = len(sample)
+    sums = _block_sums(_block_sums(sample, axis=1), axis=2)  # (B, 16, 16, 3)
+    luma = np.array([0.299, 0.587, 0.114], np.float32) / (255 * BLOCK**2)  # ITU-R BT.601
+    thumbnail = sums.astype(np.float32) @ luma  # (B, 16, 16)
+    # One histogram over all images and channels, each with its own range of bins; every other pixel will do.
+    sparse = sample[:, ::2, ::2]  # (B, GRID / 2, GRID / 2, 3)
+    bins = (sparse >> (8 - COLOUR_LEVELS.bit_length() + 1)) + np.arange(0, 3 * COLOUR_LEVELS, COLOUR_LEVELS)
+    bins += (3 * COLOUR_LEVELS * np.arange(count))[:, None, None, None]
+    histogram = np.bincount(bins.ravel(), minlength=count * 3 * COLOUR_LEVELS) / (GRID // 2) ** 2
+    return np.concatenate(
+        [thumbnail.reshape(count, THUMBNAIL**2), histogram.reshape(count, 3 * COLOUR_LEVELS)], axis=1, dtype=np.float32
+    )  # (B, K)
+
+
+def is_cut(previous: np.ndarray, current: np.ndarray) -> np.ndarray:
+    """Return (B,) bool: whether a hard cut lies between two frames, given both signatures (B, K).
+
+    A frame without any structure (black, white) counts as another scene than one with structure.
+    """
+    split = THUMBNAIL**2
+    a = previous[:, :split] - previous[:, :split].mean(1, keepdims=True)
+    b = current[:, :split] - current[:, :split].mean(1, keepdims=True)
+    # The floor is the structure of a frame whose gray values deviate by about 1/255 from their mean.
+    floor = split / 255**2
+    correlation = (a * b).sum(1) / np.sqrt(((a**2).sum(1) + floor) * ((b**2).sum(1) + floor))
+    # Half the L1 distance, mean over the channels: 0 the same colours, 1 none in common.
+    distance = np.abs(previous[:, split:] - current[:, split:]).sum(1) / 6
+    cut: np.ndarray = (correlation < MAX_CORRELATION) & (distance > MIN_COLOUR_DISTANCE)
+    return cut
+
+
+def find_cuts(images: np.ndarray, last_signature: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Return the cuts of one batch and what the next batch needs.
+
+    Parameters
+    ----------
+    images
+        (B, H, W, 3) uint8 RGB, consecutive frames; B may be 0.
+    last_signature
+        (K,) from the call before; None at the start of a video, whose first frame is never a cut.
+
+    Returns
+    -------
+    cuts
+        (B,) bool, True where a cut lies between the frame before and this one.
+    last_signature
+        (K,) to hand to the next call. Results do not depend on how frames are batched.
+    """
+    if len(images) == 0:
+        return np.zeros(0, bool), np.zeros(0, np.float32) if last_signature is None else last_signature
+    signatures = frame_signatures(images)
+    first = signatures[:1] if last_signature is None or not len(last_signature) else last_signature[None]
+    previous = np.concatenate([first, signatures[:-1]])
+    return is_cut(previous, signatures), signatures[-1]
+
+
+def _block_sums(sample: np.ndarray, *, axis: int) -> np.ndarray:
+    """Return sums of BLOCK neighbours along an axis, uint16 (fits: 16 * 255)."""
+    pieces = [sample[(slice(None),) * axis + (slice(offset, None, BLOCK),)] for offset in range(BLOCK)]
+    total = pieces[0].astype(np.uint16)
+    for piece in pieces[1:]:
+        total += piece
+    return total
