@@ -1,0 +1,162 @@
+"""The decord reader: in-memory pieces cut at clean keyframes, each read strictly in order.
+
+decord 0.6.0 gives wrong frames when it seeks, misreads several containers and reads ahead without bound. Packets that
+PyAV remuxed into a short mp4 with plain times avoid all three; ``reader.decord_objection`` names the rest.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+from vidfer.types import DecodeReport, FrameBatch
+from vidfer.video.collect import Collector, check_indices
+from vidfer.video.packets import clean_keyframes
+from vidfer.video.probe import VideoProbe, demux_packets, open_container, stream_at
+from vidfer.video.reader import DecoderFailed, DecoderName
+
+_NUM_THREADS = 2  # VP9 fails at 0 and above 2
+_TARGET_BYTES = 128 << 20  # short GOPs are joined up to so much decoded, as opening a piece costs a few ms
+_MAX_FRAMES = 256
+_TIME_BASE = Fraction(1, 25)
+
+
+@dataclass(frozen=True)
+class _Segment:
+    """Packets [start, stop) hold exactly the frames [start, stop) too, in another order."""
+
+    start: int
+    stop: int
+
+
+class DecordReader:
+    """Reads frames with decord; see ``vidfer.video.reader.FrameReader``.
+
+    Raises
+    ------
+    DecoderFailed
+        From ``read``, on anything unexpected: the clip is to be started again with PyAV.
+    """
+
+    name: DecoderName = "decord"
+
+    def __init__(self, probe: VideoProbe) -> None:
+        self._probe = probe
+        self._collector: Collector | None = None
+
+    def read(self, frame_indices: np.ndarray, *, batch_size: int) -> Iterator[FrameBatch]:
+        """Yield the wanted frames; see ``FrameReader.read``."""
+        wanted = check_indices(frame_indices, self._probe.num_frames)
+        collector = Collector(self._probe, reader=self.name, wanted=wanted, batch_size=batch_size)
+        self._collector = collector
+        return self._batches(wanted, collector)
+
+    def report(self, *, start: int = 0, stop: int | None = None) -> DecodeReport:
+        """Return how the last read went; see ``FrameReader.report``."""
+        if self._collector is None:
+            raise RuntimeError("report: read was not called")
+        return self._collector.report(start=start, stop=stop)
+
+    def _batches(self, wanted: np.ndarray, collector: Collector) -> Iterator[FrameBatch]:
+        segments = [s for s in _segments(self._probe) if np.any((wanted >= s.start) & (wanted < s.stop))]
+        for segment, piece in self._pieces(segments):
+            frames = self._decode(segment, piece)
+            try:
+                for index, image in frames:
+                    batch = collector.add(index, image.asnumpy()) if collector.wants(index) else None
+                    if batch is not None:
+                        yield batch
+                    if collector.finished:
+                        break
+            finally:
+                frames.close()
+        rest = collector.take()
+        if rest is not None:
+            yield rest
+
+    def _decode(self, segment: _Segment, piece: bytes) -> Any:
+        """Yield (frame index, decord's array) of one piece; anything that goes wrong is DecoderFailed."""
+        reader = self._call(_open, piece)
+        expected = segment.stop - segment.start
+        if len(reader) != expected:
+            raise self._failed(f"it sees {len(reader)} frames where {expected} packets are")
+        shape = (self._probe.coded_height, self._probe.coded_width, 3)
+        for index in range(segment.start, segment.stop):
+            image = self._call(reader.next)
+            if tuple(image.shape) != shape:
+                raise self._failed(f"frame {index} has the shape {tuple(image.shape)}, expected {shape}")
+            yield index, image
+
+    def _call(self, function: Any, *arguments: Any) -> Any:
+        try:
+            return function(*arguments)
+        except Exception as error:  # decord raises RuntimeError, DECORDError, AssertionError, StopIteration and more
+            text = str(error).strip().splitlines()
+            raise self._failed(f"{type(error).__name__} {text[0] if text else ''}".strip()) from error
+
+    def _pieces(self, segments: list[_Segment]) -> Iterator[tuple[_Segment, bytes]]:
+        """Yield each segment with its packets as an mp4 in memory."""
+        waiting = iter(segments)
+        segment = next(waiting, None)
+        with open_container(Path(self._probe.info.path)) as container:
+            stream = stream_at(container, self._probe.stream_index)
+            packets: list[av.Packet] = []
+            for row, packet in enumerate(demux_packets(container, stream)):
+                if segment is None:
+                    return
+                if row < segment.start:
+                    continue
+                packets.append(packet)
+                if row + 1 == segment.stop:
+                    yield segment, self._call(self._remux, stream, packets, segment)
+                    packets = []
+                    segment = next(waiting, None)
+        if segment is not None:
+            raise self._failed("the file has fewer packets than when it was probed")
+
+    def _remux(self, stream: av.VideoStream, packets: list[av.Packet], segment: _Segment) -> bytes:
+        pts = self._probe.packets.pts[segment.start : segment.stop]
+        rank = np.argsort(np.argsort(pts))  # (n,) place in display order
+        delay = int(max(0, np.max(np.arange(len(rank)) - rank)))  # so that no pts is before its dts
+        buffer = io.BytesIO()
+        with av.open(buffer, "w", format="mp4", options={"use_editlist": "0"}) as output:
+            target = output.add_stream_from_template(stream)
+            target.time_base = _TIME_BASE
+            for dts, packet in enumerate(packets):
+                packet.stream = target
+                packet.time_base = _TIME_BASE
+                packet.dts, packet.pts, packet.duration = dts, int(rank[dts]) + delay, 1
+                output.mux(packet)
+        return buffer.getvalue()
+
+    def _failed(self, detail: str) -> DecoderFailed:
+        return DecoderFailed(self.name, self._probe.info.path, detail)
+
+
+def _open(piece: bytes) -> Any:
+    import decord  # slow to import and optional
+
+    decord.logging.set_level(decord.logging.QUIET)  # FFmpeg inside decord writes to stderr otherwise
+    return decord.VideoReader(io.BytesIO(piece), num_threads=_NUM_THREADS)
+
+
+def _segments(probe: VideoProbe) -> list[_Segment]:
+    """Cut the packets at clean keyframes, joining short GOPs."""
+    starts = clean_keyframes(probe.packets)
+    stops = np.append(starts[1:], len(probe.packets))
+    frame_bytes = probe.coded_width * probe.coded_height * 3
+    most = max(1, min(_MAX_FRAMES, _TARGET_BYTES // frame_bytes))
+    segments: list[_Segment] = []
+    for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
+        if segments and stop - segments[-1].start <= most:
+            segments[-1] = _Segment(segments[-1].start, stop)
+        else:
+            segments.append(_Segment(start, stop))
+    return segments

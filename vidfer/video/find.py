@@ -1,0 +1,131 @@
+"""Find the videos that a user means: files, folders searched through, globs."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vidfer.errors import VidferError
+
+_VIDEO = """
+    .mp4 .m4v .mov .qt .avi .mkv .webm .ts .mts .m2ts .m2t .mpg .mpeg .mpe .m1v .m2v .vob .wmv .asf .flv .f4v .3gp
+    .3g2 .ogv .mxf .divx .h264 .264 .h265 .265 .hevc .ivf .y4m .dv .rm .rmvb .mjpeg .mjpg .nut
+"""
+_OTHER = """
+    .txt .csv .tsv .json .jsonl .xml .yaml .yml .toml .ini .cfg .md .rst .html .htm .css .js .py .ipynb .c .h .cpp
+    .sh .log .pdf .doc .docx .xls .xlsx .ppt .pptx .odt .ods .tex .rtf .png .jpg .jpeg .bmp .tif .tiff .webp .gif
+    .heic .svg .ico .raw .dng .psd .wav .mp3 .flac .aac .m4a .ogg .oga .opus .wma .aiff .mid .srt .vtt .ass .sub
+    .zip .gz .bz2 .xz .zst .7z .rar .tar .tgz .h5 .hdf5 .npy .npz .mat .pkl .parquet .feather .db .sqlite .pt .pth
+    .ckpt .safetensors .onnx .bin .exe .dll .so .whl .eaf .textgrid .lock .tmp .part .bak .ds_store .db-wal .url
+    .lnk
+"""
+VIDEO_SUFFIXES = frozenset(_VIDEO.split())
+OTHER_SUFFIXES = frozenset(_OTHER.split())
+
+
+@dataclass(frozen=True)
+class FoundVideo:
+    """A video and where its results belong.
+
+    Attributes
+    ----------
+    path
+        The file.
+    relative
+        Its path below the folder (or the fixed part of the glob) that was given; the file's name for a single file.
+    """
+
+    path: Path
+    relative: Path
+
+
+def find_videos(paths: Sequence[str | Path]) -> list[FoundVideo]:
+    """Return the videos that the paths mean, in their order, each file once.
+
+    A file is taken whatever it is. A folder is searched recursively, sorted by name, without hidden files and folders;
+    symbolic links are followed, each folder once. In a folder a known video suffix is enough (a broken file is to be
+    reported, not overlooked), suffixes known as something else are passed over, and the rest is opened and looked into.
+    A pattern (``*``, ``?``, ``[...]``, ``**``) that is no existing file stands for its matches.
+
+    Raises
+    ------
+    VidferError
+        A path does not exist, a pattern matches nothing, or a folder holds no video.
+    """
+    found: list[FoundVideo] = []
+    seen: set[str] = set()
+    for given in paths:
+        for video in _expand(given):
+            identity = os.path.realpath(video.path)
+            if identity not in seen:
+                seen.add(identity)
+                found.append(video)
+    if not found:
+        raise VidferError("no videos: no path was given")
+    return found
+
+
+def _expand(given: str | Path) -> list[FoundVideo]:
+    path = Path(given).expanduser()
+    if path.is_dir():
+        videos = list(_walk(path, below=path))
+        if not videos:
+            raise VidferError(f"{path}: no video in this folder or below it (hidden files are not looked at)")
+        return videos
+    if path.exists():
+        return [FoundVideo(path, Path(path.name))]
+    if path.is_symlink():
+        raise VidferError(f"{path}: this link points to {os.readlink(path)}, which does not exist")
+    if not glob.has_magic(str(path)):
+        raise VidferError(f"{path}: no such file or folder")
+    return _matches(path)
+
+
+def _matches(pattern: Path) -> list[FoundVideo]:
+    below = Path(*_until_magic(pattern))
+    videos: list[FoundVideo] = []
+    for match in sorted(glob.glob(str(pattern), recursive=True)):
+        path = Path(match)
+        if path.is_dir():
+            videos.extend(_walk(path, below=below))
+        elif _is_listed(path):
+            videos.append(FoundVideo(path, path.relative_to(below)))
+    if not videos:
+        raise VidferError(f"{pattern}: no video matches this pattern")
+    return videos
+
+
+def _until_magic(pattern: Path) -> Iterator[str]:
+    for part in pattern.parts[:-1]:
+        if glob.has_magic(part):
+            return
+        yield part
+
+
+def _walk(folder: Path, *, below: Path) -> Iterator[FoundVideo]:
+    visited: set[tuple[int, int]] = set()
+    for root, folders, files in os.walk(folder, followlinks=True):
+        status = os.stat(root)
+        if (status.st_dev, status.st_ino) in visited:
+            folders.clear()  # a symbolic link back to where we have been
+            continue
+        visited.add((status.st_dev, status.st_ino))
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            path = Path(root, name)
+            if not name.startswith(".") and _is_listed(path):
+                yield FoundVideo(path, path.relative_to(below))
+
+
+def _is_listed(path: Path) -> bool:
+    suffix = path.suffix.lower()
+    if suffix in VIDEO_SUFFIXES:
+        return True
+    if suffix in OTHER_SUFFIXES or not path.is_file():
+        return False
+    from vidfer.video.probe import is_video  # PyAV and NumPy: only where a file must be opened
+
+    return is_video(path)

@@ -1,0 +1,154 @@
+"""The PyAV reader: right on every file that FFmpeg knows, and gets out of a damaged one what there is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+
+from vidfer.types import DecodeReport, FrameBatch
+from vidfer.video.collect import Collector, check_indices
+from vidfer.video.packets import NO_TIME, clean_keyframes
+from vidfer.video.probe import VideoProbe, demux_packets, open_container, stream_at
+from vidfer.video.reader import DecoderName
+
+
+class PyAVReader:
+    """Reads frames with PyAV; see ``vidfer.video.reader.FrameReader``.
+
+    Packets are demuxed from the file's beginning and those of GOPs without a wanted frame are passed over; the
+    container is never asked to seek. Each packet is tried once, so that one bad packet costs its own frames only.
+    """
+
+    name: DecoderName = "pyav"
+
+    def __init__(self, probe: VideoProbe, *, num_threads: int = 0) -> None:
+        self._probe = probe
+        self._num_threads = num_threads
+        self._collector: Collector | None = None
+
+    def read(self, frame_indices: np.ndarray, *, batch_size: int) -> Iterator[FrameBatch]:
+        """Yield the wanted frames; see ``FrameReader.read``."""
+        wanted = check_indices(frame_indices, self._probe.num_frames)
+        collector = Collector(self._probe, reader=self.name, wanted=wanted, batch_size=batch_size)
+        self._collector = collector
+        return self._batches(wanted, collector)
+
+    def report(self, *, start: int = 0, stop: int | None = None) -> DecodeReport:
+        """Return how the last read went; see ``FrameReader.report``."""
+        if self._collector is None:
+            raise RuntimeError("report: read was not called")
+        return self._collector.report(start=start, stop=stop)
+
+    def _batches(self, wanted: np.ndarray, collector: Collector) -> Iterator[FrameBatch]:
+        if not len(wanted):
+            return
+        last = -1
+        for index, frame in self._frames(wanted, collector):
+            if index <= last:
+                continue  # a time given twice, or one that goes backwards
+            last = index
+            if collector.wants(index):
+                batch = collector.add(index, self._pixels(frame), is_corrupt=frame.is_corrupt)
+                if batch is not None:
+                    yield batch
+            if collector.finished:
+                break
+        rest = collector.take()
+        if rest is not None:
+            yield rest
+        collector.check_not_empty()
+
+    def _frames(self, wanted: np.ndarray, collector: Collector) -> Iterator[tuple[int, av.VideoFrame]]:
+        """Yield (frame index, frame) in the order in which the decoder gives them."""
+        needed = needed_packets(self._probe, wanted)
+        first_wanted = int(wanted[0])
+        position = _Position(self._probe)
+        with open_container(Path(self._probe.info.path)) as container:
+            stream = stream_at(container, self._probe.stream_index)
+            context = stream.codec_context
+            context.thread_type = "AUTO"
+            context.thread_count = self._num_threads
+            passed_over = False
+            for row, packet in enumerate(demux_packets(container, stream)):
+                if row >= len(needed):
+                    break  # the file has grown since it was probed
+                if not needed[row]:
+                    passed_over = True
+                    continue
+                if passed_over and row:
+                    yield from map(position.locate, _decode(context, None))
+                    context.flush_buffers()
+                passed_over = False
+                try:
+                    frames = context.decode(packet)
+                except (av.FFmpegError, IndexError):
+                    frame_index = position.of_packet(row)
+                    if frame_index >= first_wanted:
+                        collector.bad_packets.append(frame_index)
+                    continue
+                yield from map(position.locate, frames)
+            yield from map(position.locate, _decode(context, None))
+
+    def _pixels(self, frame: av.VideoFrame) -> np.ndarray:
+        """Return the frame as (h, w, 3) RGB of the first frame's stored size, a view where it can be one."""
+        width, height = self._probe.coded_width, self._probe.coded_height
+        converted = frame.reformat(width=width, height=height, format="rgb24")
+        plane = converted.planes[0]
+        rows = np.frombuffer(memoryview(plane), dtype=np.uint8).reshape(plane.height, plane.line_size)  # (h, line)
+        return rows[:height, : width * 3].reshape(height, width, 3)
+
+
+class _Position:
+    """Finds a decoded frame's index: by its time, or by counting where the container's times are useless."""
+
+    def __init__(self, probe: VideoProbe) -> None:
+        self._probe = probe
+        self._next = 0
+
+    def locate(self, frame: av.VideoFrame) -> tuple[int, av.VideoFrame]:
+        """Return (index, frame); index -1 for a frame that no packet announced."""
+        index = self._next
+        time = frame.pts if frame.pts is not None else frame.dts
+        if self._probe.mapping == "pts" and time is not None:
+            index = self._row(time)
+        if index >= self._probe.num_frames:
+            return -1, frame
+        self._next = max(self._next, index + 1)
+        return index, frame
+
+    def of_packet(self, row: int) -> int:
+        """Return the index of the frame that the packet in this row would have given."""
+        pts = int(self._probe.packets.pts[row])
+        if self._probe.mapping == "order" or pts == NO_TIME:
+            return min(row, self._probe.num_frames - 1)
+        return min(int(np.searchsorted(self._probe.frame_pts, pts)), self._probe.num_frames - 1)
+
+    def _row(self, pts: int) -> int:
+        row = int(np.searchsorted(self._probe.frame_pts, pts))
+        known = row < self._probe.num_frames and int(self._probe.frame_pts[row]) == pts
+        return row if known else -1
+
+
+def needed_packets(probe: VideoProbe, wanted: np.ndarray) -> np.ndarray:
+    """Return (P,) bool: packets of the stretches between clean keyframes that hold a wanted frame."""
+    needed = np.ones(len(probe.packets), dtype=np.bool_)
+    starts = clean_keyframes(probe.packets)
+    if probe.mapping == "order" or not len(starts):
+        return needed
+    # The packets before the first clean keyframe belong to its stretch.
+    first_frame = np.searchsorted(probe.frame_pts, probe.packets.pts[starts])  # (K,)
+    first_frame[0], starts[0] = 0, 0
+    bounds = np.append(first_frame, probe.num_frames)
+    has_wanted = np.searchsorted(wanted, bounds[1:]) > np.searchsorted(wanted, bounds[:-1])  # (K,)
+    return np.repeat(has_wanted, np.diff(np.append(starts, len(needed))))
+
+
+def _decode(context: av.VideoCodecContext, packet: av.Packet | None) -> list[av.VideoFrame]:
+    """Return the frames that draining the decoder gives; damaged transport streams raise there."""
+    try:
+        return list(context.decode(packet))
+    except (av.FFmpegError, IndexError):
+        return []
