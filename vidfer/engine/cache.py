@@ -1,0 +1,377 @@
+"""The stage cache: which table belongs to which stage and key, on disk, verified whenever it is read.
+
+A file is immutable and published whole (`vidfer.engine.atomic`). What fails verification is renamed ``.bad``,
+reported in `StageCache.problems` and the log, and then counts as missing, so that it is computed again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import logging
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vidfer.engine import cachefile
+from vidfer.engine.atomic import reported_as_output_error, write_bytes
+from vidfer.engine.cachefile import ArrayBlock, Header, canonical_json
+from vidfer.errors import CacheError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+CACHE_SCHEMA = 1  # raised by hand when the meaning of keys or files changes: everything is then computed again
+
+_LOG = logging.getLogger(__name__)
+_STAGE = re.compile(r"[a-z][a-z0-9_]{0,40}")
+_KEY = re.compile(r"[0-9a-f]{64}")
+_PART = re.compile(r"\.part\d{6}\.h5$")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CachedTable:
+    """What one cache file holds.
+
+    Attributes
+    ----------
+    stage, key
+        Whose result it is.
+    arrays
+        By name, with the shapes and dtypes that were stored.
+    attributes
+        The JSON values that were stored with them.
+    """
+
+    stage: str
+    key: str
+    arrays: Mapping[str, np.ndarray]
+    attributes: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CacheProblem:
+    """A cache file that could not be used: ``path`` (before it was set aside), its stage, and why."""
+
+    path: str
+    stage: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}: set aside as .bad and computed again"
+
+
+def key_for(
+    stage_name: str,
+    *,
+    version: int | str,
+    config: Mapping[str, Any],
+    weights: Sequence[str] = (),
+    inputs: Sequence[str] = (),
+    reader: str | None = None,
+) -> str:
+    """Return the cache key of a stage's result: SHA-256 over everything that can change it.
+
+    Parameters
+    ----------
+    stage_name, version
+        Of the stage; the version is raised by hand when the stage's result changes.
+    config
+        The stage's settings as JSON values (``section.model_dump(mode="json")``).
+    weights
+        SHA-256 of each weight file that the stage uses, in the order of use.
+    inputs
+        Keys of the stages that it reads, or the content fingerprint of the video for the first.
+    reader
+        Name of the video reader whose frames it saw; None for stages that see no frames.
+    """
+    text = canonical_json(
+        {
+            "schema": CACHE_SCHEMA,
+            "stage": stage_name,
+            "version": version,
+            "config": dict(config),
+            "weights": list(weights),
+            "inputs": list(inputs),
+            "reader": reader,
+        }
+    )
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class StageCache:
+    """Tables of stages below one folder: ``<root>/<stage>/<key[:2]>/<key>.h5``.
+
+    Several processes may use one folder at once: files are only ever published whole, and two writers of one key
+    write the same bytes.
+
+    Parameters
+    ----------
+    root
+        The cache folder; made when something is stored.
+
+    Attributes
+    ----------
+    problems
+        The files that this object had to set aside, in order.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
+        self.problems: list[CacheProblem] = []
+
+    key_for = staticmethod(key_for)
+
+    def path(self, stage: str, key: str) -> Path:
+        """Return where the complete table of a stage and key lies, or would lie."""
+        return self._folder(stage, key) / f"{key}.h5"
+
+    def contains(self, stage: str, key: str) -> bool:
+        """Tell from header and size whether a complete table is there, without reading its content.
+
+        Sees missing, cut-off, foreign and half-written files; a flipped bit in the content only `load` sees.
+        """
+        path = self.path(stage, key)
+        try:
+            header = _header_of(path)
+        except (OSError, CacheError):
+            return False
+        return (header.stage, header.key, header.part) == (stage, key, -1)
+
+    def load(self, stage: str, key: str) -> CachedTable | None:
+        """Return a stage's table, every byte verified; None if there is none or it had to be set aside."""
+        return self._load(self.path(stage, key), stage, key)
+
+    def store(
+        self, stage: str, key: str, arrays: Mapping[str, np.ndarray], attributes: Mapping[str, Any] | None = None
+    ) -> None:
+        """Publish a stage's complete table.
+
+        Parameters
+        ----------
+        arrays
+            Boolean, integer or float arrays of one dimension or more; any length, zero too.
+        attributes
+            JSON values; nothing that differs from run to run, so that files of equal results are equal.
+
+        Raises
+        ------
+        OutputError
+            Disk full, or no permission. Nothing half-written is left.
+        """
+        layout, piece = _normalised(arrays)
+        data = cachefile.build(layout, [piece], attributes or {}, stage=stage, key=key)
+        write_bytes(self.path(stage, key), data)
+
+    def store_part(
+        self,
+        stage: str,
+        key: str,
+        index: int,
+        arrays: Mapping[str, np.ndarray],
+        attributes: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Publish rows that continue those of part ``index - 1``; each part names the one before by its digest.
+
+        Raises
+        ------
+        CacheError
+            The part before it is not there any more.
+        OutputError
+            Disk full, or no permission.
+        """
+        previous = ""
+        if index > 0:
+            try:
+                previous = _header_of(self._part_path(stage, key, index - 1)).sha256
+            except (OSError, CacheError) as error:
+                if self.contains(stage, key):
+                    return  # another worker had the same video under another name, and has finished it
+                raise CacheError(f"part {index - 1} of {self.path(stage, key)} was removed while in use") from error
+        layout, piece = _normalised(arrays)
+        data = cachefile.build(layout, [piece], attributes or {}, stage=stage, key=key, part=index, previous=previous)
+        write_bytes(self._part_path(stage, key, index), data)
+
+    def iter_parts(self, stage: str, key: str) -> Iterator[CachedTable]:
+        """Yield the valid parts from 0 on, one in memory at a time, up to the first that is missing or damaged."""
+        previous = ""
+        index = 0
+        while True:
+            path = self._part_path(stage, key, index)
+            try:
+                header = _header_of(path)
+                if header.previous != previous and header.part == index and header.key == key:
+                    return  # left over from an earlier attempt that was divided otherwise
+            except FileNotFoundError:
+                return
+            except (OSError, CacheError):
+                pass  # _load says what is wrong with it
+            else:
+                previous = header.sha256
+            table = self._load(path, stage, key, part=index)
+            if table is None:
+                return
+            yield table
+            index += 1
+
+    def load_parts(self, stage: str, key: str) -> list[CachedTable]:
+        """Return the valid consecutive parts from 0 on: what a killed run had finished of this table."""
+        return list(self.iter_parts(stage, key))
+
+    def finish(self, stage: str, key: str, attributes: Mapping[str, Any] | None = None, *, num_parts: int) -> None:
+        """Join parts 0 to ``num_parts - 1`` into the complete table, publish it, and delete the parts.
+
+        The bytes are those that `store` would have written for the same rows, however they were divided. Besides
+        the new file, one part is in memory at a time.
+
+        Raises
+        ------
+        CacheError
+            A part is missing or damaged (then it was set aside: the caller continues from `load_parts`).
+        OutputError
+            Disk full, or no permission; the parts stay.
+        """
+        if num_parts < 1:
+            raise ValueError(f"finish: expected at least one part (it may have no rows), got {num_parts}")
+        layout = self._joined_layout(stage, key, num_parts)
+        if layout is None:
+            if self.contains(stage, key):
+                return  # see store_part
+            raise CacheError(f"{self.path(stage, key)}: not all of its {num_parts} parts are intact: run again")
+        pieces = (table.arrays for table in itertools.islice(self.iter_parts(stage, key), num_parts))
+        data = cachefile.build(layout, pieces, attributes or {}, stage=stage, key=key)
+        write_bytes(self.path(stage, key), data)
+        self.remove_parts(stage, key)
+
+    def remove_parts(self, stage: str, key: str) -> None:
+        """Delete all parts of a table; from the last to the first, so that a kill in between leaves a valid start."""
+        folder = self._folder(stage, key)
+        with reported_as_output_error(folder):
+            for path in sorted(folder.glob(f"{key}.part*.h5"), reverse=True):
+                path.unlink(missing_ok=True)
+
+    def remove(self, stage: str, key: str) -> None:
+        """Delete everything that is kept for a stage and key: table, parts and failure."""
+        with reported_as_output_error(self.path(stage, key)):
+            self.path(stage, key).unlink(missing_ok=True)
+            self._failure_path(stage, key).unlink(missing_ok=True)
+        self.remove_parts(stage, key)
+
+    def remove_leftovers(self) -> int:
+        """Delete parts of tables that are complete, which a kill at the wrong moment leaves; return how many.
+
+        Reads the whole cache folder's listing: meant for the start of a run whose predecessor was killed.
+        """
+        removed = 0
+        for folder, _, names in os.walk(self.root):
+            complete = {name.removesuffix(".h5") for name in names if _KEY.fullmatch(name.removesuffix(".h5"))}
+            for name in names:
+                if _PART.search(name) and name[:64] in complete:
+                    Path(folder, name).unlink(missing_ok=True)
+                    removed += 1
+        return removed
+
+    def store_failure(self, stage: str, key: str, error: Mapping[str, Any]) -> None:
+        """Keep a permanent failure as ``<key>.err.json``, so that it is not tried again unasked."""
+        body = {"stage": stage, "key": key, "error": dict(error)}
+        body["sha256"] = hashlib.sha256(canonical_json(body).encode()).hexdigest()
+        write_bytes(self._failure_path(stage, key), (json.dumps(body, indent=1, sort_keys=True) + "\n").encode())
+
+    def load_failure(self, stage: str, key: str) -> dict[str, Any] | None:
+        """Return what `store_failure` kept; None if there is none or it had to be set aside."""
+        path = self._failure_path(stage, key)
+        try:
+            body = json.loads(path.read_bytes())
+            digest = body.pop("sha256")
+            if (body["stage"], body["key"]) != (stage, key):
+                raise CacheError("it belongs to another clip or setting")
+            if hashlib.sha256(canonical_json(body).encode()).hexdigest() != digest:
+                raise CacheError("its content is damaged (SHA-256 differs)")
+            return dict(body["error"])
+        except FileNotFoundError:
+            return None
+        except CacheError as error:
+            self._set_aside(path, stage, str(error))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            self._set_aside(path, stage, f"it cannot be read: {error}")
+        return None
+
+    def remove_failure(self, stage: str, key: str) -> None:
+        """Forget a kept failure."""
+        with reported_as_output_error(self._failure_path(stage, key)):
+            self._failure_path(stage, key).unlink(missing_ok=True)
+
+    def _load(self, path: Path, stage: str, key: str, *, part: int = -1) -> CachedTable | None:
+        try:
+            with cachefile.open_verified(path, stage=stage, key=key, part=part) as (_, file):
+                layout = cachefile.read_layout(file, key=key)
+                attributes = cachefile.read_attributes(file)
+                arrays = cachefile.read_arrays(file, layout)
+        except FileNotFoundError:
+            return None
+        except CacheError as error:
+            self._set_aside(path, stage, str(error))
+        except OSError as error:
+            self._set_aside(path, stage, f"it cannot be read: {error.strerror or error}")
+        else:
+            return CachedTable(stage=stage, key=key, arrays=arrays, attributes=attributes)
+        return None
+
+    def _joined_layout(self, stage: str, key: str, num_parts: int) -> dict[str, ArrayBlock] | None:
+        layout: dict[str, ArrayBlock] = {}
+        count = 0
+        for table in self.iter_parts(stage, key):
+            if count == num_parts:
+                break
+            for name, array in table.arrays.items():
+                before = layout.get(name, ArrayBlock(shape=(0, *array.shape[1:]), dtype=array.dtype))
+                if (before.shape[1:], before.dtype) != (array.shape[1:], array.dtype) or (count and name not in layout):
+                    raise ValueError(f"stage {stage}: array {name} changes shape or type from part to part")
+                layout[name] = ArrayBlock(shape=(before.shape[0] + len(array), *array.shape[1:]), dtype=array.dtype)
+            if len(layout) != len(table.arrays):
+                raise ValueError(f"stage {stage}: part {count} lacks one of the arrays {sorted(layout)}")
+            count += 1
+        return layout if count == num_parts else None
+
+    def _set_aside(self, path: Path, stage: str, reason: str) -> None:
+        problem = CacheProblem(path=str(path), stage=stage, reason=reason)
+        self.problems.append(problem)
+        _LOG.warning("%s", problem)
+        try:
+            os.replace(path, path.with_name(path.name + ".bad"))
+        except OSError as error:
+            _LOG.warning("%s: could not be renamed to .bad: %s", path, error.strerror)
+
+    def _folder(self, stage: str, key: str) -> Path:
+        if not _STAGE.fullmatch(stage) or not _KEY.fullmatch(key):
+            raise ValueError(f"expected a stage name and a key of 64 hexadecimal digits, got {stage!r}, {key!r}")
+        return self.root / stage / key[:2]
+
+    def _part_path(self, stage: str, key: str, index: int) -> Path:
+        return self._folder(stage, key) / f"{key}.part{index:06d}.h5"
+
+    def _failure_path(self, stage: str, key: str) -> Path:
+        return self._folder(stage, key) / f"{key}.err.json"
+
+
+def _header_of(path: Path) -> Header:
+    with path.open("rb", buffering=0) as file:
+        return cachefile.read_header(file, actual_size=os.fstat(file.fileno()).st_size)
+
+
+def _normalised(arrays: Mapping[str, np.ndarray]) -> tuple[dict[str, ArrayBlock], dict[str, np.ndarray]]:
+    """Return layout and arrays with little-endian, contiguous memory, the same on every machine."""
+    import numpy as np
+
+    layout = {}
+    piece = {}
+    for name, array in arrays.items():
+        if not name.isidentifier() or array.ndim < 1 or array.dtype.kind not in cachefile.KINDS:
+            raise ValueError(f"array {name}: expected numbers in 1 dimension or more, got {array.dtype} {array.shape}")
+        piece[name] = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+        layout[name] = ArrayBlock(shape=piece[name].shape, dtype=piece[name].dtype)
+    return layout, piece

@@ -1,0 +1,290 @@
+"""Worker processes on this machine: persistent, watched, replaced when they die."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import selectors
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Generic
+
+from vidfer.engine.executors import EXECUTORS, ItemT, Outcome, Resources, Status, TaskError, ValueT
+from vidfer.engine.executors.channel import ChannelError
+from vidfer.engine.executors.process import WorkerProcess
+from vidfer.errors import VidferError
+
+_START_SECONDS = 120.0  # a worker imports torch from a cold disk before it can say anything
+_MEMORY_CHECK_SECONDS = 0.2
+_MAX_FAILED_STARTS = 3
+_LONGEST_WAIT_SECONDS = 5.0
+_STALL_SECONDS = 1.0
+
+
+@EXECUTORS.register("local")
+class LocalExecutor:
+    """Runs items in worker processes of this machine; see `vidfer.engine.executors.Executor`.
+
+    A worker that is silent for ``timeout`` seconds, dies, garbles its messages or outgrows ``max_rss_bytes`` is
+    killed with all its children and replaced; its item is tried again ``retries`` times. If this process dies, by
+    whatever means, the workers die too.
+    """
+
+    def run(
+        self,
+        fn: Callable[[ItemT], ValueT],
+        items: Iterable[ItemT],
+        *,
+        resources: Resources,
+        timeout: float,
+        retries: int,
+        on_event: Callable[[ItemT, Any], None] | None = None,
+    ) -> Generator[Outcome[ItemT, ValueT], None, None]:
+        """Yield one outcome per item as it finishes.
+
+        Raises
+        ------
+        TypeError
+            ``fn`` cannot be imported by a worker.
+        VidferError
+            Workers cannot be started at all.
+        """
+        if timeout <= 0 or retries < 0:
+            raise ValueError(f"expected timeout > 0 and retries >= 0, got {timeout} and {retries}")
+        try:
+            pickled_fn = pickle.dumps(fn)
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            raise TypeError(f"expected a function that can be imported by its name, got {fn!r}: {error}") from error
+        return _Run(pickled_fn, iter(items), resources, timeout, retries, on_event).outcomes()
+
+
+@dataclass
+class _Task(Generic[ItemT]):
+    item: ItemT
+    pickled: bytes
+    attempts: int = 0
+
+
+@dataclass(eq=False)
+class _Worker(Generic[ItemT]):
+    process: WorkerProcess
+    deadline: float
+    ready: bool = False
+    task: _Task[ItemT] | None = None
+
+
+@dataclass
+class _Run(Generic[ItemT, ValueT]):
+    pickled_fn: bytes
+    items: Iterator[ItemT]
+    resources: Resources
+    timeout: float
+    retries: int
+    on_event: Callable[[ItemT, Any], None] | None
+    workers: list[_Worker[ItemT]] = field(default_factory=list)
+    again: deque[_Task[ItemT]] = field(default_factory=deque)
+    done: deque[Outcome[ItemT, ValueT]] = field(default_factory=deque)
+    failed_starts: int = 0
+    exhausted: bool = False
+
+    def outcomes(self) -> Generator[Outcome[ItemT, ValueT], None, None]:
+        self.selector = selectors.DefaultSelector()
+        clean = False
+        try:
+            while True:
+                self._hand_out()  # before yielding: workers have work while the caller deals with an outcome
+                while self.done:
+                    left = time.monotonic()
+                    yield self.done.popleft()
+                    self._put_off(time.monotonic() - left)
+                busy = any(worker.task is not None for worker in self.workers)
+                if not busy and not self.again and self.exhausted:
+                    break
+                self._listen()
+                self._watch()
+            clean = True
+        finally:
+            self._end(clean)
+
+    def _hand_out(self) -> None:
+        """Give every idle worker a task, starting workers while there are more tasks than workers."""
+        while True:
+            worker = next((w for w in self.workers if w.task is None), None)
+            if worker is None and len(self.workers) >= self.resources.jobs:
+                return
+            task = self._next_task()
+            if task is None:
+                return
+            if worker is None:
+                worker = self._start()
+            task.attempts += 1
+            worker.task = task
+            if worker.ready:
+                self._send(worker)
+
+    def _next_task(self) -> _Task[ItemT] | None:
+        if self.again:
+            return self.again.popleft()
+        while not self.exhausted:
+            began = time.monotonic()
+            try:
+                item = next(self.items)
+            except StopIteration:
+                self.exhausted = True
+                break
+            finally:
+                self._put_off(time.monotonic() - began)
+            try:
+                return _Task(item, pickle.dumps(item))
+            except Exception as error:
+                message = f"the item cannot be sent to a worker: {error}"
+                failure = TaskError(kind=type(error).__name__, message=message, permanent=True)
+                self.done.append(Outcome(item=item, status="failed", value=None, error=failure, attempts=1))
+        return None
+
+    def _start(self) -> _Worker[ItemT]:
+        try:
+            process = WorkerProcess(self.pickled_fn, threads=self.resources.threads_per_worker)
+        except OSError as error:
+            what = "use fewer --jobs or free some memory"
+            raise VidferError(f"a worker process cannot be started: {error}: {what}") from error
+        worker = _Worker[ItemT](process, time.monotonic() + max(_START_SECONDS, self.timeout))
+        self.workers.append(worker)
+        self.selector.register(process.fileno(), selectors.EVENT_READ, (worker, "messages"))
+        self.selector.register(process.output, selectors.EVENT_READ, (worker, "output"))
+        return worker
+
+    def _send(self, worker: _Worker[ItemT]) -> None:
+        assert worker.task is not None
+        worker.process.forget_output()
+        worker.process.send(worker.task.pickled)
+        worker.deadline = time.monotonic() + self.timeout
+
+    def _listen(self) -> None:
+        """Wait for messages, output, the next deadline or the next look at memory, and take in what has come."""
+        now = time.monotonic()
+        wait = min((w.deadline for w in self.workers if w.task is not None), default=now) - now
+        if self.resources.max_rss_bytes:
+            wait = min(wait, _MEMORY_CHECK_SECONDS)
+        wait = max(0.0, min(wait, _LONGEST_WAIT_SECONDS))
+        events = self.selector.select(wait)
+        heard = time.monotonic()
+        if heard - now > wait + _STALL_SECONDS:  # suspended (Ctrl-Z, a laptop's lid): the workers probably were, too
+            self._put_off(heard - now)
+        for key, _ in events:
+            worker, what = key.data
+            if worker not in self.workers:
+                continue  # it was removed while its other events waited
+            if what == "output":
+                if not worker.process.drain_output():
+                    self.selector.unregister(key.fd)
+            else:
+                self._take_in(worker)
+        self._put_off(time.monotonic() - heard)
+
+    def _take_in(self, worker: _Worker[ItemT]) -> None:
+        try:
+            messages, is_open = worker.process.receive()
+        except ChannelError as error:
+            self._lose(worker, "crashed", f"its messages were garbled: {error}")
+            return
+        for kind, value in messages:
+            worker.deadline = time.monotonic() + self.timeout
+            self._handle(worker, kind, value)
+        if not is_open and worker in self.workers:
+            self._lose(worker, "crashed", worker.process.how_it_ended())
+
+    def _handle(self, worker: _Worker[ItemT], kind: str, value: Any) -> None:
+        if worker not in self.workers:
+            return
+        if kind == "log":
+            name, level, message = value
+            logging.getLogger(name).log(level, "%s", message)
+        elif kind == "unusable":
+            unusable = VidferError(f"a worker process cannot import its task: {value.message}")
+            unusable.add_note(value.traceback)
+            raise unusable
+        elif kind == "ready":
+            worker.ready = True
+            self.failed_starts = 0
+            if worker.task is not None:
+                self._send(worker)
+        elif worker.task is None:
+            self._lose(worker, "crashed", "it spoke without a task")
+        elif kind == "event":
+            if self.on_event is not None:
+                self.on_event(worker.task.item, value)
+        elif kind == "exhausted":
+            self._lose(worker, "crashed", f"out of memory: {value.message}")
+        else:
+            self._finish(worker.task, "ok" if kind == "ok" else "failed", value)
+            worker.task = None
+
+    def _finish(self, task: _Task[ItemT], status: Status, value: Any) -> None:
+        ok = status == "ok"
+        self.done.append(
+            Outcome(
+                item=task.item,
+                status=status,
+                value=value if ok else None,
+                error=None if ok else value,
+                attempts=task.attempts,
+            )
+        )
+
+    def _watch(self) -> None:
+        """End workers that have been silent for too long or hold too much memory."""
+        now = time.monotonic()
+        limit = self.resources.max_rss_bytes
+        for worker in list(self.workers):
+            if worker.task is not None and now >= worker.deadline:
+                self._lose(worker, "timeout", f"no sign of life for {self.timeout:g} s")
+            elif limit and worker.process.rss_bytes() > limit:
+                self._lose(worker, "crashed", f"out of memory: it held more than {limit >> 20} MiB")
+
+    def _lose(self, worker: _Worker[ItemT], status: Status, reason: str) -> None:
+        """Kill and forget a worker; its task is tried again, or fails."""
+        tail = worker.process.output_tail()
+        self._remove(worker)
+        task, worker.task = worker.task, None
+        if not worker.ready:
+            self.failed_starts += 1
+            if self.failed_starts >= _MAX_FAILED_STARTS:
+                hint = tail.rpartition("\n")[2]
+                raise VidferError(f"worker processes do not start: {reason}" + (f": {hint}" if hint else ""))
+            if task is not None:
+                task.attempts -= 1  # it was never sent
+                self.again.appendleft(task)
+            return
+        if task is None:
+            return
+        if task.attempts <= self.retries:
+            self.again.append(task)
+            return
+        kind = "WorkerTimeout" if status == "timeout" else "WorkerCrash"
+        what = "was killed" if status == "timeout" else "was lost"
+        tries = f" (tried {task.attempts} times)" if task.attempts > 1 else ""
+        message = f"the worker process {what}: {reason}{tries}"
+        self._finish(task, status, TaskError(kind=kind, message=message, traceback=tail))
+
+    def _remove(self, worker: _Worker[ItemT]) -> None:
+        self.workers.remove(worker)
+        for key in [key for key in self.selector.get_map().values() if key.data[0] is worker]:
+            self.selector.unregister(key.fd)
+        worker.process.kill()
+
+    def _put_off(self, seconds: float) -> None:
+        """Do not count time in which this process could not listen as silence of the workers."""
+        for worker in self.workers:
+            worker.deadline += seconds
+
+    def _end(self, clean: bool) -> None:
+        for worker in list(self.workers):
+            if clean:
+                worker.process.stop()
+            else:
+                worker.process.kill()
+        self.workers.clear()
+        self.selector.close()

@@ -1,0 +1,159 @@
+"""What a video is, whatever it is called: the SHA-256 of its content, remembered from run to run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import stat
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vidfer.engine.atomic import write_bytes
+from vidfer.errors import BadVideo
+
+_LOG = logging.getLogger(__name__)
+_MAGIC = b"vidfer fingerprints 1 "
+_RECENT_NS = 2_000_000_000  # the coarsest time stamps in use (FAT) are 2 s apart
+_MAX_STORE_BYTES = 1 << 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fingerprint:
+    """The content of a file, and the signs by which it is recognised as unchanged.
+
+    Attributes
+    ----------
+    sha256
+        Of the content, hexadecimal.
+    size, mtime_ns, ctime_ns
+        Bytes, time of the last change of the content, and of the last change of anything about the file (it
+        betrays a file that was replaced by another of the same size and date).
+    settled
+        False if the file had changed so shortly before that a further change might leave the same signs; such a
+        fingerprint is right but is not remembered.
+    """
+
+    sha256: str
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    settled: bool
+
+
+class FingerprintMemo:
+    """Fingerprints by absolute path, kept in one small file that only the parent process writes.
+
+    Damage to the file costs the hashing again, nothing else.
+
+    Parameters
+    ----------
+    path
+        The file, e.g. ``<out>/.vidfer/fingerprints.json``; read now, written by `save`.
+    save_every_seconds
+        `remember` saves on its own when the last save is this long ago, so that a killed run loses little.
+    """
+
+    def __init__(self, path: str | Path, *, save_every_seconds: float = 10.0) -> None:
+        self.path = Path(path)
+        self._save_every_seconds = save_every_seconds
+        self._entries = _read_store(self.path)
+        self._changed = False
+        self._saved_at = time.monotonic()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def recall(self, path: str | Path) -> str | None:
+        """Return the digest of a file that has not changed since it was remembered, else None."""
+        entry = self._entries.get(os.path.abspath(path))
+        if entry is None:
+            return None
+        try:
+            info = os.stat(path)
+        except OSError:
+            return None
+        digest, *signs = entry
+        return str(digest) if signs == [info.st_size, info.st_mtime_ns, info.st_ctime_ns] else None
+
+    def remember(self, path: str | Path, fingerprint: Fingerprint) -> None:
+        """Keep a fingerprint, computed here or by a worker; OutputError if saving fails."""
+        if not fingerprint.settled:
+            return
+        entry = [fingerprint.sha256, fingerprint.size, fingerprint.mtime_ns, fingerprint.ctime_ns]
+        self._entries[os.path.abspath(path)] = entry
+        self._changed = True
+        if time.monotonic() - self._saved_at > self._save_every_seconds:
+            self.save()
+
+    def save(self) -> None:
+        """Write the file if anything changed; raises OutputError if that is impossible."""
+        if not self._changed:
+            return
+        body = json.dumps(self._entries, separators=(",", ":"), ensure_ascii=True).encode()
+        digest = hashlib.sha256(body).hexdigest().encode()
+        write_bytes(self.path, _MAGIC + digest + b"\n" + body + b"\n")
+        self._changed = False
+        self._saved_at = time.monotonic()
+
+
+def content_fingerprint(path: str | Path, memo: FingerprintMemo | None = None) -> str:
+    """Return the SHA-256 of a file's content, from the memo if the file is unchanged.
+
+    Raises
+    ------
+    BadVideo
+        ``unreadable``: it does not exist, may not be read, or is no regular file.
+    """
+    known = memo.recall(path) if memo is not None else None
+    if known is not None:
+        return known
+    fingerprint = fingerprint_file(path)
+    if memo is not None:
+        memo.remember(path, fingerprint)
+    return fingerprint.sha256
+
+
+def fingerprint_file(path: str | Path) -> Fingerprint:
+    """Read a file once, in small pieces, and return its fingerprint; raises BadVideo as `content_fingerprint`."""
+    try:
+        # Non-blocking, so that a named pipe cannot stop us; for regular files it means nothing.
+        with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb") as file:
+            before = os.fstat(file.fileno())
+            if not stat.S_ISREG(before.st_mode):
+                raise BadVideo(path, "unreadable", "not a regular file: give a video file or a folder")
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            after = os.fstat(file.fileno())
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise BadVideo(path, "unreadable", f"{reason}: check that the file exists and may be read") from error
+    now = time.time_ns()
+    recent = any(abs(now - when) < _RECENT_NS for when in (after.st_mtime_ns, after.st_ctime_ns))
+    changed = (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns)
+    return Fingerprint(
+        sha256=digest,
+        size=after.st_size,
+        mtime_ns=after.st_mtime_ns,
+        ctime_ns=after.st_ctime_ns,
+        settled=not (recent or changed),
+    )
+
+
+def _read_store(path: Path) -> dict[str, list[Any]]:
+    try:
+        if path.stat().st_size > _MAX_STORE_BYTES:
+            raise ValueError("too large")
+        head, _, body = path.read_bytes().partition(b"\n")
+        body = body.removesuffix(b"\n")
+        if head != _MAGIC + hashlib.sha256(body).hexdigest().encode():
+            raise ValueError("damaged")
+        entries: dict[str, list[Any]] = json.loads(body)
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        _LOG.warning("%s: cannot be used (%s): videos are fingerprinted again", path, error)
+        return {}
+    return entries
