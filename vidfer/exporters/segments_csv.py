@@ -1,0 +1,31 @@
+"""segments.csv: one row per episode."""
+
+from __future__ import annotations
+
+from vidfer.exporters import exporter
+from vidfer.exporters.rows import records_csv
+from vidfer.types import ClipResult
+
+COLUMNS = (
+    *("face_id", "emotion", "start_seconds", "end_seconds", "duration_seconds"),
+    *("peak_seconds", "mean_probability", "peak_probability"),
+)
+
+
+@exporter("segments", filenames=("segments.csv",), version=1)
+def render(clip: ClipResult) -> dict[str, bytes]:
+    """Return segments.csv, ordered by face, then time."""
+    records = [
+        {
+            "face_id": segment.track_id,
+            "emotion": segment.emotion,
+            "start_seconds": f"{segment.start_seconds:.6f}",
+            "end_seconds": f"{segment.end_seconds:.6f}",
+            "duration_seconds": f"{segment.end_seconds - segment.start_seconds:.6f}",
+            "peak_seconds": f"{segment.peak_seconds:.6f}",
+            "mean_probability": f"{segment.mean_probability:.6f}",
+            "peak_probability": f"{segment.peak_probability:.6f}",
+        }
+        for segment in clip.segments
+    ]
+    return {"segments.csv": records_csv(COLUMNS, records)}

@@ -1,0 +1,26 @@
+"""timeline.parquet: the table of timeline.csv with types and full precision."""
+
+from __future__ import annotations
+
+import io
+
+from vidfer.exporters import exporter
+from vidfer.exporters.table import timeline_table
+from vidfer.types import ClipResult
+
+
+@exporter("parquet", filenames=("timeline.parquet",), version=1)
+def render(clip: ClipResult) -> dict[str, bytes]:
+    """Return timeline.parquet; cells without a value are null."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = timeline_table(clip)
+    arrays = {
+        name: pa.array(column, type=pa.string() if name == "emotion" else None, from_pandas=True)  # NaN -> null
+        for name, column in table.columns.items()
+    }
+    buffer = io.BytesIO()
+    metadata = {"clip": clip.clip_id.encode(errors="backslashreplace")}
+    pq.write_table(pa.table(arrays).replace_schema_metadata(metadata), buffer)
+    return {"timeline.parquet": buffer.getvalue()}

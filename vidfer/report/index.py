@@ -1,0 +1,122 @@
+"""index.html: the start page of a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from vidfer.report.page import cell, escape, page, percent, share_bar, swatch, table
+from vidfer.report.wording import count, duration
+
+# What a clip's row links to: file below the clip's folder -> text of the link.
+LINKS: dict[str, str] = {
+    "report.html": "report",
+    "timeline.png": "chart",
+    "timeline.csv": "table",
+    "segments.csv": "episodes",
+}
+
+_SCRIPT = """
+for (const heading of document.querySelectorAll('#clips th')) {
+  const button = document.createElement('button'), column = heading.cellIndex;
+  button.textContent = heading.textContent; heading.replaceChildren(button);
+  button.addEventListener('click', () => {
+    const down = heading.getAttribute('aria-sort') === 'ascending', body = document.querySelector('#clips tbody');
+    for (const other of heading.parentNode.children) other.removeAttribute('aria-sort');
+    heading.setAttribute('aria-sort', down ? 'descending' : 'ascending');
+    const key = row => row.cells[column].dataset.sort ?? row.cells[column].textContent;
+    const compare = (a, b) => a.localeCompare(b, undefined, {numeric: true});
+    body.append(...[...body.rows].sort((a, b) => (down ? -1 : 1) * compare(key(a), key(b))));
+  });
+}
+"""
+
+
+def render_index(
+    summaries: Sequence[Mapping[str, Any]],
+    failures: Sequence[Mapping[str, Any]] = (),
+    *,
+    title: str = "vidfer results",
+    files: Iterable[str] = tuple(LINKS),
+) -> bytes:
+    """Return the start page.
+
+    Parameters
+    ----------
+    summaries
+        What ``summarise`` returned for each finished clip.
+    failures
+        Rows of failures.csv: clip, path, stage, reason, message, attempts.
+    title
+        Heading of the page.
+    files
+        Names of the files that each clip's folder holds; what is not among them is not linked to.
+    """
+    present = set(files)
+    total = sum(summary["duration_seconds"] or 0.0 for summary in summaries)
+    facts = f"{count(len(summaries), 'clip')}, {duration(total)} of video"
+    if failures:
+        facts += f", {len(failures):,} failed"
+    body = [f"<header><h1>{escape(title)}</h1><p class='facts'>{escape(facts)}</p></header>"]
+    if failures:
+        body.append(_failures(failures))
+    body.append(_clips(summaries, present) if summaries else "<section><p>No clip was finished.</p></section>")
+    body.append("<p class='faint'>The same numbers: <a href='summary.csv'>summary.csv</a></p>")
+    return page(title, body, script=_SCRIPT)
+
+
+def _clips(summaries: Sequence[Mapping[str, Any]], present: set[str]) -> str:
+    headings = [
+        *(("clip", ""), ("duration", "number"), ("frames with a face", "number"), ("faces", "number")),
+        *(("mostly", ""), ("share of time", ""), ("episodes", "number"), ("quality", "number"), ("notes", "")),
+    ]
+    rows = [_clip_row(summary, present) for summary in summaries]
+    return f'<section class="long"><h2>Clips</h2>{table(headings, rows, name="clips")}</section>'
+
+
+def _clip_row(summary: Mapping[str, Any], present: set[str]) -> str:
+    folder = quote(str(summary["clip"]), safe="/", errors="surrogateescape")
+    links = [f'<a href="{folder}/{file}">{text}</a>' for file, text in LINKS.items() if file in present]
+    name = escape(summary["clip"])
+    if "report.html" in present:
+        name = f'<a href="{folder}/report.html">{name}</a>'
+        links = links[1:]
+    sampled, seen = summary["sampled_frames"], summary["frames_with_face"]
+    shares = {label: numbers["share_of_time"] for label, numbers in summary["emotions"].items()}
+    dominant = summary["dominant_emotion"]
+    notes = ["damaged or cut short"] if summary["truncated"] else []
+    notes += [str(text) for text in summary["warnings"]]
+    cells = [
+        cell(f'{name}<br><span class="faint">{" · ".join(links)}</span>', sort=summary["clip"], kind="name"),
+        cell(duration(summary["duration_seconds"] or 0.0), sort=summary["duration_seconds"] or 0.0, kind="number"),
+        cell(percent(seen / sampled if sampled else None), sort=seen / sampled if sampled else 0.0, kind="number"),
+        cell(str(summary["num_faces"]), kind="number"),
+        cell(swatch(dominant) if dominant else '<span class="faint">no face</span>', sort=dominant or ""),
+        cell(share_bar(shares), sort=max((share or 0.0) for share in shares.values())),
+        cell(str(summary["num_episodes"]), kind="number"),
+        cell(percent(summary["mean_quality"]), sort=summary["mean_quality"] or 0.0, kind="number"),
+        cell("<br>".join(escape(note) for note in notes), kind="name"),
+    ]
+    return f"<tr>{''.join(cells)}</tr>"
+
+
+def _failures(failures: Sequence[Mapping[str, Any]]) -> str:
+    rows = [_failure_row(failure) for failure in failures]
+    headings = [("clip", ""), ("stage", ""), ("reason", ""), ("what happened, what to do", ""), ("attempts", "number")]
+    box = f'<section class="warn long"><h2>Failed</h2>{table(headings, rows)}</section>'
+    return box.replace('<th scope="col"', '<th scope="col" style="background:none;color:inherit"')
+
+
+def _failure_row(failure: Mapping[str, Any]) -> str:
+    clip, path, stage, reason, message, attempts = (
+        escape(failure.get(key, "")) for key in ("clip", "path", "stage", "reason", "message", "attempts")
+    )
+    cells = [
+        cell(f'{clip}<br><span class="faint">{path}</span>', kind="name"),
+        cell(stage),
+        cell(reason.replace("_", " ")),
+        cell(message),
+        cell(attempts, kind="number"),
+    ]
+    return f"<tr>{''.join(cells)}</tr>"

@@ -1,0 +1,100 @@
+"""One face's probabilities as a curve of drawable length, with the stretches in which the face is not seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from vidfer.types import ClipResult
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceSeries:
+    """What a chart draws for one face.
+
+    Attributes
+    ----------
+    track_id
+        The person.
+    seconds
+        (T,) float64, ascending. Each stretch ends with a point at the end of its last frame, so that a single frame
+        can be seen too.
+    probabilities
+        (T, K) float32; NaN in rows that separate two stretches, where a line must break.
+    low, high
+        (T, K) float32, 10th and 90th percentile of what each point stands for; equal to ``probabilities`` where
+        nothing was averaged.
+    averaged
+        True if points stand for several frames.
+    gaps
+        (G, 2) float64, [start, end) seconds of sampled frames without this face.
+    """
+
+    track_id: int
+    seconds: np.ndarray
+    probabilities: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    averaged: bool
+    gaps: np.ndarray
+
+
+def face_series(clip: ClipResult, track: int, *, max_points: int = 1200) -> FaceSeries:
+    """Build the curve of one face; where the clip has more than ``max_points`` frames, points are means over time."""
+    rows = np.flatnonzero(clip.timeline.track_id == track)
+    frame_row = clip.timeline.frame_row[rows]
+    pts = clip.frames.pts_seconds
+    stretch = np.cumsum(np.diff(frame_row, prepend=frame_row[0]) > 1)  # (n,) number of the unbroken stretch
+    seconds = pts[frame_row]
+    width = float(pts[-1] - pts[0]) / max_points
+    fine = len(pts) <= max_points or width == 0
+    bin_of = np.arange(len(rows)) if fine else ((seconds - pts[0]) // width).astype(np.int64)
+    edges = np.flatnonzero((np.diff(bin_of) > 0) | (np.diff(stretch) > 0)) + 1
+    starts = np.concatenate([[0], edges])  # first row of each point
+    probabilities = clip.timeline.probabilities[rows]
+    sizes = np.diff(np.append(starts, len(rows)))
+    means = np.add.reduceat(probabilities, starts, axis=0) / sizes[:, None]  # (P, K)
+    times = np.add.reduceat(seconds, starts) / sizes
+    low, high = (means, means) if fine else _spread(probabilities, starts, sizes)
+    last = np.append(np.flatnonzero(np.diff(stretch[starts]) > 0), len(starts) - 1)  # last point of each stretch
+    final = starts[last] + sizes[last] - 1  # its last row
+    ends = seconds[final] + clip.frames.durations_seconds[frame_row[final]]
+    at = np.repeat(last + 1, 2)  # two rows after each: one that holds the value, one that breaks the line
+
+    def with_breaks(values: np.ndarray) -> np.ndarray:
+        held = np.repeat(values[last], 2, axis=0)
+        held[1::2] = np.nan
+        return np.insert(values, at, held, axis=0).astype(np.float32)[:-1]
+
+    return FaceSeries(
+        track_id=track,
+        seconds=np.insert(times, at, np.repeat(ends, 2))[:-1],
+        probabilities=with_breaks(means),
+        low=with_breaks(low),
+        high=with_breaks(high),
+        averaged=not fine,
+        gaps=gaps_of(clip, frame_row),
+    )
+
+
+def gaps_of(clip: ClipResult, frame_row: np.ndarray) -> np.ndarray:
+    """Return (G, 2) float64 the [start, end) seconds of sampled frames that are not in ``frame_row``."""
+    missing = np.ones(len(clip.frames) + 2, dtype=np.bool_)
+    missing[[0, -1]] = False
+    missing[1 + frame_row] = False
+    flips = np.flatnonzero(np.diff(missing.astype(np.int8)))
+    ends = np.append(clip.frames.pts_seconds, clip.frames.pts_seconds[-1:] + clip.frames.durations_seconds[-1:])
+    return ends[flips].reshape(-1, 2)
+
+
+def _spread(probabilities: np.ndarray, starts: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the 10th and 90th percentile (P, K) of each group of rows, by rank."""
+    group = np.repeat(np.arange(len(starts)), sizes)
+    low = np.empty((len(starts), probabilities.shape[1]), dtype=np.float32)
+    high = np.empty_like(low)
+    lower, upper = starts + ((sizes - 1) * 0.1).round().astype(int), starts + ((sizes - 1) * 0.9).round().astype(int)
+    for label in range(probabilities.shape[1]):
+        ranked = probabilities[np.lexsort((probabilities[:, label], group)), label]
+        low[:, label], high[:, label] = ranked[lower], ranked[upper]
+    return low, high
