@@ -75,9 +75,14 @@ def test_a_cache_on_a_full_disk_keeps_its_parts_and_continues_when_there_is_spac
     key = "0" * 64
     cache = StageCache(small_disk / "cache")
     stored = 0
-    with pytest.raises(OutputError, match="no space left"):
+
+    def fill() -> None:
+        nonlocal stored
         for stored in range(100):
             cache.store_part("faces", key, stored, {"a": np.full(2000, stored)})
+
+    with pytest.raises(OutputError, match="no space left"):
+        fill()
     assert 0 < stored < 99
     assert len(cache.load_parts("faces", key)) == stored
     with pytest.raises(OutputError, match="no space left"):

@@ -56,6 +56,12 @@ class TestStoreAndLoad:
         assert cache.contains("faces", KEY)
         assert cache.problems == []
 
+    def test_a_table_may_consist_of_attributes_only(self, cache: StageCache) -> None:
+        cache.store("faces", KEY, {}, {"reader": "pyav"})
+        loaded = cache.load("faces", KEY)
+        assert loaded is not None
+        assert (dict(loaded.arrays), loaded.attributes) == ({}, {"reader": "pyav"})
+
     def test_what_was_never_stored_is_missing_without_complaint(self, cache: StageCache) -> None:
         assert cache.load("faces", KEY) is None
         assert not cache.contains("faces", KEY)
