@@ -56,9 +56,11 @@ def frame_signatures(images: np.ndarray) -> np.ndarray:
 def is_cut(previous: np.ndarray, current: np.ndarray) -> np.ndarray:
     """Return (B,) bool: whether a hard cut lies between two frames, given both signatures (B, K).
 
+    Signatures may have been stored as float16.
     A frame without any structure (black, white) counts as another scene than one with structure.
     """
     split = THUMBNAIL**2
+    previous, current = previous.astype(np.float32), current.astype(np.float32)
     a = previous[:, :split] - previous[:, :split].mean(1, keepdims=True)
     b = current[:, :split] - current[:, :split].mean(1, keepdims=True)
     # The floor is the structure of a frame whose gray values deviate by about 1/255 from their mean.
