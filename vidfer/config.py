@@ -1,7 +1,7 @@
 """Pipeline settings: TOML into typed, strict sections.
 
 Each section is the part of the configuration that one stage depends on, so that a stage's cache key covers
-exactly the settings that can change its result. ``[run]`` holds what cannot (device, workers, batch size).
+exactly the settings that can change its result. ``[run]`` holds what cannot (device, workers, checkpoints).
 """
 
 from __future__ import annotations
@@ -94,8 +94,7 @@ class RunConfig(Section):
 
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     jobs: int = Field(0, ge=0, description="videos at a time; 0 = chosen from the machine")
-    batch_size: int = Field(16, ge=1, le=4096, description="frames per batch")
-    segment_frames: int = Field(256, ge=1, description="frames per checkpoint")
+    segment_frames: int = Field(256, ge=16, multiple_of=16, description="frames per checkpoint")
     timeout_seconds: float = Field(120.0, gt=0.0, description="a worker silent for this long is killed")
     retries: int = Field(1, ge=0, description="further tries after a crash or a hang")
 

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from vidfer.config import Section
+from vidfer.device import bfloat16_is_fast, pick_device
 from vidfer.errors import DataError
 from vidfer.weights import save_tensors
 
@@ -68,13 +69,6 @@ class TrainingTask(Protocol):
 
 
 ProgressCallback = Callable[[int, int, dict[str, float]], None]  # steps done, steps in all, latest figures
-
-
-def pick_device(name: str = "auto") -> torch.device:
-    """Return the device called ``auto`` (CUDA if there is one), ``cpu`` or ``cuda[:i]``."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(name)
 
 
 def train(
@@ -129,7 +123,7 @@ class _Run:
         self.step = 0
         self.best: dict[str, float] = {}
         self.worse_validations = 0
-        self.half = config.precision == "bfloat16" or (config.precision == "auto" and _bfloat16_is_fast(device))
+        self.half = config.precision == "bfloat16" or (config.precision == "auto" and bfloat16_is_fast(device))
 
     def advance(self, total: int, steps_per_epoch: int) -> dict[str, float]:
         """Do one step and return its figures."""
@@ -244,8 +238,3 @@ def _optimiser(model: nn.Module, config: LoopConfig) -> torch.optim.Optimizer:
         return torch.optim.SGD(groups, lr=config.learning_rate, momentum=config.momentum, nesterov=config.momentum > 0)
     return torch.optim.AdamW(groups, lr=config.learning_rate)
 
-
-def _bfloat16_is_fast(device: torch.device) -> bool:
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
-    return bool(torch.backends.mkldnn.is_available() and torch.cpu._is_avx512_bf16_supported())

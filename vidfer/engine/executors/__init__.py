@@ -136,19 +136,23 @@ class Executor(Protocol):
 EXECUTORS: Registry[Callable[[], Executor]] = Registry("executor", "vidfer.engine.executors")
 
 
-def plan_resources(jobs: int = 0, *, num_gpus: float = 0.0) -> Resources:
+def plan_resources(jobs: int = 0, *, items: int | None = None, num_gpus: float = 0.0) -> Resources:
     """Choose workers and threads for this machine, so that cores are never oversubscribed.
 
     Parameters
     ----------
     jobs
         Videos at a time; 0: one per core, or less where memory is short (`WORKER_BYTES` each).
+    items
+        How many videos there are, if that is known: no more workers than these are started.
     num_gpus
         See `Resources`.
     """
     cpus = available_cpus()
     if jobs == 0:
         jobs = max(1, min(cpus, available_memory_bytes() // WORKER_BYTES))
+    if items is not None:
+        jobs = max(1, min(jobs, items))
     return Resources(jobs=jobs, threads_per_worker=max(1, cpus // jobs), num_gpus=num_gpus)
 
 

@@ -1,0 +1,51 @@
+# Two commands for a newcomer: `make process VIDEOS=videos/ OUT=results/` and `make test`.
+
+VENV ?= .venv
+PYTHON ?= python3
+VIDEOS ?=
+OUT ?= results/
+ARGS ?=
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: process test torture bench clean
+
+process: $(VENV)/.installed
+ifeq ($(strip $(VIDEOS)),)
+	@$(BIN)/vidfer sample sample/ --quiet
+	$(BIN)/vidfer process sample/ --out "$(OUT)" $(ARGS)
+else
+	$(BIN)/vidfer process "$(VIDEOS)" --out "$(OUT)" $(ARGS)
+endif
+
+test: $(VENV)/.installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest $(ARGS)
+
+torture: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -m torture -s tests/torture $(ARGS)
+
+bench: $(VENV)/.installed-test
+	$(BIN)/python benchmarks/run_all.py $(ARGS)
+
+clean:
+	rm -rf $(VENV) build dist sample results
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+# torch first and alone: its pin is what lets pip take a CPU build where one is offered.
+$(VENV)/.torch: constraints.txt | $(VENV)/bin/python
+	$(INSTALL) torch
+	@touch $@
+
+$(VENV)/.installed: pyproject.toml $(VENV)/.torch
+	$(INSTALL) --editable .
+	@touch $@
+
+$(VENV)/.installed-test: pyproject.toml $(VENV)/.torch
+	$(INSTALL) --editable ".[test]"
+	@touch $@ $(VENV)/.installed

@@ -1,0 +1,104 @@
+"""The command line: parse, call, exit code. Heavy imports happen in the commands."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+import vidfer
+from vidfer.commands import EXIT_INTERRUPTED, EXIT_USAGE
+
+COMMANDS = {
+    "process": "turn videos into expression timelines",
+    "status": "say what is done, stale or failed in a results folder",
+    "sample": "make a small sample video to try things on",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code: 0 done, 1 some clip failed, 2 wrong usage, 130 interrupted."""
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    command = importlib.import_module(f"vidfer.commands.{options.command}")
+    from vidfer.errors import VidferError
+
+    try:
+        return int(command.run(options))
+    except VidferError as error:
+        if getattr(options, "verbose", False):
+            raise
+        print(f"vidfer: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    except KeyboardInterrupt:
+        print("vidfer: interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands; imports nothing heavy."""
+    parser = argparse.ArgumentParser(
+        prog="vidfer",
+        description="Facial-expression timelines from folders of videos. "
+        "Reports expressions as people label them; it does not read minds and recognises nobody.",
+    )
+    parser.add_argument("--version", action="version", version=f"vidfer {vidfer.__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, summary in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+        globals()[f"_{name}_arguments"](command)
+    return parser
+
+
+def _process_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="a video, a folder (searched recursively) or a glob")
+    parser.add_argument("--out", required=True, metavar="DIR", help="results folder; a second run goes on there")
+    parser.add_argument("--pipeline", default="default", metavar="NAME|FILE.toml", help="default: default")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="override one setting; repeatable"
+    )
+    parser.add_argument("--fps", type=float, metavar="N", help="frames looked at per second of video; default: every")
+    parser.add_argument("--device", metavar="auto|cpu|cuda[:i]", help="default: auto")
+    parser.add_argument("--jobs", type=int, metavar="N", help="videos at a time; default: from the machine")
+    parser.add_argument("--decoder", choices=["auto", "decord", "pyav"], help="default: auto")
+    parser.add_argument("--strict", action="store_true", help="a truncated or damaged video is a failure")
+    parser.add_argument(
+        "--force",
+        nargs="?",
+        const="faces",
+        choices=["faces", "embeddings", "tracks", "emotions"],
+        metavar="STAGE",
+        help="compute again from this stage on (faces, embeddings, tracks, emotions; without a name: everything)",
+    )
+    parser.add_argument("--retry-failed", action="store_true", help="try videos again that are known to be bad")
+    parser.add_argument("--no-plots", action="store_true", help="tables only, no charts and reports")
+    parser.add_argument("--export", metavar="NAME[,NAME...]", help="output formats instead of the pipeline's")
+    parser.add_argument("--events", metavar="FILE", help="append every progress event to FILE, as JSON lines")
+    _verbosity(parser)
+
+
+def _status_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("out", metavar="DIR", help="a results folder")
+    parser.add_argument("--json", action="store_true", help="for programs")
+    _verbosity(parser)
+
+
+def _sample_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("out", metavar="DIR", help="where to put sample.mp4")
+    _verbosity(parser)
+
+
+def _verbosity(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("--quiet", "-q", action="store_true", help="errors only")
+    group.add_argument("--verbose", "-v", action="store_true", help="tracebacks and details")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

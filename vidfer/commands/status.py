@@ -1,0 +1,30 @@
+"""``vidfer status``: what is done, stale or failed in a results folder."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from vidfer.commands import EXIT_FAILED, EXIT_OK
+from vidfer.engine.status import ClipStatus, read_status
+
+COLUMNS = ("clip", "faces", "embeddings", "tracks", "emotions", "outputs", "note")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print one line per clip; exit code 1 if some clip failed."""
+    clips = read_status(Path(options.out))
+    if options.json:
+        print(json.dumps([{"clip": clip.clip_id, **clip.stages, "note": clip.note} for clip in clips], indent=1))
+    elif not options.quiet:
+        print(_table(clips))
+    return EXIT_FAILED if any("failed" in clip.stages.values() for clip in clips) else EXIT_OK
+
+
+def _table(clips: list[ClipStatus]) -> str:
+    rows = [COLUMNS, *((clip.clip_id, *(clip.stages[name] for name in COLUMNS[1:-1]), clip.note) for clip in clips)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )

@@ -1,0 +1,38 @@
+"""Which device networks run on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vidfer.errors import ConfigError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """Return the device called ``auto`` (CUDA if there is one), ``cpu`` or ``cuda[:i]``.
+
+    Raises
+    ------
+    ConfigError
+        A CUDA device is asked for that is not there.
+    """
+    import torch
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == "auto":
+        return torch.device("cuda" if count else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= count:
+        raise ConfigError(f"--device {name}: expected one of {count} CUDA devices that torch sees here; use --device cpu")
+    return device
+
+
+def bfloat16_is_fast(device: torch.device) -> bool:
+    """Return whether matrices are multiplied faster in bfloat16 than in float32 (AVX-512 BF16, AMX, recent GPUs)."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    return bool(torch.backends.mkldnn.is_available() and torch.cpu._is_avx512_bf16_supported())

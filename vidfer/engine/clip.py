@@ -1,0 +1,250 @@
+"""Everything that is done for one clip, in a worker process: from its file to its tables and charts.
+
+torch is imported only where something is computed: a clip whose tables are all in the cache never needs it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vidfer.config import BackboneConfig, FacesConfig, PipelineConfig
+from vidfer.device import pick_device
+from vidfer.engine.cache import StageCache
+from vidfer.engine.clip_tables import assemble, find_emotions, find_tracks, load_frame_tables
+from vidfer.engine.events import ClipStarted, Event, FramesDone, StageDone
+from vidfer.engine.executors.worker import emit
+from vidfer.engine.fingerprint import Fingerprint, fingerprint_file
+from vidfer.engine.outputs import FileStamp, write_outputs
+from vidfer.engine.plan import OUTPUTS, PROBE, probe_key, stage_keys
+from vidfer.errors import BadVideo, CacheError
+from vidfer.report.summary import summarise
+from vidfer.stages import STAGES, StageName, dependents
+from vidfer.types import ClipResult, VideoInfo
+
+if TYPE_CHECKING:
+    from vidfer.stages.embeddings import EmbeddingsStage
+    from vidfer.stages.faces import FacesStage
+    from vidfer.video.probe import VideoProbe
+    from vidfer.video.reader import DecoderName
+
+CACHE_TRIES = 2  # a cache file may be set aside or removed between two looks at it; then the clip is gone through again
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipJob:
+    """What a worker is asked to do.
+
+    Attributes
+    ----------
+    clip_id
+        Where its results go below ``out``.
+    path
+        The video file.
+    out
+        The results folder.
+    config
+        The pipeline, ``[run]`` included.
+    force
+        The stage whose cached tables are not to be used (nor those of the stages that read it); None = use all.
+    retry_failed
+        Try again what is known to fail.
+    """
+
+    clip_id: str
+    path: Path
+    out: Path
+    config: PipelineConfig
+    force: StageName | None = None
+    retry_failed: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipSummary:
+    """What a worker gives back for a finished clip; small, arrays stay in the cache.
+
+    Attributes
+    ----------
+    fingerprint
+        Of the video's content, with the file status it was read at.
+    reader, keys, files, summary, seconds, computed_frames
+        See ``engine.journal.ClipRecord``.
+    problems
+        Cache files that were set aside, one line each.
+    """
+
+    fingerprint: Fingerprint
+    reader: str
+    keys: dict[str, str]
+    files: dict[str, FileStamp]
+    summary: dict[str, Any]
+    problems: tuple[str, ...]
+    computed_frames: int
+    seconds: float = 0.0
+
+
+def process_clip(job: ClipJob) -> ClipSummary:
+    """Bring a clip's tables and files up to date and return its summary.
+
+    Raises
+    ------
+    BadVideo
+        The file cannot give frames, now or as an earlier run found.
+    VidferError
+        Weights are missing, results cannot be written, ...
+    """
+    started = time.monotonic()
+    emit(ClipStarted(clip_id=job.clip_id))
+    work = _ClipWork(job)
+    for attempt in range(1, CACHE_TRIES + 1):
+        try:
+            return replace(work.run(), seconds=time.monotonic() - started)
+        except CacheError:
+            if attempt == CACHE_TRIES:
+                raise
+    raise AssertionError("unreachable")
+
+
+class _ClipWork:
+    """The steps of one clip, in order."""
+
+    def __init__(self, job: ClipJob) -> None:
+        self.job, self.config = job, job.config
+        self.cache = StageCache(job.out / ".vidfer" / "cache")
+        self.forced: set[StageName] = set(dependents(job.force)) if job.force else set()
+        self.computed_frames = 0
+
+    def run(self) -> ClipSummary:
+        fingerprint = fingerprint_file(self.job.path)
+        info, reader = self._probed(fingerprint.sha256)
+        keys, reader = self._frame_tables(info, reader)
+        clip = self._clip(info, keys)
+        if self.config.video.strict and clip.decode.truncated:
+            raise BadVideo(self.job.path, "truncated", f"{'; '.join(clip.decode.warnings)} (refused by --strict)")
+        files = write_outputs(clip, self.job.out / self.job.clip_id, self.config.output.exports)
+        emit(StageDone(clip_id=self.job.clip_id, stage=OUTPUTS, status="computed"))
+        return ClipSummary(
+            fingerprint=fingerprint,
+            reader=reader,
+            keys=dict(keys),
+            files=files,
+            summary={name: value for name, value in summarise(clip).items() if name != "provenance"},
+            problems=tuple(str(problem) for problem in self.cache.problems),
+            computed_frames=self.computed_frames,
+        )
+
+    def _probed(self, fingerprint: str) -> tuple[VideoInfo, DecoderName]:
+        """Return what the file is and which reader to use, from the cache where it is known."""
+        key = probe_key(fingerprint, self.config)
+        if self.job.retry_failed:
+            self.cache.remove_failure(PROBE, key)
+        failure = self.cache.load_failure(PROBE, key)
+        if failure is not None:
+            raise BadVideo(self.job.path, failure["reason"], failure["detail"])
+        table = self.cache.load(PROBE, key)
+        if table is not None:
+            info = VideoInfo(path=str(self.job.path), fingerprint=fingerprint, **table.attributes["info"])
+            return info, table.attributes["reader"]
+        from vidfer.video.reader import choose_reader
+
+        video = self._open(fingerprint)
+        reader = choose_reader(video, self.config.video.decoder)
+        self._store_probe(video.info, reader)
+        return video.info, reader
+
+    def _store_probe(self, info: VideoInfo, reader: DecoderName) -> None:
+        known = asdict(info)
+        del known["path"], known["fingerprint"]  # the same video under another name is the same
+        self.cache.store(PROBE, probe_key(info.fingerprint, self.config), {}, {"info": known, "reader": reader})
+
+    def _open(self, fingerprint: str) -> VideoProbe:
+        from vidfer.video.probe import probe
+
+        try:
+            return probe(self.job.path, fingerprint=fingerprint)
+        except BadVideo as error:
+            self._remember_failure(fingerprint, error)
+            raise
+
+    def _remember_failure(self, fingerprint: str, error: BadVideo) -> None:
+        key = probe_key(fingerprint, self.config)
+        self.cache.store_failure(PROBE, key, {"reason": error.reason, "detail": error.detail})
+
+    def _frame_tables(self, info: VideoInfo, reader: DecoderName) -> tuple[Mapping[str, str], DecoderName]:
+        """Bring the tables of the frame stages up to date; return all keys and the reader that was used in the end."""
+        keys = stage_keys(info.fingerprint, reader, self.config, clip_id=self.job.clip_id)
+        for name in self.forced:
+            self.cache.remove(name, keys[name])
+        self.forced.clear()
+        frame_stages = [stage.name for stage in STAGES if stage.sees_frames]
+        missing = [name for name in frame_stages if not self.cache.contains(name, keys[name])]
+        if missing:
+            from vidfer.video.reader import DecoderFailed
+
+            try:
+                self._decode(info, reader, keys)
+            except DecoderFailed:
+                if reader == "pyav" or self.config.video.decoder != "auto":
+                    raise
+                self._store_probe(info, "pyav")  # from the first frame, now and in later runs
+                return self._frame_tables(info, "pyav")
+            except BadVideo as error:
+                self._remember_failure(info.fingerprint, error)
+                raise
+        for name in frame_stages:
+            self._stage_done(name, computed=name in missing)
+        return keys, reader
+
+    def _decode(self, info: VideoInfo, reader: DecoderName, keys: Mapping[str, str]) -> None:
+        from vidfer.engine.frames import FramePass
+        from vidfer.video.probe import frame_times_seconds
+        from vidfer.video.reader import open_reader
+        from vidfer.video.sampling import sample_indices
+
+        video = self._open(info.fingerprint)
+        device = pick_device(self.config.run.device)
+        faces, embeddings = _frame_stages(self.config.faces, self.config.backbone, str(device))
+        frame_pass = FramePass(
+            clip_id=self.job.clip_id,
+            cache=self.cache,
+            keys=keys,
+            faces=faces,
+            embeddings=embeddings,
+            device=device,
+            segment_frames=self.config.run.segment_frames,
+            emit=self._frames_done,
+        )
+        indices = sample_indices(frame_times_seconds(video), self.config.video.fps)
+        frame_pass.run(open_reader(video, decoder=reader), indices)
+
+    def _clip(self, info: VideoInfo, keys: Mapping[str, str]) -> ClipResult:
+        """Bring the tables of the clip stages up to date, and put everything about the clip together."""
+        tables = load_frame_tables(self.cache, keys)
+        tracks, computed = find_tracks(self.cache, keys["tracks"], tables, self.config.tracks)
+        self._stage_done("tracks", computed=computed)
+        timeline, computed = find_emotions(
+            self.cache, keys["emotions"], tables, tracks, self.config.temporal, device=self.config.run.device
+        )
+        self._stage_done("emotions", computed=computed)
+        return assemble(self.job.clip_id, info, tables, tracks, timeline, config=self.config, keys=keys)
+
+    def _stage_done(self, name: StageName, *, computed: bool) -> None:
+        emit(StageDone(clip_id=self.job.clip_id, stage=name, status="computed" if computed else "cached"))
+
+    def _frames_done(self, event: Event) -> None:
+        if isinstance(event, FramesDone):
+            self.computed_frames += max(event.computed.values(), default=0)
+        emit(event)
+
+
+@lru_cache(maxsize=1)
+def _frame_stages(faces: FacesConfig, backbone: BackboneConfig, device: str) -> tuple[FacesStage, EmbeddingsStage]:
+    """Return the frame stages, the same for all clips of a worker, so that its networks are loaded once."""
+    from vidfer.stages.embeddings import EmbeddingsStage
+    from vidfer.stages.faces import FacesStage
+
+    return FacesStage(faces, device=device), EmbeddingsStage(backbone, device=device)

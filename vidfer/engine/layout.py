@@ -1,0 +1,72 @@
+"""Where each clip's results go below --out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+
+from vidfer.video.find import FoundVideo
+
+RESERVED = frozenset({".vidfer", "summary.csv", "failures.csv", "run.json", "index.html"})
+MAX_NAME_BYTES = 240  # of one folder name; file systems allow 255
+
+
+def clip_ids(videos: Sequence[FoundVideo]) -> list[str]:
+    """Return one distinct folder per video, as a POSIX path below --out that mirrors the input tree.
+
+    The suffix is dropped where that leaves the name unique (``a.mp4`` and ``a.mov`` side by side keep theirs). Where
+    two inputs still coincide (two folders given, each with ``a.mp4``), the name of the folder that was given goes in
+    front, and a number behind where even that is not enough. No id leaves --out or hits one of vidfer's own files.
+    """
+    full = [_safe(PurePosixPath(*video.relative.parts)) for video in videos]
+    short = [path.with_suffix("") if path.suffix and path.stem else path for path in full]
+    ids = _resolve([_unreserved(path) for path in short], [_unreserved(path) for path in full])
+    rooted = [PurePosixPath(_folder_name(video), path) for video, path in zip(videos, ids, strict=True)]
+    ids = _resolve(ids, rooted)
+    return [str(path) for path in _numbered(ids)]
+
+
+def _resolve(preferred: list[PurePosixPath], otherwise: list[PurePosixPath]) -> list[PurePosixPath]:
+    count = Counter(_folded(path) for path in preferred)
+    return [p if count[_folded(p)] == 1 else o for p, o in zip(preferred, otherwise, strict=True)]
+
+
+def _numbered(paths: list[PurePosixPath]) -> list[PurePosixPath]:
+    taken: set[str] = set()
+    result = []
+    for path in paths:
+        candidate, number = path, 1
+        while _folded(candidate) in taken:
+            number += 1
+            candidate = path.with_name(f"{path.name}-{number}")
+        taken.add(_folded(candidate))
+        result.append(candidate)
+    return result
+
+
+def _folded(path: PurePosixPath) -> str:
+    return str(path).casefold()  # some file systems do not tell upper from lower case
+
+
+def _safe(path: PurePosixPath) -> PurePosixPath:
+    parts = [part for part in path.parts if part not in ("/", ".", "..")]
+    return PurePosixPath(*(_shortened(part) for part in parts))
+
+
+def _shortened(name: str) -> str:
+    data = name.encode(errors="surrogateescape")
+    if len(data) <= MAX_NAME_BYTES:
+        return name
+    return data[:MAX_NAME_BYTES].decode(errors="ignore")
+
+
+def _unreserved(path: PurePosixPath) -> PurePosixPath:
+    first = path.parts[0]
+    return path if first.casefold() not in RESERVED else PurePosixPath(f"{first}_", *path.parts[1:])
+
+
+def _folder_name(video: FoundVideo) -> str:
+    depth = len(video.relative.parts)
+    parents = video.path.absolute().parents
+    return _shortened(parents[depth - 1].name or "root") if depth <= len(parents) else "root"

@@ -1,0 +1,293 @@
+"""A whole run, in the parent process: which clips have work left, who does it, and what became of each."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import vidfer
+from vidfer.config import PipelineConfig
+from vidfer.engine.atomic import clean_aside_files, write_bytes
+from vidfer.engine.clip import ClipJob, ClipSummary, process_clip
+from vidfer.engine.events import ClipDone, EventCallback, ignore
+from vidfer.engine.executors import EXECUTORS, Outcome, TaskError, plan_resources
+from vidfer.engine.fingerprint import FingerprintMemo, content_fingerprint
+from vidfer.engine.journal import ClipRecord, Journal
+from vidfer.engine.layout import clip_ids
+from vidfer.engine.lock import RunLock
+from vidfer.engine.outputs import is_untouched, write_if_changed
+from vidfer.engine.plan import OUTPUTS, stage_keys
+from vidfer.errors import BadVideo
+from vidfer.exporters import EXPORTERS
+from vidfer.exporters.batch_tables import failures_csv, summary_csv
+from vidfer.report.index import render_index
+from vidfer.stages import StageName
+from vidfer.video.find import FoundVideo
+
+PRIVATE = ".vidfer"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """How a run treats what is already there.
+
+    Attributes
+    ----------
+    force
+        A stage whose cached tables are not to be used, for all clips; None = use everything.
+    retry_failed
+        Try clips again that are known to fail.
+    executor
+        Name of the executor.
+    """
+
+    force: StageName | None = None
+    retry_failed: bool = False
+    executor: str = "local"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunReport:
+    """What became of a run.
+
+    Attributes
+    ----------
+    out
+        The results folder.
+    records
+        One per clip, in the order of the inputs.
+    cached
+        Ids of the clips for which nothing was left to do.
+    errors
+        Tracebacks of failures by clip id, for ``-v``.
+    """
+
+    out: Path
+    records: tuple[ClipRecord, ...]
+    cached: frozenset[str]
+    errors: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def failed(self) -> tuple[ClipRecord, ...]:
+        """The clips without results."""
+        return tuple(record for record in self.records if record.status == "failed")
+
+
+def run(
+    videos: Sequence[FoundVideo],
+    out: Path,
+    config: PipelineConfig,
+    *,
+    options: RunOptions | None = None,
+    on_event: EventCallback = ignore,
+) -> RunReport:
+    """Process the videos into ``out``, doing only what is not done yet.
+
+    Raises
+    ------
+    OutputError
+        ``out`` cannot be written, or another run is using it.
+    ConfigError
+        The pipeline names something that does not exist.
+    """
+    options = options or RunOptions()
+    with RunLock(out / PRIVATE), Journal(out / PRIVATE / "clips.jsonl") as journal:
+        return _Run(videos, out, config, options, on_event, journal).run()
+
+
+class _Run:
+    """State of one run."""
+
+    def __init__(
+        self,
+        videos: Sequence[FoundVideo],
+        out: Path,
+        config: PipelineConfig,
+        options: RunOptions,
+        on_event: EventCallback,
+        journal: Journal,
+    ) -> None:
+        self.out, self.config, self.options, self.on_event, self.journal = out, config, options, on_event, journal
+        self.jobs = [
+            ClipJob(
+                clip_id=clip_id,
+                path=video.path.absolute(),
+                out=out.absolute(),
+                config=config,
+                force=options.force,
+                retry_failed=options.retry_failed,
+            )
+            for video, clip_id in zip(videos, clip_ids(videos), strict=True)
+        ]
+        self.memo = FingerprintMemo(out / PRIVATE / "fingerprints.json")
+        self.cached: set[str] = set()
+        self.errors: dict[str, str] = {}
+        self.finished = 0
+
+    def run(self) -> RunReport:
+        settings = json.dumps(self.config.model_dump(mode="json"), indent=1) + "\n"
+        write_if_changed(self.out / PRIVATE / "pipeline.json", settings.encode())  # for vidfer status
+        todo: deque[ClipJob] = deque()
+        for job in self.jobs:
+            record = self._settled(job)
+            if record is None:
+                todo.append(job)
+            else:
+                self.cached.add(job.clip_id)
+                self._announce(record, "cached" if record.status == "ok" else "failed")
+        try:
+            for outcome in self._outcomes(todo):
+                self._finish(outcome)
+        finally:
+            self.memo.save()
+        report = RunReport(
+            out=self.out,
+            records=tuple(self.journal.records[job.clip_id] for job in self.jobs),
+            cached=frozenset(self.cached),
+            errors=self.errors,
+        )
+        self._write_batch_files(report, changed=bool(todo))
+        return report
+
+    def _settled(self, job: ClipJob) -> ClipRecord | None:
+        """Return the record of a clip for which nothing is left to do, without opening video or cache."""
+        record = self.journal.records.get(job.clip_id)
+        if record is None or self.options.force is not None or record.path != str(job.path):
+            return None
+        if not record.fingerprint or self.memo.recall(job.path) != record.fingerprint:
+            return None
+        if record.status == "failed":
+            known = record.failure.get("permanent") and record.failure.get("vidfer") == vidfer.__version__
+            return record if known and not self.options.retry_failed and not self.config.video.strict else None
+        keys = stage_keys(record.fingerprint, record.reader, self.config, clip_id=job.clip_id)
+        if record.keys.get(OUTPUTS) != keys[OUTPUTS] or not is_untouched(self.out / job.clip_id, record.files):
+            return None
+        return record
+
+    def _outcomes(self, todo: deque[ClipJob]) -> Iterator[Outcome[ClipJob, ClipSummary]]:
+        if not todo:
+            return
+        clean_aside_files(self.out)  # what a killed run left half-written
+        resources = plan_resources(self.config.run.jobs, items=len(todo))
+        executor = EXECUTORS.get(self.options.executor)()
+        yield from executor.run(
+            process_clip,
+            todo,
+            resources=resources,
+            timeout=self.config.run.timeout_seconds,
+            retries=self.config.run.retries,
+            on_event=lambda _job, event: self.on_event(event),
+        )
+
+    def _finish(self, outcome: Outcome[ClipJob, ClipSummary]) -> None:
+        job, value = outcome.item, outcome.value
+        if value is not None:
+            self.memo.remember(job.path, value.fingerprint)
+            record = ClipRecord(
+                clip_id=job.clip_id,
+                path=str(job.path),
+                fingerprint=value.fingerprint.sha256,
+                status="ok",
+                reader=value.reader,
+                keys=value.keys,
+                files=value.files,
+                summary=value.summary,
+                problems=value.problems,
+                seconds=value.seconds,
+                computed_frames=value.computed_frames,
+            )
+        else:
+            record = self._failure(job, outcome)
+        self.journal.add(record)
+        self._announce(record, record.status)
+
+    def _failure(self, job: ClipJob, outcome: Outcome[ClipJob, ClipSummary]) -> ClipRecord:
+        error = outcome.error or TaskError(kind="unknown", message="no reason was given")
+        self.errors[job.clip_id] = error.traceback
+        return ClipRecord(
+            clip_id=job.clip_id,
+            path=str(job.path),
+            fingerprint=self._fingerprint_of(job.path) if error.permanent else "",
+            status="failed",
+            failure={
+                "clip": job.clip_id,
+                "path": str(job.path),
+                "stage": "decode" if error.kind == "BadVideo" else "process",
+                "reason": error.reason or outcome.status,
+                "message": error.message,
+                "attempts": outcome.attempts,
+                "permanent": error.kind == "BadVideo" and error.reason != "truncated",
+                "vidfer": vidfer.__version__,
+            },
+        )
+
+    def _fingerprint_of(self, path: Path) -> str:
+        try:
+            return content_fingerprint(path, self.memo)
+        except BadVideo:
+            return ""  # it cannot even be read
+
+    def _announce(self, record: ClipRecord, status: Any) -> None:
+        self.finished += 1
+        message = record.failure.get("message", "") or "; ".join(record.problems)
+        self.on_event(
+            ClipDone(clip_id=record.clip_id, status=status, message=message, done=self.finished, total=len(self.jobs))
+        )
+
+    def _write_batch_files(self, report: RunReport, *, changed: bool) -> None:
+        """Write summary.csv, failures.csv, index.html and run.json; the last only if something was done."""
+        done = [record.summary for record in report.records if record.status == "ok"]
+        failures = [record.failure for record in report.failed]
+        files = {
+            "summary.csv": summary_csv(done),
+            "failures.csv": failures_csv(failures),
+            "index.html": render_index(done, failures, files=_exported_files(self.config)),
+        }
+        for name, data in files.items():
+            write_if_changed(self.out / name, data)
+        if changed or not (self.out / "run.json").is_file():
+            write_bytes(self.out / "run.json", _run_json(report, self.config))
+
+
+def _exported_files(config: PipelineConfig) -> list[str]:
+    return [name for export in config.output.exports for name in EXPORTERS.get(export).filenames]
+
+
+def _run_json(report: RunReport, config: PipelineConfig) -> bytes:
+    """Return what the run was: settings, versions, and per clip its video, time taken and keys."""
+    clips = {
+        record.clip_id: {
+            "path": record.path,
+            "fingerprint": record.fingerprint,
+            "status": record.status,
+            "reader": record.reader,
+            "keys": record.keys,
+            "seconds": round(record.seconds, 3),
+            "computed_frames": record.computed_frames,
+            "frames_per_second": round(record.computed_frames / record.seconds, 1) if record.seconds else None,
+            "cached": record.clip_id in report.cached,
+        }
+        for record in report.records
+    }
+    body = {
+        "vidfer": vidfer.__version__,
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+        "packages": {name: _version(name) for name in ("torch", "av", "decord", "numpy", "h5py")},
+        "pipeline": config.model_dump(mode="json"),
+        "clips": clips,
+    }
+    return (json.dumps(body, indent=1, ensure_ascii=False) + "\n").encode(errors="surrogateescape")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,40 @@
+"""A few consecutive frames on the device, and the aligned faces that frame stages share."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vidfer.faces.align import warp_faces
+from vidfer.types import FrameBatch
+
+CHUNK_FRAMES = (
+    16  # results depend on it (detection is spread over a chunk): change it only with the version of the stage "faces"
+)
+
+
+class FrameChunk:
+    """Up to CHUNK_FRAMES sampled frames of one video.
+
+    Attributes
+    ----------
+    batch
+        The frames as they were read.
+    images
+        (B, H, W, 3) uint8 on the device.
+    """
+
+    def __init__(self, batch: FrameBatch, device: torch.device) -> None:
+        self.batch = batch
+        self.images: Tensor = torch.from_numpy(batch.images).to(device)
+        self._aligned: dict[int, tuple[np.ndarray, Tensor]] = {}
+
+    def aligned_faces(self, image_row: np.ndarray, transforms: np.ndarray, size: int) -> Tensor:
+        """Return faces (N, 3, S, S) float 0..1; asked again for the same faces and size, nothing is computed."""
+        known = self._aligned.get(size)
+        if known is not None and np.array_equal(known[0], transforms, equal_nan=True):
+            return known[1]
+        faces = warp_faces(self.images, image_row, transforms, size=size)
+        self._aligned[size] = (transforms, faces)
+        return faces

@@ -1,0 +1,63 @@
+"""Stage 4: the temporal model over each person's track."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+
+from vidfer.config import TemporalConfig
+from vidfer.device import pick_device
+from vidfer.stages.tables import EmotionsTable
+from vidfer.temporal import TEMPORAL_MODELS, TemporalModel, TrackSequence
+from vidfer.types import FaceDetections, FaceEmbeddings, FaceTracks, SampledFrames
+
+
+class EmotionsStage:
+    """Turns embeddings and tracks into probabilities over time.
+
+    The model is loaded when the first clip with a face comes.
+    """
+
+    def __init__(self, config: TemporalConfig, *, device: str) -> None:
+        self._config = config
+        self._device = device
+        self._model: TemporalModel | None = None
+
+    def process(
+        self, frames: SampledFrames, faces: FaceDetections, tracks: FaceTracks, embeddings: FaceEmbeddings
+    ) -> EmotionsTable:
+        """Return one row per face; NaN where the face was dropped from the tracks."""
+        probabilities = np.full(embeddings.logits.shape, np.nan, np.float32)
+        rows_of = track_rows(tracks)
+        if rows_of:
+            sequences = [
+                TrackSequence(
+                    pts_seconds=frames.pts_seconds[faces.frame_row[rows]],
+                    vectors=embeddings.vectors[rows].astype(np.float32),
+                    logits=embeddings.logits[rows],
+                    quality=faces.quality[rows],
+                )
+                for rows in rows_of
+            ]
+            for rows, predicted in zip(rows_of, self._loaded().predict(sequences), strict=True):
+                probabilities[rows] = predicted
+        return EmotionsTable(probabilities=probabilities)
+
+    def _loaded(self) -> TemporalModel:
+        if self._model is None:
+            self._model = TEMPORAL_MODELS.get(self._config.name)(
+                device=str(pick_device(self._device)),
+                weights=self._config.weights,
+                window_seconds=self._config.window_seconds,
+                overlap_seconds=self._config.overlap_seconds,
+            )
+        return self._model
+
+
+def track_rows(tracks: FaceTracks) -> list[np.ndarray]:
+    """Return the rows of each track, by id, in order of time; dropped faces are left out."""
+    order = np.argsort(tracks.track_id, kind="stable")
+    ids = tracks.track_id[order]
+    starts = np.searchsorted(ids, np.arange(ids.max() + 2 if len(ids) else 1))
+    return [order[first:last] for first, last in pairwise(starts) if last > first]

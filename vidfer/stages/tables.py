@@ -1,0 +1,139 @@
+"""What stages hand over and the engine caches: columnar tables that concatenate by simple stacking."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from vidfer.errors import CacheError
+from vidfer.faces.cuts import is_cut
+from vidfer.types import NUM_LANDMARKS, FaceDetections, SampledFrames
+from vidfer.types.validation import check_array
+
+
+class Table:
+    """Base of the frozen dataclasses below: all fields are arrays, each stacked along its first axis."""
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return the columns by name."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
+        """Build the table from its columns; raises CacheError if they are not this table's."""
+        try:
+            return cls(**arrays)
+        except (TypeError, ValueError) as error:
+            raise CacheError(f"not a {cls.__name__}: {error}") from error
+
+    @classmethod
+    def stack(cls, tables: Sequence[Self]) -> Self:
+        """Return the rows of all tables (at least one), one after the other."""
+        columns = [table.arrays() for table in tables]
+        return cls(**{name: np.concatenate([c[name] for c in columns]) for name in columns[0]})
+
+
+@dataclass(frozen=True, kw_only=True)
+class FacesTable(Table):
+    """The frames that were looked at (F rows) and the faces in them (N rows, by frame).
+
+    ``num_faces`` says how many of the N rows belong to each frame, so that tables of consecutive stretches of a video
+    stack without renumbering. The remaining columns are those of SampledFrames and FaceDetections.
+    """
+
+    frame_index: np.ndarray  # (F,) int64
+    pts_seconds: np.ndarray  # (F,) float64
+    signature: np.ndarray  # (F, K) float16, from faces.cuts
+    num_faces: np.ndarray  # (F,) uint16
+    xyxy: np.ndarray  # (N, 4) float32
+    score: np.ndarray  # (N,) float32
+    landmarks: np.ndarray  # (N, 68, 2) float32
+    landmark_score: np.ndarray  # (N,) float32
+    transform: np.ndarray  # (N, 2, 3) float32
+    pose: np.ndarray  # (N, 3) float32
+    quality: np.ndarray  # (N,) float32
+
+    def __post_init__(self) -> None:
+        frames: dict[str, int] = {}
+        check_array(self, "frame_index", ("F",), np.int64, frames)
+        check_array(self, "pts_seconds", ("F",), np.float64, frames)
+        check_array(self, "signature", ("F", "K"), np.float16, frames)
+        check_array(self, "num_faces", ("F",), np.uint16, frames)
+        faces: dict[str, int] = {"N": int(self.num_faces.sum())}
+        check_array(self, "xyxy", ("N", 4), np.float32, faces)
+        check_array(self, "score", ("N",), np.float32, faces)
+        check_array(self, "landmarks", ("N", NUM_LANDMARKS, 2), np.float32, faces)
+        check_array(self, "landmark_score", ("N",), np.float32, faces)
+        check_array(self, "transform", ("N", 2, 3), np.float32, faces)
+        check_array(self, "pose", ("N", 3), np.float32, faces)
+        check_array(self, "quality", ("N",), np.float32, faces)
+
+    def frames(self) -> SampledFrames:
+        """Return the frames, with the hard cuts that their signatures show."""
+        cuts = np.zeros(len(self.frame_index), np.bool_)
+        if len(cuts) > 1:
+            signature = self.signature.astype(np.float32)
+            cuts[1:] = is_cut(signature[:-1], signature[1:])
+        return SampledFrames(frame_index=self.frame_index, pts_seconds=self.pts_seconds, is_cut=cuts)
+
+    def detections(self) -> FaceDetections:
+        """Return the faces, with ``frame_row`` counted from this table's first frame."""
+        return FaceDetections(
+            frame_row=np.repeat(np.arange(len(self.num_faces), dtype=np.int64), self.num_faces),
+            xyxy=self.xyxy,
+            score=self.score,
+            landmarks=self.landmarks,
+            landmark_score=self.landmark_score,
+            transform=self.transform,
+            pose=self.pose,
+            quality=self.quality,
+        )
+
+    def select_frames(self, first: int, last: int) -> FacesTable:
+        """Return the frames of rows [first, last) with their faces."""
+        ends = np.concatenate([[0], np.cumsum(self.num_faces, dtype=np.int64)])
+        rows = slice(int(ends[first]), int(ends[last]))
+        per_frame = {"frame_index", "pts_seconds", "signature", "num_faces"}
+        return FacesTable(
+            **{
+                name: column[first:last] if name in per_frame else column[rows]
+                for name, column in self.arrays().items()
+            }
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbeddingsTable(Table):
+    """FaceEmbeddings as it is cached."""
+
+    vectors: np.ndarray  # (N, D) float16
+    logits: np.ndarray  # (N, K) float32
+
+    def __post_init__(self) -> None:
+        dims: dict[str, int] = {}
+        check_array(self, "vectors", ("N", "D"), np.float16, dims)
+        check_array(self, "logits", ("N", "K"), np.float32, dims)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TracksTable(Table):
+    """FaceTracks as it is cached."""
+
+    track_id: np.ndarray  # (N,) int32
+
+    def __post_init__(self) -> None:
+        check_array(self, "track_id", ("N",), np.int32, {})
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmotionsTable(Table):
+    """The probabilities of EmotionTimeline as they are cached."""
+
+    probabilities: np.ndarray  # (N, K) float32
+
+    def __post_init__(self) -> None:
+        check_array(self, "probabilities", ("N", "K"), np.float32, {})
