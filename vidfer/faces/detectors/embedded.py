@@ -1,0 +1,146 @@
+"""The detector that the package carries: small, ours, no download.
+
+``torch`` is imported when a detector is built, not with this module.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vidfer import weights as weight_files
+from vidfer.errors import WeightsError
+from vidfer.faces.detectors import DETECTORS
+from vidfer.faces.nms import suppress
+from vidfer.types import FaceBoxes
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from vidfer.faces.detector_network import DetectorNetwork
+
+_PADDING = 32  # the largest stride
+_MAX_IOU = 0.4
+_MAX_CANDIDATES = 400  # per image, before suppression
+
+
+class EmbeddedDetector:
+    """Finds faces with a ``DetectorNetwork``.
+
+    Parameters
+    ----------
+    network
+        Trained; its batch norms may still be there.
+    device
+        Where it runs.
+    min_score
+        0..1; 0.5 is the working point that the weights were calibrated for.
+    long_side
+        Frames are shrunk so that their longer side is this many px; smaller ones are not enlarged.
+    """
+
+    def __init__(self, network: DetectorNetwork, *, device: str, min_score: float, long_side: int) -> None:
+        import torch
+
+        from vidfer.device import bfloat16_is_fast
+        from vidfer.faces.detector_network import fused
+
+        self._device = torch.device(device)
+        self._dtype = torch.bfloat16 if bfloat16_is_fast(self._device) else torch.float32
+        self._network = fused(network.to(self._device), self._dtype)
+        self._min_score, self._long_side = min_score, long_side
+
+    def detect(self, images: Tensor) -> FaceBoxes:
+        """Return the faces of images (B, H, W, 3) uint8 RGB, ordered by image, then by descending score."""
+        import torch
+
+        from vidfer.faces.detector_network import cells, decode
+
+        if 0 in images.shape[:3]:
+            return _boxes([])
+        with torch.inference_mode(), torch.autocast(self._device.type, enabled=False):
+            inputs, scale = self._prepare(images.to(self._device))
+            outputs = self._network(inputs)  # (B, cells, 15)
+            score = outputs[..., 0].sigmoid()
+            found = score >= self._min_score
+            row, cell = torch.nonzero(found, as_tuple=True)
+            centres, strides = cells(inputs.shape[2], inputs.shape[3], self._device)
+            xyxy, points = decode(outputs[row, cell], centres[cell], strides[cell])
+            values = torch.cat([xyxy, points.flatten(1)], dim=1)  # (N, 14)
+            scale_all = torch.tensor(scale, device=self._device).repeat(values.shape[1] // 2)
+            found_values = (values * scale_all).cpu().numpy()
+            found_score, found_row = score[found].cpu().numpy(), row.cpu().numpy()
+        per_image = [found_row == i for i in range(len(images))]
+        return _boxes([_best(found_values[mine], found_score[mine]) for mine in per_image])
+
+    def _prepare(self, images: Tensor) -> tuple[Tensor, tuple[float, float]]:
+        """Return the network's input (B, 3, H', W') and how many image px one of its px is, across and down."""
+        import torch
+        from torch.nn import functional
+
+        count, height, width = images.shape[:3]
+        shrink = min(1.0, self._long_side / max(height, width))
+        size = max(1, round(height * shrink)), max(1, round(width * shrink))
+        planes = images.permute(0, 3, 1, 2)  # (B, 3, H, W), channels last in memory
+        if size != (height, width):
+            if self._device.type != "cpu":
+                planes = planes.float()
+            planes = functional.interpolate(planes, size=size, mode="bilinear", antialias=True)
+        padded = [-(-side // _PADDING) * _PADDING for side in size]
+        inputs = torch.zeros((count, *padded, 3), dtype=self._dtype, device=self._device).permute(0, 3, 1, 2)
+        inputs[:, :, : size[0], : size[1]] = planes  # (B, 3, H', W'), channels last in memory
+        return inputs, (width / size[1], height / size[0])
+
+
+@DETECTORS.register("embedded")
+def build_embedded(
+    *, device: str = "cpu", min_score: float = 0.5, long_side: int = 320, weights: str = ""
+) -> EmbeddedDetector:
+    """Build the embedded detector, or one with the user's own ``weights`` of ``vidfer train detector``."""
+    (path,) = weight_files.locate("detector", "embedded", weights)
+    tensors, metadata = weight_files.load_tensors(path)
+    return EmbeddedDetector(
+        network_from(tensors, metadata, source=str(path)), device=device, min_score=min_score, long_side=long_side
+    )
+
+
+def network_from(tensors: dict[str, Tensor], metadata: dict[str, Any], *, source: str) -> DetectorNetwork:
+    """Return the network that a weight file holds.
+
+    Raises
+    ------
+    WeightsError
+        If the file is of another network.
+    """
+    import torch
+
+    from vidfer.faces.detector_network import DetectorNetwork, DetectorShape
+
+    try:
+        network = DetectorNetwork(DetectorShape.model_validate(metadata["network"]))
+        network.load_state_dict(tensors)
+        bias = float(metadata.get("score_bias", 0.0))
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise WeightsError(f"{source}: expected weights of vidfer's detector, got: {error}") from error
+    with torch.no_grad():
+        for head in network.heads:
+            head.predict.bias[0] += bias  # type: ignore[union-attr, index, operator]
+    return network.eval()
+
+
+def _best(values: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    if len(score) > _MAX_CANDIDATES:
+        best = np.argsort(-score, kind="stable")[:_MAX_CANDIDATES]
+        values, score = values[best], score[best]
+    return suppress(values, score, max_iou=_MAX_IOU)
+
+
+def _boxes(found: list[tuple[np.ndarray, np.ndarray]]) -> FaceBoxes:
+    values = np.concatenate([np.zeros((0, 14), np.float32), *(values for values, _ in found)])
+    return FaceBoxes(
+        image_row=np.repeat(np.arange(len(found)), [len(score) for _, score in found]).astype(np.int64),
+        xyxy=np.ascontiguousarray(values[:, :4]),
+        score=np.concatenate([np.zeros((0,), np.float32), *(score for _, score in found)]),
+        points5=values[:, 4:].reshape(-1, 5, 2),
+    )

@@ -1,0 +1,282 @@
+"""Training of the embedded face detector: targets, loss, validation."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from vidfer.config import Section, parse_section, read_toml
+from vidfer.datasets.face_scenes import Scene, read_scenes
+from vidfer.device import pick_device
+from vidfer.faces.detector_network import STRIDES, DetectorNetwork, DetectorShape, cells, decode
+from vidfer.faces.detectors.embedded import EmbeddedDetector
+from vidfer.faces.nms import pairwise_iou
+from vidfer.training.loop import LoopConfig, train
+from vidfer.training.mosaics import Canvas, MosaicConfig, MosaicMaker
+
+logger = logging.getLogger(__name__)
+
+# Sizes of face (root of the area, px) that a stride is trained for; they overlap, so that neighbours agree.
+SIZE_RANGES = {8: (0.0, 44.0), 16: (28.0, 120.0), 32: (76.0, np.inf)}
+
+
+class TargetConfig(Section):
+    """``[targets]``: what counts as what."""
+
+    inner: float = Field(0.18, description="cells so near to a face's middle (in face sizes) are face")
+    inner_strides: float = Field(0.6, description="or so near in strides")
+    outer: float = Field(0.36, description="cells between are neither")
+    outer_strides: float = 1.1
+
+
+class LossConfig(Section):
+    """``[loss]``."""
+
+    focal_gamma: float = 2.0
+    negative_weight: float = Field(1.0, description="of background cells")
+    box_weight: float = 2.0
+    points_weight: float = 1.0
+
+
+class DetectorRecipe(Section):
+    """A whole ``pipelines/train/detector.toml``."""
+
+    loop: LoopConfig
+    network: DetectorShape = DetectorShape()
+    mosaic: MosaicConfig = MosaicConfig()
+    targets: TargetConfig = TargetConfig()
+    loss: LossConfig = LossConfig()
+    steps_per_epoch: int = Field(250, ge=1)
+    validation_pictures: int = Field(300, ge=0, description="of the scenes; 0 = all")
+    start_from: str = Field("", description="weight file to start from instead of random numbers")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectorBatch:
+    """A batch: images (B, 3, S, S) float32 0..255, target score (B, cells) 1, 0 or -1 = ignored, and face cells.
+
+    ``row`` and ``cell`` (P,) say which cells have a face, ``xyxy`` (P, 4) and ``points5`` (P, 5, 2) which one, px.
+    """
+
+    images: Tensor
+    score: Tensor
+    row: Tensor
+    cell: Tensor
+    xyxy: Tensor
+    points5: Tensor
+
+
+class DetectorTask:
+    """What the shared loop trains (``training.loop.TrainingTask``)."""
+
+    monitor = "average_precision"
+
+    def __init__(self, recipe: DetectorRecipe, train_scenes: list[Scene], validation_scenes: list[Scene]) -> None:
+        self.recipe = recipe
+        self._maker = MosaicMaker(train_scenes, recipe.mosaic)
+        self._validation = validation_scenes
+
+    def build_model(self) -> nn.Module:
+        network = DetectorNetwork(self.recipe.network)
+        if self.recipe.start_from:
+            from vidfer.weights import load_tensors
+
+            network.load_state_dict(load_tensors(Path(self.recipe.start_from))[0])
+        return network
+
+    def steps_per_epoch(self) -> int:
+        return self.recipe.steps_per_epoch
+
+    def batch(self, step: int, generator: torch.Generator, device: torch.device) -> DetectorBatch:
+        """Return mosaics with their targets, determined by the generator alone."""
+        seed = int(torch.randint(2**62, (1,), generator=generator))
+        canvases = self._maker.canvases(self.recipe.loop.batch_size, np.random.default_rng(seed))
+        return to_batch(canvases, self.recipe.targets, device)
+
+    def loss(self, model: nn.Module, batch: DetectorBatch) -> tuple[Tensor, dict[str, float]]:
+        """Return focal loss of the scores, distance-IoU loss of the boxes and smooth L1 of the points."""
+        outputs = model(batch.images)  # (B, cells, 15)
+        weights, config = max(1, len(batch.row)), self.recipe.loss
+        logit = outputs[..., 0]
+        label = batch.score.clamp(min=0.0)
+        entropy = functional.binary_cross_entropy_with_logits(logit, label, reduction="none")
+        miss = (label - logit.sigmoid()).abs() ** config.focal_gamma
+        balance = torch.where(label > 0, 1.0, config.negative_weight)
+        score_loss = (entropy * miss * balance * (batch.score >= 0)).sum() / weights
+        height, width = batch.images.shape[2:]
+        centres, strides = cells(height, width, outputs.device)
+        xyxy, points = decode(outputs[batch.row, batch.cell], centres[batch.cell], strides[batch.cell])
+        box_loss = _distance_iou_loss(xyxy, batch.xyxy).sum() / weights
+        size = (batch.xyxy[:, 2:] - batch.xyxy[:, :2]).mean(dim=1)[:, None, None]
+        points_loss = functional.smooth_l1_loss(points / size, batch.points5 / size, beta=0.05, reduction="sum") / (
+            weights * 5
+        )
+        loss = score_loss + config.box_weight * box_loss + config.points_weight * points_loss
+        parts = {"score_loss": score_loss, "box_loss": box_loss, "points_loss": points_loss}
+        return loss, {name: float(part.detach()) for name, part in parts.items()}
+
+    def validate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
+        """Measure on whole photographs, faces of 16 px and more; pictures without faces count in the precision."""
+        detector = EmbeddedDetector(model, device=str(device), min_score=0.05, long_side=320)  # type: ignore[arg-type]
+        return measure(detector, self._validation)
+
+    def metadata(self) -> dict[str, Any]:
+        return {"network": self.recipe.network.model_dump(), "input": {"channels": "rgb", "range": [0, 255]}}
+
+
+def build_task(recipe: dict[str, Any], data: Path) -> DetectorTask:
+    """Return the task that a recipe (parsed TOML) describes, on the pictures in the folder ``data``."""
+    config = parse_section(DetectorRecipe, recipe, source="recipe")
+    validation = read_scenes(data, "val", limit=config.validation_pictures)
+    return DetectorTask(config, read_scenes(data, "train"), validation)
+
+
+def to_batch(canvases: list[Canvas], config: TargetConfig, device: torch.device) -> DetectorBatch:
+    """Say for each cell of each canvas whether it is face, background or neither, and whose."""
+    size = canvases[0].pixels.shape[0]
+    centres, strides = (t.numpy() for t in cells(size, size))
+    score = np.zeros((len(canvases), len(centres)), np.float32)
+    positive: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
+    for row, canvas in enumerate(canvases):
+        owner = _assign(canvas, centres, strides[:, 0], config, score[row])
+        cell = np.flatnonzero(owner >= 0)
+        face = owner[cell]
+        positive.append((np.full(len(cell), row), cell, canvas.xyxy[face], canvas.points5[face]))
+    rows, cell_of, xyxy, points5 = (np.concatenate(parts) for parts in zip(*positive, strict=True))
+    pixels = torch.from_numpy(np.stack([canvas.pixels for canvas in canvases]))
+    return DetectorBatch(
+        images=pixels.to(device).permute(0, 3, 1, 2).float(),  # (B, 3, S, S), channels last in memory
+        score=torch.from_numpy(score).to(device),
+        row=torch.from_numpy(rows.astype(np.int64)).to(device),
+        cell=torch.from_numpy(cell_of.astype(np.int64)).to(device),
+        xyxy=torch.from_numpy(xyxy.astype(np.float32)).to(device),
+        points5=torch.from_numpy(points5.astype(np.float32)).to(device),
+    )
+
+
+def _assign(
+    canvas: Canvas, centres: np.ndarray, strides: np.ndarray, config: TargetConfig, score: np.ndarray
+) -> np.ndarray:
+    """Fill score (cells,) and return the face that each cell predicts, -1 where none."""
+    owner = np.full(len(centres), -1)
+    if not len(canvas.xyxy):
+        return owner
+    extent = canvas.xyxy[:, 2:] - canvas.xyxy[:, :2]
+    size = np.sqrt(np.maximum(extent.prod(axis=1), 1e-6))
+    middle = (canvas.xyxy[:, :2] + canvas.xyxy[:, 2:]) / 2
+    away = np.abs(centres[None] - middle[:, None]).max(axis=2)  # (F, cells)
+    ranges = np.array([SIZE_RANGES[stride] for stride in STRIDES])[np.searchsorted(STRIDES, strides)]
+    low, high = ranges.T  # (cells,) each
+    in_range = (size[:, None] >= low) & (size[:, None] < high)
+    near_range = (size[:, None] >= low / 1.5) & (size[:, None] < high * 1.5)
+    inner = away <= np.maximum(config.inner * size[:, None], config.inner_strides * strides)
+    outer = away <= np.maximum(config.outer * size[:, None], config.outer_strides * strides)
+    ignored = (outer & near_range)[canvas.valid].any(axis=0)
+    for face in np.flatnonzero(~canvas.valid):  # whatever lies in a doubtful face is not learnt
+        box = canvas.xyxy[face]
+        margin = np.maximum(0.5 * strides, 0.0)[:, None]
+        within = ((centres >= box[:2] - margin) & (centres <= box[2:] + margin)).all(axis=1)
+        ignored |= within
+    score[ignored] = -1.0
+    for face in np.argsort(-size, kind="stable"):  # the smallest last: it wins a cell that two claim
+        if canvas.valid[face]:
+            owner[inner[face] & in_range[face]] = face
+    score[owner >= 0] = 1.0
+    return owner
+
+
+def _distance_iou_loss(predicted: Tensor, target: Tensor) -> Tensor:
+    """Return 1 - DIoU (Zheng et al. 2020, arXiv:1911.08287) of boxes (P, 4) and (P, 4)."""
+    low, high = torch.maximum(predicted[:, :2], target[:, :2]), torch.minimum(predicted[:, 2:], target[:, 2:])
+    shared = (high - low).clamp(min=0).prod(dim=1)
+    area = [(boxes[:, 2:] - boxes[:, :2]).clamp(min=0).prod(dim=1) for boxes in (predicted, target)]
+    iou = shared / (area[0] + area[1] - shared).clamp(min=1e-6)
+    hull = torch.maximum(predicted[:, 2:], target[:, 2:]) - torch.minimum(predicted[:, :2], target[:, :2])
+    apart = (predicted[:, :2] + predicted[:, 2:] - target[:, :2] - target[:, 2:]) / 2
+    return 1 - iou + (apart**2).sum(dim=1) / (hull**2).sum(dim=1).clamp(min=1e-6)
+
+
+def measure(
+    detector: EmbeddedDetector, scenes: list[Scene], *, min_size: float = 16.0, min_score: float = 0.5
+) -> dict[str, float]:
+    """Return average precision, and recall, precision and share of empty pictures that fire at ``min_score``.
+
+    Faces below ``min_size`` px, doubtful ones and probable animals neither count nor cost.
+    """
+    scores, hits, faces, found_sure, empty, fired = [], [], 0, 0, 0, 0
+    for scene in scenes:
+        boxes = detector.detect(torch.from_numpy(scene.pixels)[None])
+        size = np.sqrt((scene.xyxy[:, 2:] - scene.xyxy[:, :2]).prod(axis=1))
+        wanted = scene.is_clear(min_score=0.6, max_disagreement=0.09) & (size >= min_size)
+        iou = pairwise_iou(boxes.xyxy, scene.xyxy)
+        taken = np.zeros(len(scene.xyxy), bool)
+        for i in range(len(boxes)):
+            open_iou = np.where(taken | ~wanted, 0.0, iou[i])
+            best = int(open_iou.argmax()) if len(open_iou) else -1
+            if best >= 0 and open_iou[best] >= 0.5:
+                taken[best] = True
+                hits.append(True)
+            elif (iou[i] >= 0.3).any() or np.sqrt((boxes.xyxy[i, 2:] - boxes.xyxy[i, :2]).prod()) < min_size:
+                continue  # a doubtful or small face
+            else:
+                hits.append(False)
+            scores.append(float(boxes.score[i]))
+        faces += int(wanted.sum())
+        if scene.source == "no_faces":
+            empty += 1
+            fired += bool((boxes.score >= min_score).any())
+    hit, score = np.array(hits, bool), np.array(scores)
+    sure = score >= min_score
+    found_sure = int((hit & sure).sum())
+    return {
+        "average_precision": _average_precision(score, hit, faces),
+        "recall": found_sure / max(1, faces),
+        "precision": found_sure / max(1, int(sure.sum())),
+        "empty_fired": fired / max(1, empty),
+    }
+
+
+def _average_precision(score: np.ndarray, hit: np.ndarray, faces: int) -> float:
+    order = np.argsort(-score, kind="stable")
+    found = np.cumsum(hit[order])
+    precision = found / np.arange(1, len(order) + 1)
+    precision = np.maximum.accumulate(precision[::-1])[::-1]
+    return float((precision * hit[order]).sum() / max(1, faces))
+
+
+def main() -> None:
+    """Train from the command line; ``vidfer train detector`` does the same."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--recipe", type=Path, required=True)
+    parser.add_argument("--data", type=Path, required=True, help="folder with faces_in_scenes.h5 and no_faces.h5")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--threads", type=int, default=1)
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    torch.set_num_threads(arguments.threads)
+    recipe = read_toml(arguments.recipe)
+    task = build_task(recipe, arguments.data)
+
+    def progress(done: int, total: int, figures: dict[str, float]) -> None:
+        if done % 25 == 0:
+            shown = " ".join(f"{name} {value:.4g}" for name, value in figures.items())
+            logger.info("step %d of %d: %s", done, total, shown)
+
+    best = train(
+        task, task.recipe.loop, arguments.out, device=pick_device(arguments.device), progress=progress, recipe=recipe
+    )
+    logger.info("best: %s", best)
+
+
+if __name__ == "__main__":
+    main()
