@@ -312,3 +312,13 @@ def test_an_unwritable_folder_is_an_output_error(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file where the folder should be")
     with pytest.raises(OutputError, match="choose another --out"):
         StageCache(tmp_path / "cache").store("faces", KEY, rows(0, 3))
+
+
+def test_asking_what_is_cached_imports_neither_numpy_nor_h5py(cache: StageCache) -> None:
+    cache.store("faces", KEY, rows(0, 3))
+    code = (
+        "import sys; from vidfer.engine.cache import StageCache\n"
+        f"assert StageCache({str(cache.root)!r}).contains('faces', {KEY!r})\n"
+        "sys.exit(sorted({'numpy', 'h5py', 'torch'} & set(sys.modules)) or 0)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stderr == ""
