@@ -47,7 +47,11 @@ class WeightFile:
     url: str = ""
 
 
-TABLE: tuple[WeightFile, ...] = ()
+TABLE: tuple[WeightFile, ...] = (
+    WeightFile(kind="detector", name="embedded", filename="detector.safetensors", sha256=""),
+    WeightFile(kind="landmarks", name="embedded", filename="landmarks.safetensors", sha256=""),
+    WeightFile(kind="backbone", name="compact", filename="emotion_cnn.safetensors", sha256=""),
+)
 
 
 def files_of(kind: ComponentKind, name: str) -> tuple[WeightFile, ...]:

@@ -78,6 +78,28 @@ def box_transforms(xyxy: np.ndarray, *, margin: float = 0.0) -> np.ndarray:
     return transforms.astype(np.float32)
 
 
+# How a face's box follows from its 68 landmarks: the brows are moved up by half the way from the mouth's centre to
+# the eyes', and the box around all points is moved by these shares of its width and height (left, top, right,
+# bottom). Fitted to the detections of 9,900 training faces in faces_in_scenes.h5 (score >= 0.6, disagreement of the
+# teachers < 0.05, at least 40 px wide) and made symmetric; median overlap with the detector's box: IoU 0.905.
+_FOREHEAD = 0.5
+_BOX_MOVES = np.array([0.02, -0.10, -0.02, -0.02])
+
+
+def landmark_boxes(landmarks: np.ndarray) -> np.ndarray:
+    """Return the box (N, 4) float32 px that a detector would put around each face's 68 landmarks (N, 68, 2).
+
+    It follows the face's roll: the forehead is looked for above the eyes as the face sees it. NaN where a landmark is.
+    """
+    landmarks = np.asarray(landmarks, np.float64)
+    up = landmarks[:, 36:48].mean(1) - landmarks[:, 48:68].mean(1)  # (N, 2)
+    forehead = landmarks[:, 17:27] + _FOREHEAD * up[:, None]  # (N, 10, 2)
+    points = np.concatenate([landmarks, forehead], 1)
+    box = np.concatenate([points.min(1), points.max(1)], 1)  # (N, 4)
+    sides = np.tile(box[:, 2:] - box[:, :2], (1, 2))
+    return (box + sides * _BOX_MOVES).astype(np.float32)
+
+
 def invert_transforms(transforms: np.ndarray) -> np.ndarray:
     """Return the inverses (N, 2, 3) of affine transforms (N, 2, 3)."""
     linear = np.asarray(transforms[:, :, :2], np.float64)

@@ -1,0 +1,81 @@
+"""The landmark network that comes with the package; see ``assets/landmarks.md`` for what it was trained on."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vidfer.errors import WeightsError
+from vidfer.faces.align import apply_transforms, box_transforms, invert_transforms, warp_faces
+from vidfer.faces.landmarks import LANDMARKERS
+from vidfer.faces.landmarks.point_network import NUM_LANDMARKS, build_network, fuse_norms, to_gray
+from vidfer.weights import load_tensors, locate
+
+_FACES_AT_ONCE = 64  # bounds memory; more are no faster
+
+
+class EmbeddedLandmarker:
+    """68 landmarks by ``PointNetwork``.
+
+    Parameters
+    ----------
+    device
+        ``cpu``, ``cuda`` or ``cuda:i``.
+    weights
+        The user's own file instead of the embedded one; made by ``vidfer train landmarks``.
+
+    Raises
+    ------
+    WeightsError
+        If the weights are missing, damaged or of another model.
+    """
+
+    def __init__(self, *, device: str = "cpu", weights: str = "") -> None:
+        path = locate("landmarks", "embedded", weights)[0]
+        tensors, metadata = load_tensors(path)
+        self._device = torch.device(device)
+        network = fuse_norms(build_network(tensors, metadata, source=str(path)))
+        self._network = network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        try:
+            self._margin = float(metadata["margin"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise WeightsError(f"{path}: expected weights of vidfer's landmark network, got no margin") from error
+
+    def locate(self, images: Tensor, image_row: np.ndarray, xyxy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return landmarks (N, 68, 2) float32 px of the images and scores (N,) float32 0..1 (is this a face?).
+
+        Parameters
+        ----------
+        images
+            (B, H, W, C) uint8, RGB or gray.
+        image_row
+            (N,) which image each box is in.
+        xyxy
+            (N, 4) px: a detector's box, or one from ``align.landmark_boxes``. For a box that is not finite the
+            landmarks are NaN and the score is 0.
+        """
+        xyxy = np.asarray(xyxy, np.float32).reshape(-1, 4)
+        if len(image_row) != len(xyxy):
+            raise ValueError(f"expected one image_row per box, got {len(image_row)} for {len(xyxy)} boxes")
+        landmarks = np.full((len(xyxy), NUM_LANDMARKS, 2), np.nan, np.float32)
+        scores = np.zeros(len(xyxy), np.float32)
+        rows = np.flatnonzero(np.isfinite(xyxy).all(1))
+        for start in range(0, len(rows), _FACES_AT_ONCE):
+            part = rows[start : start + _FACES_AT_ONCE]
+            landmarks[part], scores[part] = self._locate(images, np.asarray(image_row)[part], xyxy[part])
+        return landmarks, scores
+
+    @torch.inference_mode()
+    def _locate(self, images: Tensor, image_row: np.ndarray, xyxy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        transforms = box_transforms(xyxy, margin=self._margin)
+        crops = warp_faces(images.to(self._device), image_row, transforms, size=self._network.size)  # (N, C, S, S)
+        points, logits = self._network(to_gray(crops))
+        found = apply_transforms(invert_transforms(transforms), points.cpu().numpy())  # (N, 68, 2)
+        return found, logits.sigmoid().cpu().numpy()
+
+
+@LANDMARKERS.register("embedded")
+def embedded(*, device: str = "cpu", weights: str = "") -> EmbeddedLandmarker:
+    """Return the embedded landmark network."""
+    return EmbeddedLandmarker(device=device, weights=weights)
