@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+_CHUNK_ROWS = 8192  # bounds the memory for Python numbers in wide tables
+
 
 def format_rows(columns: Mapping[str, np.ndarray], formats: Mapping[str, str]) -> list[str]:
     """Return one comma-separated line per row; NaN and None become empty cells.
@@ -21,13 +23,17 @@ def format_rows(columns: Mapping[str, np.ndarray], formats: Mapping[str, str]) -
         Name -> printf format; a column not named is written with ``%s``.
     """
     pattern = ",".join(formats.get(name, "%s") for name in columns)
-    values = zip(*(column.tolist() for column in columns.values()), strict=True)
-    return [(pattern % row).replace("nan", "").replace("None", "") for row in values]
+    arrays = list(columns.values())
+    lines: list[str] = []
+    for start in range(0, len(arrays[0]), _CHUNK_ROWS):
+        values = zip(*(array[start : start + _CHUNK_ROWS].tolist() for array in arrays), strict=True)
+        lines += [(pattern % row).replace("nan", "").replace("None", "") for row in values]
+    return lines
 
 
 def join_lines(header: Iterable[str], lines: Iterable[str]) -> bytes:
     """Return the table's bytes: UTF-8, one header line, lines ended by a bare line feed."""
-    return "\n".join([",".join(header), *lines, ""]).encode()
+    return "\n".join([",".join(header), *lines, ""]).encode(errors="backslashreplace")
 
 
 def records_csv(columns: Sequence[str], records: Iterable[Mapping[str, Any]]) -> bytes:
@@ -37,3 +43,10 @@ def records_csv(columns: Sequence[str], records: Iterable[Mapping[str, Any]]) ->
     writer.writeheader()
     writer.writerows(records)
     return text.getvalue().encode(errors="backslashreplace")  # a file name may be no text
+
+
+def quoted(text: str) -> str:
+    """Return one cell of text, quoted where CSV needs it."""
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="").writerow([text])
+    return buffer.getvalue()

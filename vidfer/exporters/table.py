@@ -31,7 +31,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vidfer.labels import EMOTIONS
-from vidfer.types import ClipResult
+from vidfer.types import NUM_LANDMARKS, ClipResult
 
 COLUMNS: tuple[str, ...] = (
     *("frame", "timestamp", "face_id", "success", "confidence", "x", "y", "width", "height"),
@@ -117,3 +117,10 @@ def _rows(clip: ClipResult) -> tuple[np.ndarray, np.ndarray]:
     face_id = np.concatenate([clip.timeline.track_id[kept], np.full(len(empty), -1)])
     order = np.lexsort((face_id, frame_row))
     return frame_row[order], face_row[order]
+
+
+def landmark_columns(clip: ClipResult, table: TimelineTable) -> dict[str, np.ndarray]:
+    """Return the landmarks as columns ``x_0 .. x_67, y_0 .. y_67``, (R,) pixels each, NaN without a face."""
+    points = np.full((len(table), NUM_LANDMARKS, 2), np.nan, dtype=np.float32)
+    points[table.has_face] = clip.faces.landmarks[table.face_row[table.has_face]]
+    return {f"{axis}_{i}": points[:, i, k] for k, axis in enumerate("xy") for i in range(NUM_LANDMARKS)}

@@ -1,0 +1,142 @@
+"""report.html and index.html: parsed as a browser parses them."""
+
+from __future__ import annotations
+
+import base64
+import re
+from html.parser import HTMLParser
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+from fixtures.clip_results import make_clip
+
+from vidfer.exporters import EXPORTERS
+from vidfer.report.html import render_report
+from vidfer.report.index import render_index
+from vidfer.report.summary import summarise
+from vidfer.types import DecodeReport
+
+VOID = {"meta", "img", "br", "input", "link", "hr"}
+HOSTILE = "a/\"><script>alert('1')</script> & 'q' ü\n日本"
+
+
+class Page(HTMLParser):
+    """Collects text, tags and attributes, and fails on tags that do not match."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text: list[str] = []
+        self._open: list[str] = []
+        self.feed(content.decode())
+        self.close()
+        assert not self._open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if not self._open or self._open[-1] not in ("script", "style"):
+            self.text.append(data)
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+    @property
+    def words(self) -> str:
+        return " ".join(" ".join(self.text).split())
+
+
+def references(page: Page) -> list[str]:
+    return [str(value) for _, attributes in page.tags for key, value in attributes.items() if key in ("src", "href")]
+
+
+def test_a_report_is_one_file_that_needs_no_network() -> None:
+    content = render_report(make_clip(seconds=2), video_href="file:///videos/anna.mp4")
+    page = Page(content)
+    chart, *others = sorted(references(page), key=len, reverse=True)
+    assert base64.b64decode(chart.removeprefix("data:image/png;base64,")).startswith(b"\x89PNG")
+    assert others == ["file:///videos/anna.mp4"]
+    assert not re.search(rb"https?://|@import|url\(", content)
+
+
+def test_a_report_tells_what_the_clip_holds() -> None:
+    decode = DecodeReport(
+        reader="pyav", expected_frames=900, decoded_frames=50, truncated=True, warnings=("3 bad packets.",)
+    )
+    clip = make_clip(seconds=20, faces=2, gaps=[(1, 0, 2)], decode=decode)
+    page = Page(render_report(clip))
+    assert "interviews/anna" in page.words
+    assert "2 faces" in page.words
+    assert "50 of 900 frames" in page.words
+    assert "3 bad packets." in page.words
+    assert "aa" * 32 in page.words  # provenance: the weights
+    rows = [row for row in page.all("tr") if "data-seconds" in row]
+    assert [float(str(row["data-seconds"])) for row in rows] == pytest.approx(
+        [segment.start_seconds for segment in clip.segments], abs=1e-6
+    )
+
+
+def test_a_report_without_a_face_says_so() -> None:
+    assert "No face was found" in Page(render_report(make_clip(seconds=1, faces=0))).words
+
+
+def test_a_report_without_a_video_has_no_player() -> None:
+    assert not Page(render_report(make_clip(seconds=1))).all("video")
+
+
+def test_the_exporter_points_at_the_video_wherever_it_lies() -> None:
+    clip = make_clip(seconds=1, path='/videos/it\'s, 100 % "a" <b>#?.mp4')
+    page = Page(EXPORTERS.get("report").render(clip)["report.html"])
+    (video,) = page.all("video")
+    assert unquote(str(video["src"])) == 'file:///videos/it\'s, 100 % "a" <b>#?.mp4'
+
+
+@pytest.mark.parametrize("hostile", [HOSTILE, "caf\udce9", "x" * 200, "</title></style></script>"])
+def test_what_comes_from_file_names_is_only_ever_text(hostile: str) -> None:
+    clip = make_clip(seconds=1, clip_id=hostile, path=f"/v/{hostile}.mp4")
+    harmless = make_clip(seconds=1)
+    report, same = Page(render_report(clip)), Page(render_report(harmless))
+    assert [tag for tag, _ in report.tags] == [tag for tag, _ in same.tags]
+    failure = {"clip": hostile, "path": hostile, "stage": hostile, "reason": hostile, "message": hostile, "attempts": 1}
+    index = Page(render_index([summarise(clip)], [failure]))
+    other = Page(render_index([summarise(harmless)], [dict.fromkeys(failure, "a")]))
+    assert [tag for tag, _ in index.tags] == [tag for tag, _ in other.tags]
+
+
+def test_the_index_links_to_each_clip_by_a_url_that_finds_it() -> None:
+    names = ["a/b c", 'it\'s "x" #1?%20', "日本/ü", "caf\udce9"]
+    page = Page(render_index([summarise(make_clip(seconds=0.4, clip_id=name)) for name in names]))
+    links = [str(attributes["href"]) for attributes in page.all("a")]
+    found = [link.removesuffix("/report.html") for link in links if link.endswith("/report.html")]
+    assert [unquote(link, errors="surrogateescape") for link in found] == names
+    assert all(re.fullmatch(r"[\w./%~-]+", link, re.ASCII) for link in links)
+
+
+def test_the_index_links_only_to_files_that_were_written() -> None:
+    page = Page(render_index([summarise(make_clip(seconds=0.4))], files=["timeline.csv", "fex.csv"]))
+    assert [a["href"] for a in page.all("a")] == ["interviews/anna/timeline.csv", "summary.csv"]
+
+
+def test_the_index_shows_failures_with_their_reasons() -> None:
+    failures: list[dict[str, Any]] = [
+        {"clip": "d/bad", "path": "/v/d/bad.mp4", "stage": "decode", "reason": "no_video_stream",
+         "message": "holds sound only", "attempts": 1}
+    ]  # fmt: skip
+    page = Page(render_index([], failures))
+    for text in ("1 failed", "d/bad", "/v/d/bad.mp4", "no video stream", "holds sound only", "No clip was finished"):
+        assert text in page.words
+
+
+def test_the_index_can_be_sorted_by_numbers() -> None:
+    page = Page(render_index([summarise(make_clip(seconds=0.4)), summarise(make_clip(seconds=0.4, faces=0))]))
+    values = [
+        float(str(cell["data-sort"])) for cell in page.all("td") if re.match(r"[\d.]+$", cell.get("data-sort") or "")
+    ]
+    assert len(values) == 8  # duration, frames with a face, shares and quality of two clips

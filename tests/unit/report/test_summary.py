@@ -1,0 +1,106 @@
+"""The numbers of one clip."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from fixtures.clip_results import make_clip
+
+from vidfer.labels import EMOTIONS
+from vidfer.report.summary import SUMMARY_COLUMNS, summarise, summary_row
+from vidfer.types import ClipResult, DecodeReport, EmotionTimeline, SampledFrames
+
+
+def with_labels(clip: ClipResult, labels: list[str], pts: list[float]) -> ClipResult:
+    """The clip with one face that shows these labels with probability 0.9 at these times."""
+    probabilities = np.full((len(labels), len(EMOTIONS)), 0.1 / 7, dtype=np.float32)
+    probabilities[np.arange(len(labels)), [EMOTIONS.index(label) for label in labels]] = 0.9
+    timeline = EmotionTimeline(
+        track_id=np.zeros(len(labels), dtype=np.int32),
+        frame_row=np.arange(len(labels)),
+        probabilities=probabilities,
+        labels=EMOTIONS,
+    )
+    frames = SampledFrames(
+        frame_index=np.arange(len(labels)), pts_seconds=np.array(pts), is_cut=np.zeros(len(labels), dtype=np.bool_)
+    )
+    return dataclasses.replace(clip, timeline=timeline, frames=frames)
+
+
+def test_counts_what_was_seen() -> None:
+    summary = summarise(make_clip(seconds=4, faces=2, gaps=[(0, 1, 2), (1, 0, 3)], dropped=[(0, 0.5), (1, 2)]))
+    assert summary["sampled_frames"] == 100
+    assert summary["frames_with_face"] == 75
+    assert summary["num_faces"] == 2
+    assert [face["face_id"] for face in summary["faces"]] == [0, 1]
+    assert [face["seconds_on_screen"] for face in summary["faces"]] == pytest.approx([3.0, 1.0])
+    assert summary["faces"][1]["first_seconds"] == pytest.approx(3.0)
+    assert summary["faces"][1]["last_seconds"] == pytest.approx(4.0)
+
+
+def test_shares_are_of_time_not_of_frames() -> None:
+    clip = with_labels(
+        make_clip(seconds=0.2), ["neutral", "neutral", "neutral", "happiness", "anger"], [0.0, 0.1, 0.2, 0.3, 3.3]
+    )
+    shares = {name: numbers["share_of_time"] for name, numbers in summarise(clip)["emotions"].items()}
+    assert shares["happiness"] == pytest.approx(3.0 / 3.4, abs=1e-6)
+    assert sum(shares.values()) == pytest.approx(1.0, abs=1e-5)
+    assert summarise(clip)["dominant_emotion"] == "happiness"
+
+
+def test_episodes_and_peaks_are_those_of_the_segments() -> None:
+    clip = make_clip(seconds=20, faces=2)
+    summary = summarise(clip)
+    assert summary["num_episodes"] == len(clip.segments)
+    assert sum(numbers["episodes"] for numbers in summary["emotions"].values()) == len(clip.segments)
+    for name, peak in summary["peaks"].items():
+        best = max((s for s in clip.segments if s.emotion == name), key=lambda s: s.peak_probability)
+        assert peak == {
+            "seconds": pytest.approx(best.peak_seconds),
+            "probability": pytest.approx(best.peak_probability, abs=1e-6),
+            "face_id": best.track_id,
+        }
+
+
+def test_without_a_face_there_are_no_numbers_and_no_errors() -> None:
+    summary = summarise(make_clip(seconds=1, faces=0, dropped=[(0, 1)]))
+    assert summary["num_faces"] == summary["frames_with_face"] == summary["num_episodes"] == 0
+    assert summary["dominant_emotion"] is None
+    assert summary["mean_quality"] is None
+    assert summary["emotions"]["fear"] == {"share_of_time": None, "mean_probability": None, "episodes": 0}
+
+
+def test_damage_is_told() -> None:
+    decode = DecodeReport(
+        reader="pyav", expected_frames=9, decoded_frames=5, bad_packets=2, corrupt_frames=1, truncated=True,
+        warnings=("Two packets.",),
+    )  # fmt: skip
+    summary = summarise(make_clip(seconds=1, decode=decode))
+    assert summary["truncated"] is True
+    assert summary["warnings"] == ["Two packets."]
+    assert summary["decode"] == {
+        "reader": "pyav", "expected_frames": 9, "decoded_frames": 5, "bad_packets": 2, "corrupt_frames": 1,
+    }  # fmt: skip
+
+
+def test_is_json_without_nan_even_where_quality_is_unknown() -> None:
+    clip = make_clip(seconds=1)
+    clip.faces.quality[:] = np.nan
+    text = json.dumps(summarise(clip), allow_nan=False)
+    assert json.loads(text)["mean_quality"] is None
+
+
+def test_says_where_the_result_comes_from_but_not_where_the_file_lay() -> None:
+    summary = summarise(make_clip(path="/home/someone/private/anna.mp4"))
+    assert summary["video"] == "anna.mp4"
+    assert summary["provenance"]["weights"]["detector"] == "aa" * 32
+    assert "/home/someone" not in json.dumps(summary)
+
+
+def test_the_row_fills_every_column() -> None:
+    row = summary_row(summarise(make_clip(seconds=2)))
+    assert tuple(row) == SUMMARY_COLUMNS
+    assert not [name for name, value in row.items() if value is None]

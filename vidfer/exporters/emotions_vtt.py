@@ -1,0 +1,31 @@
+"""emotions.vtt: episodes as subtitles (WebVTT, https://www.w3.org/TR/webvtt1/), which video players show."""
+
+from __future__ import annotations
+
+from vidfer.exporters import exporter
+from vidfer.types import ClipResult
+
+
+@exporter("vtt", filenames=("emotions.vtt",), version=1)
+def render(clip: ClipResult) -> dict[str, bytes]:
+    """Return emotions.vtt: one cue per episode, with the face's number where there are several faces."""
+    several = len({segment.track_id for segment in clip.segments}) > 1
+    lines = ["WEBVTT", ""]
+    cues = sorted(clip.segments, key=lambda segment: (segment.start_seconds, segment.track_id))
+    for number, segment in enumerate(cues, start=1):
+        start, end = round(segment.start_seconds * 1000), round(segment.end_seconds * 1000)
+        who = f"face {segment.track_id}: " if several else ""
+        lines += [
+            str(number),
+            f"{_time(start)} --> {_time(max(end, start + 1))}",
+            f"{who}{segment.emotion} {segment.mean_probability * 100:.0f} %",
+            "",
+        ]
+    return {"emotions.vtt": "\n".join(lines).encode()}
+
+
+def _time(milliseconds: int) -> str:
+    seconds, milliseconds = divmod(milliseconds, 1000)
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:02d}:{minutes:02d}:{seconds:02d}.{milliseconds:03d}"
