@@ -1,0 +1,107 @@
+"""The default backbone: a small residual network with channel attention for 64x64 gray faces."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from vidfer.backbones import BACKBONES, InputSpec
+from vidfer.labels import NUM_EMOTIONS
+
+
+class ChannelAttention(nn.Module):
+    """Squeeze-and-excitation (Hu et al. 2018): weighs each channel by what the whole picture shows."""
+
+    def __init__(self, channels: int, *, reduction: int = 8) -> None:
+        super().__init__()
+        hidden = max(8, channels // reduction)
+        self.squeeze = nn.Linear(channels, hidden)
+        self.excite = nn.Linear(hidden, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        weights = x.mean((2, 3))  # (N, C)
+        weights = torch.sigmoid(self.excite(torch.relu(self.squeeze(weights))))
+        return x * weights[:, :, None, None].to(x.dtype)
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions beside a shortcut (He et al. 2016), with channel attention before the sum."""
+
+    def __init__(self, inputs: int, outputs: int, *, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.norm1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.norm2 = nn.BatchNorm2d(outputs)
+        self.attention = ChannelAttention(outputs)
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or inputs != outputs:
+            pool: nn.Module = nn.AvgPool2d(stride) if stride > 1 else nn.Identity()
+            self.shortcut = nn.Sequential(pool, nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
+        nn.init.zeros_(self.norm2.weight)  # each block starts as its shortcut
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = torch.relu(self.norm1(self.conv1(x)))
+        y = self.attention(self.norm2(self.conv2(y)))
+        return torch.relu(y + self.shortcut(x))
+
+
+class CompactNetwork(nn.Module):
+    """Stem at half size, then stages of residual blocks, each but the first at half the side of the one before.
+
+    Parameters
+    ----------
+    widths
+        Channels of each stage.
+    depths
+        Blocks in each stage.
+    stem
+        Channels after the first convolution.
+    embedding_size
+        Length D of the embedding.
+    dropout
+        Share of the embedding dropped in training before the classifier.
+    input_spec
+        What it wants to see.
+    """
+
+    def __init__(
+        self,
+        *,
+        widths: Sequence[int] = (32, 64, 128, 192),
+        depths: Sequence[int] = (1, 2, 2, 1),
+        stem: int = 32,
+        embedding_size: int = 128,
+        dropout: float = 0.3,
+        input_spec: InputSpec,
+    ) -> None:
+        super().__init__()
+        if len(widths) != len(depths):
+            raise ValueError(f"expected as many widths as depths, got {len(widths)} and {len(depths)}")
+        self.input_spec, self.embedding_size = input_spec, embedding_size
+        self.stem = nn.Sequential(
+            nn.Conv2d(input_spec.channels, stem, 5, 2, 2, bias=False), nn.BatchNorm2d(stem), nn.ReLU(inplace=True)
+        )
+        blocks: list[nn.Module] = []
+        channels = stem
+        for stage, (width, depth) in enumerate(zip(widths, depths, strict=True)):
+            for i in range(depth):
+                blocks.append(ResidualBlock(channels, width, stride=2 if stage and i == 0 else 1))
+                channels = width
+        self.blocks = nn.Sequential(*blocks)
+        self.project = nn.Sequential(nn.Linear(channels, embedding_size), nn.BatchNorm1d(embedding_size))
+        self.dropout = nn.Dropout(dropout)
+        self.classify = nn.Linear(embedding_size, NUM_EMOTIONS)
+
+    def forward(self, faces: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.blocks(self.stem(faces))  # (N, C, S/16, S/16)
+        embedding = self.project(x.mean((2, 3)))  # (N, D)
+        return embedding, self.classify(self.dropout(embedding))
+
+
+@BACKBONES.register("compact")
+def compact(*, size: int = 64, **options: object) -> nn.Module:
+    """Return the default network: ``size`` of the gray input, and the options of ``CompactNetwork``."""
+    return CompactNetwork(input_spec=InputSpec(size=size), **options)  # type: ignore[arg-type]

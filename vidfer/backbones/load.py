@@ -1,0 +1,169 @@
+"""A trained backbone, ready for use: weights found and checked, normalisation folded in, calibrated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, fx, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
+
+from vidfer.backbones import BACKBONES, InputSpec, preprocess
+from vidfer.errors import ConfigError, WeightsError
+from vidfer.labels import EMOTIONS
+from vidfer.weights import load_tensors, locate
+
+Precision = Literal["auto", "float32", "bfloat16"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmotionNetwork:
+    """A per-frame network in use.
+
+    Attributes
+    ----------
+    name
+        Of the backbone.
+    input_spec
+        Cut faces with ``faces.align.warp_faces(..., size=input_spec.size)``.
+    embedding_size
+        Length D of the vectors.
+    temperature
+        By which logits are divided, so that their softmax is calibrated.
+    mirror
+        Whether the mean over the face and its mirror image is taken.
+    metadata
+        From the weight file: recipe, figures.
+    """
+
+    name: str
+    input_spec: InputSpec
+    embedding_size: int
+    temperature: float
+    mirror: bool
+    metadata: dict[str, Any]
+    device: torch.device
+    dtype: torch.dtype
+    module: nn.Module
+
+    def embed(self, faces: Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """Return embeddings and calibrated logits of aligned faces.
+
+        Parameters
+        ----------
+        faces
+            (N, 1 or 3, S, S) float 0..1 on any device, from ``faces.align.warp_faces`` with S = ``input_spec.size``.
+
+        Returns
+        -------
+        vectors
+            (N, D) float16.
+        logits
+            (N, 8) float32, columns ``labels.EMOTIONS``; their softmax are probabilities.
+
+        Raises
+        ------
+        ValueError
+            If the faces have another size.
+        """
+        size = self.input_spec.size
+        if faces.ndim != 4 or faces.shape[1] not in (1, 3) or faces.shape[2:] != (size, size):
+            raise ValueError(f"expected faces (N, 1 or 3, {size}, {size}), got {tuple(faces.shape)}")
+        if not len(faces):
+            return np.empty((0, self.embedding_size), np.float16), np.empty((0, len(EMOTIONS)), np.float32)
+        with torch.inference_mode():
+            prepared = preprocess(faces.to(self.device, torch.float32), self.input_spec)
+            if self.mirror:
+                prepared = torch.cat([prepared, prepared.flip(3)])  # (2N, C, S, S)
+            vectors, logits = self.module(prepared.to(self.dtype).to(memory_format=torch.channels_last))
+            vectors, logits = vectors.float(), logits.float()
+            if self.mirror:
+                vectors, logits = vectors.unflatten(0, (2, -1)).mean(0), logits.unflatten(0, (2, -1)).mean(0)
+        return vectors.cpu().numpy().astype(np.float16), (logits / self.temperature).cpu().numpy()
+
+
+def load_backbone(
+    name: str, *, device: str | torch.device = "cpu", weights: str | Path = "", precision: Precision = "auto"
+) -> EmotionNetwork:
+    """Load a trained backbone.
+
+    Parameters
+    ----------
+    name
+        In the registry, e.g. ``compact``.
+    device
+        Where it computes.
+    weights
+        The user's own file (``best.safetensors`` of a training run); empty for the one in the weight table.
+    precision
+        ``auto``: bfloat16 on CUDA and on processors with native bfloat16 dot products, else float32.
+
+    Raises
+    ------
+    ConfigError
+        If no backbone has this name, or the file holds weights of another one.
+    WeightsError
+        If the file is missing, damaged or does not fit.
+    """
+    path = locate("backbone", name, str(weights))[0]
+    tensors, metadata = load_tensors(path)
+    model = build_backbone(name, tensors, metadata, source=path)
+    device = torch.device(device)
+    dtype = torch.bfloat16 if precision == "bfloat16" or (precision == "auto" and _half_is_fast(device)) else None
+    module = fold_normalisation(model).to(device, dtype or torch.float32).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return EmotionNetwork(
+        name=name,
+        input_spec=model.input_spec,  # type: ignore[arg-type]
+        embedding_size=int(model.embedding_size),  # type: ignore[arg-type]
+        temperature=float(metadata.get("temperature", 1.0)),
+        mirror=bool(metadata.get("mirror", False)),
+        metadata=metadata,
+        device=device,
+        dtype=dtype or torch.float32,
+        module=module,
+    )
+
+
+def build_backbone(name: str, tensors: dict[str, Tensor], metadata: dict[str, Any], *, source: Path) -> nn.Module:
+    """Return the network that a weight file describes, filled with its tensors, in evaluation mode."""
+    made_for = metadata.get("backbone", name)
+    if made_for != name:
+        raise ConfigError(f"{source} holds weights of the backbone {made_for!r}, not {name!r}: set backbone.name")
+    if tuple(metadata.get("labels", EMOTIONS)) != EMOTIONS:
+        raise WeightsError(f"{source}: expected the classes {', '.join(EMOTIONS)}; got {', '.join(metadata['labels'])}")
+    try:
+        model = BACKBONES.get(name)(**metadata.get("options", {}))
+        model.load_state_dict(tensors)
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise WeightsError(f"{source} does not fit the backbone {name!r}: {str(error).splitlines()[0]}") from error
+    return model.eval()
+
+
+def fold_normalisation(model: nn.Module) -> nn.Module:
+    """Return an evaluation-only copy whose batch normalisations are part of the layers before them."""
+    graph = fx.symbolic_trace(model)
+    modules = dict(graph.named_modules())
+    for node in list(graph.graph.nodes):
+        norm = modules.get(str(node.target)) if node.op == "call_module" else None
+        if not isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d):
+            continue
+        before = node.args[0]
+        layer = modules.get(str(before.target)) if before.op == "call_module" else None
+        if len(before.users) > 1 or not isinstance(layer, nn.Conv2d | nn.Linear):
+            continue
+        fused = fuse_conv_bn_eval(layer, norm) if isinstance(layer, nn.Conv2d) else fuse_linear_bn_eval(layer, norm)
+        graph.set_submodule(str(before.target), fused)
+        node.replace_all_uses_with(before)
+        graph.graph.erase_node(node)
+    graph.delete_all_unused_submodules()
+    graph.recompile()
+    return graph
+
+
+def _half_is_fast(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    return bool(torch.backends.mkldnn.is_available() and torch.cpu._is_avx512_bf16_supported())

@@ -1,0 +1,67 @@
+"""The plain CNNs of the literature: convolutions and pooling, then one dense layer. One class; recipes differ."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from vidfer.backbones import BACKBONES, InputSpec
+from vidfer.labels import NUM_EMOTIONS
+
+
+class PlainNetwork(nn.Module):
+    """Blocks of one 3x3 convolution, ReLU and 2x2 maximum, then a dense layer whose output is the embedding.
+
+    Parameters
+    ----------
+    channels
+        Channels of each block.
+    dense
+        Width D of the dense layer.
+    block_dropout
+        After every block in training.
+    dense_dropout
+        After the dense layer in training.
+    normalise
+        Batch normalisation after every convolution.
+    input_spec
+        What it wants to see.
+    """
+
+    def __init__(
+        self,
+        *,
+        channels: Sequence[int] = (32, 64, 128),
+        dense: int = 512,
+        block_dropout: float = 0.0,
+        dense_dropout: float = 0.0,
+        normalise: bool = False,
+        input_spec: InputSpec,
+    ) -> None:
+        super().__init__()
+        side = input_spec.size >> len(channels)
+        if side < 1:
+            raise ValueError(f"{len(channels)} poolings leave nothing of {input_spec.size} px")
+        self.input_spec, self.embedding_size = input_spec, dense
+        layers: list[nn.Module] = []
+        inputs = input_spec.channels
+        for outputs in channels:
+            layers.append(nn.Conv2d(inputs, outputs, 3, padding=1, bias=not normalise))
+            layers.extend([nn.BatchNorm2d(outputs)] if normalise else [])
+            layers.extend([nn.ReLU(inplace=True), nn.MaxPool2d(2), nn.Dropout(block_dropout)])
+            inputs = outputs
+        self.blocks = nn.Sequential(*layers)
+        self.dense = nn.Sequential(nn.Linear(inputs * side * side, dense), nn.ReLU(inplace=True))
+        self.dropout = nn.Dropout(dense_dropout)
+        self.classify = nn.Linear(dense, NUM_EMOTIONS)
+
+    def forward(self, faces: Tensor) -> tuple[Tensor, Tensor]:
+        embedding = self.dense(self.blocks(faces).flatten(1))  # (N, D)
+        return embedding, self.classify(self.dropout(embedding))
+
+
+@BACKBONES.register("plain")
+def plain(*, size: int = 48, **options: object) -> nn.Module:
+    """Return a plain network: ``size`` of the gray input, and the options of ``PlainNetwork``."""
+    return PlainNetwork(input_spec=InputSpec(size=size), **options)  # type: ignore[arg-type]
