@@ -12,10 +12,10 @@ import json
 import logging
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from vidfer.engine import cachefile
 from vidfer.engine.atomic import reported_as_output_error, write_bytes
@@ -23,7 +23,10 @@ from vidfer.engine.cachefile import ArrayBlock, Header, canonical_json
 from vidfer.errors import CacheError
 
 if TYPE_CHECKING:
+    import h5py
     import numpy as np
+
+T = TypeVar("T")
 
 CACHE_SCHEMA = 1  # raised by hand when the meaning of keys or files changes: everything is then computed again
 
@@ -144,7 +147,7 @@ class StageCache:
 
     def load(self, stage: str, key: str) -> CachedTable | None:
         """Return a stage's table, every byte verified; None if there is none or it had to be set aside."""
-        return self._load(self.path(stage, key), stage, key)
+        return self._read(self.path(stage, key), stage, key, -1, _table_of(stage, key))
 
     def store(
         self, stage: str, key: str, arrays: Mapping[str, np.ndarray], attributes: Mapping[str, Any] | None = None
@@ -198,25 +201,11 @@ class StageCache:
 
     def iter_parts(self, stage: str, key: str) -> Iterator[CachedTable]:
         """Yield the valid parts from 0 on, one in memory at a time, up to the first that is missing or damaged."""
-        previous = ""
-        index = 0
-        while True:
-            path = self._part_path(stage, key, index)
-            try:
-                header = _header_of(path)
-                if header.previous != previous and header.part == index and header.key == key:
-                    return  # left over from an earlier attempt that was divided otherwise
-            except FileNotFoundError:
-                return
-            except (OSError, CacheError):
-                pass  # _load says what is wrong with it
-            else:
-                previous = header.sha256
-            table = self._load(path, stage, key, part=index)
-            if table is None:
-                return
-            yield table
-            index += 1
+        return self._iter_parts(stage, key, _table_of(stage, key))
+
+    def part_attributes(self, stage: str, key: str) -> list[dict[str, Any]]:
+        """Return the attributes of each part that `iter_parts` would yield: verified as well, but no array is kept."""
+        return list(self._iter_parts(stage, key, cachefile.read_attributes))
 
     def load_parts(self, stage: str, key: str) -> list[CachedTable]:
         """Return the valid consecutive parts from 0 on: what a killed run had finished of this table."""
@@ -305,37 +294,51 @@ class StageCache:
         with reported_as_output_error(self._failure_path(stage, key)):
             self._failure_path(stage, key).unlink(missing_ok=True)
 
-    def _load(self, path: Path, stage: str, key: str, *, part: int = -1) -> CachedTable | None:
+    def _read(self, path: Path, stage: str, key: str, part: int, read: Callable[[h5py.File], T]) -> T | None:
+        """Return what ``read`` makes of a verified file; None if it is missing or had to be set aside."""
         try:
             with cachefile.open_verified(path, stage=stage, key=key, part=part) as (_, file):
-                layout = cachefile.read_layout(file, key=key)
-                attributes = cachefile.read_attributes(file)
-                arrays = cachefile.read_arrays(file, layout)
+                return read(file)
         except FileNotFoundError:
             return None
         except CacheError as error:
             self._set_aside(path, stage, str(error))
         except OSError as error:
             self._set_aside(path, stage, f"it cannot be read: {error.strerror or error}")
-        else:
-            return CachedTable(stage=stage, key=key, arrays=arrays, attributes=attributes)
         return None
 
+    def _iter_parts(self, stage: str, key: str, read: Callable[[h5py.File], T]) -> Iterator[T]:
+        previous = ""
+        for index in itertools.count():
+            path = self._part_path(stage, key, index)
+            try:
+                header = _header_of(path)
+            except FileNotFoundError:
+                return
+            except (OSError, CacheError):
+                header = None  # _read says what is wrong with it
+            if header is not None and (header.key, header.part) == (key, index) and header.previous != previous:
+                return  # left over from an earlier attempt that was divided otherwise
+            content = self._read(path, stage, key, index, read)
+            if content is None or header is None:
+                return
+            previous = header.sha256
+            yield content
+
     def _joined_layout(self, stage: str, key: str, num_parts: int) -> dict[str, ArrayBlock] | None:
-        layout: dict[str, ArrayBlock] = {}
-        count = 0
-        for table in self.iter_parts(stage, key):
-            if count == num_parts:
-                break
-            for name, array in table.arrays.items():
-                before = layout.get(name, ArrayBlock(shape=(0, *array.shape[1:]), dtype=array.dtype))
-                if (before.shape[1:], before.dtype) != (array.shape[1:], array.dtype) or (count and name not in layout):
-                    raise ValueError(f"stage {stage}: array {name} changes shape or type from part to part")
-                layout[name] = ArrayBlock(shape=(before.shape[0] + len(array), *array.shape[1:]), dtype=array.dtype)
-            if len(layout) != len(table.arrays):
-                raise ValueError(f"stage {stage}: part {count} lacks one of the arrays {sorted(layout)}")
-            count += 1
-        return layout if count == num_parts else None
+        parts = self._iter_parts(stage, key, lambda file: cachefile.read_layout(file, key=key))
+        layouts = list(itertools.islice(parts, num_parts))
+        if len(layouts) < num_parts:
+            return None
+        joined = {}
+        for name in sorted(set().union(*layouts)):
+            blocks = [layout[name] for layout in layouts if name in layout]
+            kinds = {(block.shape[1:], block.dtype) for block in blocks}
+            if len(blocks) < num_parts or len(kinds) > 1:
+                raise ValueError(f"stage {stage}: array {name} is missing or of another shape or type in some parts")
+            rows = sum(block.shape[0] for block in blocks)
+            joined[name] = ArrayBlock(shape=(rows, *blocks[0].shape[1:]), dtype=blocks[0].dtype)
+        return joined
 
     def _set_aside(self, path: Path, stage: str, reason: str) -> None:
         problem = CacheProblem(path=str(path), stage=stage, reason=reason)
@@ -356,6 +359,15 @@ class StageCache:
 
     def _failure_path(self, stage: str, key: str) -> Path:
         return self._folder(stage, key) / f"{key}.err.json"
+
+
+def _table_of(stage: str, key: str) -> Callable[[h5py.File], CachedTable]:
+    def read(file: h5py.File) -> CachedTable:
+        layout = cachefile.read_layout(file, key=key)
+        attributes = cachefile.read_attributes(file)
+        return CachedTable(stage=stage, key=key, arrays=cachefile.read_arrays(file, layout), attributes=attributes)
+
+    return read
 
 
 def _header_of(path: Path) -> Header:

@@ -220,6 +220,7 @@ class TestParts:
             cache.store_part("faces", KEY, index, rows(10 * index, 10 * index + 10), {"last": index})
         parts = StageCache(cache.root).load_parts("faces", KEY)
         assert [part.attributes["last"] for part in parts] == [0, 1, 2]
+        assert cache.part_attributes("faces", KEY) == [{"last": 0}, {"last": 1}, {"last": 2}]
         joined = np.concatenate([part.arrays["pts_seconds"] for part in parts])
         np.testing.assert_array_equal(joined, rows(0, 30)["pts_seconds"])
         assert not cache.contains("faces", KEY)
@@ -253,6 +254,12 @@ class TestParts:
         assert cache.problems == []
         cache.finish("faces", KEY, num_parts=2)
         assert list(cache.root.rglob("*.part*")) == []
+
+    def test_parts_of_unlike_arrays_are_a_mistake_of_the_stage(self, cache: StageCache) -> None:
+        cache.store_part("faces", KEY, 0, {"a": np.zeros((3, 2))})
+        cache.store_part("faces", KEY, 1, {"a": np.zeros((3, 4))})
+        with pytest.raises(ValueError, match="array a is missing or of another shape"):
+            cache.finish("faces", KEY, num_parts=2)
 
     def test_two_workers_on_copies_of_one_video_do_not_disturb_each_other(self, cache: StageCache) -> None:
         other = StageCache(cache.root)
