@@ -1,6 +1,7 @@
 """Everything that is done for one clip, in a worker process: from its file to its tables and charts.
 
-torch is imported only where something is computed: a clip whose tables are all in the cache never needs it.
+What is slow to import (torch, scipy, PyAV) is imported where it is needed: a clip whose tables are all in the cache
+never needs torch, and the parent process needs none of them.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from vidfer.config import BackboneConfig, FacesConfig, PipelineConfig
 from vidfer.device import pick_device
 from vidfer.engine.cache import StageCache
-from vidfer.engine.clip_tables import assemble, find_emotions, find_tracks, load_frame_tables
 from vidfer.engine.events import ClipStarted, Event, FramesDone, StageDone
 from vidfer.engine.executors.worker import emit
 from vidfer.engine.fingerprint import Fingerprint, fingerprint_file
@@ -223,6 +223,8 @@ class _ClipWork:
 
     def _clip(self, info: VideoInfo, keys: Mapping[str, str]) -> ClipResult:
         """Bring the tables of the clip stages up to date, and put everything about the clip together."""
+        from vidfer.engine.clip_tables import assemble, find_emotions, find_tracks, load_frame_tables
+
         tables = load_frame_tables(self.cache, keys)
         tracks, computed = find_tracks(self.cache, keys["tracks"], tables, self.config.tracks)
         self._stage_done("tracks", computed=computed)

@@ -17,7 +17,8 @@ from vidfer.errors import BadVideo
 
 _LOG = logging.getLogger(__name__)
 _MAGIC = b"vidfer fingerprints 1 "
-_RECENT_NS = 2_000_000_000  # the coarsest time stamps in use (FAT) are 2 s apart
+_RECENT_NS = 100_000_000  # file systems with fractions of a second keep time to 10 ms or better
+_RECENT_COARSE_NS = 2_000_000_000  # and those without to 2 s (FAT)
 _MAX_STORE_BYTES = 1 << 30
 
 
@@ -131,7 +132,8 @@ def fingerprint_file(path: str | Path) -> Fingerprint:
         reason = (error.strerror or type(error).__name__).lower()
         raise BadVideo(path, "unreadable", f"{reason}: check that the file exists and may be read") from error
     now = time.time_ns()
-    recent = any(abs(now - when) < _RECENT_NS for when in (after.st_mtime_ns, after.st_ctime_ns))
+    window = _RECENT_NS if after.st_ctime_ns % 1_000_000_000 else _RECENT_COARSE_NS
+    recent = any(abs(now - when) < window for when in (after.st_mtime_ns, after.st_ctime_ns))
     changed = (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns)
     return Fingerprint(
         sha256=digest,

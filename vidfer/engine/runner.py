@@ -22,15 +22,17 @@ from vidfer.engine.journal import ClipRecord, Journal
 from vidfer.engine.layout import clip_ids
 from vidfer.engine.lock import RunLock
 from vidfer.engine.outputs import is_untouched, write_if_changed
-from vidfer.engine.plan import OUTPUTS, stage_keys
-from vidfer.errors import BadVideo
+from vidfer.engine.plan import OUTPUTS, component_weights, stage_keys
+from vidfer.errors import BadVideo, VidferError
 from vidfer.exporters import EXPORTERS
 from vidfer.exporters.batch_tables import failures_csv, summary_csv
 from vidfer.report.index import render_index
-from vidfer.stages import StageName
+from vidfer.stages import STAGES, StageName
 from vidfer.video.find import FoundVideo
 
 PRIVATE = ".vidfer"
+# Errors that every clip would meet: they end the run with one message instead of filling failures.csv.
+NOT_THE_CLIPS_FAULT = frozenset({"ConfigError", "WeightsError", "MissingDependency", "OutputError"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,12 +95,20 @@ def run(
     ------
     OutputError
         ``out`` cannot be written, or another run is using it.
-    ConfigError
-        The pipeline names something that does not exist.
+    VidferError
+        The pipeline names something that does not exist here, or a result cannot be written.
     """
     options = options or RunOptions()
+    _check(config)
     with RunLock(out / PRIVATE), Journal(out / PRIVATE / "clips.jsonl") as journal:
         return _Run(videos, out, config, options, on_event, journal).run()
+
+
+def _check(config: PipelineConfig) -> None:
+    """Raise ConfigError or WeightsError for what can be seen to be wrong without importing torch."""
+    _exported_files(config)
+    for stage in STAGES:
+        component_weights(stage, config)
 
 
 class _Run:
@@ -187,6 +197,8 @@ class _Run:
 
     def _finish(self, outcome: Outcome[ClipJob, ClipSummary]) -> None:
         job, value = outcome.item, outcome.value
+        if outcome.error is not None and outcome.error.kind in NOT_THE_CLIPS_FAULT:
+            raise VidferError(outcome.error.message)
         if value is not None:
             self.memo.remember(job.path, value.fingerprint)
             record = ClipRecord(

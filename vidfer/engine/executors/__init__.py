@@ -19,6 +19,7 @@ ValueT = TypeVar("ValueT")
 Status = Literal["ok", "failed", "crashed", "timeout"]
 
 WORKER_BYTES = 3 << 29  # 1.5 GiB: what one worker may need (issue 7's bound), to keep a small machine from swapping
+RUNAWAY_BYTES = 4 << 30  # no worker holds this much while all is well (the large models of face-alignment need 3 GiB)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +138,7 @@ EXECUTORS: Registry[Callable[[], Executor]] = Registry("executor", "vidfer.engin
 
 
 def plan_resources(jobs: int = 0, *, items: int | None = None, num_gpus: float = 0.0) -> Resources:
-    """Choose workers and threads for this machine, so that cores are never oversubscribed.
+    """Choose workers and threads for this machine, so that cores are never oversubscribed, and a memory limit.
 
     Parameters
     ----------
@@ -153,7 +154,9 @@ def plan_resources(jobs: int = 0, *, items: int | None = None, num_gpus: float =
         jobs = max(1, min(cpus, available_memory_bytes() // WORKER_BYTES))
     if items is not None:
         jobs = max(1, min(jobs, items))
-    return Resources(jobs=jobs, threads_per_worker=max(1, cpus // jobs), num_gpus=num_gpus)
+    limit = max(RUNAWAY_BYTES, available_memory_bytes() // jobs)
+    threads = max(1, cpus // jobs)
+    return Resources(jobs=jobs, threads_per_worker=threads, num_gpus=num_gpus, max_rss_bytes=limit)
 
 
 def available_cpus() -> int:
@@ -173,7 +176,11 @@ def available_memory_bytes() -> int:
             available = int(line.split()[1]) * 1024
     limit, used = _read_line("/sys/fs/cgroup/memory.max"), _read_line("/sys/fs/cgroup/memory.current")
     if limit.isdigit() and used.isdigit():
-        available = min(available, max(0, int(limit) - int(used)))
+        reclaimable = 0  # files that the kernel keeps in memory count as used, but give way
+        for line in _read_text("/sys/fs/cgroup/memory.stat").splitlines():
+            if line.startswith("inactive_file "):
+                reclaimable = int(line.split()[1])
+        available = min(available, max(0, int(limit) - int(used) + reclaimable))
     return available
 
 

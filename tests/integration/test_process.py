@@ -1,0 +1,193 @@
+"""The main job on real video: what it writes, and that it is right."""
+
+from __future__ import annotations
+
+import json
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+from fixtures.commands import read_csv, vidfer
+
+from vidfer.labels import EMOTIONS
+
+COLUMNS = (
+    "frame timestamp face_id success confidence x y width height pitch yaw roll quality emotion emotion_confidence "
+    "neutral happiness surprise sadness anger disgust fear contempt"
+).split()
+CLIP_FILES = {"timeline.csv", "timeline.parquet", "segments.csv", "summary.json", "timeline.png", "report.html"}
+
+
+@pytest.fixture(scope="module")
+def sample_results(sample_video: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("results")
+    done = vidfer("process", sample_video, "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert "sample" in done.stdout
+    assert str(out) in done.stdout
+    return out
+
+
+@pytest.fixture(scope="module")
+def clip_results(clips_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("clips")
+    done = vidfer("process", clips_folder, "--out", out, timeout=600)
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+def frame_times(video: Path) -> list[float]:
+    """The truth about a clip's frames: every frame decoded in order by PyAV, seconds from the first."""
+    with av.open(str(video)) as container:
+        times = [frame.time for frame in container.decode(video=0)]
+    return [time - times[0] for time in times]
+
+
+def assert_rows_match_frames(rows: list[dict[str, str]], times: list[float]) -> None:
+    """One row or more for every frame, at the frame's own time; per face times strictly increase."""
+    by_frame = {int(row["frame"]): float(row["timestamp"]) for row in rows}
+    first = min(by_frame)
+    assert sorted(by_frame) == list(range(first, first + len(times)))
+    assert [by_frame[first + i] for i in range(len(times))] == pytest.approx(times, abs=2e-3)
+    faces = sorted((int(row["face_id"]), float(row["timestamp"])) for row in rows if row["success"] == "1")
+    for _, group in groupby(faces, key=lambda face: face[0]):
+        stamps = [stamp for _, stamp in group]
+        assert all(a < b for a, b in zip(stamps, stamps[1:], strict=False))
+
+
+def test_results_are_those_of_the_contract(sample_results: Path) -> None:
+    assert {"summary.csv", "failures.csv", "run.json", "index.html", "sample"} <= {
+        path.name for path in sample_results.iterdir()
+    }
+    assert {path.name for path in (sample_results / "sample").iterdir()} == CLIP_FILES
+    rows = read_csv(sample_results / "sample" / "timeline.csv")
+    assert list(rows[0]) == COLUMNS
+    assert read_csv(sample_results / "failures.csv") == []
+    summary = read_csv(sample_results / "summary.csv")
+    assert [row["clip"] for row in summary] == ["sample"]
+
+
+def test_every_frame_of_the_sample_has_a_row(sample_results: Path, sample_video: Path) -> None:
+    assert_rows_match_frames(read_csv(sample_results / "sample" / "timeline.csv"), frame_times(sample_video))
+
+
+def test_rows_hold_probabilities_or_nothing(sample_results: Path) -> None:
+    for row in read_csv(sample_results / "sample" / "timeline.csv"):
+        if row["success"] == "1":
+            assert sum(float(row[name]) for name in EMOTIONS) == pytest.approx(1, abs=1e-3)
+            assert row["emotion"] == max(EMOTIONS, key=lambda name: float(row[name]))
+            assert 0 <= float(row["quality"]) <= 1
+        else:
+            assert row["face_id"] == "-1"
+            assert not any(row[name] for name in ("x", "emotion", *EMOTIONS))
+
+
+def test_sample_shows_one_person_with_a_gap_where_there_is_no_face(sample_results: Path) -> None:
+    rows = read_csv(sample_results / "sample" / "timeline.csv")
+    seen = {index: [row for row in group if row["success"] == "1"] for index, group in by_frame(rows).items()}
+    first = min(seen)
+    portrait = [len(faces) for index, faces in seen.items() if not 75 <= index - first < 113]
+    rocket = [len(faces) for index, faces in seen.items() if 75 <= index - first < 113]
+    assert all(count == 1 for count in portrait)
+    assert not any(rocket)
+    happy = [faces[0]["emotion"] == "happiness" for faces in seen.values() if faces]
+    assert sum(happy) > 0.9 * len(happy), "the astronaut smiles broadly"
+
+
+def by_frame(rows: list[dict[str, str]]) -> dict[int, list[dict[str, str]]]:
+    return {index: list(group) for index, group in groupby(rows, key=lambda row: int(row["frame"]))}
+
+
+def test_segments_follow_each_other_within_the_clip(sample_results: Path) -> None:
+    segments = read_csv(sample_results / "sample" / "segments.csv")
+    assert segments
+    for _, group in groupby(segments, key=lambda row: row["face_id"]):
+        spans = [(float(row["start_seconds"]), float(row["end_seconds"])) for row in group]
+        assert all(start < end for start, end in spans)
+        assert all(a[1] <= b[0] + 1e-6 for a, b in zip(spans, spans[1:], strict=False))
+
+
+def test_a_second_run_does_nothing_in_no_time(sample_results: Path, sample_video: Path) -> None:
+    script = (
+        "import sys, time; start = time.perf_counter(); from vidfer.cli import main; code = main(sys.argv[1:]);"
+        "print('SECONDS', time.perf_counter() - start); print('TORCH', 'torch' in sys.modules); sys.exit(code)"
+    )
+    import subprocess
+    import sys
+
+    best = 99.0
+    for _ in range(3):  # the machine may be busy with something else
+        done = subprocess.run(
+            [sys.executable, "-c", script, "process", str(sample_video), "--out", str(sample_results)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert "TORCH False" in done.stdout
+        assert "nothing left to do" in done.stderr
+        best = min(best, float(done.stdout.split("SECONDS ")[1].split()[0]))
+    assert best < 1.0
+
+
+def test_status_tells_what_is_cached(sample_results: Path) -> None:
+    done = vidfer("status", sample_results, "--json")
+    assert done.returncode == 0, done.stderr
+    (clip,) = json.loads(done.stdout)
+    assert clip["clip"] == "sample"
+    assert {clip[name] for name in ("faces", "embeddings", "tracks", "emotions", "outputs")} == {"cached"}
+
+
+def test_sampling_by_time(sample_video: Path, tmp_path: Path) -> None:
+    done = vidfer("process", sample_video, "--out", tmp_path, "--fps", "5", "--no-plots", "--quiet")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    times = [float(row["timestamp"]) for row in read_csv(tmp_path / "sample" / "timeline.csv")]
+    assert times == pytest.approx([k / 5 for k in range(len(times))], abs=1e-3)
+    assert len(times) == 35
+    assert not (tmp_path / "sample" / "timeline.png").exists()
+
+
+def test_help_is_immediate_and_imports_no_torch() -> None:
+    import subprocess
+    import sys
+
+    script = (
+        "import sys, time, contextlib, io; start = time.perf_counter(); from vidfer.cli import main\n"
+        "with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit): main(['process', '--help'])\n"
+        "print(time.perf_counter() - start, sorted({'torch', 'numpy', 'h5py'} & set(sys.modules)))"
+    )
+    results = [subprocess.run([sys.executable, "-c", script], capture_output=True, text=True) for _ in range(3)]
+    assert all(result.stdout.rstrip().endswith("[]") for result in results)
+    assert min(float(result.stdout.split()[0]) for result in results) < 0.2
+
+
+def test_every_real_clip_has_a_right_timeline(clip_results: Path, clips_folder: Path) -> None:
+    for video in sorted(clips_folder.glob("*.mp4")):
+        folder = clip_results / video.stem
+        assert {path.name for path in folder.iterdir()} == CLIP_FILES
+        assert_rows_match_frames(read_csv(folder / "timeline.csv"), frame_times(video))
+
+
+def test_real_clips_show_one_person_almost_all_the_time(clip_results: Path) -> None:
+    for row in read_csv(clip_results / "summary.csv"):
+        with_face = int(row["frames_with_face"]) / int(row["sampled_frames"])
+        assert with_face > 0.97, row["clip"]
+        assert int(row["num_faces"]) == 1, row["clip"]
+
+
+@pytest.mark.parametrize(("clip", "emotion"), [("s29", "happiness"), ("s32", "happiness"), ("s18", "neutral")])
+def test_steady_expressions_are_recognised(clip_results: Path, clip: str, emotion: str) -> None:
+    rows = [row for row in read_csv(clip_results / clip / "timeline.csv") if row["success"] == "1"]
+    assert sum(row["emotion"] == emotion for row in rows) >= 0.95 * len(rows)
+
+
+def test_a_smile_comes_and_goes(clip_results: Path) -> None:
+    rows: dict[int, Any] = {int(row["frame"]): row for row in read_csv(clip_results / "d0" / "timeline.csv")}
+    first = min(rows)
+    middle = [rows[first + i]["emotion"] for i in range(26, 60)]
+    start = [rows[first + i]["emotion"] for i in range(11)]
+    assert middle.count("happiness") == len(middle)
+    assert start.count("neutral") >= 10
