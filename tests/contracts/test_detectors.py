@@ -1,0 +1,121 @@
+"""One suite over every face detector: empty, single and many frames, odd sizes, gray, plain colour, units, order.
+
+A detector whose weights or optional package are not on this machine skips and says so.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+
+from vidfer.errors import MissingDependency, WeightsError
+from vidfer.faces.detectors import DETECTORS, FaceDetector
+from vidfer.faces.nms import pairwise_iou
+from vidfer.types import FaceBoxes
+
+PORTRAIT_FACE = np.array([[178.0, 65.0, 269.0, 176.0]], np.float32)  # of skimage's astronaut
+
+
+@cache
+def build(name: str, min_score: float = 0.5) -> FaceDetector | str:
+    try:
+        return DETECTORS.get(name)(device="cpu", min_score=min_score, long_side=320, weights="")
+    except (MissingDependency, WeightsError) as error:
+        return str(error)
+
+
+@pytest.fixture(params=DETECTORS.names())
+def name(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+def detector(name: str) -> FaceDetector:
+    built = build(name)
+    if isinstance(built, str):
+        pytest.skip(built)
+    return built
+
+
+@pytest.fixture(scope="module")
+def portrait() -> torch.Tensor:
+    skimage_data = pytest.importorskip("skimage.data")
+    return torch.from_numpy(np.ascontiguousarray(skimage_data.astronaut()))[None]  # (1, 512, 512, 3)
+
+
+def assert_finds(boxes: FaceBoxes, expected: np.ndarray, image: int = 0) -> None:
+    mine = boxes.xyxy[boxes.image_row == image]
+    assert len(mine) == 1, f"expected one face in image {image}, got {mine}"
+    assert pairwise_iou(mine, expected).max() > 0.5
+
+
+def test_no_frames_give_no_faces(detector: FaceDetector) -> None:
+    boxes = detector.detect(torch.zeros((0, 48, 64, 3), dtype=torch.uint8))
+    assert len(boxes) == 0
+    assert boxes.points5.shape == (0, 5, 2)
+
+
+def test_finds_the_face_of_a_portrait(detector: FaceDetector, portrait: torch.Tensor) -> None:
+    boxes = detector.detect(portrait)
+    assert_finds(boxes, PORTRAIT_FACE)
+    points = boxes.points5[0]
+    if not np.isnan(points).any():  # the person's right eye is on the image's left; the mouth is below the nose
+        assert points[0, 0] < points[2, 0] < points[1, 0]
+        assert points[0, 1] < points[2, 1] < points[3, 1]
+
+
+def test_boxes_are_in_pixels_of_the_frame_that_was_given(detector: FaceDetector, portrait: torch.Tensor) -> None:
+    doubled = portrait.repeat_interleave(2, dim=1).repeat_interleave(2, dim=2)
+    assert_finds(detector.detect(doubled), PORTRAIT_FACE * 2)
+    small = detector.detect(portrait[:, ::2, ::2].contiguous())
+    assert_finds(small, PORTRAIT_FACE / 2)
+
+
+@pytest.mark.parametrize(("top", "left", "height", "width"), [(0, 0, 301, 455), (31, 100, 201, 233), (7, 90, 333, 199)])
+def test_odd_sizes(
+    detector: FaceDetector, portrait: torch.Tensor, top: int, left: int, height: int, width: int
+) -> None:
+    part = portrait[:, top : top + height, left : left + width]  # not contiguous either
+    expected = PORTRAIT_FACE - np.array([left, top, left, top], np.float32)
+    assert_finds(detector.detect(part), expected)
+
+
+def test_gray_frames(detector: FaceDetector, portrait: torch.Tensor) -> None:
+    gray = portrait.float().mean(dim=3, keepdim=True).expand(-1, -1, -1, 3).to(torch.uint8)
+    assert_finds(detector.detect(gray), PORTRAIT_FACE)
+
+
+@pytest.mark.parametrize("value", [0, 128, 255])
+@pytest.mark.parametrize("size", [(1, 1), (17, 33), (240, 320)])
+def test_frames_of_one_colour_hold_no_face(detector: FaceDetector, value: int, size: tuple[int, int]) -> None:
+    assert len(detector.detect(torch.full((2, *size, 3), value, dtype=torch.uint8))) == 0
+
+
+def test_results_do_not_depend_on_the_batch(detector: FaceDetector, portrait: torch.Tensor) -> None:
+    frames = torch.cat([portrait, portrait.flip(2), torch.zeros_like(portrait), portrait // 2, portrait.roll(40, 1)])
+    together = detector.detect(frames)
+    for i in range(len(frames)):
+        alone, mine = detector.detect(frames[i : i + 1]), together.image_row == i
+        np.testing.assert_allclose(together.xyxy[mine], alone.xyxy, atol=0.1)
+        np.testing.assert_allclose(together.score[mine], alone.score, atol=1e-3)
+
+
+def test_faces_come_by_image_then_by_score(detector: FaceDetector, portrait: torch.Tensor) -> None:
+    faded = (portrait.float() * 0.5 + 60).to(torch.uint8)
+    pair = torch.cat([faded[:, :256, :400], portrait[:, :256, :400]], dim=1)
+    boxes = detector.detect(torch.cat([pair, pair.flip(1).flip(1), pair]))
+    assert (np.diff(boxes.image_row) >= 0).all()
+    for image in range(3):
+        assert (np.diff(boxes.score[boxes.image_row == image]) <= 0).all()
+        assert (boxes.image_row == image).sum() == 2
+
+
+def test_only_faces_of_the_asked_score_are_returned(name: str, portrait: torch.Tensor) -> None:
+    strict, lenient = build(name, 0.8), build(name, 0.3)
+    if isinstance(strict, str) or isinstance(lenient, str):
+        pytest.skip(str(strict))
+    assert (strict.detect(portrait).score >= 0.8).all()
+    assert len(lenient.detect(portrait)) >= len(strict.detect(portrait))

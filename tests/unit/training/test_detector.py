@@ -1,0 +1,177 @@
+"""Training of the face detector: pictures, targets, loss, figures."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from fixtures.scene_files import write_scene_files
+
+from vidfer.datasets.face_scenes import Scene, is_held_back, read_scenes
+from vidfer.errors import ConfigError, DataError
+from vidfer.faces.detector_network import cells
+from vidfer.training.detector import TargetConfig, build_task, measure, to_batch
+from vidfer.training.loop import LoopConfig, train
+from vidfer.training.mosaics import Canvas, MosaicConfig, MosaicMaker
+from vidfer.types import FaceBoxes
+
+CPU = torch.device("cpu")
+SMALL = {
+    "network": {"stem": [8, 8], "widths": [16, 16, 16], "blocks": [1, 1, 1], "neck": 16},
+    "mosaic": {"sizes": [96], "size_chances": [1.0]},
+    "loop": {"epochs": 1, "batch_size": 4, "learning_rate": 0.003},
+    "steps_per_epoch": 3,
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_scene_files(tmp_path_factory.mktemp("scenes"))
+
+
+def canvas_with(xyxy, valid, size=128):
+    boxes = np.array(xyxy, np.float32).reshape(-1, 4)
+    points = np.repeat(((boxes[:, :2] + boxes[:, 2:]) / 2)[:, None], 5, axis=1)
+    pixels = np.zeros((size, size, 3), np.uint8)
+    return Canvas(pixels=pixels, xyxy=boxes, points5=points, valid=np.array(valid, bool))
+
+
+def test_splits_do_not_share_pictures(folder):
+    train_names = {scene.name for scene in read_scenes(folder, "train")}
+    val_names = {scene.name for scene in read_scenes(folder, "val")}
+    assert not train_names & val_names
+    assert len(train_names | val_names) == 42
+    assert {name for name in val_names if name.startswith("empty")} == {
+        f"empty{i}" for i in range(30) if is_held_back(f"empty{i}")
+    }
+
+
+def test_missing_file_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"faces_in_scenes\.h5"):
+        read_scenes(tmp_path, "train")
+
+
+def test_misspelt_key_of_a_recipe_is_named(folder):
+    with pytest.raises(ConfigError, match="learning_rate"):
+        build_task({"loop": {"epochs": 1, "batch_size": 4, "learning_rat": 0.1}}, folder)
+
+
+def test_boxes_follow_the_picture_through_every_change(folder):
+    scenes = [scene for scene in read_scenes(folder, "train") if scene.source != "no_faces"]
+    plain = MosaicConfig(
+        sizes=(128,), size_chances=(1.0,), empty=0.0, light=0.0, dark=0.0, gray=0.0, occlude=0.0, blur=0.0, rotate=0.5,
+        noise=0.0, compress=0.0, tiles=(1, 2), tile_chances=(0.5, 0.5), flat=1.0, aim=1.0,
+    )  # fmt: skip
+    scenes += [Scene(**{**vars(scenes[0]), "source": source, "score": np.zeros(0)}) for source in ("no_faces",)]
+    maker = MosaicMaker(scenes, plain)
+    canvases = maker.canvases(40, np.random.default_rng(5))
+    faces = 0
+    for canvas in canvases:
+        for box, points in zip(canvas.xyxy[canvas.valid], canvas.points5[canvas.valid], strict=True):
+            middle = ((box[:2] + box[2:]) / 2).astype(int)
+            if (middle < 3).any() or (middle > 124).any():
+                continue
+            assert canvas.pixels[middle[1], middle[0]].min() > 215  # the white square is where the box says
+            assert np.abs(points[2] - (box[:2] + box[2:]) / 2).max() < 1.0  # the nose is its middle
+            assert points[0, 0] < points[1, 0]  # the person's right eye stays on the left, mirrored or not
+            faces += 1
+    assert faces > 20
+
+
+def test_batches_are_determined_by_the_generator(folder):
+    task = build_task(SMALL, folder)
+    first, again, other = (task.batch(0, torch.Generator().manual_seed(seed), CPU) for seed in (3, 3, 4))
+    assert torch.equal(first.images, again.images)
+    assert torch.equal(first.score, again.score)
+    assert not torch.equal(first.images, other.images)
+
+
+@pytest.mark.parametrize("size", [10, 20, 36, 60, 100, 300])
+def test_a_face_of_any_size_has_a_cell_that_learns_it(size):
+    for shift in np.linspace(0, 31, 7):
+        low = 160 + shift - size / 2
+        batch = to_batch([canvas_with([[low, low, low + size, low + size]], [True], 320)], TargetConfig(), CPU)
+        assert len(batch.cell) > 0
+        assert torch.equal((batch.score[0] == 1).nonzero()[:, 0], batch.cell.sort().values)
+
+
+def test_doubtful_faces_are_neither_face_nor_background():
+    batch = to_batch([canvas_with([[30, 30, 90, 90]], [False])], TargetConfig(), CPU)
+    centres, _ = cells(128, 128)
+    inside = ((centres > 30) & (centres < 90)).all(dim=1)
+    assert (batch.score[0, inside] == -1).all()
+    assert len(batch.row) == 0
+    assert (batch.score[0, 0] == 0).all()
+
+
+def test_a_few_steps_lower_the_loss(folder):
+    torch.manual_seed(0)
+    task = build_task(SMALL, folder)
+    model = task.build_model().train()
+    optimiser = torch.optim.AdamW(model.parameters(), lr=0.01)
+    batch = task.batch(0, torch.Generator().manual_seed(1), CPU)
+    losses = []
+    for _ in range(12):
+        loss, _figures = task.loss(model, batch)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.7 * losses[0]
+
+
+def test_the_weights_that_training_writes_can_be_used(folder, tmp_path):
+    from vidfer.faces.detectors import DETECTORS
+
+    task = build_task(SMALL, folder)
+    figures = train(task, LoopConfig(**SMALL["loop"]), tmp_path, device=CPU, recipe=SMALL)
+    assert set(figures) >= {"average_precision", "recall", "precision", "empty_fired"}
+    detector = DETECTORS.get("embedded")(weights=str(tmp_path / "best.safetensors"), min_score=0.0)
+    assert len(detector.detect(torch.zeros((1, 64, 64, 3), dtype=torch.uint8))) > 0
+
+
+class Oracle:
+    """Answers with prepared boxes, one list per picture, in turn."""
+
+    def __init__(self, *answers):
+        self.answers = list(answers)
+
+    def detect(self, images):
+        boxes = np.array([row[:4] for row in self.answers[0]], np.float32).reshape(-1, 4)
+        score = np.array([row[4] for row in self.answers.pop(0)], np.float32)
+        return FaceBoxes(
+            image_row=np.zeros(len(score), np.int64),
+            xyxy=boxes,
+            score=score,
+            points5=np.zeros((len(score), 5, 2), np.float32),
+        )
+
+
+def scene_with(boxes, score, source="flickr8k"):
+    return Scene(
+        name="x",
+        source=source,
+        pixels=np.zeros((100, 100, 3), np.uint8),
+        xyxy=np.array(boxes, np.float32).reshape(-1, 4),
+        points5=np.zeros((len(score), 5, 2), np.float32),
+        score=np.array(score, np.float32),
+        disagreement=np.full(len(score), np.nan, np.float32),
+    )
+
+
+def test_figures_count_found_missed_false_and_doubtful():
+    scenes = [
+        scene_with([[0, 0, 40, 40], [50, 50, 90, 90], [0, 60, 30, 90]], [0.9, 0.9, 0.4]),
+        scene_with([], [], "no_faces"),
+        scene_with([], [], "no_faces"),
+    ]
+    answers = [
+        [[0, 0, 40, 42, 0.9], [0, 60, 30, 90, 0.8], [60, 0, 95, 40, 0.7]],  # found, doubtful, false
+        [[10, 10, 40, 40, 0.6]],
+        [[10, 10, 40, 40, 0.3]],
+    ]
+    figures = measure(Oracle(*answers), scenes)
+    assert figures["recall"] == pytest.approx(1 / 2)
+    assert figures["precision"] == pytest.approx(1 / 3)
+    assert figures["empty_fired"] == pytest.approx(1 / 2)
+    assert figures["average_precision"] == pytest.approx(1 / 2)
