@@ -227,6 +227,13 @@ def test_cores_are_never_oversubscribed() -> None:
         assert resources.threads_per_worker * resources.jobs <= max(cpus, resources.jobs)
 
 
+def test_few_videos_get_few_workers_with_more_threads_each() -> None:
+    assert plan_resources(0, items=1).jobs == 1
+    assert plan_resources(0, items=1).threads_per_worker == available_cpus()
+    assert plan_resources(4, items=0).jobs == 1
+    assert plan_resources(1).max_rss_bytes >= 4 << 30
+
+
 def test_the_local_executor_is_found_by_name() -> None:
     assert EXECUTORS.get("local") is LocalExecutor
 

@@ -19,7 +19,7 @@ ValueT = TypeVar("ValueT")
 Status = Literal["ok", "failed", "crashed", "timeout"]
 
 WORKER_BYTES = 3 << 29  # 1.5 GiB: what one worker may need (issue 7's bound), to keep a small machine from swapping
-RUNAWAY_BYTES = 4 << 30  # no worker holds this much while all is well (the large models of face-alignment need 3 GiB)
+RUNAWAY_BYTES = 4 << 30  # generous: a guard against runaways, far above WORKER_BYTES, not a budget
 
 
 @dataclass(frozen=True, kw_only=True)
