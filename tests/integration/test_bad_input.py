@@ -45,12 +45,12 @@ def make_audio(path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def batch_run(batch: Path, tmp_path_factory: pytest.TempPathFactory):  # noqa: ANN201 - a CompletedProcess and a path
+def batch_run(batch: Path, tmp_path_factory: pytest.TempPathFactory):
     out = tmp_path_factory.mktemp("out")
     return vidfer("process", batch, "--out", out, "--no-plots"), out
 
 
-def test_every_bad_clip_has_its_row_and_the_others_complete(batch_run) -> None:  # noqa: ANN001
+def test_every_bad_clip_has_its_row_and_the_others_complete(batch_run) -> None:
     done, out = batch_run
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
@@ -69,7 +69,7 @@ def test_every_bad_clip_has_its_row_and_the_others_complete(batch_run) -> None: 
     assert (out / "good" / "timeline.csv").is_file()
 
 
-def test_damaged_video_gives_what_there_is_and_is_marked(batch_run) -> None:  # noqa: ANN001
+def test_damaged_video_gives_what_there_is_and_is_marked(batch_run) -> None:
     _, out = batch_run
     for name in ("cut", "damaged"):
         summary = json.loads((out / name / "summary.json").read_text())
@@ -79,7 +79,7 @@ def test_damaged_video_gives_what_there_is_and_is_marked(batch_run) -> None:  # 
         assert len({row["frame"] for row in rows}) == summary["sampled_frames"] > 10
 
 
-def test_known_failures_are_not_tried_again_unless_asked(batch: Path, batch_run) -> None:  # noqa: ANN001
+def test_known_failures_are_not_tried_again_unless_asked(batch: Path, batch_run) -> None:
     _, out = batch_run
     again = vidfer("process", batch, "--out", out, "--no-plots")
     assert again.returncode == 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,31 @@ from fixtures.commands import read_csv, vidfer
 
 from vidfer.labels import EMOTIONS
 
-COLUMNS = (
-    "frame timestamp face_id success confidence x y width height pitch yaw roll quality emotion emotion_confidence "
-    "neutral happiness surprise sadness anger disgust fear contempt"
-).split()
+COLUMNS = [
+    "frame",
+    "timestamp",
+    "face_id",
+    "success",
+    "confidence",
+    "x",
+    "y",
+    "width",
+    "height",
+    "pitch",
+    "yaw",
+    "roll",
+    "quality",
+    "emotion",
+    "emotion_confidence",
+    "neutral",
+    "happiness",
+    "surprise",
+    "sadness",
+    "anger",
+    "disgust",
+    "fear",
+    "contempt",
+]
 CLIP_FILES = {"timeline.csv", "timeline.parquet", "segments.csv", "summary.json", "timeline.png", "report.html"}
 
 
@@ -54,7 +75,7 @@ def assert_rows_match_frames(rows: list[dict[str, str]], times: list[float]) -> 
     faces = sorted((int(row["face_id"]), float(row["timestamp"])) for row in rows if row["success"] == "1")
     for _, group in groupby(faces, key=lambda face: face[0]):
         stamps = [stamp for _, stamp in group]
-        assert all(a < b for a, b in zip(stamps, stamps[1:], strict=False))
+        assert all(a < b for a, b in pairwise(stamps))
 
 
 def test_results_are_those_of_the_contract(sample_results: Path) -> None:
@@ -106,7 +127,7 @@ def test_segments_follow_each_other_within_the_clip(sample_results: Path) -> Non
     for _, group in groupby(segments, key=lambda row: row["face_id"]):
         spans = [(float(row["start_seconds"]), float(row["end_seconds"])) for row in group]
         assert all(start < end for start, end in spans)
-        assert all(a[1] <= b[0] + 1e-6 for a, b in zip(spans, spans[1:], strict=False))
+        assert all(a[1] <= b[0] + 1e-6 for a, b in pairwise(spans))
 
 
 def test_a_second_run_does_nothing_in_no_time(sample_results: Path, sample_video: Path) -> None:

@@ -158,7 +158,7 @@ def test_a_renamed_video_recomputes_nothing(videos: Path, results: Path, tmp_pat
     renamed.mkdir()
     shutil.copy(videos / "a.mp4", renamed / "another name.mp4")
     stages, events = rerun(renamed, results)
-    assert set(stages[name] for name in ("faces", "embeddings", "tracks", "emotions")) == {"cached"}
+    assert {stages[name] for name in ("faces", "embeddings", "tracks", "emotions")} == {"cached"}
     assert not any(event["event"] == "FramesDone" for event in events)
     assert (results / "another name" / "timeline.csv").read_bytes() == (results / "a" / "timeline.csv").read_bytes()
 
