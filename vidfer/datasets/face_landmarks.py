@@ -10,20 +10,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 import torch
 
+from vidfer.datasets import fer2013plus
 from vidfer.datasets.encoded_images import EncodedImages, read_encoded_images
-from vidfer.datasets.fer2013plus import Split, read_fer2013plus
+from vidfer.datasets.face_scenes import NO_FACES_FILE, SCENES_FILE, Split, is_held_back
 from vidfer.errors import DataError
 from vidfer.faces.align import apply_transforms, box_transforms, landmark_boxes, warp_faces
 
-SplitName = Literal["train", "val"]
 MIN_SCORE = 0.6  # the file's own line: from 0.3 to 0.6 a detection is neither face nor background
-HELD_BACK = 10  # every tenth photograph without a face is for validation
-FER_SPLIT: Final[dict[SplitName, Split]] = {"train": "Training", "val": "PublicTest"}
+FER_SPLIT: Final[dict[Split, fer2013plus.Split]] = {"train": "Training", "val": "PublicTest"}
 
 
 @dataclass(frozen=True)
@@ -77,10 +76,32 @@ class Scenes:
     disagreement: np.ndarray  # (faces,)
 
 
-def read_scenes(path: Path) -> Scenes:
+@dataclass(frozen=True)
+class NamedImages:
+    """Pictures without a face, still encoded."""
+
+    images: EncodedImages
+    names: list[str]
+
+
+def read_no_faces(folder: Path) -> NamedImages:
+    """Read ``no_faces.h5``; raises DataError if it is missing or of another form."""
+    import h5py
+
+    path = folder / NO_FACES_FILE
+    images = read_encoded_images(path, dataset="jpeg", mode="rgb")
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            return NamedImages(images, file["name"][:].astype(str).tolist())
+    except (OSError, KeyError) as error:
+        raise DataError(f"{path}: expected named pictures without faces: {error}") from error
+
+
+def read_scenes(folder: Path) -> Scenes:
     """Read ``faces_in_scenes.h5``; raises DataError if it is missing or of another form."""
     import h5py
 
+    path = folder / SCENES_FILE
     images = read_encoded_images(path, dataset="jpeg", mode="rgb")
     try:
         with h5py.File(path, "r", locking=False) as file:
@@ -97,7 +118,7 @@ def read_scenes(path: Path) -> Scenes:
         raise DataError(f"{path}: expected faces in scenes: {error}") from error
 
 
-def scene_faces(scenes: Scenes, split: SplitName, *, size: int = 160, margin: float = 1.0) -> LandmarkFaces:
+def scene_faces(scenes: Scenes, split: Split, *, size: int = 160, margin: float = 1.0) -> LandmarkFaces:
     """Cut every face that has landmarks out of its picture.
 
     Parameters
@@ -129,9 +150,9 @@ def scene_faces(scenes: Scenes, split: SplitName, *, size: int = 160, margin: fl
     )
 
 
-def fer_faces(folder: Path, split: SplitName) -> LandmarkFaces:
+def fer_faces(folder: Path, split: Split) -> LandmarkFaces:
     """Return FER2013's pictures (48 x 48) of the official training or validation part that have landmarks."""
-    pictures = read_fer2013plus(folder, FER_SPLIT[split])
+    pictures = fer2013plus.read_fer2013plus(folder, FER_SPLIT[split])
     disagreement = _fer_disagreement(folder / "fer2013plus_landmarks68.h5")[pictures.row]
     known = np.isfinite(pictures.landmarks68).all((1, 2))
     pictures, disagreement = pictures.take(known), disagreement[known]
@@ -148,8 +169,8 @@ def fer_faces(folder: Path, split: SplitName) -> LandmarkFaces:
 
 def background_patches(
     scenes: Scenes,
-    no_faces: EncodedImages,
-    split: SplitName,
+    no_faces: NamedImages,
+    split: Split,
     *,
     size: int = 112,
     per_picture: int = 20,
@@ -163,15 +184,15 @@ def background_patches(
     scenes, no_faces
         Pictures with known faces, and pictures without any.
     split
-        Of the pictures without a face every tenth (``HELD_BACK``) belongs to ``val``.
+        Of the scenes as the file says, of the pictures without a face as for the detector (``is_held_back``).
     per_picture, per_scene
         Squares from each picture without a face, and from each scene (fewer where faces leave no room).
     seed
         Of the squares' places and sizes.
     """
     rng = np.random.default_rng([seed, len(split)])
-    pictures = [i for i in range(len(no_faces)) if (i % HELD_BACK == 0) == (split == "val")]
-    cut = [_random_squares(no_faces[i], np.zeros((0, 4)), per_picture, size, rng) for i in pictures]
+    pictures = [i for i, name in enumerate(no_faces.names) if is_held_back(name) == (split == "val")]
+    cut = [_random_squares(no_faces.images[i], np.zeros((0, 4)), per_picture, size, rng) for i in pictures]
     order = np.argsort(scenes.image_row, kind="stable")
     starts = np.searchsorted(scenes.image_row[order], np.arange(len(scenes.images) + 1))
     for image in np.flatnonzero(scenes.split == split) if per_scene else ():

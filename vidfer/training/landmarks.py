@@ -23,18 +23,19 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vidfer.config import Section, parse_section, read_toml
-from vidfer.datasets.encoded_images import read_encoded_images
 from vidfer.datasets.face_landmarks import (
     LandmarkFaces,
     background_patches,
     fer_faces,
+    read_no_faces,
     read_scenes,
     scene_faces,
 )
+from vidfer.device import pick_device
 from vidfer.faces.align import landmark_boxes
 from vidfer.faces.landmarks.point_network import PointNetwork
 from vidfer.training.augment import AugmentConfig, coarsened, compressed, covered, noisy, relit, resharpened
-from vidfer.training.loop import LoopConfig, pick_device, train
+from vidfer.training.loop import LoopConfig, train
 
 logger = logging.getLogger(__name__)
 
@@ -129,8 +130,7 @@ class Batch:
 
 def read_landmark_data(folder: Path) -> LandmarkData:
     """Read and cut all faces and backgrounds of the data folder (about a minute, 1.5 GB of memory)."""
-    scenes = read_scenes(folder / "faces_in_scenes.h5")
-    no_faces = read_encoded_images(folder / "no_faces.h5", dataset="jpeg", mode="rgb")
+    scenes, no_faces = read_scenes(folder), read_no_faces(folder)
     return LandmarkData(
         scenes=scene_faces(scenes, "train"),
         fer=fer_faces(folder, "train"),

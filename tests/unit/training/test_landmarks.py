@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from vidfer.config import pipelines_folder, read_toml
 from vidfer.config import parse_section as parse
+from vidfer.config import pipelines_folder, read_toml
 from vidfer.datasets.face_landmarks import LandmarkFaces
 from vidfer.errors import ConfigError
 from vidfer.faces.align import box_transforms, warp_faces
@@ -75,7 +75,7 @@ def test_the_recipe_that_comes_with_vidfer_is_valid() -> None:
 
 
 def test_a_misspelt_key_is_named() -> None:
-    with pytest.raises(ConfigError, match="wing_widht.*wing_width"):
+    with pytest.raises(ConfigError, match=r"wing_widht.*wing_width"):
         parse(LandmarkRecipe, {"loop": {"epochs": 1}, "loss": {"wing_widht": 3}}, source="r.toml")
 
 

@@ -59,6 +59,7 @@ class PointNetwork(nn.Module):
         self.votes = nn.Conv2d(neck, NUM_LANDMARKS * 3, 1)
         self.score = nn.Sequential(nn.Linear(sixteenth, 32), nn.ReLU(), nn.Linear(32, 1))
         nn.init.normal_(self.votes.weight, std=0.01)
+        assert self.votes.bias is not None
         nn.init.zeros_(self.votes.bias)
 
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
