@@ -1,4 +1,4 @@
-"""What a newcomer gets: the built wheel, installed into an empty environment outside the checkout, does the main job."""
+"""What a newcomer gets: the built wheel in an empty environment outside the checkout does the main job."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def run(python: Path, *arguments: str, cwd: Path) -> subprocess.CompletedProcess
 
 def test_the_wheel_carries_pipelines_and_weights(installed: Path, tmp_path: Path) -> None:
     code = (
-        "import vidfer, pathlib; from vidfer.config import pipelines_folder, load_pipeline; from vidfer import weights\n"
+        "import vidfer; from vidfer.config import pipelines_folder, load_pipeline; from vidfer import weights\n"
         "load_pipeline('default'); load_pipeline('accurate'); load_pipeline('fast')\n"
         "[weights.locate(f.kind, f.name) for f in weights.TABLE if not f.url]; print(vidfer.__file__)"
     )

@@ -11,6 +11,7 @@ import dataclasses
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -89,7 +90,9 @@ class FramePass:
             self.cache.finish(name, self.keys[name], self._joined_attributes(name), num_parts=num_segments)
 
     def _num_parts(self, name: str) -> int:
-        return sum(1 for _ in self.cache.iter_parts(name, self.keys[name]))
+        """Return how many segments an earlier run finished; parts of another length are of no use."""
+        parts = self.cache.part_attributes(name, self.keys[name])
+        return sum(1 for _ in takewhile(lambda part: part["segment_frames"] == self.segment_frames, parts))
 
     def _decoded_segments(
         self, reader: FrameReader, indices: np.ndarray, first: int, num_segments: int
@@ -137,7 +140,7 @@ class FramePass:
             self.emit(FramesDone(clip_id=self.clip_id, done=done, total=len(indices), computed=computed))
         bounds = indices[segment * self.segment_frames :: self.segment_frames][:2].tolist()
         report = reader.report(start=bounds[0] if segment else 0, stop=bounds[1] if len(bounds) > 1 else None)
-        attributes = {"decode": dataclasses.asdict(report)}
+        attributes = {"decode": dataclasses.asdict(report), "segment_frames": self.segment_frames}
         if FACES in todo:
             table = FacesTable.stack(faces_rows) if faces_rows else self.faces.empty()
             self.cache.store_part(FACES, self.keys[FACES], segment, table.arrays(), attributes)
@@ -146,7 +149,7 @@ class FramePass:
             self.cache.store_part(EMBEDDINGS, self.keys[EMBEDDINGS], segment, vectors.arrays(), attributes)
 
     def _joined_attributes(self, name: str) -> dict[str, Any]:
-        reports = [part.attributes["decode"] for part in self.cache.iter_parts(name, self.keys[name])]
+        reports = [part["decode"] for part in self.cache.part_attributes(name, self.keys[name])]
         return {"decode": dataclasses.asdict(_joined(reports))}
 
 
