@@ -14,6 +14,7 @@ from typing import Any
 import vidfer
 from vidfer.config import PipelineConfig
 from vidfer.engine.atomic import clean_aside_files, write_bytes
+from vidfer.engine.cache import StageCache
 from vidfer.engine.clip import ClipJob, ClipSummary, process_clip
 from vidfer.engine.events import ClipDone, EventCallback, ignore
 from vidfer.engine.executors import EXECUTORS, Outcome, TaskError, plan_resources
@@ -100,7 +101,10 @@ def run(
     """
     options = options or RunOptions()
     _check(config)
-    with RunLock(out / PRIVATE), Journal(out / PRIVATE / "clips.jsonl") as journal:
+    with RunLock(out / PRIVATE) as lock, Journal(out / PRIVATE / "clips.jsonl") as journal:
+        if lock.predecessor_killed:
+            clean_aside_files(out)
+            StageCache(out / PRIVATE / "cache").remove_leftovers()
         return _Run(videos, out, config, options, on_event, journal).run()
 
 
@@ -170,7 +174,7 @@ class _Run:
         record = self.journal.records.get(job.clip_id)
         if record is None or self.options.force is not None or record.path != str(job.path):
             return None
-        if not record.fingerprint or self.memo.recall(job.path) != record.fingerprint:
+        if not record.fingerprint or self._fingerprint_of(job.path) != record.fingerprint:
             return None
         if record.status == "failed":
             known = record.failure.get("permanent") and record.failure.get("vidfer") == vidfer.__version__
@@ -183,7 +187,6 @@ class _Run:
     def _outcomes(self, todo: deque[ClipJob]) -> Iterator[Outcome[ClipJob, ClipSummary]]:
         if not todo:
             return
-        clean_aside_files(self.out)  # what a killed run left half-written
         resources = plan_resources(self.config.run.jobs, items=len(todo))
         executor = EXECUTORS.get(self.options.executor)()
         yield from executor.run(
