@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import os
+import subprocess
+import sys
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -16,6 +19,7 @@ from vidfer.errors import ConfigError
 from vidfer.exporters import EXPORTERS
 from vidfer.types import ClipResult, DecodeReport, SampledFrames
 
+TESTS = Path(__file__).parents[1]
 DAMAGED = DecodeReport(
     reader="pyav", expected_frames=90, decoded_frames=50, bad_packets=3, truncated=True, warnings=("3 bad packets.",)
 )
@@ -49,6 +53,26 @@ def test_gives_the_same_bytes_for_the_same_clip(name: str) -> None:
     first = make_clip(seconds=2, faces=2, gaps=[(0, 0.5, 1)])
     again = make_clip(seconds=2, faces=2, gaps=[(0, 0.5, 1)])
     assert EXPORTERS.get(name).render(first) == EXPORTERS.get(name).render(again)
+
+
+def test_gives_the_same_bytes_in_every_process() -> None:
+    code = (
+        f"import sys, hashlib; sys.path.insert(0, {str(TESTS)!r})\n"
+        "from fixtures.clip_results import make_clip\n"
+        "from vidfer.exporters import EXPORTERS\n"
+        "clip = make_clip(seconds=2, faces=2, gaps=[(0, 0.5, 1)])\n"
+        "for name in EXPORTERS.names():\n"
+        "    for file, content in EXPORTERS.get(name).render(clip).items():\n"
+        "        print(file, hashlib.sha256(content).hexdigest())\n"
+    )
+    digests = [
+        subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed, "TZ": zone, "LC_ALL": "C"},
+            check=True, capture_output=True, text=True, timeout=120,
+        ).stdout
+        for seed, zone in (("1", "UTC"), ("2", "Asia/Tokyo"))
+    ]  # fmt: skip
+    assert digests[0] == digests[1] != ""
 
 
 def test_leaves_the_clip_as_it_was(name: str) -> None:

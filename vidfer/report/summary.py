@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
 import numpy as np
 
 from vidfer.labels import EMOTIONS
-from vidfer.types import ClipResult
+from vidfer.types import ClipResult, EmotionSegment
 
 
 def summarise(clip: ClipResult) -> dict[str, Any]:
@@ -22,8 +23,8 @@ def summarise(clip: ClipResult) -> dict[str, Any]:
     """
     info, decode = clip.info, clip.decode
     kept = np.flatnonzero(clip.timeline.track_id >= 0)
-    tracks = np.unique(clip.timeline.track_id[kept])
-    emotions = _emotions(clip, kept)
+    faces = list(_faces(clip))
+    emotions = _emotions(clip, kept, clip.segments)
     return {
         "clip": clip.clip_id,
         "video": PurePath(info.path).name,
@@ -36,13 +37,13 @@ def summarise(clip: ClipResult) -> dict[str, Any]:
         "duration_seconds": _number(info.duration_seconds),
         "sampled_frames": len(clip.frames),
         "frames_with_face": len(np.unique(clip.timeline.frame_row[kept])),
-        "num_faces": len(tracks),
+        "num_faces": len(faces),
         "dominant_emotion": _dominant(emotions),
         "num_episodes": len(clip.segments),
         "mean_quality": _mean(clip.faces.quality[kept], _durations(clip, kept)),
         "emotions": emotions,
         "peaks": _peaks(clip),
-        "faces": [_face(clip, int(track)) for track in tracks],
+        "faces": faces,
         "truncated": decode.truncated,
         "warnings": list(decode.warnings),
         "decode": {
@@ -77,22 +78,26 @@ def summary_row(summary: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _durations(clip: ClipResult, rows: np.ndarray) -> np.ndarray:
-    durations: np.ndarray = clip.frames.durations_seconds[clip.timeline.frame_row[rows]]
+    """Return how long the frame of each row stands for, (n,) seconds."""
+    frame_row = clip.timeline.frame_row[rows]
+    pts = clip.frames.pts_seconds
+    following = np.minimum(frame_row + 1, len(pts) - 1)
+    is_last = frame_row == len(pts) - 1
+    durations: np.ndarray = np.where(is_last, clip.frames.durations_seconds[-1:].sum(), pts[following] - pts[frame_row])
     return durations
 
 
-def _emotions(clip: ClipResult, rows: np.ndarray) -> dict[str, dict[str, Any]]:
-    """Return share of time, mean probability and number of episodes per label, over the given rows."""
+def _emotions(clip: ClipResult, rows: np.ndarray, segments: Sequence[EmotionSegment]) -> dict[str, dict[str, Any]]:
+    """Return share of time, mean probability and number of episodes per label, over the given rows and episodes."""
     probabilities = clip.timeline.probabilities[rows]  # (n, K)
     durations = _durations(clip, rows)
-    tracks = set(np.unique(clip.timeline.track_id[rows]).tolist())
-    episodes = [segment.emotion for segment in clip.segments if segment.track_id in tracks]
+    episodes = Counter(segment.emotion for segment in segments)
     likeliest = probabilities.argmax(axis=1)
     return {
         name: {
             "share_of_time": _mean(likeliest == label, durations),
             "mean_probability": _mean(probabilities[:, label], durations),
-            "episodes": episodes.count(name),
+            "episodes": episodes[name],
         }
         for label, name in enumerate(EMOTIONS)
     }
@@ -119,21 +124,28 @@ def _peaks(clip: ClipResult) -> dict[str, dict[str, Any]]:
     return peaks
 
 
-def _face(clip: ClipResult, track: int) -> dict[str, Any]:
-    rows = np.flatnonzero(clip.timeline.track_id == track)
-    durations = _durations(clip, rows)
-    pts = clip.frames.pts_seconds[clip.timeline.frame_row[rows]]
-    emotions = _emotions(clip, rows)
-    return {
-        "face_id": track,
-        "first_seconds": _number(float(pts[0])),
-        "last_seconds": _number(float(pts[-1] + durations[-1])),
-        "seconds_on_screen": _number(float(durations.sum())),
-        "frames": len(rows),
-        "dominant_emotion": _dominant(emotions),
-        "mean_quality": _mean(clip.faces.quality[rows], durations),
-        "emotions": emotions,
-    }
+def _faces(clip: ClipResult) -> Iterator[dict[str, Any]]:
+    """Yield each person's numbers, ordered by id; linear in rows however many faces there are."""
+    order = np.argsort(clip.timeline.track_id, kind="stable")
+    order = order[clip.timeline.track_id[order] >= 0]
+    tracks, starts = np.unique(clip.timeline.track_id[order], return_index=True)
+    segments: dict[int, list[EmotionSegment]] = defaultdict(list)
+    for segment in clip.segments:
+        segments[segment.track_id].append(segment)
+    for track, rows in zip(tracks.tolist(), np.split(order, starts[1:]), strict=False):
+        durations = _durations(clip, rows)
+        pts = clip.frames.pts_seconds[clip.timeline.frame_row[rows]]
+        emotions = _emotions(clip, rows, segments[track])
+        yield {
+            "face_id": track,
+            "first_seconds": _number(float(pts[0])),
+            "last_seconds": _number(float(pts[-1] + durations[-1])),
+            "seconds_on_screen": _number(float(durations.sum())),
+            "frames": len(rows),
+            "dominant_emotion": _dominant(emotions),
+            "mean_quality": _mean(clip.faces.quality[rows], durations),
+            "emotions": emotions,
+        }
 
 
 def _mean(values: np.ndarray, weights: np.ndarray) -> float | None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +20,9 @@ from vidfer.labels import EMOTION_COLOURS
 from vidfer.report.chart import MAX_PANELS, main_faces, time_step, timeline_chart
 from vidfer.report.png import palette_png
 from vidfer.types import ClipResult, DecodeReport
+
+
+TESTS = Path(__file__).parents[2]
 
 
 def draw(clip: ClipResult) -> np.ndarray:
@@ -122,7 +126,7 @@ def test_an_hour_is_drawn_in_three_seconds() -> None:
 
 def test_drawing_touches_no_global_state() -> None:
     code = (
-        "import sys; sys.path.insert(0, 'tests')\n"
+        f"import sys; sys.path.insert(0, {str(TESTS)!r})\n"
         "import matplotlib; before = matplotlib.rcParams.copy()\n"
         "from fixtures.clip_results import make_clip\n"
         "from vidfer.report.chart import timeline_chart\n"
