@@ -25,6 +25,7 @@ from vidfer.video.reader import DecoderFailed, DecoderName
 _NUM_THREADS = 2  # VP9 fails at 0 and above 2
 _TARGET_BYTES = 128 << 20  # short GOPs are joined up to so much decoded, as opening a piece costs a few ms
 _MAX_FRAMES = 256
+_NO_REPEATS = 1e-9  # share of frames that decord may replace by their neighbours before it raises
 _TIME_BASE = Fraction(1, 25)
 
 
@@ -126,8 +127,10 @@ class DecordReader:
         rank = np.argsort(np.argsort(pts))  # (n,) place in display order
         delay = int(max(0, np.max(np.arange(len(rank)) - rank)))  # so that no pts is before its dts
         buffer = io.BytesIO()
-        with av.open(buffer, "w", format="mp4", options={"use_editlist": "0"}) as output:
+        container, options = ("matroska", {}) if self._probe.info.codec == "vp8" else ("mp4", {"use_editlist": "0"})
+        with av.open(buffer, "w", format=container, options=options) as output:
             target = output.add_stream_from_template(stream)
+            target.set_display_rotation(0)  # decord would turn the pictures; the collector does
             target.time_base = _TIME_BASE
             for dts, packet in enumerate(packets):
                 packet.stream = target
@@ -144,7 +147,7 @@ def _open(piece: bytes) -> Any:
     import decord  # slow to import and optional
 
     decord.logging.set_level(decord.logging.QUIET)  # FFmpeg inside decord writes to stderr otherwise
-    return decord.VideoReader(io.BytesIO(piece), num_threads=_NUM_THREADS)
+    return decord.VideoReader(io.BytesIO(piece), num_threads=_NUM_THREADS, fault_tol=_NO_REPEATS)
 
 
 def _segments(probe: VideoProbe) -> list[_Segment]:

@@ -46,6 +46,26 @@ def shows_frame(codec: str, head: bytes) -> bool:
     return codec != "vp8" or not head or bool(head[0] & 0x10)
 
 
+def unit_length_bytes(codec: str, extradata: bytes | None) -> int:
+    """Return the size of the length before each NAL unit (ISO 14496-15), 0 where units are not length-prefixed."""
+    if not extradata or extradata[0] != 1:
+        return 0
+    at = {"h264": 4, "hevc": 21}.get(codec)
+    return (extradata[at] & 3) + 1 if at is not None and len(extradata) > at else 0
+
+
+def is_well_formed(packet: memoryview, length_bytes: int) -> bool:
+    """Return whether a packet's NAL units fill it exactly and start with a 0 bit: damage often breaks this."""
+    at, size = 0, len(packet)
+    while at + length_bytes < size:
+        length = int.from_bytes(packet[at : at + length_bytes], "big")
+        at += length_bytes
+        if length and packet[at] & 0x80:
+            return False
+        at += length
+    return at == size
+
+
 def _sequence_parameters(head: bytes, *, hevc: bool) -> bytes | None:
     units = _annex_b_units(head) if head[:4] == b"\0\0\0\1" or head[:3] == b"\0\0\1" else _length_prefixed_units(head)
     for unit in units:

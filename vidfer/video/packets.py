@@ -24,8 +24,8 @@ class PacketTable:
     size
         (P,) int64 bytes.
     is_keyframe, is_discard, is_corrupt, is_shown
-        (P,) bool: decoding can start here; decoded but not displayed (edit lists); marked damaged by the
-        demuxer; holds a picture to display (False for VP8's hidden reference frames).
+        (P,) bool: decoding can start here; decoded but not displayed (edit lists); damaged, as the
+        demuxer or the packet's own structure says; holds a picture to display (VP8 has hidden ones).
     """
 
     pts: np.ndarray

@@ -19,13 +19,13 @@ import numpy as np
 
 from vidfer.errors import BadVideo
 from vidfer.types import VideoInfo
-from vidfer.video.headers import HEADER_BYTES, shows_frame, size_signature
+from vidfer.video.headers import HEADER_BYTES, is_well_formed, shows_frame, size_signature, unit_length_bytes
 from vidfer.video.packets import NO_TIME, PacketTable, displayed
 
 logger = logging.getLogger(__name__)
 
 _FIRST_FRAME_PACKETS = 300  # give up looking for a first decodable frame after so many packets
-_DEMUX_ERRORS = 16  # consecutive read errors after which the file counts as ended
+_DEMUX_ERRORS = 1000  # consecutive read errors after which the file counts as ended
 _MISSING_SECONDS = 0.25  # header and packets may differ by so much (and a frame) before a file counts as cut short
 _TEXT_CODECS = frozenset({"ansi", "bintext", "xbin", "idf"})  # FFmpeg shows text files as video
 _PICTURE_FORMATS = frozenset({"image2", "ico", "tty"})
@@ -169,7 +169,7 @@ def demux_packets(container: av.container.InputContainer, *streams: av.stream.St
                     errors = 0
                     yield packet
             return
-        except (av.FFmpegError, OSError) as error:
+        except (av.FFmpegError, OSError, IndexError) as error:  # IndexError: a stream that damage seems to add
             errors += 1
             logger.debug("%s: read error %d: %s", container.name, errors, error)
 
@@ -186,6 +186,7 @@ class _Scan:
         self.end_seconds = 0.0
         self.start_seconds: float | None = None
         self._signature: bytes | None = None
+        self._length_bytes = unit_length_bytes(codec, stream.codec_context.extradata)
         stream.codec_context.thread_count = 1  # one frame is all that is decoded
 
     def run(self) -> None:
@@ -203,7 +204,7 @@ class _Scan:
                     packet.size,
                     packet.is_keyframe,
                     packet.is_discard,
-                    packet.is_corrupt,
+                    packet.is_corrupt or not self._is_well_formed(packet),
                     shows_frame(self.codec, head),
                 )
             )
@@ -226,6 +227,9 @@ class _Scan:
         start = float(time * packet.time_base)
         self.start_seconds = start if self.start_seconds is None else min(self.start_seconds, start)
         self.end_seconds = max(self.end_seconds, start + float((packet.duration or 0) * packet.time_base))
+
+    def _is_well_formed(self, packet: av.Packet) -> bool:
+        return not self._length_bytes or is_well_formed(memoryview(packet), self._length_bytes)
 
     def _watch_size(self, packet: av.Packet, head: bytes) -> None:
         if not packet.is_keyframe:
@@ -336,10 +340,13 @@ def _missing(
 ) -> tuple[float, int]:
     """Return seconds and frames that the header announces beyond the last packet of any stream."""
     names = container.format.name
-    if not container.duration or not any(name in names for name in ("mp4", "matroska", "avi")):
+    if not any(name in names for name in ("mp4", "matroska", "avi")):
         return 0.0, 0  # other containers have no header that could tell
+    announced = (container.duration or 0) / av.time_base
+    if names == "avi":  # a cut AVI has lost its index, which the duration is taken from; its header counts frames
+        announced = max(announced, float(stream.frames * (stream.time_base or 0)))
     start = 0.0 if "matroska" in names else (scan.start_seconds or 0.0)
-    missing = container.duration / av.time_base - (scan.end_seconds - start)
+    missing = announced - (scan.end_seconds - start)
     if missing <= _MISSING_SECONDS + frame_seconds:
         return 0.0, 0
     return missing, max(0, stream.frames - len(scan.rows))

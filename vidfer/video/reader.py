@@ -146,9 +146,21 @@ def decord_objection(probe: VideoProbe) -> str | None:
         return "packets and frames do not match one to one"
     if packets.is_corrupt.any() or probe.missing_seconds > 0:
         return "the file is damaged"
+    if _has_hole(probe.frame_pts):
+        return "frames may be missing: there is a hole in a constant frame rate"
     if probe.size_changes:
         return "the picture's size or format changes mid-stream"
     return _segment_objection(probe)
+
+
+def _has_hole(frame_pts: np.ndarray) -> bool:
+    """Return whether a constant frame rate is broken by a pause: damaged Matroska loses whole clusters so."""
+    steps = np.diff(frame_pts)
+    if len(steps) < 10:
+        return False
+    usual = np.median(steps)
+    is_constant = np.mean(np.abs(steps - usual) <= 0.1 * usual) > 0.9
+    return bool(is_constant and steps.max() > 3 * usual)
 
 
 def _segment_objection(probe: VideoProbe) -> str | None:

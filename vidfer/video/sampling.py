@@ -28,7 +28,7 @@ def sample_indices(pts_seconds: np.ndarray, fps: float) -> np.ndarray:
     numpy.ndarray
         (S,) int64, strictly increasing. For each tick k / fps from 0 to the last timestamp: the last frame whose
         timestamp is at most the tick (plus ``tick_tolerance_seconds``). A frame that is displayed over several ticks
-        is taken once, so a video slower than ``fps`` gives each frame once.
+        is taken once, so a video slower than ``fps`` gives each frame once. The first frame is always taken.
     """
     if fps < 0 or not np.isfinite(fps):
         raise ValueError(f"fps: expected 0 (every frame) or more, got {fps}")
@@ -37,7 +37,8 @@ def sample_indices(pts_seconds: np.ndarray, fps: float) -> np.ndarray:
     tolerance = tick_tolerance_seconds(fps)
     # The ticks at which a frame is displayed: from its own time to the next frame's. Taken per frame rather than per
     # tick, a long pause costs nothing.
-    first_tick = np.maximum(0, np.ceil((pts_seconds - tolerance) * fps))
+    first_tick = np.maximum(1, np.ceil((pts_seconds - tolerance) * fps))
+    first_tick[0] = 0
     next_tick = np.append(first_tick[1:], first_tick[-1] + 1)
     last_tick = np.floor((pts_seconds[-1] + tolerance) * fps)
     return np.flatnonzero((first_tick < next_tick) & (first_tick <= last_tick)).astype(np.int64)
