@@ -21,7 +21,6 @@ from vidfer.report.chart import MAX_PANELS, main_faces, time_step, timeline_char
 from vidfer.report.png import palette_png
 from vidfer.types import ClipResult, DecodeReport
 
-
 TESTS = Path(__file__).parents[2]
 
 
