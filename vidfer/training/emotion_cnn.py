@@ -20,15 +20,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vidfer.backbones import BACKBONES, InputSpec, preprocess
+from vidfer.backbones.load import build_backbone
 from vidfer.config import Section, parse_section, read_toml
 from vidfer.datasets.aligned_faces import align_pictures, face_transforms
-from vidfer.datasets.fer2013plus import SIDE, FerPictures, Split, majority_labels, read_fer2013plus, soft_labels
+from vidfer.datasets.fer2013 import read_fer_folder
+from vidfer.datasets.fer2013plus import SIDE, FerPictures, Split, majority_labels, soft_labels
 from vidfer.errors import DataError
 from vidfer.evaluation.calibration import calibration, fit_temperature, softmax
 from vidfer.evaluation.classification import classification
 from vidfer.labels import EMOTIONS, NUM_EMOTIONS
 from vidfer.training.augment import Augmentation, AugmentConfig
 from vidfer.training.loop import LoopConfig, ProgressCallback, pick_device, train
+from vidfer.weights import load_tensors
 
 _LOG = logging.getLogger(__name__)
 
@@ -38,6 +41,7 @@ class ModelConfig(Section):
 
     name: str = "compact"
     mirror: bool = Field(True, description="in use, average over the face and its mirror image")
+    start: str = Field("", description="weights of the same network to begin with; empty: random ones")
     options: dict[str, Any] = Field(default_factory=dict, description="keyword arguments of the backbone")
 
 
@@ -94,7 +98,7 @@ def load_faces(folder: Path, split: Split, config: DataConfig, spec: InputSpec, 
     For training with votes, every picture whose most votes are for an emotion is used; evaluation is restricted to
     those where they are more than half (the protocol of FER+).
     """
-    pictures = read_fer2013plus(folder, split)
+    pictures = read_fer_folder(folder, split)
     label, usable = _labels(pictures, config, training)
     pictures, label = pictures.take(usable), label[usable]
     hard = np.eye(NUM_EMOTIONS, dtype=np.float32)[pictures.fer2013_label if config.labels == "fer2013" else label]
@@ -131,7 +135,11 @@ class EmotionTask:
         self._order: tuple[int, Tensor] | None = None
 
     def build_model(self) -> nn.Module:
-        return BACKBONES.get(self.recipe.model.name)(**self.recipe.model.options)
+        config = self.recipe.model
+        if not config.start:
+            return BACKBONES.get(config.name)(**config.options)
+        tensors, metadata = load_tensors(Path(config.start))
+        return build_backbone(config.name, tensors, {**metadata, "options": config.options}, source=Path(config.start))
 
     def steps_per_epoch(self) -> int:
         return max(1, len(self.training) // self.recipe.loop.batch_size)
