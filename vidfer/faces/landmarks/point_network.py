@@ -155,6 +155,14 @@ def fuse_norms(network: PointNetwork) -> PointNetwork:
     return network
 
 
+def halve_body(network: PointNetwork) -> PointNetwork:
+    """Compute everything but the votes and the score in bfloat16, in place, and return the network."""
+    network.to(torch.bfloat16)
+    network.votes.float()
+    network.score.float()
+    return network
+
+
 def _stage(inputs: int, outputs: int, blocks: int) -> nn.Sequential:
     return nn.Sequential(ConvUnit(inputs, outputs, stride=2), *(Residual(outputs) for _ in range(blocks)))
 
