@@ -20,7 +20,7 @@ body { margin: 0 auto; padding: 1.5rem; max-width: 1280px; background: var(--pag
 h1 { font-size: 1.5rem; margin: 0 0 .2rem; overflow-wrap: anywhere; } h2 { font-size: 1.05rem; margin: 0 0 .6rem; }
 a { color: var(--link); } .faint { color: var(--faint); } .facts { color: var(--faint); margin: 0 0 1rem; }
 section { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: 1rem 1.2rem;
-  margin: 0 0 1rem; }
+  margin: 0 0 1rem; overflow-x: auto; }
 .warn { background: var(--warn-bg); color: var(--warn); border-color: currentColor; }
 .warn ul { margin: 0; padding-left: 1.1rem; }
 .scroll { overflow: auto; max-height: 32rem; }
@@ -32,10 +32,11 @@ td.number, th.number { text-align: right; } td.name { overflow-wrap: anywhere; m
 th button { all: unset; cursor: pointer; } th button:focus-visible { outline: 2px solid var(--link); }
 th[aria-sort=ascending] button::after { content: " ▲"; } th[aria-sort=descending] button::after { content: " ▼"; }
 .emotion { white-space: nowrap; }
-.swatch { display: inline-block; width: .8em; height: .8em; border-radius: 2px; margin-right: .45em; }
+.swatch { display: inline-block; width: .8em; height: .8em; border-radius: 2px; margin-right: .45em;
+  outline: 1px solid var(--line); }
 .bar { display: flex; height: .8rem; min-width: 9rem; border-radius: 3px; overflow: hidden; background: var(--line); }
 .bar span { display: block; }
-.chart { position: relative; background: #fff; border-radius: 4px; }
+.chart { position: relative; background: #fff; border-radius: 4px; padding-top: .5rem; }
 .chart img { display: block; width: 100%; height: auto; }
 .chart.seekable { cursor: crosshair; }
 .cursor { position: absolute; top: 0; bottom: 0; width: 2px; margin-left: -1px; background: #d00;
