@@ -37,6 +37,8 @@ FRAGMENTED = {"movflags": "frag_keyframe+empty_moov"}
 CLIPS: dict[str, dict[str, Any]] = {
     "h264_b_frames.mp4": {"options": H264_B, "audio": True},
     "h264_open_gop.mp4": {"options": {"x264-params": "open-gop=1:bframes=3:keyint=10:b-adapt=0:threads=1"}},
+    "h264_intra_refresh.mp4": {"options": {"x264-params": "intra-refresh=1:keyint=10:threads=1"}},
+    "h264_intra_refresh.ts": {"options": {"x264-params": "intra-refresh=1:keyint=10:threads=1"}},
     "h264_444.mp4": {"pix_fmt": "yuv444p"},
     "h264_10_bit.mp4": {"pix_fmt": "yuv420p10le"},
     "hevc.mp4": {"codec": "libx265", "options": {"x265-params": X265}},

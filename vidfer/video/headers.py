@@ -1,4 +1,4 @@
-"""What a keyframe's first bytes say about the picture size, so that a change mid-stream is seen without decoding."""
+"""What the first bytes of packets say: picture size, clean starts, damage; all without decoding."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import struct
 
 HEADER_BYTES = 4096
 
-_H264_SPS = 7
+_H264_IDR, _H264_SEI, _H264_SPS = 5, 6, 7
+_HEVC_RANDOM_ACCESS = range(16, 22)
 _HEVC_SPS = 33
+_SEI_RECOVERY_POINT = 6
 _JPEG_FRAME_MARKERS = frozenset({0xC0, 0xC1, 0xC2, 0xC3})
 
 
-def size_signature(codec: str, head: bytes) -> bytes | None:
+def size_signature(codec: str, head: bytes, *, length_bytes: int = 0) -> bytes | None:
     """Return bytes that change when the picture size does, or None where the packet does not tell.
 
     Parameters
@@ -20,6 +22,8 @@ def size_signature(codec: str, head: bytes) -> bytes | None:
         FFmpeg's name: h264, hevc, vp8, vp9, mpeg4 or mjpeg; anything else gives None.
     head
         The first ``HEADER_BYTES`` of a keyframe's packet.
+    length_bytes
+        From ``unit_length_bytes``.
 
     Notes
     -----
@@ -28,7 +32,8 @@ def size_signature(codec: str, head: bytes) -> bytes | None:
     ISO 14496-2 6.2.3, ITU-T T.81 B.2.2.
     """
     if codec in ("h264", "hevc"):
-        return _sequence_parameters(head, hevc=codec == "hevc")
+        kind = _HEVC_SPS if codec == "hevc" else _H264_SPS
+        return next((unit for unit in _units(head, length_bytes) if _kind(codec, unit) == kind), None)
     if codec == "vp8":
         return head[6:10] if len(head) >= 10 and head[3:6] == b"\x9d\x01\x2a" else None
     if codec == "vp9":
@@ -66,27 +71,63 @@ def is_well_formed(packet: memoryview, length_bytes: int) -> bool:
     return at == size
 
 
-def _sequence_parameters(head: bytes, *, hevc: bool) -> bytes | None:
-    units = _annex_b_units(head) if head[:4] == b"\0\0\0\1" or head[:3] == b"\0\0\1" else _length_prefixed_units(head)
-    for unit in units:
-        kind = (unit[0] >> 1) & 63 if hevc else unit[0] & 31
-        if kind == (_HEVC_SPS if hevc else _H264_SPS):
-            return unit
-    return None
+def starts_clean(codec: str, head: bytes, *, length_bytes: int = 0) -> bool:
+    """Return whether decoding from this keyframe gives right pictures from itself on.
+
+    Demuxers also call a keyframe where an h264 stream with intra refresh only begins to recover; right are IDR
+    pictures and recovery points of 0 frames (H.264 D.1.8), and in hevc the random access pictures.
+    """
+    if codec == "hevc":
+        return any(_kind(codec, unit) in _HEVC_RANDOM_ACCESS for unit in _units(head, length_bytes))
+    if codec != "h264":
+        return True
+    units = _units(head, length_bytes)
+    return any(_kind(codec, unit) == _H264_IDR or _recovers_at_once(unit) for unit in units)
+
+
+def _recovers_at_once(unit: bytes) -> bool:
+    if unit[0] & 31 != _H264_SEI:
+        return False
+    at = 1
+    while at + 2 < len(unit):
+        kind, at = _sei_number(unit, at)
+        size, at = _sei_number(unit, at)
+        if kind == _SEI_RECOVERY_POINT and at < len(unit):
+            return bool(unit[at] & 0x80)  # recovery_frame_cnt as ue(v): a first bit of 1 is 0 frames
+        at += size
+    return False
+
+
+def _sei_number(unit: bytes, at: int) -> tuple[int, int]:
+    value = 0
+    while at < len(unit):
+        value += unit[at]
+        at += 1
+        if unit[at - 1] != 0xFF:
+            break
+    return value, at
+
+
+def _kind(codec: str, unit: bytes) -> int:
+    return (unit[0] >> 1) & 63 if codec == "hevc" else unit[0] & 31
+
+
+def _units(head: bytes, length_bytes: int) -> list[bytes]:
+    return _length_prefixed_units(head, length_bytes) if length_bytes else _annex_b_units(head)
 
 
 def _annex_b_units(head: bytes) -> list[bytes]:
     return [unit.rstrip(b"\0") for unit in head.split(b"\0\0\1")[1:] if unit.rstrip(b"\0")]
 
 
-def _length_prefixed_units(head: bytes) -> list[bytes]:
+def _length_prefixed_units(head: bytes, length_bytes: int) -> list[bytes]:
     units, at = [], 0
-    while at + 5 <= len(head):
-        (length,) = struct.unpack_from(">I", head, at)
-        if length == 0:
-            break
-        units.append(head[at + 4 : at + 4 + length])
-        at += 4 + length
+    while at + length_bytes < len(head):
+        length = int.from_bytes(head[at : at + length_bytes], "big")
+        at += length_bytes
+        if length:
+            units.append(head[at : at + length])
+        at += length
     return units
 
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from vidfer.errors import BadVideo
 from vidfer.types import VideoInfo
-from vidfer.video.headers import HEADER_BYTES, is_well_formed, shows_frame, size_signature, unit_length_bytes
+from vidfer.video import headers
 from vidfer.video.packets import NO_TIME, PacketTable, displayed
 
 logger = logging.getLogger(__name__)
@@ -186,7 +186,7 @@ class _Scan:
         self.end_seconds = 0.0
         self.start_seconds: float | None = None
         self._signature: bytes | None = None
-        self._length_bytes = unit_length_bytes(codec, stream.codec_context.extradata)
+        self._length_bytes = headers.unit_length_bytes(codec, stream.codec_context.extradata)
         stream.codec_context.thread_count = 1  # one frame is all that is decoded
 
     def run(self) -> None:
@@ -194,7 +194,9 @@ class _Scan:
             self._extend_time(packet)
             if packet.stream_index != self.stream.index:
                 continue
-            head = bytes(memoryview(packet)[:HEADER_BYTES]) if packet.is_keyframe or self.codec == "vp8" else b""
+            head = (
+                bytes(memoryview(packet)[: headers.HEADER_BYTES]) if packet.is_keyframe or self.codec == "vp8" else b""
+            )
             self._watch_size(packet, head)
             self.rows.append(
                 (
@@ -202,10 +204,10 @@ class _Scan:
                     NO_TIME if packet.dts is None else packet.dts,
                     packet.duration or 0,
                     packet.size,
-                    packet.is_keyframe,
+                    packet.is_keyframe and headers.starts_clean(self.codec, head, length_bytes=self._length_bytes),
                     packet.is_discard,
                     packet.is_corrupt or not self._is_well_formed(packet),
-                    shows_frame(self.codec, head),
+                    headers.shows_frame(self.codec, head),
                 )
             )
             self._look_for_frame(packet)
@@ -229,14 +231,14 @@ class _Scan:
         self.end_seconds = max(self.end_seconds, start + float((packet.duration or 0) * packet.time_base))
 
     def _is_well_formed(self, packet: av.Packet) -> bool:
-        return not self._length_bytes or is_well_formed(memoryview(packet), self._length_bytes)
+        return not self._length_bytes or headers.is_well_formed(memoryview(packet), self._length_bytes)
 
     def _watch_size(self, packet: av.Packet, head: bytes) -> None:
         if not packet.is_keyframe:
             return
         if self.rows and packet.has_sidedata("new_extradata"):
             self.size_changes = True
-        signature = size_signature(self.codec, head)
+        signature = headers.size_signature(self.codec, head, length_bytes=self._length_bytes)
         if signature is not None and self._signature not in (None, signature):
             self.size_changes = True
         self._signature = signature or self._signature

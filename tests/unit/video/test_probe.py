@@ -4,7 +4,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from fixtures.numbered_clips import draw_number, joined_clips, make_audio, make_clip
+from fixtures.numbered_clips import draw_number, joined_clips, make_audio, make_clip, read_number
 
 from vidfer.errors import BadVideo
 from vidfer.video.packets import clean_keyframes
@@ -59,6 +59,24 @@ def test_keyframes_of_an_open_gop_are_not_clean(tmp_path: Path) -> None:
     opened = probe(make_clip(tmp_path / "open.mp4", num_frames=30, options=options))
     assert len(clean_keyframes(closed.packets)) == np.count_nonzero(closed.packets.is_keyframe) > 2
     assert len(clean_keyframes(opened.packets)) < np.count_nonzero(opened.packets.is_keyframe)
+
+
+def test_frames_before_an_edit_list_are_not_counted(tmp_path: Path) -> None:
+    path = tmp_path / "trimmed.mp4"
+    source_path = make_clip(tmp_path / "whole.mp4", num_frames=30, gop=10, options={"bf": "2"})
+    with av.open(str(source_path)) as source, av.open(str(path), "w") as output:
+        video = source.streams.video[0]
+        stream = output.add_stream_from_template(video)
+        for packet in source.demux(video):
+            if packet.size:
+                packet.stream = stream
+                packet.pts, packet.dts = packet.pts - 7 * 512, packet.dts - 7 * 512
+                output.mux_one(packet)
+    probed = probe(path)
+    assert probed.num_frames == 23
+    batches = list(open_reader(probed).read(np.arange(23), batch_size=23))
+    assert [read_number(image) for image in batches[0].images] == list(range(7, 30))
+    assert batches[0].pts_seconds.tolist() == pytest.approx([i / 25 for i in range(23)])
 
 
 def test_a_change_of_size_is_seen_and_sent_to_pyav(tmp_path: Path) -> None:
