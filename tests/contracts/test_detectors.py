@@ -1,11 +1,15 @@
 """One suite over every face detector: empty, single and many frames, odd sizes, gray, plain colour, units, order.
 
-A detector whose weights or optional package are not on this machine skips and says so.
+A detector whose weights or optional package are not on this machine skips and says so; third-party weights are
+looked for in ../shared/weights too.
 """
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +21,17 @@ from vidfer.faces.nms import pairwise_iou
 from vidfer.types import FaceBoxes
 
 PORTRAIT_FACE = np.array([[178.0, 65.0, 269.0, 176.0]], np.float32)  # of skimage's astronaut
+
+
+SHARED_WEIGHTS = Path(__file__).resolve().parents[2].parent / "shared" / "weights"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def third_party_weights() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        if SHARED_WEIGHTS.is_dir() and "VIDFER_WEIGHTS" not in os.environ:
+            patch.setenv("VIDFER_WEIGHTS", str(SHARED_WEIGHTS))
+        yield
 
 
 @cache
