@@ -25,9 +25,7 @@ def main() -> None:
     parser.add_argument("--precision", choices=["auto", "float32", "bfloat16"], default="auto")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    print(
-        f"| run ({options.split}) | accuracy | mean recall | calibration error | plurality | parameters | MB | ms/face |"
-    )
+    print(f"| {options.split} | accuracy | mean recall | calibration error | plurality | parameters | MB | ms/face |")
     print("|---|---|---|---|---|---|---|---|")
     for run in options.runs:
         file = run / "best.safetensors" if run.is_dir() else run

@@ -12,6 +12,7 @@ from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from vidfer.backbones import BACKBONES, InputSpec, preprocess
+from vidfer.device import bfloat16_is_fast
 from vidfer.errors import ConfigError, WeightsError
 from vidfer.labels import EMOTIONS
 from vidfer.weights import load_tensors, locate
@@ -112,7 +113,7 @@ def load_backbone(
     tensors, metadata = load_tensors(path)
     model = build_backbone(name, tensors, metadata, source=path)
     device = torch.device(device)
-    dtype = torch.bfloat16 if precision == "bfloat16" or (precision == "auto" and _half_is_fast(device)) else None
+    dtype = torch.bfloat16 if precision == "bfloat16" or (precision == "auto" and bfloat16_is_fast(device)) else None
     module = fold_normalisation(model).to(device, dtype or torch.float32).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return EmotionNetwork(
         name=name,
@@ -161,9 +162,3 @@ def fold_normalisation(model: nn.Module) -> nn.Module:
     graph.delete_all_unused_submodules()
     graph.recompile()
     return graph
-
-
-def _half_is_fast(device: torch.device) -> bool:
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
-    return bool(torch.backends.mkldnn.is_available() and torch.cpu._is_avx512_bf16_supported())

@@ -25,12 +25,13 @@ from vidfer.config import Section, parse_section, read_toml
 from vidfer.datasets.aligned_faces import align_pictures, face_transforms
 from vidfer.datasets.fer2013 import read_fer_folder
 from vidfer.datasets.fer2013plus import SIDE, FerPictures, Split, majority_labels, soft_labels
+from vidfer.device import pick_device
 from vidfer.errors import DataError
 from vidfer.evaluation.calibration import calibration, fit_temperature, softmax
 from vidfer.evaluation.classification import classification
 from vidfer.labels import EMOTIONS, NUM_EMOTIONS
 from vidfer.training.augment import Augmentation, AugmentConfig
-from vidfer.training.loop import LoopConfig, ProgressCallback, pick_device, train
+from vidfer.training.loop import LoopConfig, ProgressCallback, train
 from vidfer.weights import load_tensors
 
 _LOG = logging.getLogger(__name__)
@@ -120,7 +121,7 @@ class EmotionTask:
     recipe
         The parsed recipe.
     folder
-        Where ``fer2013plus.h5`` lies.
+        Of FER2013, in any form that ``datasets.fer2013.read_fer_folder`` reads.
     """
 
     monitor = "accuracy"
@@ -286,7 +287,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--recipe", type=Path, required=True)
-    parser.add_argument("--data", type=Path, required=True, help="folder with fer2013plus.h5")
+    parser.add_argument("--data", type=Path, required=True, help="folder of FER2013")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=0, help="cores; 0 = all")
