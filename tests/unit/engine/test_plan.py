@@ -1,0 +1,55 @@
+"""Cache keys: a setting changes the keys of what depends on it, and of nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vidfer.config import load_pipeline
+from vidfer.engine.plan import stage_keys
+
+FINGERPRINT = "0" * 64
+ALL = {"probe", "faces", "embeddings", "tracks", "emotions", "outputs"}
+
+
+def changed_by(*settings: str, fingerprint: str = FINGERPRINT, reader: str = "decord", clip_id: str = "a") -> set[str]:
+    before = stage_keys(FINGERPRINT, "decord", load_pipeline(), clip_id="a")
+    after = stage_keys(fingerprint, reader, load_pipeline("default", settings), clip_id=clip_id)
+    return {name for name in before if before[name] != after[name]}
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ("video.fps=5", ALL - {"probe"}),
+        ("faces.min_score=0.7", ALL - {"probe"}),
+        ("backbone.name=vgg", {"embeddings", "emotions", "outputs"}),
+        ("tracks.min_iou=0.3", {"tracks", "emotions", "outputs"}),
+        ("temporal.name=ema", {"emotions", "outputs"}),
+        ("timeline.min_duration_seconds=1", {"outputs"}),
+        ("output.exports=['csv']", {"outputs"}),
+        ("run.jobs=7", set()),
+        ("run.device=cpu", set()),
+    ],
+)
+def test_a_setting_touches_what_depends_on_it(setting: str, expected: set[str]) -> None:
+    assert changed_by(setting) == expected
+
+
+def test_content_and_reader_touch_everything_and_the_name_only_the_outputs() -> None:
+    assert changed_by(fingerprint="1" * 64) == ALL
+    assert changed_by(reader="pyav") == ALL - {"probe"}
+    assert changed_by(clip_id="b") == {"outputs"}
+
+
+def test_where_own_weights_lie_does_not_matter_but_what_they_are(tmp_path: Path) -> None:
+    for name, content in [("one", b"x"), ("two", b"x"), ("three", b"y")]:
+        (tmp_path / name).write_bytes(content)
+    keys = [
+        stage_keys(
+            FINGERPRINT, "decord", load_pipeline("default", [f"backbone.weights={tmp_path / name}"]), clip_id="a"
+        )
+        for name in ("one", "two", "three")
+    ]
+    assert keys[0]["embeddings"] == keys[1]["embeddings"] != keys[2]["embeddings"]

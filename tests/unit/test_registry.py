@@ -1,0 +1,22 @@
+"""Components by name."""
+
+from __future__ import annotations
+
+import pytest
+
+from vidfer.errors import ConfigError
+from vidfer.temporal import TEMPORAL_MODELS
+
+
+def test_components_are_found_by_their_file() -> None:
+    assert {"gru", "lstm", "ema", "median", "none", "hmm", "tcn"} <= set(TEMPORAL_MODELS.names())
+
+
+def test_an_unknown_name_shows_the_nearest_and_all() -> None:
+    with pytest.raises(ConfigError, match=r"unknown temporal model 'gruu'; did you mean 'gru'\? Known: .*ema"):
+        TEMPORAL_MODELS.get("gruu")
+
+
+def test_a_name_is_taken_once() -> None:
+    with pytest.raises(ValueError, match="two temporal models are called 'ema'"):
+        TEMPORAL_MODELS.register("ema")(lambda **_: None)  # type: ignore[arg-type,return-value]

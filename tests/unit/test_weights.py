@@ -1,0 +1,50 @@
+"""Weight files: found, verified, never trusted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from vidfer import weights
+from vidfer.errors import WeightsError
+
+
+def test_embedded_files_are_small_verified_and_have_a_model_card() -> None:
+    embedded = [file for file in weights.TABLE if not file.url]
+    assert {file.kind for file in embedded} == {"detector", "landmarks", "backbone", "temporal"}
+    for file in embedded:
+        (path,) = weights.locate(file.kind, file.name)
+        assert path.stat().st_size <= 6_000_000
+        assert weights.file_digest(path) == file.sha256
+        assert path.with_suffix(".md").read_text().startswith("# ")
+
+
+def test_tensors_survive_saving_at_half_precision(tmp_path: Path) -> None:
+    tensors = {"a": torch.tensor([0.5, -2.0]), "steps": torch.tensor(7)}
+    weights.save_tensors(tmp_path / "w.safetensors", tensors, {"recipe": {"name": "mine"}})
+    loaded, metadata = weights.load_tensors(tmp_path / "w.safetensors")
+    assert torch.equal(loaded["a"], tensors["a"])
+    assert int(loaded["steps"]) == 7
+    assert metadata == {"recipe": {"name": "mine"}}
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", b"\xff" * 64, (2**60).to_bytes(8, "little") + b"{}"])
+def test_a_damaged_weight_file_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "w.safetensors").write_bytes(content)
+    with pytest.raises(WeightsError, match=r"w\.safetensors: expected weights saved by vidfer"):
+        weights.load_tensors(tmp_path / "w.safetensors")
+
+
+def test_a_missing_own_file_is_named() -> None:
+    with pytest.raises(WeightsError, match=r"/nowhere/own\.safetensors"):
+        weights.locate("backbone", "compact", "/nowhere/own.safetensors")
+
+
+def test_own_weights_change_the_digest(tmp_path: Path) -> None:
+    file = tmp_path / "own.safetensors"
+    file.write_bytes(b"one")
+    first = weights.digests("backbone", "compact", str(file))
+    file.write_bytes(b"other")
+    assert weights.digests("backbone", "compact", str(file)) != first
