@@ -1,0 +1,184 @@
+"""Rows of a track on a fixed grid of time, and back: why frame rate and gaps do not matter to a sequence model.
+
+Every sequence model works at nodes that lie ``STEP_SECONDS`` apart, whatever the frame rate: rows are averaged
+around each node, the model runs over the nodes, and its result is interpolated at the rows' own times. So the same
+face gives the same timeline at 10 or 60 frames per second, and an hour costs the same too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from vidfer.types.validation import check_array
+
+STEP_SECONDS = 0.1  # an expression's onset takes 0.2 s or longer (Ekman and Friesen 1982), so 10 per second suffice
+MAX_GAP_SECONDS = 2.0  # a longer gap counts as this long: nothing of before it helps by then
+_TOLERANCE = 1e-4  # of a step: rows that fall on a node but for rounding are on it
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimeGrid:
+    """How the rows of one track lie on the grid. Node 0 is at the first row.
+
+    Attributes
+    ----------
+    position
+        (T,) float64, each row's place in steps, ascending from 0; gaps are shortened to ``MAX_GAP_SECONDS``.
+    coverage_seconds
+        (T,) float64, how long each row stands for, at most one step.
+    trust
+        (T,) float64, how much each row counts when rows are averaged, above 0.
+    causal
+        True: a node averages the rows of the step before it and a row reads the node that closes its step, so
+        that a row's result depends on nothing later than ``STEP_SECONDS`` after it. False: a row counts for the
+        nodes on both its sides, and reads both.
+    """
+
+    position: np.ndarray
+    coverage_seconds: np.ndarray
+    trust: np.ndarray
+    causal: bool = False
+
+    def __post_init__(self) -> None:
+        dims: dict[str, int] = {}
+        check_array(self, "position", ("T",), np.float64, dims)
+        check_array(self, "coverage_seconds", ("T",), np.float64, dims)
+        check_array(self, "trust", ("T",), np.float64, dims)
+
+    def __len__(self) -> int:
+        """Return the number of nodes G."""
+        return int(self._right[-1]) + 1 if len(self.position) else 0
+
+    @cached_property
+    def coverage(self) -> np.ndarray:
+        """(G,) float32, 0..1: the share of the time around each node in which the face was seen."""
+        seconds = self._sum(self.coverage_seconds.astype(np.float32)[:, None])[:, 0]
+        return np.minimum(seconds / STEP_SECONDS, 1.0).astype(np.float32)
+
+    @cached_property
+    def seconds_since_seen(self) -> np.ndarray:
+        """(G,) float32: time from the last node with a row, 0 at such a node."""
+        nodes = np.arange(len(self))
+        last = np.maximum.accumulate(np.where(self._observed, nodes, 0))
+        return ((nodes - last) * STEP_SECONDS).astype(np.float32)
+
+    def average(self, values: np.ndarray) -> np.ndarray:
+        """Return the rows' values (T, C) at the nodes, (G, C) float32.
+
+        Nodes without a row lie on the line between their neighbours that have one (causal: keep the last one's).
+        """
+        values = np.asarray(values, np.float32)
+        nodes = self._mean(values)
+        if not self.causal:
+            # Averages flatten a curve's bends, more so at high frame rates; what they leave out is put back.
+            nodes += self._mean(values - self._between(nodes))
+        return nodes.astype(np.float32, copy=False)
+
+    def at_rows(self, values: np.ndarray) -> np.ndarray:
+        """Return the nodes' values (G, C) at the rows, (T, C) float32."""
+        if self.causal:
+            return np.asarray(values, np.float32)[self._right]
+        return self._between(values).astype(np.float32)
+
+    @cached_property
+    def _left(self) -> np.ndarray:
+        return np.floor(self.position + _TOLERANCE).astype(np.int64)
+
+    @cached_property
+    def _share(self) -> np.ndarray:
+        """How far each row is from the node on its left to that on its right, (T,) 0..1."""
+        share = np.clip(self.position - self._left, 0.0, 1.0)
+        return np.where(share < _TOLERANCE, 0.0, share).astype(np.float32)
+
+    @cached_property
+    def _right(self) -> np.ndarray:
+        return self._left + (self._share > 0)
+
+    @cached_property
+    def _observed(self) -> np.ndarray:
+        observed = np.zeros(len(self), bool)
+        observed[self._right] = True
+        if not self.causal:
+            observed[self._left] = True
+        return observed
+
+    def _between(self, values: np.ndarray) -> np.ndarray:
+        share = self._share[:, None]
+        return np.asarray(values[self._left] * (1 - share) + values[self._right] * share)
+
+    def _mean(self, values: np.ndarray) -> np.ndarray:
+        return self._fill(self._sum(values * self._weights) / self._total_weights)
+
+    @cached_property
+    def _weights(self) -> np.ndarray:
+        return (self.coverage_seconds * self.trust).astype(np.float32)[:, None]
+
+    @cached_property
+    def _total_weights(self) -> np.ndarray:
+        return np.maximum(self._sum(self._weights), 1e-12)  # (G, 1)
+
+    def _sum(self, values: np.ndarray) -> np.ndarray:
+        """Return for each node the sum of values (T, C) of the rows beside it, weighted by how near they are."""
+        total = np.zeros((len(self), values.shape[1]), np.float32)
+        if not len(values):
+            return total
+        left, right = self._starts
+        if self.causal:
+            total[self._right[right]] = np.add.reduceat(values, right, axis=0)
+            return total
+        share = self._share[:, None]
+        to_right = values * share
+        total[self._left[left]] = np.add.reduceat(values - to_right, left, axis=0)
+        total[self._right[right]] += np.add.reduceat(to_right, right, axis=0)
+        return total
+
+    @cached_property
+    def _starts(self) -> tuple[np.ndarray, np.ndarray]:
+        """Where in the rows another node begins, on their left and on their right."""
+        first = np.array([True])
+        left, right = (np.concatenate([first, np.diff(index) > 0]) for index in (self._left, self._right))
+        return np.flatnonzero(left), np.flatnonzero(right)
+
+    def _fill(self, mean: np.ndarray) -> np.ndarray:
+        if self._observed.all():
+            return mean
+        seen = np.flatnonzero(self._observed)
+        nodes = np.arange(len(self))
+        before = np.searchsorted(seen, nodes, side="right") - 1
+        after = np.minimum(before + 1, len(seen) - 1)
+        if self.causal:
+            return np.asarray(mean[seen[before]])
+        span = np.maximum(seen[after] - seen[before], 1)
+        share = ((nodes - seen[before]) / span)[:, None]
+        return np.asarray(mean[seen[before]] * (1 - share) + mean[seen[after]] * share)
+
+
+def make_grid(pts_seconds: np.ndarray, quality: np.ndarray | None = None, *, causal: bool = False) -> TimeGrid:
+    """Lay the rows of one track on the grid.
+
+    Parameters
+    ----------
+    pts_seconds
+        (T,) float64, strictly increasing.
+    quality
+        (T,) float32, 0..1; better rows count more, up to five times. None: all alike.
+    causal
+        See ``TimeGrid``.
+    """
+    steps = np.minimum(np.diff(pts_seconds), MAX_GAP_SECONDS)
+    position = np.concatenate([np.zeros(min(1, len(pts_seconds))), np.cumsum(steps)]) / STEP_SECONDS
+    trust = np.ones(len(position)) if quality is None else 0.2 + 0.8 * np.clip(quality.astype(np.float64), 0.0, 1.0)
+    seconds = _stands_for(steps, len(position), causal)
+    return TimeGrid(position=position, coverage_seconds=seconds, trust=trust, causal=causal)
+
+
+def _stands_for(steps: np.ndarray, num_rows: int, causal: bool) -> np.ndarray:
+    if not len(steps):
+        return np.full(num_rows, STEP_SECONDS)
+    capped = np.minimum(steps, STEP_SECONDS)
+    if causal:
+        return np.append(capped[0], capped)
+    return (np.append(0.0, capped) + np.append(capped, 0.0)) / 2

@@ -1,0 +1,91 @@
+"""Networks from settings, and settings from weight files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from vidfer.config import Section
+from vidfer.errors import WeightsError
+from vidfer.labels import EMOTIONS
+from vidfer.temporal.grid import STEP_SECONDS
+from vidfer.temporal.networks.convolution import ConvolutionBody
+from vidfer.temporal.networks.recurrent import RecurrentBody
+from vidfer.temporal.networks.refiner import Body, Refiner
+from vidfer.weights import load_tensors, locate
+
+NetworkName = Literal["gru", "lstm", "tcn"]
+
+
+class NetworkConfig(Section):
+    """``[model]`` of a training recipe; also kept in the weight file."""
+
+    name: NetworkName = "gru"
+    hidden: int = Field(64, ge=1, description="features of each direction")
+    layers: int = Field(1, ge=1, le=8, description="gru and lstm")
+    causal: bool = Field(False, description="only the past counts: may be run live")
+    attention: bool = Field(False, description="gru and lstm: attention to the 2 s around each step")
+    dropout: float = Field(0.1, ge=0.0, lt=1.0)
+    vector_dropout: float = Field(0.1, ge=0.0, lt=1.0, description="share of sequences whose embeddings are hidden")
+
+
+def build_network(config: NetworkConfig, *, dim: int) -> Refiner:
+    """Return an untrained network for embeddings of size ``dim``."""
+    body: Body
+    if config.name == "tcn":
+        body = ConvolutionBody(inputs=config.hidden, hidden=config.hidden, causal=config.causal, dropout=config.dropout)
+    else:
+        body = RecurrentBody(
+            config.name,
+            inputs=config.hidden,
+            hidden=config.hidden,
+            layers=config.layers,
+            causal=config.causal,
+            attention=config.attention,
+        )
+    return Refiner(
+        body,
+        dim=dim,
+        num_labels=len(EMOTIONS),
+        project=config.hidden,
+        causal=config.causal,
+        dropout=config.dropout,
+        vector_dropout=config.vector_dropout,
+    )
+
+
+def network_metadata(config: NetworkConfig, *, dim: int) -> dict[str, Any]:
+    """Return what ``load_network`` must know to build the network again."""
+    return {
+        "kind": "temporal",
+        "name": config.name,
+        "model": config.model_dump(),
+        "dim": dim,
+        "labels": list(EMOTIONS),
+        "step_seconds": STEP_SECONDS,
+    }
+
+
+def load_network(name: NetworkName, own_file: str = "") -> tuple[Refiner, Path]:
+    """Return the trained network called ``name`` from the table's weights or the user's, and its file.
+
+    Raises
+    ------
+    WeightsError
+        If the file is missing, damaged, or holds another kind of model.
+    """
+    (path,) = locate("temporal", name, own_file)
+    tensors, metadata = load_tensors(path)
+    found = (metadata.get("kind"), metadata.get("name"))
+    if found != ("temporal", name):
+        raise WeightsError(f"{path}: expected weights of the temporal model {name!r}, got those of {found}")
+    if metadata.get("labels") != list(EMOTIONS) or metadata.get("step_seconds") != STEP_SECONDS:
+        raise WeightsError(f"{path}: made for other labels or another step of time; train it again with this vidfer")
+    try:
+        network = build_network(NetworkConfig.model_validate(metadata["model"]), dim=int(metadata["dim"]))
+        network.load_state_dict(tensors)
+    except (KeyError, ValueError, RuntimeError, ValidationError) as error:
+        raise WeightsError(f"{path}: not complete: {str(error).splitlines()[0]}; train it again") from error
+    return network.eval().requires_grad_(False), path

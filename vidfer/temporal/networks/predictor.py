@@ -1,0 +1,100 @@
+"""Runs a trained network over tracks: grid, windows, batches, and back to the rows."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from vidfer.errors import WeightsError
+from vidfer.temporal import TemporalModel, TrackSequence
+from vidfer.temporal.grid import STEP_SECONDS, make_grid
+from vidfer.temporal.networks.build import NetworkName, load_network
+from vidfer.temporal.networks.refiner import Refiner, node_features
+from vidfer.temporal.probabilities import softmax
+from vidfer.temporal.windows import run_windows, window_steps
+
+
+class NetworkModel:
+    """A temporal model around a ``Refiner``.
+
+    Parameters
+    ----------
+    network
+        Trained.
+    source
+        Where its weights are from, for messages.
+    device
+        Of torch.
+    window_seconds, overlap_seconds
+        Longer tracks are run in windows this long that share at least this much.
+    """
+
+    def __init__(
+        self,
+        network: Refiner,
+        *,
+        source: str = "network",
+        device: str = "cpu",
+        window_seconds: float = 60.0,
+        overlap_seconds: float = 10.0,
+    ) -> None:
+        self._device = torch.device(device)
+        self._network = network.to(self._device).eval()
+        self._source = source
+        self._window, self._overlap = window_steps(window_seconds, overlap_seconds, STEP_SECONDS)
+
+    @property
+    def causal(self) -> bool:
+        """Whether a row's result depends on nothing later than ``STEP_SECONDS`` after it."""
+        return self._network.causal
+
+    def predict(self, tracks: list[TrackSequence]) -> list[np.ndarray]:
+        """Return per track (T, K) float32 probabilities, rows summing to 1.
+
+        Raises
+        ------
+        WeightsError
+            If the embeddings are not of the size that the network was trained on.
+        """
+        for track in tracks:
+            self._check(track)
+        grids = [make_grid(t.pts_seconds, t.quality, causal=self.causal) for t in tracks]
+        filled = [i for i, track in enumerate(tracks) if len(track)]
+        features = [node_features(tracks[i], grids[i]) for i in filled]
+        found = run_windows(self._run, features, window=self._window, overlap=self._overlap)
+        results = [np.zeros(t.logits.shape, np.float32) for t in tracks]
+        for i, logits in zip(filled, found, strict=True):
+            results[i] = softmax(grids[i].at_rows(logits))
+        return results
+
+    def _run(self, pieces: list[np.ndarray]) -> list[np.ndarray]:
+        lengths = [len(piece) for piece in pieces]
+        features = torch.nn.utils.rnn.pad_sequence([torch.from_numpy(p) for p in pieces], batch_first=True)
+        with torch.inference_mode():
+            logits = self._network(features.to(self._device), torch.tensor(lengths, device=self._device))
+        log_p = logits.float().log_softmax(-1).cpu().numpy()  # (B, G, K)
+        return [log_p[i, :length] for i, length in enumerate(lengths)]
+
+    def _check(self, track: TrackSequence) -> None:
+        dim, num_labels = track.vectors.shape[1], track.logits.shape[1]
+        if (dim, num_labels) != (self._network.dim, self._network.num_labels):
+            raise WeightsError(
+                f"{self._source}: this temporal model was trained on embeddings of size {self._network.dim} and "
+                f"{self._network.num_labels} emotions, but the backbone gives {dim} and {num_labels}: set "
+                '[temporal] name = "hmm", "ema" or "none" (they fit any backbone), or train one with '
+                "'vidfer train temporal' and set [temporal] weights"
+            )
+
+
+def load_model(
+    name: NetworkName, *, device: str = "cpu", weights: str = "", window_seconds: float, overlap_seconds: float
+) -> TemporalModel:
+    """Return the trained model called ``name``; raises WeightsError without usable weights."""
+    network, path = load_network(name, weights)
+    return NetworkModel(
+        network,
+        source=str(path),
+        device=device,
+        window_seconds=window_seconds,
+        overlap_seconds=overlap_seconds,
+    )

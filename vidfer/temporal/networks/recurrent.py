@@ -1,0 +1,85 @@
+"""GRU and LSTM bodies, reading forward only or both ways, with optional attention to the near past and future."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+Cell = Literal["gru", "lstm"]
+ATTENTION_RADIUS = 20  # steps
+
+
+class RecurrentBody(nn.Module):
+    """Layers of recurrent cells.
+
+    Parameters
+    ----------
+    cell
+        ``gru`` (Cho et al. 2014) or ``lstm`` (Hochreiter and Schmidhuber 1997).
+    inputs, hidden, layers
+        Features read, features of each direction, and layers.
+    causal
+        Read forward only.
+    attention
+        Let each step attend to the steps at most ``ATTENTION_RADIUS`` away, after the last layer.
+    """
+
+    def __init__(
+        self, cell: Cell, *, inputs: int, hidden: int, layers: int = 1, causal: bool = False, attention: bool = False
+    ) -> None:
+        super().__init__()
+        kind = {"gru": nn.GRU, "lstm": nn.LSTM}[cell]
+        self.width = hidden if causal else 2 * hidden
+        sizes = [inputs] + [self.width] * (layers - 1)
+        self.forwards = nn.ModuleList(kind(size, hidden, batch_first=True) for size in sizes)
+        self.backwards = nn.ModuleList([] if causal else (kind(size, hidden, batch_first=True) for size in sizes))
+        self.attention = LocalAttention(self.width, causal=causal) if attention else None
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        for i, forwards in enumerate(self.forwards):
+            ahead = forwards(x)[0]  # (B, G, H)
+            if self.backwards:
+                back = reversed_within(self.backwards[i](reversed_within(x, lengths))[0], lengths)
+                x = torch.cat([ahead, back], -1)  # (B, G, 2 H)
+            else:
+                x = ahead
+        return x if self.attention is None else self.attention(x, lengths)
+
+
+def reversed_within(x: Tensor, lengths: Tensor) -> Tensor:
+    """Return sequences (B, G, C) each turned around within its length; what lies behind stays where it is."""
+    steps = torch.arange(x.shape[1], device=x.device)
+    mirrored = lengths[:, None] - 1 - steps
+    index = torch.where(mirrored >= 0, mirrored, steps)  # (B, G)
+    return x.gather(1, index[..., None].expand_as(x))
+
+
+class LocalAttention(nn.Module):
+    """Multi-head attention within a band, with a learned preference for each distance, added to its input."""
+
+    def __init__(self, width: int, *, causal: bool, heads: int = 4) -> None:
+        super().__init__()
+        self.heads, self.causal = heads, causal
+        self.norm = nn.LayerNorm(width)
+        self.qkv = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+        self.distance = nn.Parameter(torch.zeros(heads, 2 * ATTENTION_RADIUS + 1))
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        batch, steps, width = x.shape
+        q, k, v = self.qkv(self.norm(x)).view(batch, steps, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
+        ticks = torch.arange(steps, device=x.device)
+        ahead = ticks[None] - ticks[:, None]  # (G, G): key minus query
+        allowed = (ahead.abs() <= ATTENTION_RADIUS) & ((ahead <= 0) if self.causal else True)
+        bias = self.distance[:, ahead.clamp(-ATTENTION_RADIUS, ATTENTION_RADIUS) + ATTENTION_RADIUS]  # (heads, G, G)
+        present = (ticks < lengths[:, None])[:, None, None] | (ahead == 0)  # (B, 1, G, G): padding sees itself
+        mask = bias.masked_fill(~allowed, -torch.inf) + torch.zeros_like(present, dtype=x.dtype).masked_fill(
+            ~present, -torch.inf
+        )
+        mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)  # (B, heads, G, W / heads)
+        return x + self.out(mixed.transpose(1, 2).reshape(batch, steps, width))

@@ -1,0 +1,119 @@
+"""A network that corrects smoothed log-probabilities: never far from smoothing, better where it knows more."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from vidfer.temporal import TrackSequence
+from vidfer.temporal.grid import STEP_SECONDS, TimeGrid
+from vidfer.temporal.probabilities import log_softmax
+
+SMOOTHING_RADIUS = 10  # steps: how far the learned smoothing reaches to each side
+MIN_LOG_PROBABILITY = -8.0  # of one frame; below, a network's certainty says nothing
+NUM_EXTRA = 3  # coverage, quality, log of the time since the face was seen
+MAX_VECTOR = 6.0  # standard deviations; an embedding further out is noise
+
+
+class Body(Protocol):
+    """Maps (B, G, C) features with their lengths (B,) to (B, G, ``width``), whatever stands behind the lengths."""
+
+    width: int
+
+    def __call__(self, x: Tensor, lengths: Tensor) -> Tensor: ...
+
+
+def num_features(dim: int, num_labels: int) -> int:
+    """Return F: embedding, log-probabilities, probabilities, and the extra columns."""
+    return dim + 2 * num_labels + NUM_EXTRA
+
+
+def node_features(track: TrackSequence, grid: TimeGrid) -> np.ndarray:
+    """Return what a network reads at each node of the grid: (G, F) float32."""
+    log_p = np.maximum(log_softmax(track.logits), MIN_LOG_PROBABILITY)
+    rows = np.concatenate([track.vectors, log_p, np.exp(log_p), track.quality[:, None]], 1)
+    nodes = grid.average(rows)
+    since = np.log1p(grid.seconds_since_seen / STEP_SECONDS)
+    return np.concatenate([nodes[:, :-1], grid.coverage[:, None], nodes[:, -1:], since[:, None]], 1)
+
+
+class Refiner(nn.Module):
+    """Smoothed log-probabilities plus a correction by a sequence network.
+
+    Parameters
+    ----------
+    body
+        The sequence network; made for ``project`` features.
+    dim, num_labels
+        Size D of the embedding, and K.
+    project
+        Features that the input is projected to.
+    causal
+        Only the past counts.
+    dropout, vector_dropout
+        Share of projected features, and of whole sequences' embeddings, that are hidden in training; the latter
+        keeps the model sound on faces unlike those it was trained on.
+    """
+
+    vector_mean: Tensor
+    vector_scale: Tensor
+    log_temperature: Tensor
+
+    def __init__(
+        self,
+        body: Body,
+        *,
+        dim: int,
+        num_labels: int,
+        project: int,
+        causal: bool = False,
+        dropout: float = 0.1,
+        vector_dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.body, self.dim, self.num_labels, self.causal = body, dim, num_labels, causal
+        self.project = nn.Linear(num_features(dim, num_labels), project)
+        self.norm = nn.LayerNorm(project)
+        self.dropout, self.vector_dropout = nn.Dropout(dropout), vector_dropout
+        self.head = nn.Linear(body.width, num_labels)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+        taps = SMOOTHING_RADIUS + 1 if causal else 2 * SMOOTHING_RADIUS + 1
+        away = torch.arange(taps).float() - SMOOTHING_RADIUS
+        self.smoothing = nn.Parameter(-away.abs() / 3.0)  # log-weights; a time constant of 0.3 s to begin with
+        self.scale = nn.Parameter(torch.ones(()))
+        self.register_buffer("vector_mean", torch.zeros(dim))
+        self.register_buffer("vector_scale", torch.ones(dim))
+        self.register_buffer("log_temperature", torch.zeros(()))
+
+    def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """Return logits (B, G, K) from node features (B, G, F); what lies behind a sequence's length is undefined."""
+        valid = torch.arange(features.shape[1], device=features.device) < lengths[:, None]  # (B, G)
+        x = self._standardised(features) * valid[..., None]
+        hidden = self.body(self.dropout(functional.gelu(self.norm(self.project(x)))), lengths)  # (B, G, W)
+        log_p = features[..., self.dim : self.dim + self.num_labels]
+        coverage = features[..., self.dim + 2 * self.num_labels]
+        base = self._smoothed(log_p, (coverage + 1e-3) * valid)
+        logits = base * self.scale + self.head(self.dropout(hidden))  # (B, G, K)
+        return logits / self.log_temperature.exp()
+
+    def _standardised(self, features: Tensor) -> Tensor:
+        vectors = ((features[..., : self.dim] - self.vector_mean) * self.vector_scale).clamp(-MAX_VECTOR, MAX_VECTOR)
+        if self.training and self.vector_dropout:
+            keep = torch.rand(len(vectors), 1, 1, device=vectors.device) >= self.vector_dropout
+            vectors = vectors * keep
+        return torch.cat([vectors, features[..., self.dim :]], -1)
+
+    def _smoothed(self, log_p: Tensor, weight: Tensor) -> Tensor:
+        """Return the weighted mean (B, G, K) of log-probabilities around each node."""
+        kernel = self.smoothing.softmax(0)[None, None]  # (1, 1, taps)
+        stacked = torch.cat([log_p * weight[..., None], weight[..., None]], -1).transpose(1, 2)  # (B, K + 1, G)
+        batch, channels, steps = stacked.shape
+        padding = (SMOOTHING_RADIUS, 0 if self.causal else SMOOTHING_RADIUS)
+        flat = functional.pad(stacked.reshape(batch * channels, 1, steps), padding)
+        total = functional.conv1d(flat, kernel).reshape(batch, channels, steps).transpose(1, 2)  # (B, G, K + 1)
+        return total[..., :-1] / total[..., -1:].clamp_min(1e-6)
