@@ -35,7 +35,7 @@ class WeightFile:
     filename
         In the package's ``assets`` folder if ``url`` is empty, else what to call it in the user's folder.
     sha256
-        Of the whole file, hex; empty where nobody here could verify the publisher's file.
+        Of the whole file, hex, or its first digits; empty where nobody here could verify the publisher's file.
     url
         Where to get it; empty for an embedded file.
     """
@@ -51,6 +51,58 @@ TABLE: tuple[WeightFile, ...] = (
     WeightFile(kind="detector", name="embedded", filename="detector.safetensors", sha256=""),
     WeightFile(kind="landmarks", name="embedded", filename="landmarks.safetensors", sha256=""),
     WeightFile(kind="backbone", name="compact", filename="emotion_cnn.safetensors", sha256=""),
+    # Third-party networks, for pipelines that name them. Of SFD and 2DFAN-4 only the start of the digest is known: it
+    # is part of their publisher's file names.
+    WeightFile(
+        kind="detector",
+        name="sfd",
+        filename="s3fd-619a316812.pth",
+        sha256="619a316812",
+        url="https://www.adrianbulat.com/downloads/python-fan/s3fd-619a316812.pth",
+    ),
+    WeightFile(
+        kind="detector",
+        name="blazeface",
+        filename="blazeface.pth",
+        sha256="54ecff653feaaaf1f7d44b6aff28fd2fc50e483a4e847563b6dd261369c43ba4",
+        url="https://github.com/hollance/BlazeFace-PyTorch/raw/master/blazeface.pth",
+    ),
+    WeightFile(
+        kind="detector",
+        name="blazeface",
+        filename="anchors.npy",
+        sha256="a10bb2fb93ab54ca426d6c750bfc3aad685028a16dcf231357d03694f261fd95",
+        url="https://github.com/hollance/BlazeFace-PyTorch/raw/master/anchors.npy",
+    ),
+    WeightFile(
+        kind="detector",
+        name="retinaface",
+        filename="retinaface_mobilenet0.25.pth",
+        sha256="5f88f7957d9eaef82b49b9e0202bc56e97292e2aede2999209accd34442cc4df",
+        url="https://www.adrianbulat.com/downloads/python-fan/retinaface_mobilenet0.25.pth",
+    ),
+    WeightFile(
+        kind="detector",
+        name="scrfd",
+        filename="det_2.5g.onnx",
+        sha256="",
+        url="https://github.com/yakhyo/facial-analysis/releases/download/v0.0.1/det_2.5g.onnx",
+    ),
+    WeightFile(
+        kind="detector",
+        name="yunet",
+        filename="yunet_n_640_640.onnx",
+        sha256="25a606a145a5b6d7271ae138fbd00eba91dad8b83222ae3f2c7ecd0f4a7b0e31",
+        url="https://github.com/ShiqiYu/libfacedetection.train/raw/master/onnx/yunet_n_640_640.onnx",
+    ),
+    WeightFile(
+        kind="landmarks",
+        name="2dfan4",
+        filename="2DFAN4-11f355bf06.pth.tar",
+        sha256="11f355bf06",
+        url="https://www.adrianbulat.com/downloads/python-fan/2DFAN4-11f355bf06.pth.tar",
+    ),
+    WeightFile(kind="temporal", name="gru", filename="temporal_gru.safetensors", sha256=""),
 )
 
 
@@ -89,7 +141,7 @@ def locate(kind: ComponentKind, name: str, own_file: str = "") -> list[Path]:
     found = []
     for file in files_of(kind, name):
         path = _find(file)
-        if file.sha256 and file_digest(path) != file.sha256:
+        if file.sha256 and not file_digest(path).startswith(file.sha256):
             raise WeightsError(
                 f"{path} is damaged or another version: expected sha256 {file.sha256}, got {file_digest(path)}; "
                 + (f"fetch it again from {file.url}" if file.url else "reinstall vidfer")

@@ -1,0 +1,108 @@
+"""SFD (Zhang et al. 2017, "S3FD: Single Shot Scale-invariant Face Detector") by face-alignment: accurate, slow."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vidfer import weights as weight_files
+from vidfer.faces.detectors import DETECTORS
+from vidfer.faces.detectors.face_alignment_frames import MAX_BATCH_SIZE, Candidates, detect_in_batches
+from vidfer.faces.third_party import import_module, load_checkpoint
+from vidfer.types import FaceBoxes
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+BGR_MEAN = (104.0, 117.0, 123.0)  # of the network's training pictures
+CENTRE_VARIANCE, SIZE_VARIANCE = 0.1, 0.2  # how the network scales its offsets
+MAX_IOU = 0.3  # as in face-alignment
+
+
+class SfdDetector:
+    """Finds faces with SFD; gives boxes without points.
+
+    Parameters
+    ----------
+    network
+        ``s3fd`` with its weights.
+    device, min_score, long_side
+        As for every detector.
+    max_batch_size
+        Frames per pass.
+    compile
+        Compile the network with ``torch.compile``: minutes at the start, faster after; pays on a GPU only.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        device: str = "cpu",
+        min_score: float = 0.5,
+        long_side: int = 640,
+        max_batch_size: int = MAX_BATCH_SIZE,
+        compile: bool = False,
+    ) -> None:
+        self._network = network.to(device).eval()
+        if compile:
+            self._network.compile()
+        self._device, self._min_score, self._long_side = device, min_score, long_side
+        self._max_batch_size = max_batch_size
+
+    def detect(self, images: Tensor) -> FaceBoxes:
+        """Return the faces of images (B, H, W, 3) uint8 RGB, ordered by image, then by descending score."""
+        return detect_in_batches(
+            images,
+            self._find,
+            device=self._device,
+            long_side=self._long_side,
+            multiple=32,
+            max_iou=MAX_IOU,
+            max_batch_size=self._max_batch_size,
+        )
+
+    def _find(self, frames: Tensor) -> Candidates:
+        import torch
+
+        with torch.inference_mode():
+            mean = torch.tensor(BGR_MEAN, device=frames.device)[:, None, None]
+            outputs = self._network((frames.flip(1) - mean).nan_to_num(0.0))  # RGB to BGR
+        rows, values, scores = [], [], []
+        for level in range(len(outputs) // 2):
+            stride = 2 ** (level + 2)
+            score = outputs[2 * level].softmax(1)[:, 1]  # (b, h, w)
+            row, y, x = torch.nonzero(score >= self._min_score, as_tuple=True)
+            offset = outputs[2 * level + 1][row, :, y, x]  # (N, 4)
+            anchor = torch.stack([x, y], 1) * stride + stride / 2
+            centre = anchor + offset[:, :2] * CENTRE_VARIANCE * (4 * stride)
+            size = 4 * stride * (offset[:, 2:] * SIZE_VARIANCE).exp()
+            rows.append(row)
+            values.append(torch.cat([centre - size / 2, centre + size / 2], 1))
+            scores.append(score[row, y, x])
+        boxes = torch.cat(values).cpu().numpy()  # (N, 4)
+        points = np.full((len(boxes), 10), np.nan, np.float32)
+        return Candidates(
+            torch.cat(rows).cpu().numpy(), np.concatenate([boxes, points], 1), torch.cat(scores).cpu().numpy()
+        )
+
+
+@DETECTORS.register("sfd")
+def build_sfd(
+    *, device: str = "cpu", min_score: float = 0.5, long_side: int = 640, weights: str = "", compile: bool = False
+) -> SfdDetector:
+    """Build SFD with face-alignment's weights, or with the user's own file.
+
+    Raises
+    ------
+    MissingDependency
+        If face-alignment, or OpenCV that it imports, is not usable.
+    WeightsError
+        If the weights are missing or of another network.
+    """
+    (path,) = weight_files.locate("detector", "sfd", weights)
+    module = import_module("face_alignment.detection.sfd.net_s3fd", needed_for="the detector 'sfd'")
+    network = module.s3fd()
+    load_checkpoint(path, network)
+    return SfdDetector(network, device=device, min_score=min_score, long_side=long_side, compile=compile)

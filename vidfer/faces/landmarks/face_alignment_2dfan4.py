@@ -1,0 +1,162 @@
+"""2DFAN-4 (Bulat and Tzimiropoulos 2017, "How far are we from solving the 2D & 3D Face Alignment problem?").
+
+The network and its weights are face-alignment's. Cropping is done here, for all faces at once and with antialiasing;
+points keep their fraction of a pixel, which face-alignment 1.5.0 cuts off.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vidfer import weights as weight_files
+from vidfer.faces.align import apply_transforms, invert_transforms, warp_faces
+from vidfer.faces.landmarks import LANDMARKERS
+from vidfer.faces.third_party import import_module, load_checkpoint
+from vidfer.types import NUM_LANDMARKS
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+CROP_SIDE = 256
+# The crop's side per sum of the box's width and height, and how far its centre lies above the box's, in box heights:
+# what face-alignment uses with SFD's boxes (200 / reference_scale, CENTER_Y_OFFSET).
+CROP_PER_BOX = 200 / 195
+CENTRE_ABOVE = 0.12
+MAX_BATCH_SIZE = 8  # faces at a time; about 400 MB of activations
+# Where each point goes when a face is mirrored.
+# fmt: off
+MIRRORED = [
+    16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0, 26, 25, 24, 23, 22, 21, 20, 19, 18, 17,
+    27, 28, 29, 30, 35, 34, 33, 32, 31, 45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40,
+    54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55, 64, 63, 62, 61, 60, 67, 66, 65,
+]
+# fmt: on
+
+
+class Fan4Landmarker:
+    """68 landmarks by 2DFAN-4.
+
+    Parameters
+    ----------
+    network
+        ``FAN(4)`` with its weights.
+    device
+        ``cpu``, ``cuda`` or ``cuda:i``.
+    flip
+        Also look at each face mirrored and add the heatmaps: twice the time, a little more accurate.
+    max_batch_size
+        Faces per pass.
+    compile
+        Compile the network with ``torch.compile``: minutes at the start, faster after; pays on a GPU only.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        device: str = "cpu",
+        flip: bool = True,
+        max_batch_size: int = MAX_BATCH_SIZE,
+        compile: bool = False,
+    ) -> None:
+        self._network = network.to(device).eval()
+        if compile:
+            self._network.compile()
+        self._device, self._flip, self._max_batch_size = device, flip, max_batch_size
+
+    def locate(self, images: Tensor, image_row: np.ndarray, xyxy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return landmarks (N, 68, 2) float32 px of the images and scores (N,) float32 0..1.
+
+        The score is the mean height of the heatmaps' peaks; about 0.5 and more on clear faces. For a box that is not
+        finite the landmarks are NaN and the score is 0.
+
+        Parameters
+        ----------
+        images
+            (B, H, W, C) uint8, RGB or gray.
+        image_row
+            (N,) which image each box is in.
+        xyxy
+            (N, 4) px.
+        """
+        xyxy = np.asarray(xyxy, np.float32).reshape(-1, 4)
+        image_row = np.asarray(image_row)
+        if len(image_row) != len(xyxy):
+            raise ValueError(f"expected one image_row per box, got {len(image_row)} for {len(xyxy)} boxes")
+        landmarks = np.full((len(xyxy), NUM_LANDMARKS, 2), np.nan, np.float32)
+        scores = np.zeros(len(xyxy), np.float32)
+        rows = np.flatnonzero(np.isfinite(xyxy).all(1))
+        for start in range(0, len(rows), self._max_batch_size):
+            part = rows[start : start + self._max_batch_size]
+            landmarks[part], scores[part] = self._locate(images, image_row[part], xyxy[part])
+        return landmarks, scores
+
+    def _locate(self, images: Tensor, image_row: np.ndarray, xyxy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        import torch
+
+        transforms = crop_transforms(xyxy)
+        with torch.inference_mode():
+            crops = warp_faces(images.to(self._device), image_row, transforms, size=CROP_SIDE)
+            crops = crops.expand(-1, 3, -1, -1)  # (N, 3, 256, 256) RGB, 0..1
+            heatmaps = self._network(crops)[-1]  # (N, 68, 64, 64), of the last of the four hourglasses
+            if self._flip:
+                mirrored = self._network(crops.flip(3))[-1]
+                heatmaps = (heatmaps + mirrored.flip(3)[:, MIRRORED]) / 2
+            points, heights = peaks(heatmaps.float())
+        found = apply_transforms(invert_transforms(transforms), points.cpu().numpy())
+        return found, heights.mean(1).clamp(0, 1).cpu().numpy()
+
+
+def crop_transforms(xyxy: np.ndarray) -> np.ndarray:
+    """Return the transforms (N, 2, 3) from px to the unit square of each box's crop."""
+    boxes = np.asarray(xyxy, np.float64)
+    width, height = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
+    scale = 1 / np.maximum((width + height) * CROP_PER_BOX, 1e-6)
+    centre = (boxes[:, :2] + boxes[:, 2:]) / 2 - np.stack([np.zeros_like(height), CENTRE_ABOVE * height], 1)
+    transforms = np.zeros((len(boxes), 2, 3))
+    transforms[:, 0, 0] = transforms[:, 1, 1] = scale
+    transforms[:, :, 2] = 0.5 - centre * scale[:, None]
+    return transforms.astype(np.float32)
+
+
+def peaks(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the peaks (N, P, 2) of heatmaps (N, P, S, S), in the unit square, and their heights (N, P).
+
+    A peak is the highest cell's centre, moved by a quarter of a cell towards the higher neighbour on each axis
+    (Newell et al. 2016, "Stacked Hourglass Networks").
+    """
+    import torch
+
+    side = heatmaps.shape[-1]
+    heights, cell = heatmaps.flatten(2).max(2)  # (N, P)
+    y, x = cell // side, cell % side
+
+    def value(row: Tensor, column: Tensor) -> Tensor:
+        return heatmaps.flatten(2).gather(2, (row * side + column)[..., None])[..., 0]
+
+    inside = (x > 0) & (x < side - 1) & (y > 0) & (y < side - 1)
+    low_x, high_x = (x - 1).clamp_min(0), (x + 1).clamp_max(side - 1)
+    low_y, high_y = (y - 1).clamp_min(0), (y + 1).clamp_max(side - 1)
+    move_x = (value(y, high_x) - value(y, low_x)).sign() * inside
+    move_y = (value(high_y, x) - value(low_y, x)).sign() * inside
+    points = torch.stack([x + 0.5 + 0.25 * move_x, y + 0.5 + 0.25 * move_y], -1) / side
+    return points, heights
+
+
+@LANDMARKERS.register("2dfan4")
+def build_2dfan4(*, device: str = "cpu", weights: str = "", flip: bool = True, compile: bool = False) -> Fan4Landmarker:
+    """Build 2DFAN-4 with face-alignment's weights, or with the user's own file.
+
+    Raises
+    ------
+    MissingDependency
+        If face-alignment, or OpenCV that it imports, is not usable.
+    WeightsError
+        If the weights are missing or of another network.
+    """
+    (path,) = weight_files.locate("landmarks", "2dfan4", weights)
+    network = import_module("face_alignment.models.fan", needed_for="the landmark network '2dfan4'").FAN(4)
+    load_checkpoint(path, network)
+    return Fan4Landmarker(network, device=device, flip=flip, compile=compile)

@@ -1,0 +1,64 @@
+"""Loading other people's packages and checkpoints: late, safely, with messages that say what to do."""
+
+from __future__ import annotations
+
+import importlib
+import pickle
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from vidfer.errors import MissingDependency, WeightsError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+def import_module(name: str, *, needed_for: str) -> ModuleType:
+    """Import a module that only some pipelines need.
+
+    Raises
+    ------
+    MissingDependency
+        If its package, or one that it needs, cannot be imported; says which and what to do.
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        # The module that is missing, or the one asked for if it is there and does not load.
+        missing = error.name if isinstance(error, ModuleNotFoundError) and error.name else name
+        package = missing.partition(".")[0].replace("_", "-").replace("cv2", "opencv-python")
+        detail = str(error)
+        if "libGL" in detail or "libgthread" in detail:
+            detail += "; install the system library (Debian, Ubuntu: apt install libgl1) or opencv-python-headless"
+        raise MissingDependency(package, needed_for=needed_for, detail=detail) from error
+
+
+def load_checkpoint(path: Path, network: nn.Module) -> None:
+    """Load a ``torch.save``d state dict into a network; never runs code that a file carries.
+
+    Raises
+    ------
+    WeightsError
+        If the file is damaged, holds more than tensors, or belongs to another network.
+    """
+    import torch
+
+    try:
+        state: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, ValueError, KeyError) as error:
+        raise WeightsError(f"{path}: expected a PyTorch file of plain tensors, got: {_brief(error)}") from error
+    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise WeightsError(f"{path}: expected a PyTorch file of named tensors, got {type(state).__name__}")
+    tensors: dict[str, Tensor] = {str(name).removeprefix("module."): value for name, value in state.items()}
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        kind = type(network).__name__
+        raise WeightsError(f"{path}: expected weights of {kind}, got another network's: {_brief(error)}") from error
+
+
+def _brief(error: Exception) -> str:
+    """Return an error's message in one line of readable length."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 200 else text[:197] + "..."
