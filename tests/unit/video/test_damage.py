@@ -9,7 +9,7 @@ from fixtures.numbered_clips import make_clip, read_number
 from vidfer.errors import BadVideo
 from vidfer.types import DecodeReport, FrameBatch
 from vidfer.video.probe import frame_times_seconds, probe
-from vidfer.video.reader import choose_reader, open_reader
+from vidfer.video.reader import DecoderFailed, choose_reader, open_reader
 
 NUM_FRAMES = 60
 
@@ -94,6 +94,22 @@ def test_counts_of_adjoining_ranges_add_up(tmp_path: Path) -> None:
     for count in ("expected_frames", "decoded_frames", "bad_packets", "corrupt_frames"):
         assert getattr(whole, count) == sum(getattr(part, count) for part in parts)
     assert whole.truncated == any(part.truncated for part in parts)
+
+
+def test_decord_gives_up_rather_than_give_wrong_frames(tmp_path: Path) -> None:
+    pytest.importorskip("decord", reason="decord has wheels for x86-64 only")
+    from vidfer.video.decord_reader import DecordReader
+
+    path = make_clip(tmp_path / "clip.mp4", num_frames=NUM_FRAMES, gop=6, width=320, height=256)
+    healthy = probe(path)
+    _damage(path, 40)
+    reader = DecordReader(healthy)
+    with pytest.raises(DecoderFailed, match="--decoder auto") as caught:
+        list(reader.read(np.arange(NUM_FRAMES), batch_size=8))
+    assert (caught.value.reader, caught.value.path) == ("decord", str(path))
+    path.write_bytes(make_clip(tmp_path / "shorter.mp4", num_frames=20, width=320, height=256).read_bytes())
+    with pytest.raises(DecoderFailed, match="packets"):
+        list(DecordReader(healthy).read(np.arange(NUM_FRAMES), batch_size=8))
 
 
 def test_a_file_without_one_decodable_frame(tmp_path: Path) -> None:
