@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -33,6 +34,11 @@ def window_steps(window_seconds: float, overlap_seconds: float, step_seconds: fl
     return window, min(max(1, round(overlap_seconds / step_seconds)), window - 1)
 
 
+def overlap_for(reach: int) -> int:
+    """Return the overlap in steps with which a model that sees ``reach`` steps to each side shows no joins at all."""
+    return math.ceil(2 * reach / (1 - _FADE_SHARE)) + 2
+
+
 def plan_windows(lengths: Sequence[int], *, window: int, overlap: int) -> list[Window]:
     """Return the windows that cover sequences of these lengths, by sequence, then by start.
 
@@ -51,7 +57,7 @@ def plan_windows(lengths: Sequence[int], *, window: int, overlap: int) -> list[W
 
 
 def run_windows(
-    run: RunBatch, sequences: list[np.ndarray], *, window: int, overlap: int, batch_size: int = 64
+    run: RunBatch, sequences: list[np.ndarray], *, window: int, overlap: int, batch_steps: int = 32_768
 ) -> list[np.ndarray]:
     """Run a model over sequences of any length, batched over sequences and windows.
 
@@ -64,8 +70,8 @@ def run_windows(
         Each (G, F) float32.
     window, overlap
         In steps; ``overlap`` below ``window``.
-    batch_size
-        Windows at a time.
+    batch_steps
+        Steps at a time, padding included; a longer window is a batch of its own.
 
     Returns
     -------
@@ -74,8 +80,11 @@ def run_windows(
     planned = plan_windows([len(s) for s in sequences], window=window, overlap=overlap)
     order = sorted(range(len(planned)), key=lambda i: planned[i].start - planned[i].stop)  # alike lengths together
     results: dict[int, np.ndarray] = {}
-    for at in range(0, len(order), batch_size):
-        chosen = order[at : at + batch_size]
+    at = 0
+    while at < len(order):
+        longest = planned[order[at]].stop - planned[order[at]].start
+        chosen = order[at : at + max(1, batch_steps // longest)]
+        at += len(chosen)
         pieces = [sequences[planned[i].sequence][planned[i].start : planned[i].stop] for i in chosen]
         results.update(zip(chosen, run(pieces), strict=True))
     by_sequence: list[list[int]] = [[] for _ in sequences]

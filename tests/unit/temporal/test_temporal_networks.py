@@ -90,8 +90,8 @@ def test_convolutions_see_as_far_as_they_say():
     changed[0, 100, :16] += 1.0
     moved = (network(features, lengths) - network(changed, lengths)).abs().amax(-1)[0] > 1e-7
     where = moved.nonzero()[:, 0]
-    assert where.min() >= 100 - network.body.radius
-    assert where.max() <= 100 + network.body.radius
+    assert where.min() >= 100 - network.body.reach
+    assert where.max() <= 100 + network.body.reach
 
 
 def test_reversal_stays_within_each_length():
@@ -139,3 +139,13 @@ def test_listing_the_models_imports_no_torch():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert {"gru", "lstm", "tcn", "none", "ema", "median", "hmm"} <= set(eval(done.stdout))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_windows_of_any_size_show_no_joins(kind):
+    network = network_of(kind)
+    track = noisy_track(200, 12, seed=3)
+    (whole,) = NetworkModel(network, window_seconds=1000.0).predict([track])
+    for window, overlap in ((60.0, 10.0), (20.0, 1.0), (3.0, 0.5)):
+        (pieces,) = NetworkModel(network, window_seconds=window, overlap_seconds=overlap).predict([track])
+        assert np.abs(whole - pieces).max() < 1e-4

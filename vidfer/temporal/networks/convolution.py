@@ -8,7 +8,7 @@ from torch.nn import functional
 
 
 class ConvolutionBody(nn.Module):
-    """Residual blocks of dilated convolutions; each node sees ``radius`` steps to each side (causal: to the past).
+    """Residual blocks of dilated convolutions; each node sees ``reach`` steps to each side (causal: to the past).
 
     Parameters
     ----------
@@ -20,6 +20,8 @@ class ConvolutionBody(nn.Module):
         Blocks see the past only.
     """
 
+    reach: int | None
+
     def __init__(
         self,
         *,
@@ -30,7 +32,7 @@ class ConvolutionBody(nn.Module):
         dropout: float = 0.1,
     ) -> None:
         super().__init__()
-        self.width, self.radius = hidden, sum(dilations) * (2 if causal else 1)
+        self.width, self.reach = hidden, sum(dilations) * (2 if causal else 1)
         self.enter = nn.Linear(inputs, hidden)
         self.blocks = nn.ModuleList(_Block(hidden, d, causal=causal, dropout=dropout) for d in dilations)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import torch
 
@@ -11,7 +13,7 @@ from vidfer.temporal.grid import STEP_SECONDS, make_grid
 from vidfer.temporal.networks.build import NetworkName, load_network
 from vidfer.temporal.networks.refiner import Refiner, node_features
 from vidfer.temporal.probabilities import softmax
-from vidfer.temporal.windows import run_windows, window_steps
+from vidfer.temporal.windows import overlap_for, run_windows, window_steps
 
 
 class NetworkModel:
@@ -26,7 +28,9 @@ class NetworkModel:
     device
         Of torch.
     window_seconds, overlap_seconds
-        Longer tracks are run in windows this long that share at least this much.
+        Longer tracks are run in windows this long that share at least this much, if the network's reach in time is
+        bounded. A recurrent network remembers for longer than any overlap would be, so it reads each track in one
+        pass, which takes about two seconds for an hour.
     """
 
     def __init__(
@@ -41,7 +45,10 @@ class NetworkModel:
         self._device = torch.device(device)
         self._network = network.to(self._device).eval()
         self._source = source
-        self._window, self._overlap = window_steps(window_seconds, overlap_seconds, STEP_SECONDS)
+        window, overlap = window_steps(window_seconds, overlap_seconds, STEP_SECONDS)
+        reach = self._network.reach
+        self._overlap = overlap if reach is None else max(overlap, overlap_for(reach))
+        self._window = sys.maxsize if reach is None else max(window, 2 * self._overlap)
 
     @property
     def causal(self) -> bool:

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 Cell = Literal["gru", "lstm"]
 ATTENTION_RADIUS = 20  # steps
+_BLOCK = 256  # steps that attend at a time, so that memory does not grow with the square of the length
 
 
 class RecurrentBody(nn.Module):
@@ -26,6 +27,8 @@ class RecurrentBody(nn.Module):
     attention
         Let each step attend to the steps at most ``ATTENTION_RADIUS`` away, after the last layer.
     """
+
+    reach: int | None = None
 
     def __init__(
         self, cell: Cell, *, inputs: int, hidden: int, layers: int = 1, causal: bool = False, attention: bool = False
@@ -73,13 +76,25 @@ class LocalAttention(nn.Module):
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         batch, steps, width = x.shape
         q, k, v = self.qkv(self.norm(x)).view(batch, steps, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
-        ticks = torch.arange(steps, device=x.device)
-        ahead = ticks[None] - ticks[:, None]  # (G, G): key minus query
+        mixed = []
+        for start in range(0, steps, _BLOCK):
+            queries = torch.arange(start, min(start + _BLOCK, steps), device=x.device)
+            first = max(0, start - ATTENTION_RADIUS)
+            keys = torch.arange(first, min(start + _BLOCK + ATTENTION_RADIUS, steps), device=x.device)
+            mask = self._mask(queries, keys, lengths).to(x.dtype)
+            part = slice(first, first + len(keys))
+            mixed.append(
+                functional.scaled_dot_product_attention(
+                    q[:, :, start : start + _BLOCK], k[:, :, part], v[:, :, part], attn_mask=mask
+                )
+            )
+        together = torch.cat(mixed, 2)  # (B, heads, G, W / heads)
+        return x + self.out(together.transpose(1, 2).reshape(batch, steps, width))
+
+    def _mask(self, queries: Tensor, keys: Tensor, lengths: Tensor) -> Tensor:
+        """Return what is added to the scores of each pair, (B, heads, Q, M)."""
+        ahead = keys[None] - queries[:, None]  # (Q, M)
         allowed = (ahead.abs() <= ATTENTION_RADIUS) & ((ahead <= 0) if self.causal else True)
-        bias = self.distance[:, ahead.clamp(-ATTENTION_RADIUS, ATTENTION_RADIUS) + ATTENTION_RADIUS]  # (heads, G, G)
-        present = (ticks < lengths[:, None])[:, None, None] | (ahead == 0)  # (B, 1, G, G): padding sees itself
-        mask = bias.masked_fill(~allowed, -torch.inf) + torch.zeros_like(present, dtype=x.dtype).masked_fill(
-            ~present, -torch.inf
-        )
-        mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)  # (B, heads, G, W / heads)
-        return x + self.out(mixed.transpose(1, 2).reshape(batch, steps, width))
+        bias = self.distance[:, ahead.clamp(-ATTENTION_RADIUS, ATTENTION_RADIUS) + ATTENTION_RADIUS]  # (heads, Q, M)
+        present = (keys < lengths[:, None])[:, None, None] | (ahead == 0)  # (B, 1, Q, M): padding sees itself
+        return bias[None].masked_fill(~(allowed & present), -torch.inf)

@@ -20,9 +20,13 @@ MAX_VECTOR = 6.0  # standard deviations; an embedding further out is noise
 
 
 class Body(Protocol):
-    """Maps (B, G, C) features with their lengths (B,) to (B, G, ``width``), whatever stands behind the lengths."""
+    """Maps (B, G, C) features with their lengths (B,) to (B, G, ``width``), whatever stands behind the lengths.
+
+    ``reach`` is how many steps to each side a result depends on; None: on the whole sequence.
+    """
 
     width: int
+    reach: int | None
 
     def __call__(self, x: Tensor, lengths: Tensor) -> Tensor: ...
 
@@ -89,6 +93,11 @@ class Refiner(nn.Module):
         self.register_buffer("vector_mean", torch.zeros(dim))
         self.register_buffer("vector_scale", torch.ones(dim))
         self.register_buffer("log_temperature", torch.zeros(()))
+
+    @property
+    def reach(self) -> int | None:
+        """How many steps to each side a result depends on; None: on the whole sequence."""
+        return None if self.body.reach is None else max(self.body.reach, SMOOTHING_RADIUS)
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
         """Return logits (B, G, K) from node features (B, G, F); what lies behind a sequence's length is undefined."""
