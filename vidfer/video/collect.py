@@ -10,6 +10,8 @@ from vidfer.errors import BadVideo
 from vidfer.types import DecodeReport, FrameBatch
 from vidfer.video.probe import VideoProbe, frame_times_seconds
 
+_POOL_SIZE = 6  # batches in flight with a prefetching consumer; those beyond are simply not used again
+
 
 def check_indices(frame_indices: np.ndarray, num_frames: int) -> np.ndarray:
     """Return the indices as (S,) int64; raises ValueError unless they strictly increase within the video."""
@@ -35,13 +37,11 @@ class BufferPool:
 
     def take(self, shape: tuple[int, ...]) -> np.ndarray:
         """Return an uninitialised uint8 array of this shape."""
-        for k, buffer in enumerate(self._buffers):
-            if buffer.shape == shape:
-                del buffer
-                if _references(self._buffers, k) == self._free_count:
-                    return self._buffers[k][:]
-        self._buffers = [b for b in self._buffers if b.shape == shape]
-        self._buffers.append(np.empty(shape, dtype=np.uint8))
+        self._buffers = [buffer for buffer in self._buffers if buffer.shape == shape]
+        for k in range(len(self._buffers)):
+            if _references(self._buffers, k) == self._free_count:
+                return self._buffers[k][:]
+        self._buffers = [*self._buffers[1 - _POOL_SIZE :], np.empty(shape, dtype=np.uint8)]
         return self._buffers[-1][:]
 
 

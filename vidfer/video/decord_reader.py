@@ -24,7 +24,7 @@ from vidfer.video.reader import DecoderFailed, DecoderName
 
 _NUM_THREADS = 2  # VP9 fails at 0 and above 2
 _TARGET_BYTES = 128 << 20  # short GOPs are joined up to so much decoded, as opening a piece costs a few ms
-_MAX_FRAMES = 256
+_LEAST_FRAMES = 8  # decord finds no duration in a VP8 piece of 3 frames; and a piece should be worth opening
 _NO_REPEATS = 1e-9  # share of frames that decord may replace by their neighbours before it raises
 _TIME_BASE = Fraction(1, 25)
 
@@ -40,6 +40,13 @@ class _Segment:
 class DecordReader:
     """Reads frames with decord; see ``vidfer.video.reader.FrameReader``.
 
+    Parameters
+    ----------
+    probe
+        A file that ``reader.decord_objection`` has nothing against.
+    piece_frames
+        GOPs are joined up to so many frames.
+
     Raises
     ------
     DecoderFailed
@@ -48,8 +55,9 @@ class DecordReader:
 
     name: DecoderName = "decord"
 
-    def __init__(self, probe: VideoProbe) -> None:
+    def __init__(self, probe: VideoProbe, *, piece_frames: int = 256) -> None:
         self._probe = probe
+        self._piece_frames = piece_frames
         self._collector: Collector | None = None
 
     def read(self, frame_indices: np.ndarray, *, batch_size: int) -> Iterator[FrameBatch]:
@@ -66,12 +74,14 @@ class DecordReader:
         return self._collector.report(start=start, stop=stop)
 
     def _batches(self, wanted: np.ndarray, collector: Collector) -> Iterator[FrameBatch]:
-        segments = [s for s in _segments(self._probe) if np.any((wanted >= s.start) & (wanted < s.stop))]
+        segments = [
+            s for s in _segments(self._probe, self._piece_frames) if np.any((wanted >= s.start) & (wanted < s.stop))
+        ]
         for segment, piece in self._pieces(segments):
             frames = self._decode(segment, piece)
             try:
                 for index, image in frames:
-                    batch = collector.add(index, image.asnumpy()) if collector.wants(index) else None
+                    batch = collector.add(index, image) if collector.wants(index) else None
                     if batch is not None:
                         yield batch
                     if collector.finished:
@@ -83,7 +93,7 @@ class DecordReader:
             yield rest
 
     def _decode(self, segment: _Segment, piece: bytes) -> Any:
-        """Yield (frame index, decord's array) of one piece; anything that goes wrong is DecoderFailed."""
+        """Yield (frame index, (h, w, 3) view of decord's picture); anything that goes wrong is DecoderFailed."""
         reader = self._call(_open, piece)
         expected = segment.stop - segment.start
         if len(reader) != expected:
@@ -93,7 +103,7 @@ class DecordReader:
             image = self._call(reader.next)
             if tuple(image.shape) != shape:
                 raise self._failed(f"frame {index} has the shape {tuple(image.shape)}, expected {shape}")
-            yield index, image
+            yield index, self._call(np.from_dlpack, _Shared(image))
 
     def _call(self, function: Any, *arguments: Any) -> Any:
         try:
@@ -143,6 +153,19 @@ class DecordReader:
         return DecoderFailed(self.name, self._probe.info.path, detail)
 
 
+class _Shared:
+    """decord's array as NumPy's protocol wants it, so that it is not copied twice."""
+
+    def __init__(self, array: Any) -> None:
+        self._array = array
+
+    def __dlpack__(self, **_: Any) -> Any:
+        return self._array.to_dlpack()
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return (1, 0)  # CPU
+
+
 def _open(piece: bytes) -> Any:
     import decord  # slow to import and optional
 
@@ -150,16 +173,18 @@ def _open(piece: bytes) -> Any:
     return decord.VideoReader(io.BytesIO(piece), num_threads=_NUM_THREADS, fault_tol=_NO_REPEATS)
 
 
-def _segments(probe: VideoProbe) -> list[_Segment]:
+def _segments(probe: VideoProbe, piece_frames: int) -> list[_Segment]:
     """Cut the packets at clean keyframes, joining short GOPs."""
     starts = clean_keyframes(probe.packets)
     stops = np.append(starts[1:], len(probe.packets))
     frame_bytes = probe.coded_width * probe.coded_height * 3
-    most = max(1, min(_MAX_FRAMES, _TARGET_BYTES // frame_bytes))
+    most = max(1, min(piece_frames, _TARGET_BYTES // frame_bytes))
     segments: list[_Segment] = []
     for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
-        if segments and stop - segments[-1].start <= most:
-            segments[-1] = _Segment(segments[-1].start, stop)
+        last = segments[-1] if segments else None
+        short = last is not None and min(stop - start, last.stop - last.start) < _LEAST_FRAMES
+        if last is not None and (short or stop - last.start <= most):
+            segments[-1] = _Segment(last.start, stop)
         else:
             segments.append(_Segment(start, stop))
     return segments

@@ -146,6 +146,8 @@ def decord_objection(probe: VideoProbe) -> str | None:
         return "packets and frames do not match one to one"
     if packets.is_corrupt.any() or probe.missing_seconds > 0:
         return "the file is damaged"
+    if probe.info.codec == "vp8" and probe.num_frames < 8:
+        return "it finds no frames in so short a VP8 video"
     if _has_hole(probe.frame_pts):
         return "frames may be missing: there is a hole in a constant frame rate"
     if probe.size_changes:
