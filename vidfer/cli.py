@@ -15,6 +15,7 @@ from vidfer.commands import EXIT_INTERRUPTED, EXIT_USAGE
 COMMANDS = {
     "process": "turn videos into expression timelines",
     "status": "say what is done, stale or failed in a results folder",
+    "train": "train one of the networks by a recipe, or continue a stopped training",
     "sample": "make a small sample video to try things on",
 }
 
@@ -86,6 +87,16 @@ def _process_arguments(parser: argparse.ArgumentParser) -> None:
 def _status_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("out", metavar="DIR", help="a results folder")
     parser.add_argument("--json", action="store_true", help="for programs")
+    _verbosity(parser)
+
+
+def _train_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("network", choices=["detector", "landmarks", "emotion-cnn", "temporal"])
+    parser.add_argument("--recipe", required=True, metavar="FILE.toml|NAME", help="see pipelines/train")
+    parser.add_argument("--data", required=True, metavar="DIR", help="folder with the data files that the recipe names")
+    parser.add_argument("--out", required=True, metavar="DIR", help="run folder: checkpoint, log, best weights")
+    parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:i]")
+    parser.add_argument("--threads", type=int, default=0, metavar="N", help="cores to use; default: all")
     _verbosity(parser)
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from vidfer.config import BackboneConfig, FacesConfig, PipelineConfig
 from vidfer.device import pick_device
 from vidfer.engine.cache import StageCache
-from vidfer.engine.events import ClipStarted, Event, FramesDone, StageDone
+from vidfer.engine.events import ClipRead, ClipStarted, Event, FramesDone, StageDone
 from vidfer.engine.executors.worker import emit
 from vidfer.engine.fingerprint import Fingerprint, fingerprint_file
 from vidfer.engine.outputs import FileStamp, write_outputs
@@ -119,7 +119,7 @@ class _ClipWork:
         self.computed_frames = 0
 
     def run(self) -> ClipSummary:
-        fingerprint = fingerprint_file(self.job.path)
+        fingerprint = fingerprint_file(self.job.path, on_progress=lambda: emit(ClipRead(clip_id=self.job.clip_id)))
         info, reader = self._probed(fingerprint.sha256)
         keys, reader = self._frame_tables(info, reader)
         clip = self._clip(info, keys)

@@ -17,6 +17,13 @@ class ClipStarted:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ClipRead:
+    """Another piece of a clip's file was read to fingerprint it: a sign of life, nothing else."""
+
+    clip_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class FramesDone:
     """Frame stages have seen this many of a clip's sampled frames.
 
@@ -61,7 +68,7 @@ class ClipDone:
     total: int
 
 
-Event = ClipStarted | FramesDone | StageDone | ClipDone
+Event = ClipStarted | ClipRead | FramesDone | StageDone | ClipDone
 EventCallback = Callable[[Event], None]
 
 

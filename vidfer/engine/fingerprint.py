@@ -8,9 +8,10 @@ import logging
 import os
 import stat
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from vidfer.engine.atomic import write_bytes
 from vidfer.errors import BadVideo
@@ -20,6 +21,7 @@ _MAGIC = b"vidfer fingerprints 1 "
 _RECENT_NS = 100_000_000  # file systems with fractions of a second keep time to 10 ms or better
 _RECENT_COARSE_NS = 2_000_000_000  # and those without to 2 s (FAT)
 _MAX_STORE_BYTES = 1 << 30
+_PIECE_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,15 +120,18 @@ def content_fingerprint(path: str | Path, memo: FingerprintMemo | None = None) -
     return fingerprint.sha256
 
 
-def fingerprint_file(path: str | Path) -> Fingerprint:
-    """Read a file once, in small pieces, and return its fingerprint; raises BadVideo as `content_fingerprint`."""
+def fingerprint_file(path: str | Path, *, on_progress: Callable[[], None] | None = None) -> Fingerprint:
+    """Read a file once, in small pieces, and return its fingerprint; raises BadVideo as `content_fingerprint`.
+
+    ``on_progress`` is called after every piece, so that a file of many gigabytes does not look like a hang.
+    """
     try:
         # Non-blocking, so that a named pipe cannot stop us; for regular files it means nothing.
         with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb") as file:
             before = os.fstat(file.fileno())
             if not stat.S_ISREG(before.st_mode):
                 raise BadVideo(path, "unreadable", "not a regular file: give a video file or a folder")
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            digest = _digest(file, on_progress)
             after = os.fstat(file.fileno())
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
@@ -142,6 +147,15 @@ def fingerprint_file(path: str | Path) -> Fingerprint:
         ctime_ns=after.st_ctime_ns,
         settled=not (recent or changed),
     )
+
+
+def _digest(file: IO[bytes], on_progress: Callable[[], None] | None) -> str:
+    digest = hashlib.sha256()
+    while piece := file.read(_PIECE_BYTES):
+        digest.update(piece)
+        if on_progress is not None:
+            on_progress()
+    return digest.hexdigest()
 
 
 def _read_store(path: Path) -> dict[str, list[Any]]:

@@ -1,0 +1,25 @@
+"""How the embedded networks are made: one module per network, one shared loop."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import cast
+
+# What ``vidfer train NAME`` calls: (recipe file, data folder, run folder, *, device, progress) -> best figures. A run
+# that was stopped is continued. Modules are imported when they are asked for: they import torch.
+Training = Callable[..., dict[str, float]]
+
+TRAININGS: dict[str, str] = {
+    "detector": "vidfer.training.detector:train_detector",
+    "landmarks": "vidfer.training.landmarks:train_landmarks",
+    "emotion-cnn": "vidfer.training.emotion_cnn:train_emotion_cnn",
+    "temporal": "vidfer.training.temporal:train_temporal",
+}
+
+
+def find_training(name: str) -> Training:
+    """Return the training called ``name``, one of ``TRAININGS``."""
+    module, _, function = TRAININGS[name].partition(":")
+    return cast(Training, getattr(importlib.import_module(module), function))
+
