@@ -1,0 +1,97 @@
+"""Aff-Wild2 (Kollias and Zafeiriou 2019), expressions: one label a frame, as text files beside the videos.
+
+Equal labels in a row become one row of the manifest, from midway to the frame before to midway to the frame behind, so
+that rounding never moves a frame to another row. The times are the video's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from vidfer.datasets.corpora import BuildRequest, LabelledClip, corpus, files_below, named_and_more, videos_below
+from vidfer.errors import DataError
+
+SETS = {
+    "train_set": "train",
+    "training_set": "train",
+    "validation_set": "validation",
+}
+CHALLENGES = ("EXPR_Classification_Challenge", "EXPR_Recognition_Challenge", "EXPR_Set")
+SIDES = ("_left", "_right")
+IGNORED = -1  # the owners' code of frames to leave out
+
+
+@corpus(
+    "aff-wild2", layout="EXPR_Classification_Challenge/Train_Set/*.txt, Validation_Set/*.txt and the videos by name"
+)
+def find(folder: Path, request: BuildRequest) -> Iterator[LabelledClip]:
+    """Yield the labelled stretches of every annotated video that is there and shows one annotated person."""
+    annotations = {
+        path.stem: path
+        for path in files_below(folder)
+        if path.suffix == ".txt" and path.parent.name.lower() in SETS and path.parent.parent.name in CHALLENGES
+    }
+    videos = {path.stem: path for path in videos_below(folder)}
+    if annotations and not videos:
+        raise DataError(f"{folder}: annotations but no videos; put the videos (batch1, batch2, ...) below it")
+    pairs = {name for name in annotations if name.endswith(SIDES) or any(name + side in annotations for side in SIDES)}
+    missing = sorted(annotations.keys() - videos.keys() - pairs)
+    if pairs:
+        request.notes.append(
+            f"Videos with two annotated people left out, as a row cannot say which face it is for: "
+            f"{named_and_more(sorted(pairs))}."
+        )
+    if missing:
+        request.notes.append(f"Annotated videos that are not there, left out: {named_and_more(missing)}.")
+    for name in sorted((annotations.keys() & videos.keys()) - pairs):
+        split = SETS[annotations[name].parent.name.lower()]
+        yield from _stretches(videos[name], annotations[name], split, request)
+
+
+def _stretches(video: Path, annotation: Path, split: str, request: BuildRequest) -> Iterator[LabelledClip]:
+    words, codes = _read_annotation(annotation)
+    times = _frame_times(video)
+    count = min(len(codes), len(times))
+    if len(codes) != len(times):
+        request.notes.append(f"{video.name}: {len(codes)} labels for {len(times)} frames; the first {count} are used.")
+    bounds = np.concatenate([[0.0], (times[1:] + times[:-1]) / 2]) if len(times) else np.zeros(0)  # (F,)
+    starts = np.flatnonzero(np.diff(codes[:count], prepend=IGNORED - 1))  # first frame of each run of equal codes
+    for start, end in zip(starts, [*starts[1:], count], strict=True):
+        if codes[start] == IGNORED:
+            continue
+        yield LabelledClip(
+            clip_id=f"{video.stem}/{start:06d}-{end - 1:06d}",
+            path=video,
+            label=words[codes[start]],
+            subject_id=video.stem,
+            split=split,
+            start_seconds=float(bounds[start]),
+            end_seconds=float(bounds[end]) if end < len(bounds) else None,
+        )
+
+
+def _read_annotation(path: Path) -> tuple[list[str], np.ndarray]:
+    """Return the words of the header and the codes (F,) int64, one a frame, -1 where a frame is to be left out."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read: {error}") from error
+    words = lines[0].split(",") if lines else []
+    if len(words) < 7:
+        raise DataError(f"{path}: expected a first line Neutral,Anger,Disgust,..., got {','.join(words)[:60]!r}")
+    codes = np.empty(len(lines) - 1, np.int64)
+    for number, text in enumerate(lines[1:]):
+        if text not in {str(code) for code in range(IGNORED, len(words))}:
+            raise DataError(f"{path}: line {number + 2}: expected a label from -1 to {len(words) - 1}, got {text!r}")
+        codes[number] = int(text)
+    return words, codes
+
+
+def _frame_times(video: Path) -> np.ndarray:
+    """Return when each frame is shown, (F,) seconds."""
+    from vidfer.video.probe import frame_times_seconds, probe  # PyAV: only when a corpus is built
+
+    return frame_times_seconds(probe(video))
