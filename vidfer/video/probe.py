@@ -5,8 +5,6 @@ Only the first frames are decoded, until one comes out: it tells the displayed s
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -14,20 +12,16 @@ from typing import Literal
 
 import av
 import av.container
-import av.stream
 import numpy as np
 
 from vidfer.errors import BadVideo
 from vidfer.types import VideoInfo
 from vidfer.video import headers
+from vidfer.video.container import demux_packets, open_container, video_stream
 from vidfer.video.packets import NO_TIME, PacketTable, displayed
 
-logger = logging.getLogger(__name__)
-
 _FIRST_FRAME_PACKETS = 300  # give up looking for a first decodable frame after so many packets
-_DEMUX_ERRORS = 1000  # consecutive read errors after which the file counts as ended
 _MISSING_SECONDS = 0.25  # header and packets may differ by so much (and a frame) before a file counts as cut short
-_TEXT_CODECS = frozenset({"ansi", "bintext", "xbin", "idf"})  # FFmpeg shows text files as video
 _PICTURE_FORMATS = frozenset({"image2", "ico", "tty"})
 
 
@@ -125,53 +119,6 @@ def is_video(path: str | Path) -> bool:
             return video_stream(container) is not None
     except BadVideo:
         return False
-
-
-def open_container(path: Path) -> av.container.InputContainer:
-    """Open a file for demuxing; raises BadVideo(``unreadable``) that says what is wrong with it."""
-    try:
-        if path.is_file() and path.stat().st_size == 0:
-            raise BadVideo(path, "unreadable", "the file is empty (0 bytes): copy or record it again")
-        return av.open(str(path), metadata_errors="ignore")
-    except FileNotFoundError:
-        raise BadVideo(path, "unreadable", "the file does not exist") from None
-    except PermissionError:
-        raise BadVideo(path, "unreadable", "no permission to read it: chmod +r, or run as its owner") from None
-    except IsADirectoryError:
-        raise BadVideo(path, "unreadable", "this is a folder, not a video file") from None
-    except (av.FFmpegError, OSError, ValueError) as error:
-        raise BadVideo(path, "unreadable", _why_not_opened(path, error)) from None
-
-
-def video_stream(container: av.container.InputContainer) -> av.VideoStream | None:
-    """Return the first video stream that is neither cover art nor text shown as video."""
-    for stream in container.streams.video:
-        if stream.disposition & av.stream.Disposition.attached_pic:
-            continue
-        if stream.codec_context is not None and stream.codec_context.name in _TEXT_CODECS:
-            continue
-        return stream
-    return None
-
-
-def stream_at(container: av.container.InputContainer, index: int) -> av.VideoStream:
-    """Return the video stream with this number in the file."""
-    return next(stream for stream in container.streams.video if stream.index == index)
-
-
-def demux_packets(container: av.container.InputContainer, *streams: av.stream.Stream) -> Iterator[av.Packet]:
-    """Yield the packets that hold data; a read error is skipped, unless it repeats: then the file has ended."""
-    errors = 0
-    while errors < _DEMUX_ERRORS:
-        try:
-            for packet in container.demux(*streams):
-                if packet.size:
-                    errors = 0
-                    yield packet
-            return
-        except (av.FFmpegError, OSError, IndexError) as error:  # IndexError: a stream that damage seems to add
-            errors += 1
-            logger.debug("%s: read error %d: %s", container.name, errors, error)
 
 
 class _Scan:
@@ -373,15 +320,3 @@ def _describe_streams(container: av.container.InputContainer) -> str:
     kinds = sorted({stream.type for stream in container.streams})
     cover = " (its only picture is cover art)" if container.streams.video else ""
     return f"there is no video in it, only {' and '.join(kinds) or 'nothing'}{cover}"
-
-
-def _why_not_opened(path: Path, error: Exception) -> str:
-    try:
-        with path.open("rb") as file:
-            head = file.read(12)
-    except OSError as problem:
-        return f"cannot be read: {problem.strerror}"
-    if head[4:8] in (b"ftyp", b"mdat", b"free", b"wide", b"skip"):
-        return "the index (moov atom) is missing: the recording or copy was cut short; copy or export it again"
-    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return f"not a video that FFmpeg knows ({text.lower()})"

@@ -10,8 +10,9 @@ import numpy as np
 
 from vidfer.types import DecodeReport, FrameBatch
 from vidfer.video.collect import Collector, check_indices
+from vidfer.video.container import demux_packets, open_container, stream_at
 from vidfer.video.packets import NO_TIME, clean_keyframes
-from vidfer.video.probe import VideoProbe, demux_packets, open_container, stream_at
+from vidfer.video.probe import VideoProbe
 from vidfer.video.reader import DecoderName
 
 

@@ -96,6 +96,12 @@ def test_a_change_of_size_is_seen_and_sent_to_pyav(tmp_path: Path) -> None:
         assert not probe(parts[0]).size_changes
 
 
+def test_a_name_with_a_colon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_clip(tmp_path / "clip.mp4", num_frames=2).rename("12:30 ä.mp4")
+    assert probe("12:30 ä.mp4").info.path == "12:30 ä.mp4"
+
+
 def test_an_empty_file(tmp_path: Path) -> None:
     path = tmp_path / "empty.mp4"
     path.write_bytes(b"")
