@@ -6,6 +6,7 @@ clip_id, path, split and label; the others may be empty, or missing as a whole.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import difflib
 import io
@@ -172,7 +173,8 @@ def write_manifest(manifest: Manifest, path: str | Path) -> None:
         aside.write_text(text.getvalue(), encoding="utf-8", errors="surrogateescape", newline="")
         os.replace(aside, path)
     except OSError as error:
-        aside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            aside.unlink()
         raise OutputError(f"{path}: cannot be written: {error.strerror}; choose another --out") from error
 
 

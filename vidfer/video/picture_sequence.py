@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
+
+import numpy as np
 
 from vidfer.errors import DataError, OutputError
 
@@ -29,30 +32,19 @@ def write_picture_sequence(pictures: Sequence[Path], out: Path, *, fps: int) -> 
         If the video cannot be written.
     """
     import av
-    import numpy as np
-    from PIL import Image, UnidentifiedImageError
 
     aside = out.with_name(f".{out.name}.part.mkv")
-    size: tuple[int, int] | None = None
-    mode = "L"
+    first = _read_picture(pictures[0])
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        with av.open(str(aside), "w") as container:
+        with av.open(str(aside), "w", container_options={"fflags": "+bitexact"}) as container:  # no random ids
             stream = container.add_stream("ffv1", rate=fps)
             stream.time_base = Fraction(1, fps)
+            stream.height, stream.width = first.shape[:2]
+            stream.pix_fmt = "gray" if first.ndim == 2 else "bgr0"
             for number, path in enumerate(pictures):
-                try:
-                    with Image.open(path) as image:
-                        if size is None:
-                            size, mode = image.size, "L" if image.mode in ("1", "L", "I", "I;16") else "RGB"
-                            stream.width, stream.height = size
-                            stream.pix_fmt = "gray" if mode == "L" else "bgr0"
-                        if image.size != size:
-                            raise DataError(f"{path}: expected {size[0]} x {size[1]} px as before it, got {image.size}")
-                        pixels = np.asarray(image.convert(mode))
-                except (UnidentifiedImageError, OSError) as error:
-                    raise DataError(f"{path}: the picture cannot be decoded: {error}") from error
-                frame = av.VideoFrame.from_ndarray(pixels, format="gray" if mode == "L" else "rgb24")
+                image = _read_picture(path, like=first)
+                frame = av.VideoFrame.from_ndarray(image, format="gray" if first.ndim == 2 else "rgb24")
                 frame.pts = number
                 container.mux(stream.encode(frame))
             container.mux(stream.encode())
@@ -60,4 +52,21 @@ def write_picture_sequence(pictures: Sequence[Path], out: Path, *, fps: int) -> 
     except OSError as error:
         raise OutputError(f"{out}: cannot be written: {error.strerror or error}") from error
     finally:
-        aside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            aside.unlink()
+
+
+def _read_picture(path: Path, *, like: np.ndarray | None = None) -> np.ndarray:
+    """Return (H, W) or (H, W, 3) uint8, gray or RGB as ``like``; without it, gray if the file is."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as image:
+            gray = image.mode in ("1", "L") if like is None else like.ndim == 2
+            pixels = np.asarray(image.convert("L" if gray else "RGB"))
+    except (UnidentifiedImageError, OSError) as error:
+        raise DataError(f"{path}: the picture cannot be decoded: {error}") from error
+    if like is not None and pixels.shape != like.shape:
+        expected, got = (f"{shape[1]} x {shape[0]} px" for shape in (like.shape, pixels.shape))
+        raise DataError(f"{path}: expected {expected} as before it, got {got}")
+    return pixels
