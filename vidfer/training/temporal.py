@@ -1,0 +1,366 @@
+"""Trains a temporal model on sequences made from labelled faces.
+
+``python -m vidfer.training.temporal --recipe pipelines/train/temporal_gru.toml --data DIR --out runs/temporal_gru``
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from vidfer.backbones.load import EmotionNetwork, load_backbone
+from vidfer.config import Section, parse_section, read_toml
+from vidfer.datasets.face_bank import (
+    NUM_LEVELS,
+    FaceBank,
+    LabelledPictures,
+    Progress,
+    RenderedPeople,
+    embed_people,
+    plan_people,
+    read_fer_pictures,
+    read_lfw_pictures,
+    render_people,
+)
+from vidfer.datasets.face_scripts import NUM_LOOKS, ScriptConfig
+from vidfer.datasets.face_sequences import FaceSequences, LabelledSequence
+from vidfer.device import pick_device
+from vidfer.evaluation.calibration import fit_temperature
+from vidfer.evaluation.sequences import sequence_figures
+from vidfer.labels import EMOTIONS
+from vidfer.temporal.grid import make_grid
+from vidfer.temporal.networks.build import NetworkConfig, build_network, network_metadata
+from vidfer.temporal.networks.predictor import NetworkModel
+from vidfer.temporal.networks.refiner import Refiner, node_features
+from vidfer.training.loop import LoopConfig, ProgressCallback, train
+from vidfer.weights import file_digest, locate
+
+_LOG = logging.getLogger(__name__)
+BANK_VERSION = 1  # raised when the same settings give other pictures
+SplitName = Literal["train", "validation", "test"]
+BankProgress = Callable[[str, int, int], None]  # what, people done, people in all
+
+
+class BankConfig(Section):
+    """``[data]``: which people are made, and what looks at them."""
+
+    backbone: str = "compact"
+    backbone_weights: str = Field("", description="file with your own weights for the backbone")
+    folder: str = Field("", description="where people are kept for further runs; empty: bank/ beside the result")
+    people: int = Field(1200, ge=1, description="for training, from FER+'s Training pictures")
+    known_people: int = Field(150, ge=0, description="for training, of LFW: both ends are pictures of one person")
+    validation_people: int = Field(240, ge=1, description="from PublicTest")
+    test_people: int = Field(400, ge=1, description="from PrivateTest")
+    slots: int = Field(2, ge=1, description="expressive pictures a person")
+    shares: dict[str, float] = Field(
+        default={
+            "happiness": 0.22,
+            "surprise": 0.18,
+            "sadness": 0.16,
+            "anger": 0.16,
+            "fear": 0.10,
+            "disgust": 0.09,
+            "contempt": 0.09,
+        },
+        description="of the expressive pictures",
+    )
+    seed: int = 0
+
+
+class LearningConfig(Section):
+    """``[learning]``: what is asked of the model."""
+
+    sequences: int = Field(16, ge=1, description="validation sequences a hundred people")
+    hard_share: float = Field(0.5, ge=0.0, le=1.0, description="of the target: the label; the rest: the votes")
+    balance: float = Field(0.5, ge=0.0, le=1.0, description="0: every frame counts alike; 1: every emotion")
+    steadiness: float = Field(0.0, ge=0.0, description="weight of changes from one step to the next")
+    steps_per_epoch: int = Field(100, ge=1)
+
+
+class TemporalRecipe(Section):
+    """A whole training recipe for a temporal model."""
+
+    model: NetworkConfig = NetworkConfig()
+    data: BankConfig = BankConfig()
+    script: ScriptConfig = ScriptConfig()
+    learning: LearningConfig = LearningConfig()
+    loop: LoopConfig
+
+
+class TemporalTask:
+    """What ``training.loop`` trains here.
+
+    Parameters
+    ----------
+    recipe
+        The parsed recipe.
+    sequences
+        To learn from, drawn anew for every step.
+    validation
+        Fixed.
+    provenance
+        JSON-ready; kept in the weight file.
+    """
+
+    monitor = "uar"
+
+    def __init__(
+        self,
+        recipe: TemporalRecipe,
+        sequences: FaceSequences,
+        validation: list[LabelledSequence],
+        provenance: dict[str, Any] | None = None,
+    ) -> None:
+        self.recipe, self.sequences, self.validation = recipe, sequences, validation
+        self._provenance = provenance or {}
+        sample = [sequences.draw(np.random.default_rng([recipe.loop.seed, 1, i])) for i in range(200)]
+        vectors = np.concatenate([s.track.vectors for s in sample])
+        self._mean, self._std = vectors.mean(0), vectors.std(0) + 1e-3
+        shares = np.concatenate([s.target for s in sample]).mean(0) + 1e-3
+        weights = (shares / shares.sum()) ** -recipe.learning.balance
+        self._class_weights = torch.from_numpy((weights / (weights * shares).sum()).astype(np.float32))
+
+    def build_model(self) -> nn.Module:
+        network = build_network(self.recipe.model, dim=self.sequences.dim)
+        network.vector_mean.copy_(torch.from_numpy(self._mean))
+        network.vector_scale.copy_(torch.from_numpy(1 / self._std))
+        return network
+
+    def steps_per_epoch(self) -> int:
+        return self.recipe.learning.steps_per_epoch
+
+    def batch(self, step: int, generator: torch.Generator, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+        """Return node features (B, G, F), lengths (B,) and targets (B, G, K) of sequences of about one duration."""
+        random = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
+        script = self.recipe.script
+        longest = float(np.exp(random.uniform(np.log(script.min_seconds), np.log(script.max_seconds))))
+        features, targets = [], []
+        for _ in range(self.recipe.loop.batch_size):
+            drawn = self.sequences.draw(random, duration_seconds=longest * float(random.uniform(0.7, 1.0)))
+            grid = make_grid(drawn.track.pts_seconds, drawn.track.quality, causal=self.recipe.model.causal)
+            features.append(torch.from_numpy(node_features(drawn.track, grid)))
+            targets.append(torch.from_numpy(grid.average(self._wanted(drawn))))
+        lengths = torch.tensor([len(f) for f in features])
+        padded = (nn.utils.rnn.pad_sequence(rows, batch_first=True).to(device) for rows in (features, targets))
+        return next(padded), lengths.to(device), next(padded)
+
+    def loss(self, model: nn.Module, batch: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, dict[str, float]]:
+        features, lengths, targets = batch
+        assert isinstance(model, Refiner)
+        log_p = model(features, lengths).float().log_softmax(-1)  # (B, G, K)
+        valid = torch.arange(features.shape[1], device=features.device) < lengths[:, None]
+        coverage = features[..., model.dim + 2 * model.num_labels]
+        weights = targets * self._class_weights.to(targets) * (valid * (0.1 + coverage))[..., None]
+        loss = -(weights * log_p).sum() / weights.sum()
+        right = (log_p.argmax(-1) == targets.argmax(-1))[valid].float().mean()
+        figures = {"cross_entropy": float(loss.detach()), "training_accuracy": float(right)}
+        if self.recipe.learning.steadiness:
+            loss = loss + self.recipe.learning.steadiness * _excess_change(log_p, targets, valid)
+        return loss, figures
+
+    def validate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
+        """Fit the temperature, then measure; the model keeps the temperature."""
+        assert isinstance(model, Refiner)
+        model.log_temperature.zero_()
+        predictor = NetworkModel(model, device=str(device))
+        labels = [s.labels for s in self.validation]
+        tracks = [s.track for s in self.validation]
+        log_p = [np.log(p) for p in predictor.predict(tracks)]
+        temperature = fit_temperature(np.concatenate(log_p), np.concatenate(labels))
+        model.log_temperature.fill_(float(np.log(temperature)))
+        found = sequence_figures(predictor.predict(tracks), labels, [t.pts_seconds for t in tracks])
+        return {
+            "war": found.war,
+            "uar": found.uar,
+            "ece": found.ece,
+            "change_ratio": found.change_ratio,
+            "onset_found": found.onset_found,
+            "onset_error_seconds": found.onset_error_seconds,
+            "temperature": temperature,
+        }
+
+    def metadata(self) -> dict[str, Any]:
+        return {**network_metadata(self.recipe.model, dim=self.sequences.dim), **self._provenance}
+
+    def _wanted(self, drawn: LabelledSequence) -> np.ndarray:
+        share = self.recipe.learning.hard_share
+        return share * np.eye(len(EMOTIONS))[drawn.labels] + (1 - share) * drawn.target
+
+
+def _excess_change(log_p: Tensor, targets: Tensor, valid: Tensor) -> Tensor:
+    """Return the mean of how much more the probabilities change from step to step than the targets do."""
+    pairs = valid[:, 1:] & valid[:, :-1]
+    found = log_p.exp().diff(dim=1).abs().sum(-1)
+    true = targets.diff(dim=1).abs().sum(-1)
+    return (found - true).clamp_min(0)[pairs].mean()
+
+
+class BankBuilder:
+    """Makes the banks of a recipe, or reads those that an earlier run left in a folder.
+
+    Parameters
+    ----------
+    config
+        Which people.
+    data
+        Folder of ``fer2013plus.h5``, its landmarks and ``faces_in_scenes.h5``.
+    folder
+        Where banks are kept; a bank is used again only for the same settings and backbone weights.
+    """
+
+    def __init__(self, config: BankConfig, data: Path, folder: Path, *, device: str = "cpu") -> None:
+        self._config, self._data, self._folder, self._device = config, data, folder, device
+        self._network: EmotionNetwork | None = None
+
+    @property
+    def backbone(self) -> dict[str, str]:
+        """Name and digest of the backbone that looks at the people."""
+        config = self._config
+        path = locate("backbone", config.backbone, config.backbone_weights)[0]
+        return {"name": config.backbone, "sha256": file_digest(path)}
+
+    def banks(self, split: SplitName, progress: BankProgress | None = None) -> list[FaceBank]:
+        """Return the banks of a split: FER+'s people, and for training LFW's too."""
+        config = self._config
+        count = {"train": config.people, "validation": config.validation_people, "test": config.test_people}[split]
+        found = [self._bank(f"{split}_fer", count, progress)]
+        if split == "train" and config.known_people:
+            found.append(self._bank("train_lfw", config.known_people, progress))
+        return found
+
+    def _bank(self, name: str, count: int, progress: BankProgress | None) -> FaceBank:
+        network = self._loaded()
+        settings = [BANK_VERSION, name, count, NUM_LEVELS, NUM_LOOKS, self._config.slots, self._config.shares]
+        settings += [self._config.seed, network.input_spec.size]
+        rendered_path = self._folder / f"{name}-pictures-{_key(settings)}.npz"
+        path = self._folder / f"{name}-{_key([*settings, self.backbone])}.npz"
+        if path.is_file():
+            return FaceBank.load(path)
+        people = self._rendered(rendered_path, name, count, progress)
+        bank = embed_people(people, network.embed, progress=_naming(progress, f"{name}, embedding"))
+        bank.save(path)
+        return bank
+
+    def _rendered(self, path: Path, name: str, count: int, progress: BankProgress | None) -> RenderedPeople:
+        if path.is_file():
+            return RenderedPeople.load(path)
+        config, size = self._config, self._loaded().input_spec.size
+        pictures = self._pictures(name, size)
+        neutral, apex = plan_people(pictures, count, slots=config.slots, shares=config.shares, seed=config.seed)
+        people = render_people(
+            pictures, neutral, apex, size=size, seed=config.seed, progress=_naming(progress, f"{name}, pictures")
+        )
+        people.save(path)
+        return people
+
+    def _pictures(self, name: str, size: int) -> LabelledPictures:
+        if name == "train_lfw":
+            return read_lfw_pictures(self._data, "train", size=size)
+        usage: dict[str, Literal["Training", "PublicTest", "PrivateTest"]] = {
+            "train_fer": "Training",
+            "validation_fer": "PublicTest",
+            "test_fer": "PrivateTest",
+        }
+        return read_fer_pictures(self._data, usage[name], size=size)
+
+    def _loaded(self) -> EmotionNetwork:
+        if self._network is None:
+            self._network = load_backbone(
+                self._config.backbone, device=self._device, weights=self._config.backbone_weights
+            )
+        return self._network
+
+
+def _key(settings: list[Any]) -> str:
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _naming(progress: BankProgress | None, what: str) -> Progress | None:
+    return None if progress is None else lambda done, total: progress(what, done, total)
+
+
+def evaluation_sequences(recipe: TemporalRecipe, banks: list[FaceBank], *, seed: int) -> list[LabelledSequence]:
+    """Return the fixed sequences that a recipe is validated (seed 1) or tested (seed 2) on."""
+    count = max(1, round(sum(map(len, banks)) * recipe.learning.sequences / 100))
+    return FaceSequences(banks, recipe.script).evaluation_set(count, seed=seed)
+
+
+def read_recipe(recipe_file: Path) -> TemporalRecipe:
+    """Read a recipe; raises ConfigError naming file, section and key."""
+    return parse_section(TemporalRecipe, read_toml(recipe_file), source=str(recipe_file))
+
+
+def train_temporal(
+    recipe_file: Path,
+    data: Path,
+    out: Path,
+    *,
+    device: str = "auto",
+    progress: ProgressCallback | None = None,
+    bank_progress: BankProgress | None = None,
+) -> dict[str, float]:
+    """Train by a recipe file, writing into ``out``, and return the best validation's figures.
+
+    A run that was interrupted is continued; the people's embeddings are kept in ``out/bank``. Raises ConfigError for
+    a wrong recipe, DataError for wrong data, WeightsError without a trained backbone.
+    """
+    recipe = read_recipe(recipe_file)
+    chosen = pick_device(device)
+    builder = BankBuilder(recipe.data, data, Path(recipe.data.folder or out / "bank"), device=str(chosen))
+    training = builder.banks("train", bank_progress)
+    validation = evaluation_sequences(recipe, builder.banks("validation", bank_progress), seed=1)
+    _LOG.info("%d people to learn from, %d sequences to validate on", sum(map(len, training)), len(validation))
+    sequences = FaceSequences(training, recipe.script)
+    task = TemporalTask(recipe, sequences, validation, {"backbone": builder.backbone})
+    stamped = {**recipe.model_dump(mode="json"), "backbone": builder.backbone}
+    return train(task, recipe.loop, out, device=chosen, progress=progress, recipe=stamped)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the training from the command line, with a progress bar."""
+    from tqdm import tqdm
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--recipe", type=Path, required=True)
+    parser.add_argument("--data", type=Path, required=True, help="folder with fer2013plus.h5 and faces_in_scenes.h5")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--threads", type=int, default=0, help="cores; 0 = all")
+    options = parser.parse_args(arguments)
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    with tqdm(mininterval=10) as bar:
+
+        def show_bank(what: str, done: int, total: int) -> None:
+            bar.total = total
+            bar.set_description(f"people {what}", refresh=False)
+            bar.update(done - bar.n)
+
+        def show(done: int, total: int, figures: dict[str, float]) -> None:
+            bar.total = total
+            bar.set_description("steps", refresh=False)
+            bar.set_postfix({name: f"{value:.4g}" for name, value in figures.items()}, refresh=False)
+            bar.update(done - bar.n)
+
+        train_temporal(
+            options.recipe,
+            options.data,
+            options.out,
+            device=options.device,
+            progress=show,
+            bank_progress=show_bank,
+        )
+
+
+if __name__ == "__main__":
+    main()
