@@ -233,6 +233,14 @@ def test_aff_wild2_turns_frames_into_stretches_by_the_videos_own_times(tmp_path:
     assert "1 x Other left out" in notes
 
 
+def test_aff_wild2_leaves_out_a_video_that_cannot_be_read(tmp_path: Path) -> None:
+    build("aff-wild2", tmp_path)
+    (tmp_path / "corpus/batch1/video5.mp4").write_bytes(b"no video")
+    built = build("aff-wild2", tmp_path)
+    assert {path.name for path in built.manifest.path} == {"1-30-160x128.mp4"}
+    assert any("Left out" in note and "video5.mp4" in note for note in built.notes)
+
+
 def test_aff_wild2_names_a_damaged_line(tmp_path: Path) -> None:
     build("aff-wild2", tmp_path)
     path = tmp_path / "corpus/annotations/EXPR_Classification_Challenge/Train_Set/1-30-160x128.txt"

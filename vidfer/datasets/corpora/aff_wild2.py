@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from vidfer.datasets.corpora import BuildRequest, LabelledClip, corpus, files_below, named_and_more, videos_below
-from vidfer.errors import DataError
+from vidfer.errors import BadVideo, DataError
 
 SETS = {
     "train_set": "train",
@@ -48,12 +48,18 @@ def find(folder: Path, request: BuildRequest) -> Iterator[LabelledClip]:
         request.notes.append(f"Annotated videos that are not there, left out: {named_and_more(missing)}.")
     for name in sorted((annotations.keys() & videos.keys()) - pairs):
         split = SETS[annotations[name].parent.name.lower()]
-        yield from _stretches(videos[name], annotations[name], split, request)
+        try:
+            times = _frame_times(videos[name])
+        except BadVideo as error:
+            request.notes.append(f"Left out: {error}")
+            continue
+        yield from _stretches(videos[name], times, annotations[name], split, request)
 
 
-def _stretches(video: Path, annotation: Path, split: str, request: BuildRequest) -> Iterator[LabelledClip]:
+def _stretches(
+    video: Path, times: np.ndarray, annotation: Path, split: str, request: BuildRequest
+) -> Iterator[LabelledClip]:
     words, codes = _read_annotation(annotation)
-    times = _frame_times(video)
     count = min(len(codes), len(times))
     if len(codes) != len(times):
         request.notes.append(f"{video.name}: {len(codes)} labels for {len(times)} frames; the first {count} are used.")
