@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -32,6 +33,16 @@ class LabelledSequence:
     def labels(self) -> np.ndarray:
         """(T,) int64."""
         return self.target.argmax(1)
+
+
+class SequenceSource(Protocol):
+    """Labelled sequences without end: made ones here, stretches of a corpus in ``corpus_sequences``."""
+
+    dim: int  # size D of the embeddings
+
+    def draw(self, random: np.random.Generator, *, duration_seconds: float) -> LabelledSequence:
+        """Return a sequence of about this duration, or shorter where there is no longer one."""
+        ...
 
 
 class FaceSequences:

@@ -33,7 +33,7 @@ from vidfer.datasets.face_bank import (
     render_people,
 )
 from vidfer.datasets.face_scripts import NUM_LOOKS, ScriptConfig
-from vidfer.datasets.face_sequences import FaceSequences, LabelledSequence
+from vidfer.datasets.face_sequences import FaceSequences, LabelledSequence, SequenceSource
 from vidfer.device import pick_device
 from vidfer.evaluation.calibration import fit_temperature
 from vidfer.evaluation.sequences import sequence_figures
@@ -117,13 +117,14 @@ class TemporalTask:
     def __init__(
         self,
         recipe: TemporalRecipe,
-        sequences: FaceSequences,
+        sequences: SequenceSource,
         validation: list[LabelledSequence],
         provenance: dict[str, Any] | None = None,
     ) -> None:
         self.recipe, self.sequences, self.validation = recipe, sequences, validation
         self._provenance = provenance or {}
-        sample = [sequences.draw(np.random.default_rng([recipe.loop.seed, 1, i])) for i in range(200)]
+        random = np.random.default_rng([recipe.loop.seed, 1])
+        sample = [sequences.draw(random, duration_seconds=10.0) for _ in range(200)]
         vectors = np.concatenate([s.track.vectors for s in sample])
         self._mean, self._std = vectors.mean(0), vectors.std(0) + 1e-3
         shares = np.concatenate([s.target for s in sample]).mean(0) + 1e-3
