@@ -15,6 +15,7 @@ from torch.nn import functional
 from vidfer.config import Section
 from vidfer.datasets.face_scenes import Scene
 
+_SMALL_FACE = 60.0  # px
 _MIRRORED_POINTS = np.array([1, 0, 2, 4, 3])
 
 
@@ -27,9 +28,13 @@ class MosaicConfig(Section):
     tile_chances: tuple[float, ...] = (0.35, 0.42, 0.15, 0.08)
     empty: float = Field(0.3, ge=0.0, le=1.0, description="chance of a picture without faces")
     labelled_far: float = Field(0.4, ge=0.0, le=1.0, description="chance of Flickr8k rather than LFW otherwise")
+    hard: float = Field(0.0, ge=0.0, le=1.0, description="chance of a place that once fired without a face, if known")
     aim: float = Field(0.75, ge=0.0, le=1.0, description="chance that a tile is laid around a face")
+    max_zoom: float = Field(2.2, ge=0.5, description="of tiles not laid around anything; 1 = the whole picture")
     min_face: float = Field(10.0, gt=0.0, description="smallest face aimed at, px")
     max_face: float = Field(320.0, gt=0.0)
+    max_enlarged: float = Field(4.0, gt=0.0, description="tile px per source px at most")
+    max_enlarged_small: float = Field(4.0, gt=0.0, description="the same for faces below 60 px")
     least_filled: float = Field(
         0.45, ge=0.0, le=1.0, description="share of a tile's side that a picture covers at least"
     )
@@ -44,6 +49,8 @@ class MosaicConfig(Section):
     light: float = Field(0.7, ge=0.0, le=1.0)
     dark: float = Field(0.12, ge=0.0, le=1.0)
     blur: float = Field(0.2, ge=0.0, le=1.0)
+    max_blur: float = Field(3.0, ge=1.3, description="how many px become one")
+    blank: float = Field(0.0, ge=0.0, le=1.0, description="chance that a tile stays background")
     occlude: float = Field(0.12, ge=0.0, le=1.0, description="chance per face")
     noise: float = Field(0.15, ge=0.0, le=1.0, description="per canvas")
     compress: float = Field(0.3, ge=0.0, le=1.0, description="per canvas")
@@ -69,11 +76,14 @@ class MosaicMaker:
     config
         Sizes and chances.
     hard
-        Pictures without faces that are drawn more often, by name.
+        Places where an earlier network saw a face that is none: photograph and box (4,) px.
     """
 
-    def __init__(self, scenes: Sequence[Scene], config: MosaicConfig) -> None:
+    def __init__(
+        self, scenes: Sequence[Scene], config: MosaicConfig, hard: Sequence[tuple[Scene, np.ndarray]] = ()
+    ) -> None:
         self.config = config
+        self._hard = hard
         self._lfw = [s for s in scenes if s.source == "lfw"]
         self._far = [s for s in scenes if s.source == "flickr8k" and len(s.score)]
         self._empty = [s for s in scenes if s.source == "no_faces"]
@@ -106,26 +116,35 @@ class MosaicMaker:
         return Canvas(pixels=pixels, xyxy=xyxy, points5=points5, valid=valid)
 
     def _background(self, size: int, rng: np.random.Generator) -> np.ndarray:
-        if rng.random() < self.config.flat:
+        if rng.random() < self.config.flat or not self._empty:
             return np.full((size, size, 3), rng.integers(0, 256, 3 if rng.random() < 0.5 else 1), np.uint8)
         return _resized(_draw(self._empty if rng.random() < 0.6 else self._empty_far, rng).pixels, size, size).copy()
 
-    def _draw_scene(self, rng: np.random.Generator) -> Scene:
-        chance = rng.random()
-        if chance < self.config.empty:
-            return _draw(self._empty if rng.random() < 0.6 else self._empty_far, rng)
-        return _draw(self._far if rng.random() < self.config.labelled_far else self._lfw, rng)
+    def _draw_scene(self, rng: np.random.Generator) -> tuple[Scene, np.ndarray | None]:
+        """Return a photograph, and the place in it to show if that is settled."""
+        if self._hard and rng.random() < self.config.hard:
+            return self._hard[int(rng.integers(len(self._hard)))]
+        if rng.random() < self.config.empty:
+            return _draw(self._empty if rng.random() < 0.6 else self._empty_far, rng), None
+        return _draw(self._far if rng.random() < self.config.labelled_far else self._lfw, rng), None
 
     def _fill(self, tile: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Paint a photograph into tile (h, w, 3); return its faces in px of the tile."""
         config = self.config
         height, width = tile.shape[:2]
-        scene = self._draw_scene(rng)
+        if rng.random() < config.blank:
+            return np.zeros((0, 4), np.float32), np.zeros((0, 5, 2), np.float32), np.zeros(0, bool)
+        scene, place = self._draw_scene(rng)
         pixels, xyxy, points5 = scene.pixels, scene.xyxy, scene.points5
         valid = scene.is_clear(min_score=config.min_score, max_disagreement=config.max_disagreement)
+        if place is None and valid.any() and rng.random() < config.aim:
+            place = xyxy[rng.choice(np.flatnonzero(valid))]
         if rng.random() < 0.5:
             pixels, xyxy, points5 = _mirrored(pixels, xyxy, points5)
-        scale, aim = self._scale(pixels, xyxy, valid, min(height, width), rng)
+            aim = None if place is None else _mirrored_boxes(place[None], pixels.shape[1])[0]
+        else:
+            aim = place
+        scale = self._scale(pixels, aim, min(height, width), rng)
         stretch = np.exp(rng.uniform(-config.stretch, config.stretch) / 2)
         scale_xy = np.array([scale * stretch, scale / stretch])
         origin = _origin(pixels.shape[:2], scale_xy, (height, width), aim, rng)
@@ -141,19 +160,18 @@ class MosaicMaker:
         shift = corner.astype(np.float32)
         return self._visible(xyxy + np.tile(shift, 2), points5 + shift, valid, (width, height))
 
-    def _scale(
-        self, pixels: np.ndarray, xyxy: np.ndarray, valid: np.ndarray, side: int, rng: np.random.Generator
-    ) -> tuple[float, np.ndarray | None]:
+    def _scale(self, pixels: np.ndarray, aim: np.ndarray | None, side: int, rng: np.random.Generator) -> float:
+        """Return tile px per source px: so that the place aimed at gets a random size, or the picture does."""
         config = self.config
         whole = side / min(pixels.shape[:2])
-        if not valid.any() or rng.random() > config.aim:
-            return float(whole * np.exp(rng.uniform(np.log(0.5), np.log(2.2)))), None
-        box = xyxy[rng.choice(np.flatnonzero(valid))]
-        face = float(np.sqrt(np.prod(box[2:] - box[:2])))
+        if aim is None:
+            return float(whole * np.exp(rng.uniform(np.log(0.5), np.log(config.max_zoom))))
+        face = float(np.sqrt(np.prod(np.maximum(aim[2:] - aim[:2], 1.0))))
         largest = min(config.max_face, 1.05 * side)
         smallest = max(config.min_face, config.least_filled * whole * face)  # a picture lost on its tile teaches little
         wanted = np.exp(rng.uniform(np.log(min(smallest, largest)), np.log(largest)))
-        return float(np.clip(wanted / face, 0.08, 4.0)), box
+        largest_scale = config.max_enlarged if face >= _SMALL_FACE else config.max_enlarged_small
+        return float(np.clip(wanted / face, 0.08, largest_scale))
 
     def _spoil(self, pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Change colour, light and sharpness of (h, w, 3) uint8."""
@@ -164,7 +182,7 @@ class MosaicMaker:
             pixels = _relit(pixels, rng, dark=rng.random() < config.dark / config.light)
         if rng.random() < config.blur and min(pixels.shape[:2]) > 24:
             height, width = pixels.shape[:2]
-            factor = rng.uniform(1.3, 3.0)
+            factor = np.exp(rng.uniform(np.log(1.3), np.log(config.max_blur)))
             small = _resized(pixels, max(8, int(height / factor)), max(8, int(width / factor)))
             pixels = _resized(small, height, width)
         return pixels
@@ -223,8 +241,15 @@ def _resized(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
 
 def _mirrored(pixels: np.ndarray, xyxy: np.ndarray, points5: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     width = pixels.shape[1]
-    boxes = xyxy[:, [2, 1, 0, 3]] * (-1, 1, -1, 1) + np.array([width, 0, width, 0], np.float32)
-    return pixels[:, ::-1], boxes, points5[:, _MIRRORED_POINTS] * (-1, 1) + np.array([width, 0], np.float32)
+    return (
+        pixels[:, ::-1],
+        _mirrored_boxes(xyxy, width),
+        points5[:, _MIRRORED_POINTS] * (-1, 1) + np.array([width, 0], np.float32),
+    )
+
+
+def _mirrored_boxes(xyxy: np.ndarray, width: int) -> np.ndarray:
+    return xyxy[:, [2, 1, 0, 3]] * (-1, 1, -1, 1) + np.array([width, 0, width, 0], np.float32)
 
 
 def _rotated(

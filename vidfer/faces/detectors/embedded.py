@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from vidfer.faces.detector_network import DetectorNetwork
 
 _PADDING = 32  # the largest stride
+_MAX_ENLARGEMENT = 1.5
 _MAX_IOU = 0.4
 _MAX_CANDIDATES = 400  # per image, before suppression
 
@@ -37,7 +38,7 @@ class EmbeddedDetector:
     min_score
         0..1; 0.5 is the working point that the weights were calibrated for.
     long_side
-        Frames are shrunk so that their longer side is this many px; smaller ones are not enlarged.
+        Frames are shrunk so that their longer side is this many px; smaller ones are enlarged, at most by half.
     """
 
     def __init__(self, network: DetectorNetwork, *, device: str, min_score: float, long_side: int) -> None:
@@ -80,8 +81,8 @@ class EmbeddedDetector:
         from torch.nn import functional
 
         count, height, width = images.shape[:3]
-        shrink = min(1.0, self._long_side / max(height, width))
-        size = max(1, round(height * shrink)), max(1, round(width * shrink))
+        factor = min(_MAX_ENLARGEMENT, self._long_side / max(height, width))
+        size = max(1, round(height * factor)), max(1, round(width * factor))
         planes = images.permute(0, 3, 1, 2)  # (B, 3, H, W), channels last in memory
         if size != (height, width):
             if self._device.type != "cpu":
