@@ -15,6 +15,7 @@ from vidfer.commands import EXIT_INTERRUPTED, EXIT_USAGE
 COMMANDS = {
     "process": "turn videos into expression timelines",
     "status": "say what is done, stale or failed in a results folder",
+    "manifest": "build and check tables of labelled clips",
     "train": "train one of the networks by a recipe, or continue a stopped training",
     "sample": "make a small sample video to try things on",
 }
@@ -98,6 +99,22 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:i]")
     parser.add_argument("--threads", type=int, default=0, metavar="N", help="cores to use; default: all")
     _verbosity(parser)
+
+
+def _manifest_arguments(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    build = actions.add_parser("build", help="find the labelled clips of a corpus")
+    build.add_argument("corpus", metavar="CORPUS", help="ravdess, crema-d, savee, ... (vidfer manifest list)")
+    build.add_argument("folder", metavar="DIR", help="the corpus, unpacked")
+    build.add_argument("--out", required=True, metavar="FILE.csv")
+    build.add_argument("--fold", type=int, default=1, metavar="N", help="official fold (DFEW: 1 to 5)")
+    build.add_argument("--no-digests", action="store_true", help="do not read every video once for its sha256")
+    check = actions.add_parser("check", help="check a manifest row by row")
+    check.add_argument("file", metavar="FILE.csv")
+    check.add_argument("--root", metavar="DIR", help="folder that relative paths start from")
+    listing = actions.add_parser("list", help="corpora, licences, where to get them")
+    for action in (build, check, listing):
+        _verbosity(action)
 
 
 def _sample_arguments(parser: argparse.ArgumentParser) -> None:

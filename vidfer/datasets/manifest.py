@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 import numpy as np
 
@@ -88,13 +88,10 @@ class Manifest:
     def select(self, rows: Sequence[int] | np.ndarray) -> Manifest:
         """Return these rows, in this order."""
         index = np.asarray(rows, np.int64)
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return Manifest(
-            **{
-                name: value[index] if isinstance(value, np.ndarray) else tuple(value[int(row)] for row in index)
-                for name, value in values.items()
-            }
-        )
+        values: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        for name, value in values.items():
+            values[name] = value[index] if isinstance(value, np.ndarray) else tuple(value[int(row)] for row in index)
+        return Manifest(**values)
 
 
 def read_manifest(path: str | Path, *, root: str | Path | None = None, check_files: bool = True) -> Manifest:

@@ -181,7 +181,7 @@ class _ClipWork:
             self.cache.remove(name, keys[name])
         self.forced.clear()
         frame_stages = [stage.name for stage in STAGES if stage.sees_frames]
-        missing = [name for name in frame_stages if not self.cache.contains(name, keys[name])]
+        missing = [name for name in frame_stages if not self._is_cached(name, keys[name])]
         if missing:
             from vidfer.video.reader import DecoderFailed
 
@@ -198,6 +198,12 @@ class _ClipWork:
         for name in frame_stages:
             self._stage_done(name, computed=name in missing)
         return keys, reader
+
+    def _is_cached(self, name: StageName, key: str) -> bool:
+        """Return whether a complete table is there; a file that is none is set aside and reported."""
+        if self.cache.contains(name, key):
+            return True
+        return self.cache.path(name, key).exists() and self.cache.load(name, key) is not None
 
     def _decode(self, info: VideoInfo, reader: DecoderName, keys: Mapping[str, str]) -> None:
         from vidfer.engine.frames import FramePass
