@@ -29,7 +29,8 @@ torture: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m torture -s tests/torture $(ARGS)
 
 bench: $(VENV)/.installed-test
-	$(BIN)/python benchmarks/run_all.py $(ARGS)
+	$(BIN)/python benchmarks/decode.py
+	$(BIN)/python benchmarks/throughput.py
 
 clean:
 	rm -rf $(VENV) build dist sample results
