@@ -22,7 +22,7 @@ from vidfer.datasets.face_landmarks import Scenes, background_patches, read_no_f
 from vidfer.faces.align import landmark_boxes
 from vidfer.faces.detectors import DETECTORS, FaceDetector
 from vidfer.faces.landmarks import LANDMARKERS, FaceLandmarker
-from vidfer.training.landmarks import MIRROR
+from vidfer.training.face_views import MIRROR
 
 BATCH = 16
 

@@ -32,22 +32,13 @@ from vidfer.datasets.face_landmarks import (
     scene_faces,
 )
 from vidfer.device import pick_device
-from vidfer.faces.align import landmark_boxes
-from vidfer.faces.landmarks.point_network import PointNetwork
+from vidfer.faces.landmarks.point_network import PointNetwork, build_network
 from vidfer.training.augment import AugmentConfig, coarsened, compressed, covered, noisy, relit, resharpened
-from vidfer.training.loop import LoopConfig, train
+from vidfer.training.face_views import MIRROR, boxes_of, darkened, misplaced, random_crops, sample_crops
+from vidfer.training.loop import LoopConfig, ProgressCallback, train
+from vidfer.weights import load_tensors, save_tensors
 
 logger = logging.getLogger(__name__)
-
-# Which landmark each becomes in a mirror: jaw, brows, nose bridge and wings, eyes, outer and inner lips (the 68 points
-# of Multi-PIE as iBUG numbers them; Sagonas et al. 2013).
-MIRROR = np.array(
-    [
-        *(*range(16, -1, -1), *range(26, 16, -1), 27, 28, 29, 30, 35, 34, 33, 32, 31),
-        *(45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40),
-        *(54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55, 64, 63, 62, 61, 60, 67, 66, 65),
-    ]
-)
 
 
 class DataConfig(Section):
@@ -150,7 +141,7 @@ class LandmarkTask:
         self._scene_rows = np.flatnonzero(data.scenes.disagreement <= recipe.data.max_disagreement)
         self._fer_rows = np.flatnonzero(data.fer.disagreement <= recipe.data.max_disagreement)
         self._alone_rows = np.flatnonzero(data.scenes.alone)
-        self._scene_boxes, self._fer_boxes = _boxes(data.scenes), _boxes(data.fer)
+        self._scene_boxes, self._fer_boxes = boxes_of(data.scenes), boxes_of(data.fer)
         self._mirror = torch.from_numpy(MIRROR)
 
     def build_model(self) -> nn.Module:
@@ -184,7 +175,7 @@ class LandmarkTask:
         first, second = (self._faces(scene_rows, fer_rows, generator) for _ in range(2))
         joined = [torch.cat(pair) for pair in zip(first, second, strict=True)]
         crops, points, scale, to_face, mirrored, trust = joined
-        missing = self._missing(rest, generator)
+        missing = self.missing(rest, generator)
         crops = self._spoil(torch.cat([crops, missing]), generator)
         is_face = torch.cat([torch.where(trust > 0.2, 1.0, -1.0), torch.zeros(len(missing))])
         parts = (crops, points, trust, scale, to_face, mirrored, is_face)
@@ -232,7 +223,7 @@ class LandmarkTask:
         errors, logits = [], []
         for part in np.array_split(rows, max(1, len(rows) // 256)):
             faces = self.data.val_scenes
-            view = self._views(faces, _boxes(faces, own=False), part, moves, generator)
+            view = self.views(faces, boxes_of(faces, own=False), part, moves, generator)
             points, logit = model(view[0].to(device))
             gap = (points.detach().float().cpu() - view[1]).norm(dim=2).mean(1)
             errors.append((gap / (view[1][:, 36] - view[1][:, 45]).norm(dim=1)).numpy())
@@ -256,7 +247,7 @@ class LandmarkTask:
             (self.data.scenes, self._scene_boxes, scene_rows),
             (self.data.fer, self._fer_boxes, fer_rows),
         ):
-            view = self._views(faces, boxes, rows, moves, generator)
+            view = self.views(faces, boxes, rows, moves, generator)
             # Trust falls from 1 where the teachers agree as usual to 0.1 where they hardly do.
             trust = torch.from_numpy(np.clip((0.10 - faces.disagreement[rows]) / 0.06, 0.1, 1.0))
             parts.append((*view, trust))
@@ -264,7 +255,7 @@ class LandmarkTask:
         joined = [torch.cat(pair) for pair in zip(first, second, strict=True)]
         return joined[0], joined[1], joined[2], joined[3], joined[4], joined[5]
 
-    def _views(
+    def views(
         self,
         faces: LandmarkFaces,
         boxes: np.ndarray,
@@ -283,13 +274,13 @@ class LandmarkTask:
         scale = (box[:, 2:] - box[:, :2]).amax(1) / to_patch[:, :, :2].det().abs().sqrt()
         return crops, points, scale, to_patch, mirrored
 
-    def _missing(self, count: int, generator: torch.Generator) -> Tensor:
+    def missing(self, count: int, generator: torch.Generator) -> Tensor:
         """Return crops (count, 1, S, S) that hold no face or miss the one that is there."""
         size = self.recipe.network.size
         off = count // 3
         rows = _pick(self._alone_rows, off, generator)
         boxes = torch.from_numpy(self._scene_boxes[rows, 0])
-        boxes = _misplaced(boxes, generator)
+        boxes = misplaced(boxes, generator)
         moves = AugmentConfig(flip=True, rotation_degrees=30.0)
         to_patch, _ = random_crops(boxes, moves, generator, margin=self.recipe.network.margin)
         missed = sample_crops(torch.from_numpy(self.data.scenes.patches[rows]), to_patch, size=size)
@@ -315,79 +306,6 @@ def wing(error: Tensor, *, width: float, curvature: float) -> Tensor:
     return torch.where(error < width, width * torch.log1p(error / curvature), error + constant)
 
 
-def random_crops(
-    boxes: Tensor, moves: AugmentConfig, generator: torch.Generator, *, margin: float
-) -> tuple[Tensor, Tensor]:
-    """Return transforms (N, 2, 3) from the crop's unit square to that of the picture, and what is mirrored (N,).
-
-    Without moves they are the inverses of ``faces.align.box_transforms``. Half of the faces are turned by about a
-    quarter of the largest angle only, as most faces are nearly upright.
-    """
-    count = len(boxes)
-    centre = (boxes[:, :2] + boxes[:, 2:]) / 2
-    longer = (boxes[:, 2:] - boxes[:, :2]).amax(1)
-    side = longer * (1 + margin)
-    side = side * torch.exp(_uniform(count, generator) * math.log1p(moves.scale))
-    shift = torch.stack([_uniform(count, generator), _uniform(count, generator)], 1) * moves.shift
-    centre = centre + shift * longer[:, None]
-    angle = _uniform(count, generator) * math.radians(moves.rotation_degrees)
-    angle = torch.where(torch.rand(count, generator=generator) < 0.5, angle / 4, angle)
-    stretch = torch.exp(_uniform(count, generator) * math.log1p(moves.stretch))
-    mirrored = (torch.rand(count, generator=generator) < 0.5) & moves.flip
-    flip = torch.where(mirrored, -1.0, 1.0)
-    cos, sin = torch.cos(angle) * side, torch.sin(angle) * side
-    linear = torch.stack(
-        [torch.stack([flip * stretch * cos, -sin], 1), torch.stack([flip * stretch * sin, cos], 1)], 1
-    )  # (N, 2, 2)
-    shift = centre - linear.sum(2) / 2
-    return torch.cat([linear, shift[:, :, None]], 2), mirrored
-
-
-def sample_crops(patches: Tensor, to_patch: Tensor, *, size: int) -> Tensor:
-    """Return crops (N, 1, size, size) float 0..1 from patches (N, S, S) uint8, the border repeated beyond the edge."""
-    n = len(patches)
-    if not n:
-        return torch.zeros((0, 1, size, size))
-    # affine_grid works in [-1, 1]: with u = (x + 1) / 2 on both sides the shift becomes A 1 + 2 t - 1.
-    linear = to_patch[:, :, :2]
-    theta = torch.cat([linear, (linear.sum(2) + 2 * to_patch[:, :, 2] - 1)[:, :, None]], 2)
-    grid = functional.affine_grid(theta, [n, 1, size, size], align_corners=False)
-    source = patches[:, None].float() / 255
-    return functional.grid_sample(source, grid, mode="bilinear", padding_mode="border", align_corners=False)
-
-
-def darkened(crops: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:
-    """Make some crops as dark as a bad exposure does, down to a few gray values."""
-    count = len(crops)
-    dark = torch.rand(count, generator=generator) < 0.1
-    factor = torch.where(dark, torch.exp(-3 * torch.rand(count, generator=generator)), torch.ones(count))
-    return (crops * factor[:, None, None, None].to(crops) * 255).round() / 255
-
-
-def _misplaced(boxes: Tensor, generator: torch.Generator) -> Tensor:
-    """Return boxes that miss their face: beside it, or around a small part of it."""
-    count = len(boxes)
-    centre, sides = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
-    longer = sides.amax(1, keepdim=True)
-    beside = torch.rand(count, 1, generator=generator) < 0.6
-    angle = _uniform(count, generator) * math.pi
-    direction = torch.stack([torch.cos(angle), torch.sin(angle)], 1)
-    far = 0.6 + 0.3 * torch.rand(count, 1, generator=generator)
-    near = 0.3 * torch.rand(count, 1, generator=generator)
-    centre = centre + direction * longer * torch.where(beside, far, near)
-    small = 0.2 + 0.2 * torch.rand(count, 1, generator=generator)
-    sides = sides * torch.where(beside, 0.7 + 0.5 * torch.rand(count, 1, generator=generator), small)
-    return torch.cat([centre - sides / 2, centre + sides / 2], 1)
-
-
-def _boxes(faces: LandmarkFaces, *, own: bool = True) -> np.ndarray:
-    """Return the boxes (N, 1 or 2, 4) that a face may come from: the detector's if known, and its landmarks' own."""
-    derived = landmark_boxes(faces.landmarks)
-    if not np.isfinite(faces.xyxy).all():
-        return derived[:, None]
-    return np.stack([faces.xyxy, derived], 1) if own else faces.xyxy[:, None]
-
-
 def _pick(rows: np.ndarray, count: int, generator: torch.Generator) -> np.ndarray:
     if not len(rows):
         return np.zeros(0, np.int64)
@@ -395,16 +313,47 @@ def _pick(rows: np.ndarray, count: int, generator: torch.Generator) -> np.ndarra
     return chosen
 
 
-def _uniform(count: int, generator: torch.Generator) -> Tensor:
-    return torch.rand(count, generator=generator) * 2 - 1
+def equal_error_logit(task: LandmarkTask, network: PointNetwork, *, count: int = 4000, seed: int = 0) -> float:
+    """Return the logit at which as many faces are missed as squares without a face are taken for one.
+
+    Measured on training data as it is, without augmentation: ``count`` faces and as many squares.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    faces, still = task.data.scenes, AugmentConfig()
+    rows = _pick(np.arange(len(faces)), count, generator)
+    crops, *_ = task.views(faces, boxes_of(faces), rows, still, generator)
+    squares = task.missing(count, generator)
+    with torch.inference_mode():
+        face, square = (torch.cat([network(part)[1] for part in x.split(256)]).sort().values for x in (crops, squares))
+    candidates = torch.cat([face, square]).sort().values
+    missed = torch.searchsorted(face, candidates) / len(face)
+    taken = 1 - torch.searchsorted(square, candidates) / len(square)
+    return float(candidates[(missed - taken).abs().argmin()])
 
 
-def train_landmarks(recipe_file: Path, data_folder: Path, out: Path, *, device: str = "auto") -> dict[str, float]:
-    """Train by a recipe file; returns the best validation's figures (``out/best.safetensors`` holds the weights)."""
+def export_weights(task: LandmarkTask, trained: Path, path: Path) -> None:
+    """Write the weights of the best validation to ``path``, with 0.5 as the score where both errors are equal."""
+    tensors, metadata = load_tensors(trained)
+    offset = equal_error_logit(task, build_network(tensors, metadata, source=str(trained)))
+    tensors["score.2.bias"] = tensors["score.2.bias"] - offset
+    save_tensors(path, tensors, {**metadata, "score_offset": offset})
+
+
+def train_landmarks(
+    recipe_file: Path,
+    data_folder: Path,
+    out: Path,
+    *,
+    device: str = "auto",
+    progress: ProgressCallback | None = None,
+) -> dict[str, float]:
+    """Train by a recipe file and write ``out/landmarks.safetensors``; returns the best validation's figures."""
     raw = read_toml(recipe_file)
     recipe = parse_section(LandmarkRecipe, raw, source=str(recipe_file))
     task = LandmarkTask(recipe, read_landmark_data(data_folder))
-    return train(task, recipe.loop, out, device=pick_device(device), recipe=raw, progress=_log_progress)
+    best = train(task, recipe.loop, out, device=pick_device(device), recipe=raw, progress=progress or _log_progress)
+    export_weights(task, out / "best.safetensors", out / "landmarks.safetensors")
+    return best
 
 
 def _log_progress(step: int, total: int, figures: dict[str, float]) -> None:

@@ -15,15 +15,8 @@ from vidfer.errors import ConfigError
 from vidfer.faces.align import box_transforms, warp_faces
 from vidfer.faces.landmarks.point_network import build_network
 from vidfer.training.augment import AugmentConfig
-from vidfer.training.landmarks import (
-    MIRROR,
-    LandmarkData,
-    LandmarkRecipe,
-    LandmarkTask,
-    random_crops,
-    sample_crops,
-    wing,
-)
+from vidfer.training.face_views import MIRROR, random_crops, sample_crops
+from vidfer.training.landmarks import LandmarkData, LandmarkRecipe, LandmarkTask, export_weights, wing
 from vidfer.training.loop import train
 from vidfer.weights import load_tensors
 
@@ -143,7 +136,7 @@ def test_wing_loss_is_continuous_and_steep_near_zero() -> None:
 
 
 def test_training_learns_resumes_and_saves_what_can_be_loaded(data: LandmarkData, tmp_path: Path) -> None:
-    plan = recipe(epochs=20, validate_every=5)
+    plan = recipe(epochs=12, validate_every=3)
     whole = train(LandmarkTask(plan, data), plan.loop, tmp_path / "whole", device=CPU)
 
     class Stop(Exception):
@@ -157,7 +150,10 @@ def test_training_learns_resumes_and_saves_what_can_be_loaded(data: LandmarkData
         train(LandmarkTask(plan, data), plan.loop, tmp_path / "killed", device=CPU, progress=stop)
     resumed = train(LandmarkTask(plan, data), plan.loop, tmp_path / "killed", device=CPU)
     assert resumed == whole
-    tensors, metadata = load_tensors(tmp_path / "whole" / "best.safetensors")
+    export_weights(
+        LandmarkTask(plan, data), tmp_path / "whole" / "best.safetensors", tmp_path / "landmarks.safetensors"
+    )
+    tensors, metadata = load_tensors(tmp_path / "landmarks.safetensors")
     network = build_network(tensors, metadata, source="test")
     assert metadata["margin"] == 0.2
     untrained = LandmarkTask(plan, data)
