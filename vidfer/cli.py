@@ -14,9 +14,12 @@ from vidfer.commands import EXIT_INTERRUPTED, EXIT_USAGE
 
 COMMANDS = {
     "process": "turn videos into expression timelines",
+    "report": "write charts, pages and tables of finished clips again, without opening a video",
     "status": "say what is done, stale or failed in a results folder",
     "manifest": "build and check tables of labelled clips",
     "train": "train one of the networks by a recipe, or continue a stopped training",
+    "evaluate": "measure a per-frame network on labelled faces",
+    "explain": "show what the per-frame network saw in one frame",
     "sample": "make a small sample video to try things on",
 }
 
@@ -85,6 +88,15 @@ def _process_arguments(parser: argparse.ArgumentParser) -> None:
     _verbosity(parser)
 
 
+def _report_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("out", metavar="DIR", help="a results folder")
+    parser.add_argument("--export", metavar="NAME[,NAME...]", help="output formats; default: those of the last run")
+    parser.add_argument(
+        "--clip", action="append", default=[], metavar="NAME", help="only this clip, or a pattern; repeatable"
+    )
+    _verbosity(parser)
+
+
 def _status_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("out", metavar="DIR", help="a results folder")
     parser.add_argument("--json", action="store_true", help="for programs")
@@ -115,6 +127,25 @@ def _manifest_arguments(parser: argparse.ArgumentParser) -> None:
     listing = actions.add_parser("list", help="corpora, licences, where to get them")
     for action in (build, check, listing):
         _verbosity(action)
+
+
+def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", required=True, metavar="DIR", help="folder with FER2013 and the votes of FER+")
+    parser.add_argument("--split", default="PublicTest", choices=["Training", "PublicTest", "PrivateTest"])
+    parser.add_argument("--backbone", default="compact", metavar="NAME")
+    parser.add_argument("--weights", default="", metavar="FILE", help="your own weights; default: the embedded ones")
+    parser.add_argument("--out", default="evaluation", metavar="DIR", help="for metrics.json and pictures")
+    parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:i]")
+    _verbosity(parser)
+
+
+def _explain_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("clip", metavar="CLIP", help="a video")
+    parser.add_argument("--frame", type=int, required=True, metavar="N", help="as in timeline.csv, from 1")
+    parser.add_argument("--out", metavar="FILE.png", help="default: CLIP-frameN.png here")
+    parser.add_argument("--pipeline", default="default", metavar="NAME|FILE.toml")
+    parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE")
+    _verbosity(parser)
 
 
 def _sample_arguments(parser: argparse.ArgumentParser) -> None:

@@ -22,6 +22,7 @@ from vidfer.engine.fingerprint import Fingerprint, fingerprint_file
 from vidfer.engine.outputs import FileStamp, write_outputs
 from vidfer.engine.plan import OUTPUTS, PROBE, probe_key, stage_keys
 from vidfer.errors import BadVideo, CacheError
+from vidfer.report.course import course_of
 from vidfer.report.summary import summarise
 from vidfer.stages import STAGES, StageName, dependents
 from vidfer.types import ClipResult, VideoInfo
@@ -132,7 +133,7 @@ class _ClipWork:
             reader=reader,
             keys=dict(keys),
             files=files,
-            summary={name: value for name, value in summarise(clip).items() if name != "provenance"},
+            summary=journal_summary(clip),
             problems=tuple(str(problem) for problem in self.cache.problems),
             computed_frames=self.computed_frames,
         )
@@ -247,6 +248,12 @@ class _ClipWork:
         if isinstance(event, FramesDone):
             self.computed_frames += max(event.computed.values(), default=0)
         emit(event)
+
+
+def journal_summary(clip: ClipResult) -> dict[str, Any]:
+    """Return what the journal keeps of a clip: its numbers without provenance, and its course for sparklines."""
+    numbers = {name: value for name, value in summarise(clip).items() if name != "provenance"}
+    return {**numbers, "course": course_of(clip)}
 
 
 @lru_cache(maxsize=1)

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 from vidfer.video.find import FoundVideo
 
-RESERVED = frozenset({".vidfer", "summary.csv", "failures.csv", "run.json", "index.html"})
+RESERVED = frozenset({".vidfer", "assets", "summary.csv", "failures.csv", "run.json", "index.html"})
 MAX_NAME_BYTES = 240  # of one folder name; file systems allow 255
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import vidfer
 from vidfer.config import PipelineConfig
 from vidfer.engine.atomic import clean_aside_files, write_bytes
+from vidfer.engine.batch import exported_files, write_batch_files
 from vidfer.engine.cache import StageCache
 from vidfer.engine.clip import ClipJob, ClipSummary, process_clip
 from vidfer.engine.events import ClipDone, EventCallback, ignore
@@ -25,9 +26,6 @@ from vidfer.engine.lock import RunLock
 from vidfer.engine.outputs import is_untouched, write_if_changed
 from vidfer.engine.plan import OUTPUTS, component_weights, stage_keys
 from vidfer.errors import BadVideo, VidferError
-from vidfer.exporters import EXPORTERS
-from vidfer.exporters.batch_tables import failures_csv, summary_csv
-from vidfer.report.index import render_index
 from vidfer.stages import STAGES, StageName
 from vidfer.video.find import FoundVideo
 
@@ -110,7 +108,7 @@ def run(
 
 def _check(config: PipelineConfig) -> None:
     """Raise ConfigError or WeightsError for what can be seen to be wrong without importing torch."""
-    _exported_files(config)
+    exported_files(config)
     for stage in STAGES:
         component_weights(stage, config)
 
@@ -256,22 +254,10 @@ class _Run:
         )
 
     def _write_batch_files(self, report: RunReport, *, changed: bool) -> None:
-        """Write summary.csv, failures.csv, index.html and run.json; the last only if something was done."""
-        done = [record.summary for record in report.records if record.status == "ok"]
-        failures = [record.failure for record in report.failed]
-        files = {
-            "summary.csv": summary_csv(done),
-            "failures.csv": failures_csv(failures),
-            "index.html": render_index(done, failures, files=_exported_files(self.config)),
-        }
-        for name, data in files.items():
-            write_if_changed(self.out / name, data)
+        """Write what stands next to the clips' folders; run.json only if something was done."""
+        write_batch_files(self.out, report.records, exports=self.config.output.exports)
         if changed or not (self.out / "run.json").is_file():
             write_bytes(self.out / "run.json", _run_json(report, self.config))
-
-
-def _exported_files(config: PipelineConfig) -> list[str]:
-    return [name for export in config.output.exports for name in EXPORTERS.get(export).filenames]
 
 
 def _run_json(report: RunReport, config: PipelineConfig) -> bytes:

@@ -13,7 +13,7 @@ from vidfer.engine.fingerprint import FingerprintMemo
 from vidfer.engine.journal import ClipRecord, Journal
 from vidfer.engine.outputs import is_untouched
 from vidfer.engine.plan import OUTPUTS, stage_keys
-from vidfer.errors import OutputError
+from vidfer.errors import ConfigError, OutputError
 from vidfer.stages import STAGES
 
 StageState = Literal["cached", "stale", "failed", "missing"]
@@ -47,20 +47,27 @@ def read_status(out: Path) -> list[ClipStatus]:
     OutputError
         The folder holds no results of vidfer's, or those of a run that never finished a clip.
     """
-    if not (out / ".vidfer").is_dir():
-        raise OutputError(f"{out}: no results of vidfer here: expected a folder that was given as --out")
-    config = _config_of_last_run(out)
+    config = config_of_last_run(out)
     records = Journal(out / ".vidfer" / "clips.jsonl").records
     cache = StageCache(out / ".vidfer" / "cache")
     memo = FingerprintMemo(out / ".vidfer" / "fingerprints.json")
     return [_status(record, out, config, cache, memo) for _, record in sorted(records.items())]
 
 
-def _config_of_last_run(out: Path) -> PipelineConfig:
+def config_of_last_run(out: Path) -> PipelineConfig:
+    """Return the settings that the last run into a results folder had.
+
+    Raises
+    ------
+    OutputError
+        The folder holds no results of vidfer's, or those of a version that had other settings.
+    """
+    if not (out / ".vidfer").is_dir():
+        raise OutputError(f"{out}: no results of vidfer here: expected a folder that was given as --out")
     path = out / ".vidfer" / "pipeline.json"
     try:
         return parse_section(PipelineConfig, json.loads(path.read_bytes()), source=str(path))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, ConfigError) as error:
         raise OutputError(f"{path}: not the settings of a run ({error}): run vidfer process again") from error
 
 

@@ -29,22 +29,32 @@ class Exporter:
         Raised by hand when the bytes change for the same clip, so that finished clips are exported again.
     render
         Gives the content of each of ``filenames``.
+    shared_files
+        Gives the files that all clips' files need, by path below the results folder.
     """
 
     name: str
     filenames: tuple[str, ...]
     version: int
     render: Render
+    shared_files: Callable[[], dict[str, bytes]] = dict
 
 
 EXPORTERS: Registry[Exporter] = Registry("exporter", __name__)
 
 
-def exporter(name: str, *, filenames: tuple[str, ...], version: int) -> Callable[[Render], Render]:
+def exporter(
+    name: str,
+    *,
+    filenames: tuple[str, ...],
+    version: int,
+    shared_files: Callable[[], dict[str, bytes]] = dict,
+) -> Callable[[Render], Render]:
     """Return a decorator that registers a function as the exporter called ``name``."""
 
     def decorate(render: Render) -> Render:
-        EXPORTERS.register(name)(Exporter(name=name, filenames=filenames, version=version, render=render))
+        made = Exporter(name=name, filenames=filenames, version=version, render=render, shared_files=shared_files)
+        EXPORTERS.register(name)(made)
         return render
 
     return decorate

@@ -11,7 +11,7 @@ import numpy as np
 
 from vidfer.labels import EMOTION_COLOURS, EMOTIONS
 from vidfer.report.png import palette_png
-from vidfer.report.series import FaceSeries, face_series
+from vidfer.report.series import FaceSeries, end_seconds, face_series
 from vidfer.report.wording import clock, count, display_name, duration
 from vidfer.types import ClipResult, EmotionSegment
 
@@ -55,7 +55,7 @@ class ChartImage:
 def timeline_chart(clip: ClipResult, *, title: bool = True) -> ChartImage:
     """Draw one clip's timeline; the same clip gives the same bytes."""
     shown, hidden = main_faces(clip)
-    end = _end_seconds(clip)
+    end = end_seconds(clip)
     notes = _notes(clip, hidden)
     figure, panels = _layout(max(1, len(shown)), title=title, notes=bool(notes))
     for panel, track in zip(panels, shown, strict=False):
@@ -79,14 +79,6 @@ def main_faces(clip: ClipResult, limit: int = MAX_PANELS) -> tuple[list[int], li
 def time_step(span_seconds: float, *, most: int = 13) -> float:
     """Return the distance of ticks on a time axis, a round number of seconds, minutes or hours."""
     return next((step for step in _STEPS if span_seconds / step < most), float(np.ceil(span_seconds / most)))
-
-
-def _end_seconds(clip: ClipResult) -> float:
-    sampled = float(clip.frames.pts_seconds[-1] + clip.frames.durations_seconds[-1]) if len(clip.frames) else 0.0
-    announced = clip.info.duration_seconds
-    # A truncated file may announce far more than there is.
-    end = sampled if clip.decode.truncated or not np.isfinite(announced) else max(sampled, announced)
-    return end if end > 0 else 1.0
 
 
 def _draw_pixels(figure: Figure) -> np.ndarray:

@@ -78,6 +78,15 @@ def face_series(clip: ClipResult, track: int, *, max_points: int = 1200) -> Face
     )
 
 
+def end_seconds(clip: ClipResult) -> float:
+    """Return where the clip's time axis ends; it begins at 0."""
+    sampled = float(clip.frames.pts_seconds[-1] + clip.frames.durations_seconds[-1]) if len(clip.frames) else 0.0
+    announced = clip.info.duration_seconds
+    # A truncated file may announce far more than there is.
+    end = sampled if clip.decode.truncated or not np.isfinite(announced) else max(sampled, announced)
+    return end if end > 0 else 1.0
+
+
 def gaps_of(clip: ClipResult, frame_row: np.ndarray) -> np.ndarray:
     """Return (G, 2) float64 the [start, end) seconds of sampled frames that are not in ``frame_row``."""
     missing = np.ones(len(clip.frames) + 2, dtype=np.bool_)

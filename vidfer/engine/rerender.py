@@ -1,0 +1,215 @@
+"""Write the files of finished clips again from what is cached: no video is opened, nothing is decoded."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from vidfer.config import PipelineConfig
+from vidfer.engine.batch import write_batch_files
+from vidfer.engine.cache import StageCache
+from vidfer.engine.clip import journal_summary
+from vidfer.engine.events import ClipDone, EventCallback, ignore
+from vidfer.engine.executors import EXECUTORS, plan_resources
+from vidfer.engine.journal import ClipRecord, Journal
+from vidfer.engine.lock import RunLock
+from vidfer.engine.outputs import FileStamp, write_outputs
+from vidfer.engine.plan import OUTPUTS, PROBE, stage_keys
+from vidfer.engine.status import config_of_last_run
+from vidfer.errors import CacheError, OutputError
+from vidfer.exporters import EXPORTERS
+from vidfer.registry import unknown_name
+from vidfer.stages import STAGES
+from vidfer.types import ClipResult, VideoInfo
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenderJob:
+    """What a worker is asked to write again.
+
+    Attributes
+    ----------
+    record
+        The finished clip.
+    out
+        The results folder.
+    config
+        The settings that the clip was computed with.
+    exports
+        Names of the exporters to use.
+    """
+
+    record: ClipRecord
+    out: Path
+    config: PipelineConfig
+    exports: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenderedClip:
+    """What a worker gives back: the stamps of the files it wrote, and the clip's numbers for the journal."""
+
+    files: dict[str, FileStamp]
+    summary: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RerenderReport:
+    """What became of a rerender.
+
+    Attributes
+    ----------
+    out
+        The results folder.
+    records
+        Every clip that the folder knows, by id.
+    rendered
+        Ids of the clips whose files were written.
+    moved
+        Those of them whose video is no longer where it was: their pages show all but the video.
+    problems
+        Why a finished clip could not be rendered, by id.
+    """
+
+    out: Path
+    records: tuple[ClipRecord, ...]
+    rendered: tuple[str, ...]
+    moved: tuple[str, ...]
+    problems: dict[str, str] = field(default_factory=dict)
+
+
+def rerender(
+    out: Path,
+    *,
+    exports: Sequence[str] = (),
+    clips: Sequence[str] = (),
+    executor: str = "local",
+    on_event: EventCallback = ignore,
+) -> RerenderReport:
+    """Write files of finished clips, and the batch's own, from the cache.
+
+    Parameters
+    ----------
+    out
+        A results folder.
+    exports
+        Exporters to use; none = those of the last run. Files of others stay as they are.
+    clips
+        Ids, or patterns as in ``interviews/*``; none = all finished clips.
+    executor, on_event
+        As in ``engine.runner.run``.
+
+    Raises
+    ------
+    OutputError
+        The folder holds no results that this version can read, no clip is called so, or a file cannot be written.
+    ConfigError
+        An exporter does not exist.
+    """
+    config = config_of_last_run(out)
+    names = tuple(dict.fromkeys(exports)) or config.output.exports
+    for name in names:
+        EXPORTERS.get(name)
+    with RunLock(out / ".vidfer"), Journal(out / ".vidfer" / "clips.jsonl") as journal:
+        chosen = _chosen(out, journal.records, clips)
+        problems = {record.clip_id: _STALE for record in chosen if not _is_current(record, config)}
+        jobs = [
+            RenderJob(record=record, out=out.absolute(), config=config, exports=names)
+            for record in chosen
+            if record.clip_id not in problems
+        ]
+        rendered = _render(jobs, journal, problems, executor=executor, on_event=on_event)
+        records = tuple(record for _, record in sorted(journal.records.items()))
+        write_batch_files(out, records, exports=[*config.output.exports, *names])
+    moved = tuple(name for name in rendered if not Path(journal.records[name].path).is_file())
+    return RerenderReport(out=out, records=records, rendered=rendered, moved=moved, problems=problems)
+
+
+def render_clip(job: RenderJob) -> RenderedClip:
+    """Write one clip's files from its cached tables; raises CacheError if one has gone."""
+    clip = load_clip(StageCache(job.out / ".vidfer" / "cache"), job.record, job.config)
+    files = write_outputs(clip, job.out / clip.clip_id, job.exports)
+    return RenderedClip(files=files, summary=journal_summary(clip))
+
+
+def load_clip(cache: StageCache, record: ClipRecord, config: PipelineConfig) -> ClipResult:
+    """Return everything that is known about a finished clip, from the cache alone; raises CacheError."""
+    from vidfer.engine.clip_tables import assemble, find_emotions, find_tracks, load_frame_tables
+
+    probed = cache.load(PROBE, record.keys[PROBE])
+    if probed is None:
+        raise CacheError(f"{cache.path(PROBE, record.keys[PROBE])} has gone: run vidfer process again")
+    info = VideoInfo(path=record.path, fingerprint=record.fingerprint, **probed.attributes["info"])
+    tables = load_frame_tables(cache, record.keys)
+    tracks, _ = find_tracks(cache, record.keys["tracks"], tables, config.tracks)
+    timeline, _ = find_emotions(
+        cache, record.keys["emotions"], tables, tracks, config.temporal, device=config.run.device
+    )
+    return assemble(record.clip_id, info, tables, tracks, timeline, config=config, keys=record.keys)
+
+
+_STALE = "made with other settings, weights or another version than the last run's: run vidfer process again"
+
+
+def _chosen(out: Path, records: dict[str, ClipRecord], patterns: Sequence[str]) -> list[ClipRecord]:
+    """Return the finished clips that the patterns name."""
+    finished = {name: record for name, record in sorted(records.items()) if record.status == "ok"}
+    if not finished:
+        raise OutputError(f"{out}: no finished clip that this version can read: run vidfer process again")
+    for pattern in patterns:
+        if pattern not in finished and not fnmatch.filter(finished, pattern):
+            raise OutputError(f"{out}: {unknown_name('clip', pattern, list(finished))}")
+    return [
+        record
+        for name, record in finished.items()
+        if not patterns or any(name == pattern or fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+    ]
+
+
+def _is_current(record: ClipRecord, config: PipelineConfig) -> bool:
+    """Return whether the clip's tables are those that these settings and this version would give."""
+    keys = stage_keys(record.fingerprint, record.reader, config, clip_id=record.clip_id)
+    return all(record.keys.get(name) == keys[name] for name in (PROBE, *(stage.name for stage in STAGES)))
+
+
+def _render(
+    jobs: list[RenderJob], journal: Journal, problems: dict[str, str], *, executor: str, on_event: EventCallback
+) -> tuple[str, ...]:
+    """Run the jobs, remember what they wrote, and return the ids of the clips that were rendered."""
+    if not jobs:
+        return ()
+    config, rendered = jobs[0].config, []
+    outcomes = EXECUTORS.get(executor)().run(
+        render_clip,
+        jobs,
+        resources=plan_resources(config.run.jobs, items=len(jobs)),
+        timeout=config.run.timeout_seconds,
+        retries=config.run.retries,
+    )
+    for done, outcome in enumerate(outcomes, start=1):
+        record, value = outcome.item.record, outcome.value
+        message = ""
+        if value is not None:
+            journal.add(_updated(record, value, outcome.item))
+            rendered.append(record.clip_id)
+        else:
+            message = problems[record.clip_id] = outcome.error.message if outcome.error else outcome.status
+        status = "ok" if value is not None else "failed"
+        on_event(ClipDone(clip_id=record.clip_id, status=status, message=message, done=done, total=len(jobs)))  # type: ignore[arg-type]
+    return tuple(sorted(rendered))
+
+
+def _updated(record: ClipRecord, value: RenderedClip, job: RenderJob) -> ClipRecord:
+    """Return the journal's record after a render.
+
+    Only files of the run's own exports are watched there: an extra one that is deleted later is nobody's loss.
+    """
+    wanted = {name for export in job.config.output.exports for name in EXPORTERS.get(export).filenames}
+    files = {name: stamp for name, stamp in {**record.files, **value.files}.items() if name in wanted}
+    keys = dict(record.keys)
+    if set(job.config.output.exports) <= set(job.exports):
+        keys[OUTPUTS] = stage_keys(record.fingerprint, record.reader, job.config, clip_id=record.clip_id)[OUTPUTS]
+    return replace(record, files=files, keys=keys, summary=value.summary)
