@@ -1,0 +1,43 @@
+"""``vidfer explain`` and ``vidfer evaluate``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from fixtures.commands import vidfer
+from PIL import Image
+
+
+def test_a_frame_with_a_face_becomes_a_picture(sample_video: Path, tmp_path: Path) -> None:
+    done = vidfer("explain", sample_video, "--frame", "60", "--out", tmp_path / "frame.png")
+    assert done.returncode == 0, done.stderr
+    with Image.open(tmp_path / "frame.png") as picture:
+        assert picture.width > 800
+
+
+def test_a_frame_without_a_face_says_so(sample_video: Path, tmp_path: Path) -> None:
+    done = vidfer("explain", sample_video, "--frame", "90", "--out", tmp_path / "frame.png")
+    assert done.returncode == 1
+    assert "no face in frame 90" in done.stdout
+
+
+def test_a_frame_that_does_not_exist_names_the_last(sample_video: Path) -> None:
+    done = vidfer("explain", sample_video, "--frame", "5000")
+    assert done.returncode == 2
+    assert "expected a frame from 1 to 175, got 5000" in done.stderr
+
+
+def test_evaluate_measures_the_embedded_network(shared_folder: Path, tmp_path: Path) -> None:
+    done = vidfer("evaluate", "--data", shared_folder / "data", "--out", tmp_path)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads((tmp_path / "majority" / "metrics.json").read_text())
+    assert figures["classification"]["accuracy"] > 0.84
+    assert figures["calibration"]["ece"] < 0.03
+    assert (tmp_path / "majority" / "confusion.png").is_file()
+
+
+def test_evaluate_without_data_says_what_is_missing(tmp_path: Path) -> None:
+    done = vidfer("evaluate", "--data", tmp_path, "--out", tmp_path / "out")
+    assert done.returncode == 2
+    assert "fer2013" in done.stderr
