@@ -20,9 +20,9 @@ import numpy as np
 import torch
 
 from vidfer.datasets.face_scenes import read_scenes
+from vidfer.evaluation.detection import detection_figures, detection_outcome
 from vidfer.faces.detectors import DETECTORS, FaceDetector
 from vidfer.faces.nms import pairwise_iou
-from vidfer.training.detector import measure
 
 BATCH = 16
 REFERENCE_LONG_SIDE = 640
@@ -156,14 +156,16 @@ def _print_row(name: str, score: ClipScore) -> None:
     print(f"{name:<8}{score.frames:>8}{score.wanted:>8}{recall:>9.2%}{score.false:>8}{share:>20.2%}")
 
 
-def report_pictures(data: Path, detector: FaceDetector) -> None:
+def report_pictures(data: Path, detector: FaceDetector, *, min_score: float) -> None:
     """Print recall and precision on the photographs held back, and how many without a face fire."""
     scenes = read_scenes(data, "val")
     for name, sources in (("Flickr8k val", ["flickr8k"]), ("LFW val", ["lfw"])):
-        figures = measure(detector, [scene for scene in scenes if scene.source in sources])
+        outcome = detection_outcome(detector, [scene for scene in scenes if scene.source in sources])
+        figures = detection_figures(outcome, min_score=min_score)
         print(f"{name}, faces >= 16 px: recall {figures['recall']:.2%}, precision {figures['precision']:.2%}")
     empty = [scene for scene in scenes if scene.source == "no_faces"]
-    print(f"{len(empty)} pictures without a face: {measure(detector, empty)['empty_fired']:.2%} fire")
+    fired = detection_figures(detection_outcome(detector, empty), min_score=min_score)["empty_fired"]
+    print(f"{len(empty)} pictures without a face: {fired:.2%} fire")
 
 
 def report_conditions(data: Path, detector: FaceDetector, *, pictures: int = 250) -> None:
@@ -253,7 +255,7 @@ def main() -> None:
     if not arguments.skip_speed:
         report_speed(detector)
     if arguments.data:
-        report_pictures(arguments.data, detector)
+        report_pictures(arguments.data, detector, min_score=arguments.min_score)
         report_conditions(arguments.data, detector)
     if arguments.clips and arguments.reference:
         report_clips(arguments.clips, detector, Reference(arguments.reference, arguments.cache), arguments.draw)

@@ -17,6 +17,7 @@ from torch.nn import functional
 from vidfer.config import Section, parse_section, read_toml
 from vidfer.datasets.face_scenes import Scene, read_scenes
 from vidfer.device import pick_device
+from vidfer.evaluation.detection import detection_figures, detection_outcome, working_point
 from vidfer.faces.detector_network import STRIDES, DetectorNetwork, DetectorShape, cells, decode
 from vidfer.faces.detectors.embedded import EmbeddedDetector, network_from
 from vidfer.faces.nms import pairwise_iou
@@ -58,6 +59,7 @@ class DetectorRecipe(Section):
     loss: LossConfig = LossConfig()
     steps_per_epoch: int = Field(250, ge=1)
     validation_pictures: int = Field(300, ge=0, description="of the scenes; 0 = all")
+    working_precision: float = Field(0.97, gt=0.0, lt=1.0, description="a score of 0.5 is where this is reached")
     hard_score: float = Field(0.15, ge=0.0, le=1.0, description="places that fire at this are hard (mosaic.hard)")
     start_from: str = Field("", description="weight file to start from instead of random numbers")
 
@@ -87,6 +89,7 @@ class DetectorTask:
         hard = find_hard_places(recipe, train_scenes) if recipe.start_from and recipe.mosaic.hard > 0 else []
         self._maker = MosaicMaker(train_scenes, recipe.mosaic, hard)
         self._validation = validation_scenes
+        self._score_bias = 0.0
 
     def build_model(self) -> nn.Module:
         network = DetectorNetwork(self.recipe.network)
@@ -126,12 +129,22 @@ class DetectorTask:
         return loss, {name: float(part.detach()) for name, part in parts.items()}
 
     def validate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
-        """Measure on whole photographs, faces of 16 px and more; pictures without faces count in the precision."""
+        """Measure on whole photographs, faces of 16 px and more; pictures without faces count in the precision.
+
+        Recall and precision are those at the working point, which becomes a score of 0.5 in the weight file.
+        """
         detector = EmbeddedDetector(model, device=str(device), min_score=0.05, long_side=320)  # type: ignore[arg-type]
-        return measure(detector, self._validation)
+        outcome = detection_outcome(detector, self._validation)
+        point = working_point(outcome, precision=self.recipe.working_precision)
+        self._score_bias = score_bias(point)
+        return {**detection_figures(outcome, min_score=point), "working_point": point}
 
     def metadata(self) -> dict[str, Any]:
-        return {"network": self.recipe.network.model_dump(), "input": {"channels": "rgb", "range": [0, 255]}}
+        return {
+            "network": self.recipe.network.model_dump(),
+            "input": {"channels": "rgb", "range": [0, 255]},
+            "score_bias": self._score_bias,  # of the last validation
+        }
 
 
 def find_hard_places(recipe: DetectorRecipe, scenes: list[Scene]) -> list[tuple[Scene, np.ndarray]]:
@@ -157,6 +170,11 @@ def build_task(recipe: dict[str, Any], data: Path) -> DetectorTask:
     config = parse_section(DetectorRecipe, recipe, source="recipe")
     validation = read_scenes(data, "val", limit=config.validation_pictures)
     return DetectorTask(config, read_scenes(data, "train"), validation)
+
+
+def score_bias(working_point: float) -> float:
+    """Return what to add to the score's logit so that ``working_point`` becomes 0.5."""
+    return float(-np.log(working_point / (1.0 - working_point)))
 
 
 def to_batch(canvases: list[Canvas], config: TargetConfig, device: torch.device) -> DetectorBatch:
@@ -222,54 +240,6 @@ def _distance_iou_loss(predicted: Tensor, target: Tensor) -> Tensor:
     hull = torch.maximum(predicted[:, 2:], target[:, 2:]) - torch.minimum(predicted[:, :2], target[:, :2])
     apart = (predicted[:, :2] + predicted[:, 2:] - target[:, :2] - target[:, 2:]) / 2
     return 1 - iou + (apart**2).sum(dim=1) / (hull**2).sum(dim=1).clamp(min=1e-6)
-
-
-def measure(
-    detector: EmbeddedDetector, scenes: list[Scene], *, min_size: float = 16.0, min_score: float = 0.5
-) -> dict[str, float]:
-    """Return average precision, and recall, precision and share of empty pictures that fire at ``min_score``.
-
-    Faces below ``min_size`` px, doubtful ones and probable animals neither count nor cost.
-    """
-    scores, hits, faces, found_sure, empty, fired = [], [], 0, 0, 0, 0
-    for scene in scenes:
-        boxes = detector.detect(torch.from_numpy(scene.pixels)[None])
-        size = np.sqrt((scene.xyxy[:, 2:] - scene.xyxy[:, :2]).prod(axis=1))
-        wanted = scene.is_clear(min_score=0.6, max_disagreement=0.09) & (size >= min_size)
-        iou = pairwise_iou(boxes.xyxy, scene.xyxy)
-        taken = np.zeros(len(scene.xyxy), bool)
-        for i in range(len(boxes)):
-            open_iou = np.where(taken | ~wanted, 0.0, iou[i])
-            best = int(open_iou.argmax()) if len(open_iou) else -1
-            if best >= 0 and open_iou[best] >= 0.5:
-                taken[best] = True
-                hits.append(True)
-            elif (iou[i] >= 0.3).any() or np.sqrt((boxes.xyxy[i, 2:] - boxes.xyxy[i, :2]).prod()) < min_size:
-                continue  # a doubtful or small face
-            else:
-                hits.append(False)
-            scores.append(float(boxes.score[i]))
-        faces += int(wanted.sum())
-        if scene.source == "no_faces":
-            empty += 1
-            fired += bool((boxes.score >= min_score).any())
-    hit, score = np.array(hits, bool), np.array(scores)
-    sure = score >= min_score
-    found_sure = int((hit & sure).sum())
-    return {
-        "average_precision": _average_precision(score, hit, faces),
-        "recall": found_sure / max(1, faces),
-        "precision": found_sure / max(1, int(sure.sum())),
-        "empty_fired": fired / max(1, empty),
-    }
-
-
-def _average_precision(score: np.ndarray, hit: np.ndarray, faces: int) -> float:
-    order = np.argsort(-score, kind="stable")
-    found = np.cumsum(hit[order])
-    precision = found / np.arange(1, len(order) + 1)
-    precision = np.maximum.accumulate(precision[::-1])[::-1]
-    return float((precision * hit[order]).sum() / max(1, faces))
 
 
 def main() -> None:

@@ -10,10 +10,9 @@ from fixtures.scene_files import write_scene_files
 from vidfer.datasets.face_scenes import Scene, is_held_back, read_scenes
 from vidfer.errors import ConfigError, DataError
 from vidfer.faces.detector_network import cells
-from vidfer.training.detector import TargetConfig, build_task, measure, to_batch
+from vidfer.training.detector import TargetConfig, build_task, score_bias, to_batch
 from vidfer.training.loop import LoopConfig, train
 from vidfer.training.mosaics import Canvas, MosaicConfig, MosaicMaker
-from vidfer.types import FaceBoxes
 
 CPU = torch.device("cpu")
 SMALL = {
@@ -130,48 +129,7 @@ def test_the_weights_that_training_writes_can_be_used(folder, tmp_path):
     assert len(detector.detect(torch.zeros((1, 64, 64, 3), dtype=torch.uint8))) > 0
 
 
-class Oracle:
-    """Answers with prepared boxes, one list per picture, in turn."""
-
-    def __init__(self, *answers):
-        self.answers = list(answers)
-
-    def detect(self, images):
-        boxes = np.array([row[:4] for row in self.answers[0]], np.float32).reshape(-1, 4)
-        score = np.array([row[4] for row in self.answers.pop(0)], np.float32)
-        return FaceBoxes(
-            image_row=np.zeros(len(score), np.int64),
-            xyxy=boxes,
-            score=score,
-            points5=np.zeros((len(score), 5, 2), np.float32),
-        )
-
-
-def scene_with(boxes, score, source="flickr8k"):
-    return Scene(
-        name="x",
-        source=source,
-        pixels=np.zeros((100, 100, 3), np.uint8),
-        xyxy=np.array(boxes, np.float32).reshape(-1, 4),
-        points5=np.zeros((len(score), 5, 2), np.float32),
-        score=np.array(score, np.float32),
-        disagreement=np.full(len(score), np.nan, np.float32),
-    )
-
-
-def test_figures_count_found_missed_false_and_doubtful():
-    scenes = [
-        scene_with([[0, 0, 40, 40], [50, 50, 90, 90], [0, 60, 30, 90]], [0.9, 0.9, 0.4]),
-        scene_with([], [], "no_faces"),
-        scene_with([], [], "no_faces"),
-    ]
-    answers = [
-        [[0, 0, 40, 42, 0.9], [0, 60, 30, 90, 0.8], [60, 0, 95, 40, 0.7]],  # found, doubtful, false
-        [[10, 10, 40, 40, 0.6]],
-        [[10, 10, 40, 40, 0.3]],
-    ]
-    figures = measure(Oracle(*answers), scenes)
-    assert figures["recall"] == pytest.approx(1 / 2)
-    assert figures["precision"] == pytest.approx(1 / 3)
-    assert figures["empty_fired"] == pytest.approx(1 / 2)
-    assert figures["average_precision"] == pytest.approx(1 / 2)
+def test_the_working_point_becomes_one_half():
+    for point in (0.2, 0.5, 0.61):
+        logit = np.log(point / (1 - point)) + score_bias(point)
+        assert 1 / (1 + np.exp(-logit)) == pytest.approx(0.5)
