@@ -21,7 +21,7 @@ from vidfer.evaluation.detection import detection_figures, detection_outcome, wo
 from vidfer.faces.detector_network import STRIDES, DetectorNetwork, DetectorShape, cells, decode
 from vidfer.faces.detectors.embedded import EmbeddedDetector, network_from
 from vidfer.faces.nms import pairwise_iou
-from vidfer.training.loop import LoopConfig, train
+from vidfer.training.loop import LoopConfig, ProgressCallback, train
 from vidfer.training.mosaics import Canvas, MosaicConfig, MosaicMaker
 from vidfer.weights import load_tensors
 
@@ -147,6 +147,21 @@ class DetectorTask:
         }
 
 
+def train_detector(
+    recipe: Path, data: Path, out: Path, *, device: str = "auto", progress: ProgressCallback | None = None
+) -> dict[str, float]:
+    """Train by a recipe file on the pictures in ``data``; continue where ``out`` was left.
+
+    Returns
+    -------
+    dict of str to float
+        Figures of the best validation; its weights are ``out/best.safetensors``.
+    """
+    parsed = read_toml(recipe)
+    task = build_task(parsed, data, source=str(recipe))
+    return train(task, task.recipe.loop, out, device=pick_device(device), progress=progress, recipe=parsed)
+
+
 def find_hard_places(recipe: DetectorRecipe, scenes: list[Scene]) -> list[tuple[Scene, np.ndarray]]:
     """Return where the network of ``start_from`` sees faces that the teacher does not see, even doubtfully.
 
@@ -165,9 +180,9 @@ def find_hard_places(recipe: DetectorRecipe, scenes: list[Scene]) -> list[tuple[
     return hard
 
 
-def build_task(recipe: dict[str, Any], data: Path) -> DetectorTask:
+def build_task(recipe: dict[str, Any], data: Path, *, source: str = "recipe") -> DetectorTask:
     """Return the task that a recipe (parsed TOML) describes, on the pictures in the folder ``data``."""
-    config = parse_section(DetectorRecipe, recipe, source="recipe")
+    config = parse_section(DetectorRecipe, recipe, source=source)
     validation = read_scenes(data, "val", limit=config.validation_pictures)
     return DetectorTask(config, read_scenes(data, "train"), validation)
 
@@ -253,17 +268,13 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(arguments.threads)
-    recipe = read_toml(arguments.recipe)
-    task = build_task(recipe, arguments.data)
 
     def progress(done: int, total: int, figures: dict[str, float]) -> None:
         if done % 25 == 0:
             shown = " ".join(f"{name} {value:.4g}" for name, value in figures.items())
             logger.info("step %d of %d: %s", done, total, shown)
 
-    best = train(
-        task, task.recipe.loop, arguments.out, device=pick_device(arguments.device), progress=progress, recipe=recipe
-    )
+    best = train_detector(arguments.recipe, arguments.data, arguments.out, device=arguments.device, progress=progress)
     logger.info("best: %s", best)
 
 
