@@ -94,6 +94,12 @@ def _report_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--clip", action="append", default=[], metavar="NAME", help="only this clip, or a pattern; repeatable"
     )
+    parser.add_argument(
+        "--align",
+        choices=["start", "fraction"],
+        default="start",
+        help="average over clips: all from their start (default), or stretched to one length",
+    )
     _verbosity(parser)
 
 

@@ -20,6 +20,7 @@ def run(options: argparse.Namespace) -> int:
         Path(options.out),
         exports=[name.strip() for name in (options.export or "").split(",") if name.strip()],
         clips=options.clip,
+        align=options.align,
         on_event=ignore if options.quiet else _show,
     )
     for clip_id, problem in report.problems.items():

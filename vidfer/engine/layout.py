@@ -8,7 +8,10 @@ from pathlib import PurePosixPath
 
 from vidfer.video.find import FoundVideo
 
-RESERVED = frozenset({".vidfer", "assets", "summary.csv", "failures.csv", "run.json", "index.html"})
+RESERVED = frozenset(  # names that vidfer gives itself next to the clips' folders
+    {".vidfer", "assets", "summary.csv", "failures.csv", "run.json", "index.html"}
+    | {"batch_share.png", "batch_average.png"}
+)
 MAX_NAME_BYTES = 240  # of one folder name; file systems allow 255
 
 

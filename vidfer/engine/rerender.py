@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vidfer.config import PipelineConfig
-from vidfer.engine.batch import write_batch_files
+from vidfer.engine.batch import Align, write_batch_files, write_batch_pictures
 from vidfer.engine.cache import StageCache
 from vidfer.engine.clip import journal_summary
 from vidfer.engine.events import ClipDone, EventCallback, ignore
@@ -86,6 +86,7 @@ def rerender(
     *,
     exports: Sequence[str] = (),
     clips: Sequence[str] = (),
+    align: Align = "start",
     executor: str = "local",
     on_event: EventCallback = ignore,
 ) -> RerenderReport:
@@ -99,6 +100,8 @@ def rerender(
         Exporters to use; none = those of the last run. Files of others stay as they are.
     clips
         Ids, or patterns as in ``interviews/*``; none = all finished clips.
+    align
+        How the batch's average lays clips over each other: all from their start, or stretched to one length.
     executor, on_event
         As in ``engine.runner.run``.
 
@@ -123,6 +126,7 @@ def rerender(
         ]
         rendered = _render(jobs, journal, problems, executor=executor, on_event=on_event)
         records = tuple(record for _, record in sorted(journal.records.items()))
+        write_batch_pictures(out, records, align=align)
         write_batch_files(out, records, exports=[*config.output.exports, *names])
     moved = tuple(name for name in rendered if not Path(journal.records[name].path).is_file())
     return RerenderReport(out=out, records=records, rendered=rendered, moved=moved, problems=problems)

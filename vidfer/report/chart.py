@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vidfer.labels import EMOTION_COLOURS, EMOTIONS
+from vidfer.report.drawing import draw_pixels, draw_svg, name_fonts
 from vidfer.report.png import palette_png
 from vidfer.report.series import FaceSeries, end_seconds, face_series
 from vidfer.report.wording import clock, count, display_name, duration
@@ -27,8 +27,6 @@ _FAINT = "#666666"
 _GAP_COLOUR = "#eeeeee"
 _STACKED_FROM_SECONDS = 300.0  # curves of longer clips lie over each other; areas of means stay readable
 _STACKED_POINTS = 400
-# Tried first to last; the first comes with matplotlib, the others draw scripts that it lacks, where installed.
-_FONTS = ("DejaVu Sans", "Noto Sans CJK JP", "Noto Sans CJK SC", "WenQuanYi Micro Hei", "Noto Sans", "Arial Unicode MS")
 _STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800)
 
 
@@ -54,6 +52,17 @@ class ChartImage:
 
 def timeline_chart(clip: ClipResult, *, title: bool = True) -> ChartImage:
     """Draw one clip's timeline; the same clip gives the same bytes."""
+    figure, left, right = _timeline_figure(clip, title=title)
+    return ChartImage(png=palette_png(draw_pixels(figure)), left=left, right=right, end_seconds=end_seconds(clip))
+
+
+def timeline_svg(clip: ClipResult) -> bytes:
+    """Draw the same chart as SVG, for print: text is drawn as curves, so that it needs no font."""
+    return draw_svg(_timeline_figure(clip, title=True)[0])
+
+
+def _timeline_figure(clip: ClipResult, *, title: bool) -> tuple[Figure, float, float]:
+    """Return the drawing, and where its time axis begins and ends as fractions of its width."""
     shown, hidden = main_faces(clip)
     end = end_seconds(clip)
     notes = _notes(clip, hidden)
@@ -65,8 +74,7 @@ def timeline_chart(clip: ClipResult, *, title: bool = True) -> ChartImage:
     _draw_time_axis(panels[-1][1], end)
     _draw_texts(figure, clip, notes, title=title)
     box = panels[0][0].get_position()
-    png = palette_png(_draw_pixels(figure))
-    return ChartImage(png=png, left=box.x0, right=box.x1, end_seconds=end)
+    return figure, box.x0, box.x1
 
 
 def main_faces(clip: ClipResult, limit: int = MAX_PANELS) -> tuple[list[int], list[int]]:
@@ -79,17 +87,6 @@ def main_faces(clip: ClipResult, limit: int = MAX_PANELS) -> tuple[list[int], li
 def time_step(span_seconds: float, *, most: int = 13) -> float:
     """Return the distance of ticks on a time axis, a round number of seconds, minutes or hours."""
     return next((step for step in _STEPS if span_seconds / step < most), float(np.ceil(span_seconds / most)))
-
-
-def _draw_pixels(figure: Figure) -> np.ndarray:
-    """Return the drawn figure, (H, W, 3) uint8."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    canvas = FigureCanvasAgg(figure)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
-        canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
 def _layout(num_panels: int, *, title: bool, notes: bool) -> tuple[Figure, list[tuple[Axes, Axes]]]:
@@ -225,7 +222,7 @@ def _draw_texts(figure: Figure, clip: ClipResult, notes: str, *, title: bool) ->
 
     height = figure.get_figheight()
     if title:
-        plain: dict[str, Any] = {"parse_math": False, "fontfamily": _fonts()}
+        plain: dict[str, Any] = {"parse_math": False, "fontfamily": name_fonts()}
         name = display_name(clip.clip_id, longest=105)
         size = 14 if len(name) <= 60 else 9.5
         figure.text(0.06, 1 - 0.14 / height, name, fontsize=size, fontweight="bold", va="top", color=_INK, **plain)
@@ -247,11 +244,3 @@ def _notes(clip: ClipResult, hidden: Sequence[int]) -> str:
         decoded, expected = clip.decode.decoded_frames, clip.decode.expected_frames
         notes.append(f"The video is damaged or ends early: {decoded:,} of {expected:,} frames could be read.")
     return "  ".join(notes)
-
-
-def _fonts() -> list[str]:
-    """Return the families for names of files, which may be in any script."""
-    from matplotlib.font_manager import fontManager
-
-    installed = {font.name for font in fontManager.ttflist}
-    return [name for name in _FONTS if name in installed]

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from vidfer.report.page import cell, escape, page, percent, share_bar, swatch, table
+from vidfer.report.sparkline import sparkline
 from vidfer.report.wording import count, duration
 
 # What a clip's row links to: file below the clip's folder -> text of the link.
@@ -15,6 +16,11 @@ LINKS: dict[str, str] = {
     "timeline.png": "chart",
     "timeline.csv": "table",
     "segments.csv": "episodes",
+}
+
+PICTURES: dict[str, str] = {
+    "batch_share.png": "Share of time per emotion",
+    "batch_average.png": "Average course over clips",
 }
 
 _SCRIPT = """
@@ -39,6 +45,7 @@ def render_index(
     *,
     title: str = "vidfer results",
     files: Iterable[str] = tuple(LINKS),
+    pictures: Iterable[str] = (),
 ) -> bytes:
     """Return the start page.
 
@@ -52,6 +59,8 @@ def render_index(
         Heading of the page.
     files
         Names of the files that each clip's folder holds; what is not among them is not linked to.
+    pictures
+        Names of the pictures of the whole batch that lie beside the page.
     """
     present = set(files)
     total = sum(summary["duration_seconds"] or 0.0 for summary in summaries)
@@ -62,14 +71,30 @@ def render_index(
     if failures:
         body.append(_failures(failures))
     body.append(_clips(summaries, present) if summaries else "<section><p>No clip was finished.</p></section>")
+    body += [_picture(name) for name in pictures]
     body.append("<p class='faint'>The same numbers: <a href='summary.csv'>summary.csv</a></p>")
     return page(title, body, script=_SCRIPT)
+
+
+def _picture(name: str) -> str:
+    text = PICTURES[name]
+    return (
+        f'<section><h2>{text}</h2><a href="{name}"><img class="picture" src="{name}" alt="{text}" loading="lazy"></a>'
+        '<p class="faint">Drawn by the last <code>vidfer report</code>.</p></section>'
+    )
 
 
 def _clips(summaries: Sequence[Mapping[str, Any]], present: set[str]) -> str:
     headings = [
         *(("clip", ""), ("duration", "number"), ("frames with a face", "number"), ("faces", "number")),
-        *(("mostly", ""), ("share of time", ""), ("episodes", "number"), ("quality", "number"), ("notes", "")),
+        *(
+            ("mostly", ""),
+            ("over time", ""),
+            ("share of time", ""),
+            ("episodes", "number"),
+            ("quality", "number"),
+            ("notes", ""),
+        ),
     ]
     rows = [_clip_row(summary, present) for summary in summaries]
     return f'<section class="long"><h2>Clips</h2>{table(headings, rows, name="clips")}</section>'
@@ -93,6 +118,7 @@ def _clip_row(summary: Mapping[str, Any], present: set[str]) -> str:
         cell(percent(seen / sampled if sampled else None), sort=seen / sampled if sampled else 0.0, kind="number"),
         cell(str(summary["num_faces"]), kind="number"),
         cell(swatch(dominant) if dominant else '<span class="faint">no face</span>', sort=dominant or ""),
+        cell(sparkline(summary.get("course"))),
         cell(share_bar(shares), sort=max((share or 0.0) for share in shares.values())),
         cell(str(summary["num_episodes"]), kind="number"),
         cell(percent(summary["mean_quality"]), sort=summary["mean_quality"] or 0.0, kind="number"),

@@ -15,7 +15,7 @@ STYLE = """
 @media (prefers-color-scheme: dark) { :root { --ink: #e8eaed; --faint: #a3a9b2; --line: #3a3f46; --card: #22262b;
   --page: #16181b; --link: #8ab8ee; --warn: #ffc48a; --warn-bg: #3a2a1a; } }
 * { box-sizing: border-box; } [hidden] { display: none !important; }
-body { margin: 0 auto; padding: 1.5rem; max-width: 1280px; background: var(--page); color: var(--ink);
+body { margin: 0 auto; padding: 1.5rem; max-width: 1480px; background: var(--page); color: var(--ink);
   font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif; }
 h1 { font-size: 1.5rem; margin: 0 0 .2rem; overflow-wrap: anywhere; } h2 { font-size: 1.05rem; margin: 0 0 .6rem; }
 a { color: var(--link); } .faint { color: var(--faint); } .facts { color: var(--faint); margin: 0 0 1rem; }
@@ -36,6 +36,8 @@ th[aria-sort=ascending] button::after { content: " ▲"; } th[aria-sort=descendi
   outline: 1px solid var(--line); }
 .bar { display: flex; height: .8rem; min-width: 9rem; border-radius: 3px; overflow: hidden; background: var(--line); }
 .bar span { display: block; }
+.sparkline { display: block; width: 12rem; height: 2.2rem; background: var(--line); border-radius: 3px; }
+img.picture { display: block; width: 100%; background: #fff; border-radius: 4px; }
 .chart { position: relative; background: #fff; border-radius: 4px; padding-top: .5rem; }
 .chart img { display: block; width: 100%; height: auto; }
 .chart.seekable { cursor: crosshair; }

@@ -12,6 +12,7 @@ import pytest
 from fixtures.clip_results import make_clip
 
 from vidfer.exporters import EXPORTERS
+from vidfer.report.course import course_of
 from vidfer.report.html import render_report
 from vidfer.report.index import render_index
 from vidfer.report.summary import summarise
@@ -132,6 +133,18 @@ def test_the_index_shows_failures_with_their_reasons() -> None:
     page = Page(render_index([], failures))
     for text in ("1 failed", "d/bad", "/v/d/bad.mp4", "no video stream", "holds sound only", "No clip was finished"):
         assert text in page.words
+
+
+def test_the_index_draws_each_clips_course_with_its_gaps() -> None:
+    clip = make_clip(seconds=10, gaps=[(0, 4, 6)])
+    (drawn,) = Page(render_index([{**summarise(clip), "course": course_of(clip)}])).all("svg")
+    assert drawn["aria-label"] == "mean probability of each emotion over time, stacked"
+    assert not Page(render_index([summarise(clip)])).all("svg")  # as in the journal of an older version
+
+
+def test_the_index_shows_the_batchs_pictures_only_where_they_lie_beside_it() -> None:
+    page = Page(render_index([summarise(make_clip(seconds=0.4))], pictures=["batch_share.png"]))
+    assert [image["src"] for image in page.all("img")] == ["batch_share.png"]
 
 
 def test_the_index_can_be_sorted_by_numbers() -> None:
