@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -38,6 +39,8 @@ class EmotionNetwork:
         Whether the mean over the face and its mirror image is taken.
     metadata
         From the weight file: recipe, figures.
+    device, precision
+        What it computes on and in.
     """
 
     name: str
@@ -47,7 +50,7 @@ class EmotionNetwork:
     mirror: bool
     metadata: dict[str, Any]
     device: torch.device
-    dtype: torch.dtype
+    precision: Precision
     module: nn.Module
 
     def embed(self, faces: Tensor) -> tuple[np.ndarray, np.ndarray]:
@@ -79,7 +82,7 @@ class EmotionNetwork:
             prepared = preprocess(faces.to(self.device, torch.float32), self.input_spec)
             if self.mirror:
                 prepared = torch.cat([prepared, prepared.flip(3)])  # (2N, C, S, S)
-            vectors, logits = self.module(prepared.to(self.dtype).to(memory_format=torch.channels_last))
+            vectors, logits = self.module(prepared.to(memory_format=torch.channels_last))
             vectors, logits = vectors.float(), logits.float()
             if self.mirror:
                 vectors, logits = vectors.unflatten(0, (2, -1)).mean(0), logits.unflatten(0, (2, -1)).mean(0)
@@ -113,8 +116,11 @@ def load_backbone(
     tensors, metadata = load_tensors(path)
     model = build_backbone(name, tensors, metadata, source=path)
     device = torch.device(device)
-    dtype = torch.bfloat16 if precision == "bfloat16" or (precision == "auto" and bfloat16_is_fast(device)) else None
-    module = fold_normalisation(model).to(device, dtype or torch.float32).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    half = precision == "bfloat16" or (precision == "auto" and bfloat16_is_fast(device))
+    module = fold_normalisation(model)
+    if half:
+        module = halve(module, fold_normalisation(model))
+    module = module.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return EmotionNetwork(
         name=name,
         input_spec=model.input_spec,  # type: ignore[arg-type]
@@ -123,7 +129,7 @@ def load_backbone(
         mirror=bool(metadata.get("mirror", False)),
         metadata=metadata,
         device=device,
-        dtype=dtype or torch.float32,
+        precision="bfloat16" if half else "float32",
         module=module,
     )
 
@@ -143,9 +149,37 @@ def build_backbone(name: str, tensors: dict[str, Tensor], metadata: dict[str, An
     return model.eval()
 
 
+class _Exact(nn.Module):
+    """A layer that computes in float32 inside a network of another type."""
+
+    def __init__(self, layer: nn.Module, result: torch.dtype) -> None:
+        super().__init__()
+        self.layer, self.result = layer.float(), result
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x.float()).to(self.result)
+
+
+def halve(module: nn.Module, exact: nn.Module) -> nn.Module:
+    """Return ``module`` in bfloat16 with the first convolution and the linear layers of ``exact``, in float32.
+
+    They cost little, and without them the rounding of the picture and of the classifier turns the decision of about
+    0.2 % of the faces of PublicTest; with them of 0.06 %.
+    """
+    module = module.to(torch.bfloat16)
+    layers = [(name, layer) for name, layer in exact.named_modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
+    first = next((name for name, layer in layers if isinstance(layer, nn.Conv2d)), "")
+    for name, layer in layers:
+        if name == first:
+            module.set_submodule(name, _Exact(layer, torch.bfloat16))
+        elif isinstance(layer, nn.Linear):
+            module.set_submodule(name, _Exact(layer, torch.float32))
+    return module
+
+
 def fold_normalisation(model: nn.Module) -> nn.Module:
     """Return an evaluation-only copy whose batch normalisations are part of the layers before them."""
-    graph = fx.symbolic_trace(model)
+    graph = fx.symbolic_trace(copy.deepcopy(model))
     modules = dict(graph.named_modules())
     for node in list(graph.graph.nodes):
         norm = modules.get(str(node.target)) if node.op == "call_module" else None

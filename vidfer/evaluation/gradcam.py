@@ -31,7 +31,7 @@ def gradcam(network: EmotionNetwork, faces: Tensor, emotions: np.ndarray | None 
     """
     if not isinstance(network.module, fx.GraphModule):
         raise TypeError("expected a network from load_backbone")
-    prepared = preprocess(faces.to(network.device, torch.float32), network.input_spec).to(network.dtype)
+    prepared = preprocess(faces.to(network.device, torch.float32), network.input_spec)
     interpreter = _LastMap(network.module)
     with torch.enable_grad():
         _, logits = interpreter.run(prepared.requires_grad_())
