@@ -22,7 +22,7 @@ from vidfer.errors import OutputError
 from vidfer.report.wording import display_name, duration
 from vidfer.video.find import find_videos
 
-PICTURES = frozenset({"chart", "report"})  # exporters that --no-plots leaves out
+PICTURES = frozenset({"chart", "chart-svg", "report"})  # exporters that --no-plots leaves out
 MAX_TABLE_ROWS = 20
 
 

@@ -1,18 +1,32 @@
-"""report.html: the clip on one page that opens from disk."""
+"""report.html: the clip on one page that opens from disk, with the plotting library beside it once per batch."""
 
 from __future__ import annotations
 
+import importlib.util
 import os
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+from vidfer.errors import MissingDependency
 from vidfer.exporters import exporter
 from vidfer.types import ClipResult
 
+PLOTLY = "assets/plotly.min.js"  # below the results folder: 5 MB, too much to be in every page
 
-@exporter("report", filenames=("report.html",), version=1)
+
+def shared_files() -> dict[str, bytes]:
+    """Return plotly.js as the Python package ships it, found without importing the package."""
+    spec = importlib.util.find_spec("plotly")
+    folders = spec.submodule_search_locations if spec else None
+    if not folders:
+        raise MissingDependency("plotly", needed_for="report.html")
+    return {PLOTLY: (Path(folders[0]) / "package_data" / "plotly.min.js").read_bytes()}
+
+
+@exporter("report", filenames=("report.html",), version=2, shared_files=shared_files)
 def render(clip: ClipResult) -> dict[str, bytes]:
     """Return report.html; the video plays beside the chart from where it lay when the clip was processed."""
     from vidfer.report.html import render_report
 
     video = Path(os.path.abspath(clip.info.path)).as_uri()
-    return {"report.html": render_report(clip, video_href=video)}
+    up = "../" * len(PurePosixPath(clip.clip_id).parts)
+    return {"report.html": render_report(clip, video_href=video, plotly_href=up + PLOTLY)}

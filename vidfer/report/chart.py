@@ -11,7 +11,7 @@ import numpy as np
 from vidfer.labels import EMOTION_COLOURS, EMOTIONS
 from vidfer.report.drawing import draw_pixels, draw_svg, name_fonts
 from vidfer.report.png import palette_png
-from vidfer.report.series import FaceSeries, end_seconds, face_series
+from vidfer.report.series import FaceSeries, end_seconds, face_series, main_faces
 from vidfer.report.wording import clock, count, display_name, duration
 from vidfer.types import ClipResult, EmotionSegment
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MAX_PANELS = 6
 _WIDTH_INCHES = 12.0
 _DPI = 150  # 1800 px wide; text stays readable when a page shows it at 1200 px
 _INK = "#222222"
@@ -75,13 +74,6 @@ def _timeline_figure(clip: ClipResult, *, title: bool) -> tuple[Figure, float, f
     _draw_texts(figure, clip, notes, title=title)
     box = panels[0][0].get_position()
     return figure, box.x0, box.x1
-
-
-def main_faces(clip: ClipResult, limit: int = MAX_PANELS) -> tuple[list[int], list[int]]:
-    """Return the faces that are drawn, in order of their id, and those left out: the ones seen in fewer frames."""
-    tracks, frames = np.unique(clip.timeline.track_id[clip.timeline.track_id >= 0], return_counts=True)
-    by_presence = tracks[np.lexsort((tracks, -frames))].tolist()
-    return sorted(by_presence[:limit]), sorted(by_presence[limit:])
 
 
 def time_step(span_seconds: float, *, most: int = 13) -> float:

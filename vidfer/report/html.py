@@ -4,53 +4,20 @@ from __future__ import annotations
 
 import base64
 import json
+from pathlib import Path
 from typing import Any
 
-from vidfer.report.chart import ChartImage, timeline_chart
+from vidfer.report.chart import timeline_chart
 from vidfer.report.page import cell, escape, page, percent, share_bar, swatch, table, warnings_box
+from vidfer.report.report_data import report_data, script_json
 from vidfer.report.summary import summarise
 from vidfer.report.wording import clock, count, duration
 from vidfer.types import ClipResult
 
-# The video and the chart share one time: a click on either the chart or an episode seeks.
-_SCRIPT = """
-const video = document.querySelector('video'), chart = document.querySelector('.chart');
-if (video) {
-  const cursor = document.querySelector('.cursor'), axis = chart.dataset;
-  const left = +axis.left, right = +axis.right, end = +axis.end;
-  const show = () => {
-    cursor.hidden = false;
-    cursor.style.left = 100 * (left + (right - left) * Math.min(1, video.currentTime / end)) + '%';
-  };
-  const follow = () => { show(); if (!video.paused) requestAnimationFrame(follow); };
-  const seek = seconds => { video.currentTime = Math.max(0, Math.min(end, seconds)); show(); };
-  const failed = () => { document.querySelector('#no-video').hidden = false; video.hidden = true; cursor.hidden = true;
-    chart.classList.remove('seekable'); document.querySelector('#keys').hidden = true; };
-  video.addEventListener('play', follow);
-  video.addEventListener('seeked', show);
-  video.addEventListener('error', failed);
-  if (video.error) failed();
-  chart.addEventListener('click', event => {
-    const box = chart.getBoundingClientRect();
-    seek(end * ((event.clientX - box.left) / box.width - left) / (right - left));
-  });
-  for (const row of document.querySelectorAll('tr[data-seconds]')) {
-    row.addEventListener('click', () => seek(+row.dataset.seconds));
-    row.addEventListener('keydown', event => { if (event.key === 'Enter') seek(+row.dataset.seconds); });
-  }
-  document.addEventListener('keydown', event => {
-    if (event.target === video || event.ctrlKey || event.altKey || event.metaKey) return;
-    if (event.key === ' ') { video.paused ? video.play() : video.pause(); }
-    else if (event.key === 'ArrowLeft') seek(video.currentTime - (event.shiftKey ? 0.1 : 1));
-    else if (event.key === 'ArrowRight') seek(video.currentTime + (event.shiftKey ? 0.1 : 1));
-    else return;
-    event.preventDefault();
-  });
-}
-"""
+_MAX_VIDEO_HEIGHT = 420  # px
 
 
-def render_report(clip: ClipResult, *, video_href: str | None = None) -> bytes:
+def render_report(clip: ClipResult, *, video_href: str | None = None, plotly_href: str | None = None) -> bytes:
     """Return the page of one clip.
 
     Parameters
@@ -60,19 +27,25 @@ def render_report(clip: ClipResult, *, video_href: str | None = None) -> bytes:
     video_href
         URL of the video that plays beside the chart; the page says so where the browser cannot play it. None leaves
         the player out.
+    plotly_href
+        URL of plotly.min.js; without it, or where it is not found, the page shows a still chart.
     """
     summary = summarise(clip)
-    chart = timeline_chart(clip, title=False)
+    with_video = video_href is not None
+    data = report_data(clip, with_overlay=with_video)
     body = [
         f"<header><h1>{escape(clip.clip_id)}</h1><p class='facts'>{_facts(summary)}</p></header>",
         warnings_box(_warnings(summary)),
-        f"<section>{_player(video_href)}{_chart(clip, chart, seekable=video_href is not None)}</section>",
+        f'<section class="viewer{" with-video" if with_video else ""}">{_player(clip, data, video_href)}'
+        f"{_chart(clip)}</section>",
+        _episodes(clip),
         _emotions(summary),
         _faces(summary),
-        _episodes(clip),
         _provenance(summary),
+        f'<script type="application/json" id="data">{script_json(data)}</script>',
+        f'<script src="{escape(plotly_href)}"></script>' if plotly_href else "",
     ]
-    return page(f"{clip.clip_id} – vidfer", body, script=_SCRIPT)
+    return page(f"{clip.clip_id} – vidfer", body, script=Path(__file__).with_name("report.js").read_text("utf-8"))
 
 
 def _facts(summary: dict[str, Any]) -> str:
@@ -97,26 +70,43 @@ def _warnings(summary: dict[str, Any]) -> list[str]:
     return warnings
 
 
-def _player(video_href: str | None) -> str:
+def _player(clip: ClipResult, data: dict[str, Any], video_href: str | None) -> str:
+    """Return the video with a canvas over it, and the switches."""
     if video_href is None:
-        return ""
+        return f'<div id="player">{_switches(data, layers=False)}</div>'
+    width, height = clip.info.width, clip.info.height
+    stage = (
+        f'<div class="stage no-print" style="max-width:{_MAX_VIDEO_HEIGHT * width / height:.0f}px;'
+        f'aspect-ratio:{width}/{height}"><video src="{escape(video_href)}" controls preload="auto" playsinline></video>'
+        "<canvas></canvas></div>"
+    )
     return (
-        f'<video class="no-print" src="{escape(video_href)}" controls preload="metadata"></video>'
+        f'<div id="player">{stage}'
         '<p id="no-video" class="faint no-print" hidden>The video cannot be played here: it was moved since, or this '
         "browser does not know its format. Everything else on this page is complete.</p>"
+        f"{_switches(data, layers=True)}"
         '<p id="keys" class="faint no-print"><kbd>Space</kbd> plays, <kbd>←</kbd> <kbd>→</kbd> step a second '
-        "(with <kbd>Shift</kbd> a tenth); click on the chart or an episode to go there.</p>"
+        "(with <kbd>Shift</kbd> a tenth), <kbd>1</kbd>… faces, <kbd>b</kbd> boxes, <kbd>l</kbd> landmarks. Click "
+        "on the chart or an episode to go there; drag on the chart to zoom, double-click to see all.</p></div>"
     )
 
 
-def _chart(clip: ClipResult, chart: ChartImage, *, seekable: bool) -> str:
-    data = base64.b64encode(chart.png).decode()
+def _switches(data: dict[str, Any], *, layers: bool) -> str:
+    def switch(text: str, attributes: str) -> str:
+        return f'<label><input type="checkbox" checked {attributes}> {text}</label>'
+
+    faces = "".join(switch(f"face {face['id']}", f'value="{face["id"]}"') for face in data["faces"])
+    boxes = switch("boxes", 'id="show-boxes"') + switch("landmarks", 'id="show-landmarks"')
+    over_video = f'<span id="layers">{boxes}</span>' if layers else ""
+    return f'<div class="switches no-print"><span id="faces">{faces}</span>{over_video}</div>'
+
+
+def _chart(clip: ClipResult) -> str:
+    """Return the place of the live chart, and the still one that stands there until it is drawn."""
+    png = base64.b64encode(timeline_chart(clip, title=False).png).decode()
     text = f"Probability of each emotion over time, per face, in {clip.clip_id}"
-    return (
-        f'<div class="chart{" seekable" if seekable else ""}" data-left="{chart.left:.5f}" '
-        f'data-right="{chart.right:.5f}" data-end="{chart.end_seconds:.6f}">'
-        f'<img src="data:image/png;base64,{data}" alt="{escape(text)}"><div class="cursor" hidden></div></div>'
-    )
+    still = f'<img id="still" src="data:image/png;base64,{png}" alt="{escape(text)}">'
+    return f'<div class="chart">{still}<div id="chart" hidden></div><div id="cursor" hidden></div></div>'
 
 
 def _emotions(summary: dict[str, Any]) -> str:
@@ -170,7 +160,7 @@ def _episodes(clip: ClipResult) -> str:
     if not clip.segments:
         return ""
     rows = [
-        f'<tr data-seconds="{segment.start_seconds:.6f}" tabindex="0">'
+        f'<tr data-seconds="{segment.start_seconds:.6f}" data-face="{segment.track_id}" tabindex="0">'
         + cell(f"face {segment.track_id}")
         + cell(swatch(segment.emotion))
         + cell(clock(segment.start_seconds, decimals=2), kind="number")

@@ -38,17 +38,23 @@ th[aria-sort=ascending] button::after { content: " ▲"; } th[aria-sort=descendi
 .bar span { display: block; }
 .sparkline { display: block; width: 12rem; height: 2.2rem; background: var(--line); border-radius: 3px; }
 img.picture { display: block; width: 100%; background: #fff; border-radius: 4px; }
-.chart { position: relative; background: #fff; border-radius: 4px; padding-top: .5rem; }
+.viewer.with-video { display: grid; grid-template-columns: minmax(280px, 2fr) 3fr; gap: 1.2rem; align-items: start; }
+@media (max-width: 1000px) { .viewer.with-video { display: block; } }
+#player { position: sticky; top: .5rem; min-width: 0; }
+.stage { position: relative; margin: 0 auto .6rem; background: #000; border-radius: 4px; overflow: hidden; }
+.stage video, .stage canvas { position: absolute; inset: 0; width: 100%; height: 100%; }
+.stage canvas { pointer-events: none; }
+.switches { display: flex; flex-wrap: wrap; gap: .2rem 1.6rem; } .switches span { display: contents; }
+.switches label { cursor: pointer; white-space: nowrap; } #keys { font-size: .85rem; margin: .6rem 0 0; }
+.chart { position: relative; background: #fff; border-radius: 4px; min-width: 0; cursor: crosshair; }
 .chart img { display: block; width: 100%; height: auto; }
-.chart.seekable { cursor: crosshair; }
-.cursor { position: absolute; top: 0; bottom: 0; width: 2px; margin-left: -1px; background: #d00;
-  pointer-events: none; }
-video { display: block; max-width: 100%; max-height: 420px; margin: 0 auto; background: #000; border-radius: 4px; }
+#cursor { position: absolute; top: 2.6rem; bottom: 1.6rem; width: 2px; margin-left: -1px; background: #d00;
+  pointer-events: none; z-index: 2; }
 tr[data-seconds] { cursor: pointer; } tr[data-seconds]:hover, tr[data-seconds]:focus { background: var(--page); }
 pre { overflow: auto; font-size: 12.5px; margin: .6rem 0 0; } summary { cursor: pointer; font-weight: 600; }
 kbd { border: 1px solid var(--line); border-radius: 3px; padding: 0 .3em; font-size: .85em; }
 @media print { body { max-width: none; padding: 0; background: #fff; color: #000; } .scroll { max-height: none; }
-  section { break-inside: avoid-page; border: 0; padding: 0; } .no-print, .cursor { display: none !important; }
+  section { break-inside: avoid-page; border: 0; padding: 0; } .no-print, #cursor { display: none !important; }
   section.long { break-inside: auto; } tr { break-inside: avoid; } }
 """
 

@@ -8,6 +8,8 @@ import numpy as np
 
 from vidfer.types import ClipResult
 
+MAX_PANELS = 6  # faces that one chart shows
+
 
 @dataclass(frozen=True, kw_only=True)
 class FaceSeries:
@@ -76,6 +78,13 @@ def face_series(clip: ClipResult, track: int, *, max_points: int = 1200) -> Face
         averaged=not fine,
         gaps=gaps_of(clip, frame_row),
     )
+
+
+def main_faces(clip: ClipResult, limit: int = MAX_PANELS) -> tuple[list[int], list[int]]:
+    """Return the faces that are drawn, in order of their id, and those left out: the ones seen in fewer frames."""
+    tracks, frames = np.unique(clip.timeline.track_id[clip.timeline.track_id >= 0], return_counts=True)
+    by_presence = tracks[np.lexsort((tracks, -frames))].tolist()
+    return sorted(by_presence[:limit]), sorted(by_presence[limit:])
 
 
 def end_seconds(clip: ClipResult) -> float:

@@ -17,8 +17,9 @@ from fixtures.clip_results import make_clip
 from PIL import Image
 
 from vidfer.labels import EMOTION_COLOURS
-from vidfer.report.chart import MAX_PANELS, main_faces, time_step, timeline_chart
+from vidfer.report.chart import time_step, timeline_chart
 from vidfer.report.png import palette_png
+from vidfer.report.series import MAX_PANELS, main_faces
 from vidfer.types import ClipResult, DecodeReport
 
 TESTS = Path(__file__).parents[2]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 from html.parser import HTMLParser
 from typing import Any
 from urllib.parse import unquote
 
+import numpy as np
 import pytest
 from fixtures.clip_results import make_clip
 
@@ -15,6 +17,7 @@ from vidfer.exporters import EXPORTERS
 from vidfer.report.course import course_of
 from vidfer.report.html import render_report
 from vidfer.report.index import render_index
+from vidfer.report.report_data import overlay_data, script_json
 from vidfer.report.summary import summarise
 from vidfer.types import DecodeReport
 
@@ -58,13 +61,57 @@ def references(page: Page) -> list[str]:
     return [str(value) for _, attributes in page.tags for key, value in attributes.items() if key in ("src", "href")]
 
 
-def test_a_report_is_one_file_that_needs_no_network() -> None:
-    content = render_report(make_clip(seconds=2), video_href="file:///videos/anna.mp4")
+def test_a_report_needs_no_network() -> None:
+    content = render_report(
+        make_clip(seconds=2), video_href="file:///videos/anna.mp4", plotly_href="../../assets/plotly.min.js"
+    )
     page = Page(content)
     chart, *others = sorted(references(page), key=len, reverse=True)
     assert base64.b64decode(chart.removeprefix("data:image/png;base64,")).startswith(b"\x89PNG")
-    assert others == ["file:///videos/anna.mp4"]
+    assert others == ["../../assets/plotly.min.js", "file:///videos/anna.mp4"]
     assert not re.search(rb"https?://|@import|url\(", content)
+
+
+def test_the_exporter_shares_one_plotting_library_among_all_pages() -> None:
+    exporter = EXPORTERS.get("report")
+    ((name, library),) = exporter.shared_files().items()
+    assert len(library) > 1_000_000
+    for clip_id, link in (("a", f"../{name}"), ("a/b c/d", f"../../../{name}")):
+        page = Page(exporter.render(make_clip(seconds=1, clip_id=clip_id))["report.html"])
+        assert [script["src"] for script in page.all("script") if "src" in script] == [link]
+
+
+def unpacked(packed: dict[str, Any], name: str, kind: str) -> np.ndarray:
+    return np.frombuffer(base64.b64decode(packed[name]), dtype=kind)
+
+
+def test_faces_over_the_video_are_where_they_were_found() -> None:
+    clip = make_clip(seconds=4, faces=2, gaps=[(0, 1, 2), (1, 0, 3)], dropped=[(0, 1)])
+    packed = overlay_data(clip)
+    seconds, first = unpacked(packed, "seconds", "<f4"), unpacked(packed, "first", "<u4")
+    np.testing.assert_allclose(seconds, clip.frames.pts_seconds, atol=1e-4)
+    kept = clip.timeline.track_id >= 0
+    np.testing.assert_array_equal(np.repeat(np.arange(len(seconds)), np.diff(first)), clip.timeline.frame_row[kept])
+    np.testing.assert_array_equal(unpacked(packed, "face", "<i4"), clip.timeline.track_id[kept])
+    box = unpacked(packed, "box", "<i2").reshape(-1, 4).astype(float)
+    np.testing.assert_allclose(box[:, :2], clip.faces.xyxy[kept, :2], atol=0.51)
+    landmarks = unpacked(packed, "landmarks", "u1").reshape(-1, 68, 2) / 255 * 1.5 - 0.25
+    drawn = box[:, None, :2] + landmarks * box[:, None, 2:]
+    np.testing.assert_allclose(drawn, clip.faces.landmarks[kept], atol=1.5)
+
+
+def test_faces_of_a_long_clip_are_thinned_evenly() -> None:
+    packed = overlay_data(make_clip(seconds=40, faces=2), max_rows=500)
+    seconds, first = unpacked(packed, "seconds", "<f4"), unpacked(packed, "first", "<u4")
+    assert len(seconds) == 250
+    np.testing.assert_allclose(np.diff(seconds), 0.16, atol=1e-4)
+    assert np.diff(first).tolist() == [2] * 250
+
+
+def test_data_cannot_end_the_script_that_holds_it() -> None:
+    text = script_json({"a": "</script><!--"})
+    assert "<" not in text
+    assert json.loads(text) == {"a": "</script><!--"}
 
 
 def test_a_report_tells_what_the_clip_holds() -> None:

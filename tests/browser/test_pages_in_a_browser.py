@@ -1,0 +1,255 @@
+"""report.html and index.html in a real browser, opened from disk as users open them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fixtures.clip_results import make_clip
+
+from vidfer.exporters import EXPORTERS
+from vidfer.report.course import course_of
+from vidfer.report.index import render_index
+from vidfer.report.summary import summarise
+from vidfer.types import ClipResult
+
+CHROMIUM = Path("/usr/bin/chromium")
+ARTIFACTS = Path(__file__).parents[1] / "artifacts"
+FLAGS = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required"),
+)
+NAME = 'it\'s 100 % "x" <script>alert(1)<_script> ü 日本'
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if not CHROMIUM.is_file():
+        pytest.skip(f"no browser: {CHROMIUM} is absent (apt-get install chromium)")
+    with playwright.sync_playwright() as started:
+        chromium = started.chromium.launch(executable_path=str(CHROMIUM), args=list(FLAGS))
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def clip(sample_video: Path) -> ClipResult:
+    """Two made-up faces over the sample video, 7 s, 360 x 360."""
+    clip = make_clip(clip_id=f"a/{NAME}", seconds=7, faces=2, gaps=[(1, 2, 4)], path=str(sample_video))
+    faces = replace(clip.faces, xyxy=clip.faces.xyxy * 0.4, landmarks=clip.faces.landmarks * 0.4)
+    return replace(clip, info=replace(clip.info, width=360, height=360), faces=faces)
+
+
+@pytest.fixture(scope="module")
+def results(clip: ClipResult, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("results of a run")
+    files = {**EXPORTERS.get("report").shared_files()}
+    files |= {f"{clip.clip_id}/{name}": data for name, data in EXPORTERS.get("report").render(clip).items()}
+    others = [make_clip(clip_id=f"b/{i}", seconds=5 + 20 * i, faces=i, seed=i) for i in range(3)]
+    failure = {"clip": "d/bad", "path": "/v/d/bad.mp4", "stage": "decode", "reason": "no_video_stream",
+               "message": "there is no video in it, only audio", "attempts": 1}  # fmt: skip
+    summaries = [{**summarise(one), "course": course_of(one)} for one in (clip, *others)]
+    files["index.html"] = render_index(summaries, [failure])
+    for name, data in files.items():
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_bytes(data)
+    return out
+
+
+class Visit:
+    """An open page, with all that went wrong on it."""
+
+    def __init__(self, page: Any) -> None:
+        self.page = page
+        self.errors: list[str] = []
+        self.requests: list[str] = []
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
+        page.on("dialog", lambda dialog: (self.errors.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+        page.on("request", lambda request: self.requests.append(request.url))
+
+    def open(self, path: Path) -> Visit:
+        self.page.goto(path.as_uri())
+        return self
+
+    def wait(self, condition: str) -> None:
+        self.page.wait_for_function(condition, timeout=20_000)
+
+    def time(self) -> float:
+        return float(self.page.evaluate("video.currentTime"))
+
+    def inked(self) -> int:
+        """How many pixels of the canvas over the video are drawn on."""
+        pixels = "canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data"
+        return int(self.page.evaluate(f"{pixels}.filter((value, i) => i % 4 === 3 && value).length"))
+
+    def cursor(self) -> float:
+        return float(self.page.evaluate("document.getElementById('cursor').getBoundingClientRect().left"))
+
+
+@pytest.fixture
+def visit(browser: Any) -> Iterator[Callable[[Path], Visit]]:
+    pages = []
+
+    def open_page(path: Path) -> Visit:
+        pages.append(browser.new_page(viewport={"width": 1400, "height": 900}))
+        return Visit(pages[-1]).open(path)
+
+    yield open_page
+    for page in pages:
+        page.close()
+
+
+@pytest.fixture
+def report(visit: Callable[[Path], Visit], results: Path, clip: ClipResult) -> Visit:
+    """The report, ready: the chart is drawn and the video can play."""
+    opened = visit(results / clip.clip_id / "report.html")
+    opened.wait("video.readyState >= 2 && chart.querySelectorAll('.js-line').length > 0")
+    return opened
+
+
+def test_a_report_loads_without_an_error_and_without_the_network(report: Visit) -> None:
+    assert report.errors == []
+    assert all(url.startswith(("file:", "data:", "blob:")) for url in report.requests)
+    assert NAME in report.page.inner_text("h1")
+    assert report.page.is_hidden("#still")
+    assert report.page.is_hidden("#no-video")
+    assert report.inked() > 500
+    ARTIFACTS.mkdir(exist_ok=True)
+    report.page.evaluate("seek(5)")
+    report.wait("!video.seeking")
+    report.page.screenshot(path=str(ARTIFACTS / "report.png"), full_page=True)
+
+
+def test_a_click_on_the_chart_seeks(report: Visit) -> None:
+    box = report.page.locator("#chart .nsewdrag").first.bounding_box()
+    for part in (0.5, 0.9, 0.1):
+        report.page.mouse.click(box["x"] + part * box["width"], box["y"] + 0.5 * box["height"])
+        report.wait("!video.seeking")
+        assert report.time() == pytest.approx(7 * part, abs=0.1)
+        assert report.cursor() == pytest.approx(box["x"] + part * box["width"], abs=3)
+    assert report.errors == []
+
+
+def test_a_drag_zooms_and_a_click_then_seeks_to_what_is_shown(report: Visit) -> None:
+    box = report.page.locator("#chart .nsewdrag").first.bounding_box()
+    y = box["y"] + 0.5 * box["height"]
+    report.page.mouse.move(box["x"] + 0.5 * box["width"], y)
+    report.page.mouse.down()
+    report.page.mouse.move(box["x"] + 0.75 * box["width"], y, steps=5)
+    report.page.mouse.move(box["x"] + 1.0 * box["width"] - 1, y, steps=5)
+    report.page.mouse.up()
+    report.wait("timeAxis().from > 3")
+    assert report.time() == 0
+    report.page.wait_for_timeout(400)  # or the click would be the second of a double click, which shows all again
+    report.page.mouse.click(box["x"] + 0.5 * box["width"], y)
+    report.wait("!video.seeking")
+    assert report.time() == pytest.approx(5.25, abs=0.15)
+
+
+def test_episodes_and_keys_seek(report: Visit, clip: ClipResult) -> None:
+    row = report.page.locator("tr[data-seconds]").nth(1)
+    row.click()
+    report.wait("!video.seeking")
+    assert report.time() == pytest.approx(clip.segments[1].start_seconds, abs=0.05)
+    report.page.locator("tr[data-seconds]").nth(0).press("Enter")
+    report.page.keyboard.press("ArrowRight")
+    report.wait("!video.seeking")
+    assert report.time() == pytest.approx(clip.segments[0].start_seconds + 1, abs=0.05)
+    report.page.keyboard.press("Shift+ArrowLeft")
+    report.wait("!video.seeking")
+    assert report.time() == pytest.approx(clip.segments[0].start_seconds + 0.9, abs=0.05)
+
+
+def test_the_cursor_runs_with_the_video(report: Visit) -> None:
+    start = report.cursor()
+    report.page.keyboard.press("Space")
+    report.wait("video.currentTime > 0.3")
+    report.page.keyboard.press("Space")
+    report.wait("video.paused")
+    assert report.cursor() > start + 5
+    assert report.errors == []
+
+
+def test_a_face_can_be_switched_off_and_on(report: Visit) -> None:
+    page, before = report.page, report.inked()
+    lines = page.locator("#chart .js-line").count()
+    rows = page.locator("tr[data-face]:visible").count()
+    page.get_by_label("face 1").uncheck()
+    report.wait(f"chart.querySelectorAll('.js-line').length < {lines}")
+    assert page.locator("#chart .js-line").count() == lines / 2
+    assert page.locator("tr[data-face]:visible").count() < rows
+    assert 0 < report.inked() < before
+    page.keyboard.press("2")
+    page.locator("h1").click()
+    page.keyboard.press("2")
+    report.wait(f"chart.querySelectorAll('.js-line').length === {lines}")
+    assert report.inked() == before
+
+
+def test_boxes_and_landmarks_can_be_switched_off(report: Visit) -> None:
+    both = report.inked()
+    report.page.get_by_label("landmarks").uncheck()
+    boxes = report.inked()
+    report.page.get_by_label("boxes").uncheck()
+    assert both > boxes > report.inked() == 0
+
+
+def test_without_the_video_the_page_says_so_and_shows_the_chart(
+    visit: Callable[[Path], Visit], results: Path, clip: ClipResult
+) -> None:
+    moved = replace(clip, info=replace(clip.info, path="/nowhere/was moved.mp4"))
+    page = results / clip.clip_id / "moved.html"
+    page.write_bytes(EXPORTERS.get("report").render(moved)["report.html"])
+    opened = visit(page)
+    opened.wait("!document.getElementById('no-video').hidden && chart.querySelectorAll('.js-line').length > 0")
+    box = opened.page.locator("#chart .nsewdrag").first.bounding_box()
+    opened.page.mouse.click(box["x"] + 0.5 * box["width"], box["y"] + 20)
+    assert opened.cursor() == pytest.approx(box["x"] + 0.5 * box["width"], abs=3)
+    assert all("ERR_FILE_NOT_FOUND" in error for error in opened.errors)
+
+
+def test_a_page_that_was_moved_alone_shows_the_still_chart(
+    visit: Callable[[Path], Visit], results: Path, clip: ClipResult, tmp_path: Path
+) -> None:
+    (tmp_path / "report.html").write_bytes((results / clip.clip_id / "report.html").read_bytes())
+    opened = visit(tmp_path / "report.html")
+    opened.wait("document.getElementById('still').complete && video.readyState >= 2")
+    assert opened.page.is_visible("#still")
+    opened.page.locator("tr[data-seconds]").nth(1).click()
+    opened.wait("!video.seeking")
+    assert opened.time() == pytest.approx(clip.segments[1].start_seconds, abs=0.05)
+    assert all("ERR_FILE_NOT_FOUND" in error for error in opened.errors)
+
+
+def test_a_clip_without_a_face_shows_the_still_chart(visit: Callable[[Path], Visit], results: Path) -> None:
+    page = results / "c" / "report.html"
+    page.parent.mkdir(exist_ok=True)
+    page.write_bytes(EXPORTERS.get("report").render(make_clip(clip_id="c", seconds=1, faces=0))["report.html"])
+    opened = visit(page)
+    assert opened.page.is_visible("#still")
+    assert all("ERR_FILE_NOT_FOUND" in error for error in opened.errors)  # the made-up clip's video
+
+
+def test_the_start_page_sorts_and_leads_to_the_report(visit: Callable[[Path], Visit], results: Path) -> None:
+    opened = visit(results / "index.html")
+    page = opened.page
+    ARTIFACTS.mkdir(exist_ok=True)
+    page.screenshot(path=str(ARTIFACTS / "index.png"), full_page=True)
+
+    def durations() -> list[str]:
+        return [cell.inner_text() for cell in page.locator("#clips tbody tr td:nth-child(2)").all()]
+
+    page.get_by_role("button", name="duration").click()
+    assert durations() == ["5.0 s", "7.0 s", "25.0 s", "45.0 s"]
+    page.get_by_role("button", name="duration").click()
+    assert durations() == ["45.0 s", "25.0 s", "7.0 s", "5.0 s"]
+    assert opened.errors == []
+    page.get_by_role("link", name=re.compile("it's 100")).click()
+    opened.wait("typeof chart !== 'undefined' && chart.querySelectorAll('.js-line').length > 0")
+    assert opened.errors == []

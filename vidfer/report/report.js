@@ -1,0 +1,265 @@
+// What makes report.html move: the chart, the video beside it, and the faces drawn over the video.
+// The page's data is in <script id="data">: see vidfer/report/report_data.py. Plotly draws the chart; where
+// its file is not found, the still picture that the page carries stays.
+'use strict';
+
+const data = JSON.parse(document.getElementById('data').textContent);
+const video = document.querySelector('video');
+const canvas = document.querySelector('.stage canvas');
+const chart = document.getElementById('chart');
+const cursor = document.getElementById('cursor');
+const clamp = (value, low, high) => Math.max(low, Math.min(high, value));
+const clock = seconds => `${Math.floor(seconds / 60)}:${(seconds % 60).toFixed(2).padStart(5, '0')}`;
+let now = 0;  // seconds that cursor and drawing stand at
+
+// ---- which faces, boxes and landmarks are on ----
+
+const checked = selector => [...document.querySelectorAll(selector)].filter(box => box.checked);
+const visibleFaces = () => {
+  const ids = new Set(checked('#faces input').map(box => +box.value));
+  return data.faces.filter(face => ids.has(face.id));
+};
+const hiddenIds = () => new Set([...document.querySelectorAll('#faces input')].filter(b => !b.checked).map(b => +b.value));
+
+function applySwitches() {
+  const hidden = hiddenIds();
+  for (const row of document.querySelectorAll('tr[data-face]')) row.hidden = hidden.has(+row.dataset.face);
+  drawChart();
+  show(now);
+}
+
+// ---- the chart ----
+
+const CURVES = 150, RIBBON = 20, SPACE = 34, TOP = 58, BOTTOM = 34;  // px
+
+// The axis is one of dates, for its ticks; numbers of four digits would be taken for years, hence the offset.
+const MIDNIGHT = Date.UTC(2000, 0, 1);
+const toAxis = seconds => MIDNIGHT + seconds * 1000;
+const fromAxis = value => ((typeof value === 'number' ? value
+  : Date.parse(value.length > 10 ? value.replace(' ', 'T') + 'Z' : value)) - MIDNIGHT) / 1000;
+
+function traces(faces) {
+  return faces.flatMap((face, panel) => {
+    const x = face.seconds.map(toAxis);
+    const axis = `y${panel ? 2 * panel + 1 : ''}`;
+    const common = label => ({type: 'scatter', mode: 'lines', yaxis: axis, legendgroup: data.emotions[label]});
+    const leading = new Set(face.episodes.map(episode => episode.emotion));
+    const bands = face.low ? data.emotions.map((_, label) => ({...common(label), ...band(face, label, x),
+      showlegend: false, hoverinfo: 'skip', fill: 'toself', fillcolor: data.colours[label] + '38', line: {width: 0}})) : [];
+    const lines = data.emotions.map((name, label) => ({...common(label), x, y: face.probabilities[label], name,
+      showlegend: panel === 0, hovertemplate: '%{y:.2f}', line: {color: data.colours[label],
+        width: leading.has(label) ? 2.2 : 1}, opacity: leading.has(label) ? 1 : 0.75}));
+    const episodes = face.episodes;
+    const ribbon = {type: 'bar', orientation: 'h', yaxis: `y${2 * panel + 2}`, y: episodes.map(() => 0), width: 1,
+      base: episodes.map(e => toAxis(e.start)), x: episodes.map(e => (e.end - e.start) * 1000), showlegend: false,
+      text: episodes.map(e => data.emotions[e.emotion]), textposition: 'inside', insidetextanchor: 'middle',
+      textangle: 0, textfont: {size: 11, color: episodes.map(e => data.ink[e.emotion])}, name: '',
+      marker: {color: episodes.map(e => data.colours[e.emotion]), line: {color: '#fff', width: 1}},
+      hovertext: episodes.map(e => `${data.emotions[e.emotion]} ${clock(e.start)} – ${clock(e.end)}, ` +
+        `strongest at ${clock(e.peak)}`), hovertemplate: '%{hovertext}<extra></extra>'};
+    return [...bands, ...lines, ribbon];
+  });
+}
+
+function band(face, label, x) {  // one outline for each stretch without a gap
+  const low = face.low[label], high = face.high[label], xs = [], ys = [];
+  for (let start = 0; start < x.length; start++) {
+    let end = start;
+    while (end < x.length && low[end] !== null) end++;
+    for (let i = start; i < end; i++) { xs.push(x[i]); ys.push(high[i]); }
+    for (let i = end - 1; i >= start; i--) { xs.push(x[i]); ys.push(low[i]); }
+    xs.push(null); ys.push(null);
+    start = end;
+  }
+  return {x: xs, y: ys};
+}
+
+function layout(faces) {
+  const tall = faces.length === 1 ? 1.7 : 1, panel = CURVES * tall + 4 + RIBBON + SPACE;
+  const height = TOP + BOTTOM + faces.length * panel - SPACE + 14, inner = height - TOP - BOTTOM;
+  const result = {
+    height, margin: {l: 44, r: 12, t: TOP, b: BOTTOM}, paper_bgcolor: '#fff', plot_bgcolor: '#fff', uirevision: 'keep',
+    font: {family: 'system-ui, -apple-system, "Segoe UI", Roboto, sans-serif', size: 12, color: '#333'},
+    hovermode: 'x unified', hoverlabel: {namelength: -1}, dragmode: 'zoom', barmode: 'overlay', bargap: 0,
+    uniformtext: {minsize: 9, mode: 'hide'}, legend: {orientation: 'h', x: 0, y: 1, yanchor: 'bottom', yref: 'container',
+      itemwidth: 30, traceorder: 'normal'}, shapes: [], annotations: [],
+    xaxis: {type: 'date', range: [toAxis(0), toAxis(data.end)], minallowed: toAxis(0), maxallowed: toAxis(data.end),
+      anchor: `y${2 * faces.length}`, showgrid: false, zeroline: false, ticks: 'outside', tickcolor: '#bbb',
+      tickformat: data.end >= 3600 ? '%-H:%M:%S' : '%-M:%S', hoverformat: data.end >= 3600 ? '%-H:%M:%S.%2f' : '%-M:%S.%2f',
+      tickformatstops: [{dtickrange: [null, 999], value: '%-M:%S.%2f'}]},
+  };
+  result.legend.y = 1 - 4 / height;
+  result.legend.yanchor = 'top';
+  faces.forEach((face, index) => {
+    const top = inner - index * panel - 14, curves = `yaxis${index ? 2 * index + 1 : ''}`;
+    const domain = (high, low) => [clamp((top - low) / inner, 0, 1), clamp((top - high) / inner, 0, 1)];
+    result[curves] = {domain: domain(0, CURVES * tall), range: [0, 1.02], fixedrange: true, tickvals: [0, 0.5, 1],
+      gridcolor: '#e3e3e3', zeroline: false};
+    result[`yaxis${2 * index + 2}`] = {domain: domain(CURVES * tall + 4, CURVES * tall + 4 + RIBBON), range: [-0.5, 0.5],
+      fixedrange: true, visible: false};
+    const box = {type: 'rect', xref: 'x', layer: 'below', line: {width: 0}, fillcolor: '#ececec'};
+    for (const [from, to] of face.gaps)
+      result.shapes.push({...box, x0: toAxis(from), x1: toAxis(to), y0: 0, y1: 1, yref: `y${index ? 2 * index + 1 : ''} domain`});
+    result.annotations.push({text: `<b>face ${face.id}</b>  ${face.note}`, showarrow: false, xref: 'paper', yref: 'paper',
+      x: 0, xanchor: 'left', y: (top + 2) / inner, yanchor: 'bottom', font: {size: 12}});
+  });
+  if (!faces.length) result.annotations.push({text: 'every face is switched off', showarrow: false, xref: 'paper',
+    yref: 'paper', x: 0.5, y: 0.5, font: {size: 14}});
+  return result;
+}
+
+function drawChart() {
+  if (typeof Plotly === 'undefined' || !data.faces.length) return;
+  const faces = visibleFaces();
+  chart.hidden = false;
+  document.getElementById('still').hidden = true;
+  Plotly.react(chart, traces(faces), layout(faces), {responsive: true, displaylogo: false,
+    modeBarButtons: [['toImage', 'zoom2d', 'pan2d', 'resetScale2d']]});
+}
+
+// Where the plot lies on the screen and which seconds it shows, or null while there is no chart.
+function timeAxis() {
+  const plot = chart.querySelector('.nsewdrag');
+  if (!plot || chart.hidden) return null;
+  const [from, to] = chart.layout.xaxis.range.map(fromAxis);
+  return {box: plot.getBoundingClientRect(), from, to};
+}
+
+function moveCursor() {
+  const axis = timeAxis();
+  cursor.hidden = !axis || now < axis.from || now > axis.to;
+  if (cursor.hidden) return;
+  const left = axis.box.left - chart.parentElement.getBoundingClientRect().left;
+  cursor.style.left = `${left + axis.box.width * (now - axis.from) / (axis.to - axis.from)}px`;
+}
+
+// ---- faces over the video ----
+
+const unpack = (text, Type) => new Type(Uint8Array.from(atob(text), character => character.charCodeAt(0)).buffer);
+const faces = data.overlay && {
+  seconds: unpack(data.overlay.seconds, Float32Array), first: unpack(data.overlay.first, Uint32Array),
+  id: unpack(data.overlay.face, Int32Array), box: unpack(data.overlay.box, Int16Array),
+  emotion: unpack(data.overlay.emotion, Uint8Array), percent: unpack(data.overlay.percent, Uint8Array),
+  points: unpack(data.overlay.landmarks, Uint8Array),
+};
+// Stretches of the 68 landmarks (iBUG 300-W): [first, last, closed].
+const PARTS = [[0, 16], [17, 21], [22, 26], [27, 30], [31, 35], [36, 41, 1], [42, 47, 1], [48, 59, 1], [60, 67, 1]];
+
+function drawFaces() {
+  if (!canvas || !faces) return;
+  const pixels = window.devicePixelRatio || 1, width = canvas.clientWidth, height = canvas.clientHeight;
+  if (canvas.width !== Math.round(width * pixels) || canvas.height !== Math.round(height * pixels)) {
+    canvas.width = Math.round(width * pixels);
+    canvas.height = Math.round(height * pixels);
+  }
+  const pen = canvas.getContext('2d'), scale = width / data.overlay.width;
+  pen.setTransform(pixels, 0, 0, pixels, 0, 0);
+  pen.clearRect(0, 0, width, height);
+  const frame = frameAt(now), hidden = hiddenIds();
+  for (let row = faces.first[frame]; row < faces.first[frame + 1]; row++)
+    if (!hidden.has(faces.id[row])) drawFace(pen, row, scale);
+}
+
+function frameAt(seconds) {  // the last sampled frame at or before this time
+  let low = 0, high = faces.seconds.length - 1;
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if (faces.seconds[middle] <= seconds + 0.002) low = middle; else high = middle - 1;
+  }
+  return low;
+}
+
+function drawFace(pen, row, scale) {
+  const [x, y, w, h] = faces.box.subarray(4 * row, 4 * row + 4).map(value => value);
+  const colour = data.colours[faces.emotion[row]];
+  if (document.getElementById('show-landmarks').checked) {
+    pen.strokeStyle = 'rgba(255,255,255,.9)';
+    pen.lineWidth = 1.2;
+    pen.shadowColor = '#000';
+    pen.shadowBlur = 2;
+    for (const [first, last, closed] of PARTS) {
+      pen.beginPath();
+      for (let point = first; point <= last; point++) {
+        const at = axis => faces.points[136 * row + 2 * point + axis] / 255 * 1.5 - 0.25;  // see overlay_data
+        pen.lineTo((x + at(0) * w) * scale, (y + at(1) * h) * scale);
+      }
+      if (closed) pen.closePath();
+      pen.stroke();
+    }
+    pen.shadowBlur = 0;
+  }
+  if (!document.getElementById('show-boxes').checked) return;
+  pen.strokeStyle = colour;
+  pen.lineWidth = 2.5;
+  pen.strokeRect(x * scale, y * scale, w * scale, h * scale);
+  const text = `${faces.id[row]}  ${data.emotions[faces.emotion[row]]} ${faces.percent[row]} %`;
+  pen.font = '600 12px system-ui, sans-serif';
+  const label = pen.measureText(text).width + 10, top = y * scale < 19 ? (y + h) * scale : y * scale - 18;
+  pen.fillStyle = colour;
+  pen.fillRect(x * scale - 1.25, top, label, 18);
+  pen.fillStyle = data.ink[faces.emotion[row]];
+  pen.fillText(text, x * scale + 4, top + 13);
+}
+
+// ---- time: one clock for video, cursor and drawing ----
+
+function show(seconds) {
+  now = seconds;
+  moveCursor();
+  drawFaces();
+}
+
+function seek(seconds) {
+  const time = clamp(seconds, 0, data.end);
+  if (video && !video.hidden) video.currentTime = time;
+  show(time);
+}
+
+function watchVideo() {
+  const failed = () => {
+    document.getElementById('no-video').hidden = false;
+    document.querySelector('.stage').hidden = true;
+    video.hidden = true;
+  };
+  const next = () => video.requestVideoFrameCallback ? video.requestVideoFrameCallback(tick) : requestAnimationFrame(tick);
+  const tick = (_, frame) => {
+    if (!video.seeking) show(frame && frame.mediaTime !== undefined ? frame.mediaTime : video.currentTime);
+    next();
+  };
+  video.addEventListener('error', failed);
+  video.addEventListener('seeked', () => show(video.currentTime));
+  if (video.error) failed();
+  next();
+}
+
+function onKey(event) {
+  if (event.ctrlKey || event.altKey || event.metaKey || event.target.closest('input, a, button, summary, video')) return;
+  const step = event.shiftKey ? 0.1 : 1, boxes = document.querySelectorAll('#faces input');
+  if (event.key === ' ' && video && !video.hidden) { if (video.paused) video.play(); else video.pause(); }
+  else if (event.key === 'ArrowLeft') seek(now - step);
+  else if (event.key === 'ArrowRight') seek(now + step);
+  else if (event.key === 'b') document.getElementById('show-boxes').click();
+  else if (event.key === 'l') document.getElementById('show-landmarks').click();
+  else if (boxes[+event.key - 1]) boxes[+event.key - 1].click();
+  else return;
+  event.preventDefault();
+}
+
+for (const row of document.querySelectorAll('tr[data-seconds]')) {
+  row.addEventListener('click', () => seek(+row.dataset.seconds));
+  row.addEventListener('keydown', event => { if (event.key === 'Enter') seek(+row.dataset.seconds); });
+}
+for (const box of document.querySelectorAll('#faces input')) box.addEventListener('change', applySwitches);
+for (const box of document.querySelectorAll('#layers input')) box.addEventListener('change', () => show(now));
+chart.addEventListener('click', event => {
+  const axis = timeAxis();
+  if (!axis || event.target.closest('.legend, .modebar')) return;
+  const part = (event.clientX - axis.box.left) / axis.box.width;
+  if (part >= 0 && part <= 1) seek(axis.from + part * (axis.to - axis.from));
+});
+document.addEventListener('keydown', onKey);
+drawChart();
+if (chart.on) for (const event of ['plotly_relayout', 'plotly_afterplot']) chart.on(event, moveCursor);
+window.addEventListener('resize', () => show(now));
+if (video) watchVideo();
+show(0);

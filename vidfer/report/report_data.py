@@ -1,0 +1,112 @@
+"""What report.js draws: curves, episodes, and the faces in each frame, packed to stay small."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import numpy as np
+
+from vidfer.labels import EMOTION_COLOURS, EMOTION_INDEX, EMOTIONS
+from vidfer.report.series import FaceSeries, end_seconds, face_series, main_faces
+from vidfer.report.wording import count, duration
+from vidfer.types import ClipResult
+
+MAX_OVERLAY_ROWS = 20_000  # about 4 MB of page; of longer clips every second, third, ... sampled frame is drawn
+WHITE_ON = frozenset({"sadness", "contempt", "anger", "disgust"})  # colours on which white text is easier to read
+_MARGIN = 0.25  # how far landmarks may lie outside their box, in box sizes; report.js knows it too
+
+
+def report_data(clip: ClipResult, *, with_overlay: bool) -> dict[str, Any]:
+    """Return the page's data, JSON-ready.
+
+    Parameters
+    ----------
+    clip
+        The clip.
+    with_overlay
+        Whether the faces of each frame are needed, to be drawn over the video.
+    """
+    shown, _ = main_faces(clip)
+    return {
+        "end": round(end_seconds(clip), 6),
+        "emotions": list(EMOTIONS),
+        "colours": [EMOTION_COLOURS[name] for name in EMOTIONS],
+        "ink": ["#fff" if name in WHITE_ON else "#000" for name in EMOTIONS],
+        "faces": [_face(clip, track) for track in shown],
+        "overlay": overlay_data(clip) if with_overlay else None,
+    }
+
+
+def script_json(value: Any) -> str:
+    """Return JSON that cannot end the ``<script>`` element that it stands in."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+
+
+def _face(clip: ClipResult, track: int) -> dict[str, Any]:
+    series = face_series(clip, track)
+    segments = [segment for segment in clip.segments if segment.track_id == track]
+    seen = clip.frames.durations_seconds[clip.timeline.frame_row[clip.timeline.track_id == track]].sum()
+    return {
+        "id": track,
+        "note": f"seen for {duration(float(seen))}, {count(len(segments), 'episode')}",
+        "seconds": np.round(series.seconds, 4).tolist(),
+        "probabilities": _columns(series.probabilities),
+        **_spread(series),
+        "gaps": np.round(series.gaps, 4).tolist(),
+        "episodes": [
+            {
+                "start": round(segment.start_seconds, 4),
+                "end": round(segment.end_seconds, 4),
+                "peak": round(segment.peak_seconds, 4),
+                "emotion": EMOTION_INDEX[segment.emotion],
+            }
+            for segment in segments
+        ],
+    }
+
+
+def _spread(series: FaceSeries) -> dict[str, Any]:
+    if not series.averaged:
+        return {"low": None, "high": None}
+    return {"low": _columns(series.low), "high": _columns(series.high)}
+
+
+def _columns(values: np.ndarray) -> list[list[float | None]]:
+    """Return (T, K) as K lists of rounded numbers, None for NaN."""
+    rounded = np.round(values.astype(np.float64), 3).T.tolist()
+    return [[None if value != value else value for value in column] for column in rounded]
+
+
+def overlay_data(clip: ClipResult, *, max_rows: int = MAX_OVERLAY_ROWS) -> dict[str, Any]:
+    """Return the faces of each frame as base64 of little-endian arrays.
+
+    Returns
+    -------
+    ``width, height`` of the displayed picture in pixels; for T frames ``seconds`` float32 and ``first`` uint32 (T + 1,)
+    into the rows of faces; for N faces ``face`` int32, ``box`` int16 (N, 4) left, top, width, height, ``emotion`` and
+    ``percent`` uint8, ``landmarks`` uint8 (N, 68, 2): 0..255 over the box grown by a quarter of its size on each side.
+    """
+    rows = np.flatnonzero(clip.timeline.track_id >= 0)
+    stride = max(1, -(-len(rows) // max_rows))
+    rows = rows[clip.timeline.frame_row[rows] % stride == 0]
+    frames = np.arange(0, len(clip.frames), stride)
+    first = np.searchsorted(clip.timeline.frame_row[rows], np.append(frames, len(clip.frames)))  # (T + 1,)
+    xyxy = clip.faces.xyxy[rows]
+    size = np.maximum(xyxy[:, 2:] - xyxy[:, :2], 1.0)  # (N, 2)
+    box = np.concatenate([xyxy[:, :2], size], axis=1)
+    inside = (clip.faces.landmarks[rows] - xyxy[:, None, :2]) / size[:, None] + _MARGIN  # (N, 68, 2)
+    points = np.nan_to_num(inside / (1 + 2 * _MARGIN) * 255).round().clip(0, 255)
+    probabilities = clip.timeline.probabilities[rows]
+    arrays = {
+        "seconds": clip.frames.pts_seconds[frames].astype("<f4"),
+        "first": first.astype("<u4"),
+        "face": clip.timeline.track_id[rows].astype("<i4"),
+        "box": box.round().clip(-32768, 32767).astype("<i2"),
+        "emotion": probabilities.argmax(axis=1).astype(np.uint8),
+        "percent": (probabilities.max(axis=1) * 100).round().astype(np.uint8),
+        "landmarks": points.astype(np.uint8),
+    }
+    packed = {name: base64.b64encode(array.tobytes()).decode() for name, array in arrays.items()}
+    return {"width": clip.info.width, "height": clip.info.height, **packed}
