@@ -49,8 +49,18 @@ class WeightFile:
 
 TABLE: tuple[WeightFile, ...] = (
     WeightFile(kind="detector", name="embedded", filename="detector.safetensors", sha256=""),
-    WeightFile(kind="landmarks", name="embedded", filename="landmarks.safetensors", sha256=""),
-    WeightFile(kind="backbone", name="compact", filename="emotion_cnn.safetensors", sha256=""),
+    WeightFile(
+        kind="landmarks",
+        name="embedded",
+        filename="landmarks.safetensors",
+        sha256="01c54a86a3ca710173bd8c098ea33cc1f9cae729960909b2cd2101575ec974fe",
+    ),
+    WeightFile(
+        kind="backbone",
+        name="compact",
+        filename="emotion_cnn.safetensors",
+        sha256="334f0f844984e6eb590f9ef088a71e0473e7f429adf4ff5b049cbbeb1f1e0eb3",
+    ),
     # Third-party networks, for pipelines that name them. Of SFD and 2DFAN-4 only the start of the digest is known: it
     # is part of their publisher's file names.
     WeightFile(
