@@ -27,8 +27,7 @@ def process(
 ) -> RunReport:
     """Process videos as ``vidfer process`` does.
 
-    Work is done in spawned processes: a script that calls this must guard its entry with
-    ``if __name__ == "__main__":``.
+    Work is done in processes of its own, fresh interpreters that never import the caller's script.
 
     Parameters
     ----------

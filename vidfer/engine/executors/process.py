@@ -28,6 +28,9 @@ _THREAD_VARIABLES = (
     "NUMEXPR_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS",
 )
+# Threads that wait for each other sleep instead of spinning: decoding needs the cores too, and on a busy machine a
+# spinning pair of threads is an order of magnitude slower than one thread (measured: benchmarks/RESULTS.md).
+_WAITING = {"OMP_WAIT_POLICY": "PASSIVE"}
 
 
 class WorkerProcess:
@@ -56,7 +59,7 @@ class WorkerProcess:
                 stderr=output_end,
                 pass_fds=(theirs.fileno(), lifeline_end),
                 start_new_session=True,  # Ctrl-C reaches the parent only, and a kill reaches grandchildren too
-                env=os.environ | dict.fromkeys(_THREAD_VARIABLES, str(threads)),
+                env=_WAITING | os.environ | dict.fromkeys(_THREAD_VARIABLES, str(threads)),
             )
         except BaseException:
             ours.close()
