@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
         best = training(recipe, Path(options.data), Path(options.out), device=options.device, progress=show)
     if not options.quiet:
         print("best validation: " + ", ".join(f"{name} {value:.4g}" for name, value in best.items()))
-        print(f"weights: {Path(options.out) / 'best.safetensors'}")
+        print(f"weights, log and checkpoint: {options.out}")
     return EXIT_OK
 
 

@@ -1,13 +1,11 @@
 """Trains the per-frame network on FER2013 with the votes of FER+.
 
-``python -m vidfer.training.emotion_cnn --recipe pipelines/train/emotion_cnn.toml --data DIR --out runs/emotion_cnn``
+``vidfer train emotion-cnn --recipe emotion_cnn --data DIR --out runs/emotion_cnn``
 """
 
 from __future__ import annotations
 
-import argparse
 import logging
-from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
@@ -279,30 +277,3 @@ def _mix(faces: Tensor, target: Tensor, alpha: float, generator: torch.Generator
     seed = int(torch.randint(2**31, (), generator=generator))
     share = float(np.random.default_rng(seed).beta(alpha, alpha))
     return faces * share + faces.flip(0) * (1 - share), target * share + target.flip(0) * (1 - share)
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the training from the command line, with a progress bar."""
-    from tqdm import tqdm
-
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--recipe", type=Path, required=True)
-    parser.add_argument("--data", type=Path, required=True, help="folder of FER2013")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--threads", type=int, default=0, help="cores; 0 = all")
-    options = parser.parse_args(arguments)
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    with tqdm(unit="step", mininterval=10) as bar:
-
-        def show(done: int, total: int, figures: dict[str, float]) -> None:
-            bar.total = total
-            bar.set_postfix({name: f"{value:.4g}" for name, value in figures.items()}, refresh=False)
-            bar.update(done - bar.n)
-
-        train_emotion_cnn(options.recipe, options.data, options.out, device=options.device, progress=show)
-
-
-if __name__ == "__main__":
-    main()

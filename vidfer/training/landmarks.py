@@ -1,4 +1,4 @@
-"""Training of the embedded landmark network: ``python -m vidfer.training.landmarks --recipe R --data D --out O``.
+"""Training of the embedded landmark network: ``vidfer train landmarks --recipe landmarks --data D --out O``.
 
 Faces are shown turned, moved, scaled and spoiled, each twice a batch, so that the network also learns to put the
 points of one face at the same place whatever box it comes from. Squares without a face, and boxes that miss their
@@ -7,11 +7,8 @@ face, teach the score.
 
 from __future__ import annotations
 
-import argparse
 import logging
 import math
-import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -359,23 +356,3 @@ def train_landmarks(
 def _log_progress(step: int, total: int, figures: dict[str, float]) -> None:
     if step % 50 == 0 or step == total:
         logger.info("%d of %d: %s", step, total, " ".join(f"{name} {value:.4g}" for name, value in figures.items()))
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run from the command line."""
-    parser = argparse.ArgumentParser(prog="python -m vidfer.training.landmarks", description=__doc__.split("\n")[0])
-    parser.add_argument("--recipe", type=Path, required=True)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--threads", type=int, default=0, help="0 = torch's own choice")
-    options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    train_landmarks(options.recipe, options.data, options.out, device=options.device)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -5,9 +5,10 @@ import torch
 from fixtures.fer_files import write_fer_files
 
 from vidfer.backbones.load import load_backbone
+from vidfer.cli import main
 from vidfer.config import parse_section, pipelines_folder, read_toml
 from vidfer.errors import ConfigError, DataError
-from vidfer.training.emotion_cnn import EmotionRecipe, EmotionTask, main, train_emotion_cnn
+from vidfer.training.emotion_cnn import EmotionRecipe, EmotionTask, train_emotion_cnn
 
 RECIPE = """
 [model]
@@ -44,7 +45,8 @@ def recipe(tmp_path: Path) -> Path:
 
 def test_learns_and_the_weights_can_be_used(data: Path, recipe: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    main(["--recipe", str(recipe), "--data", str(data), "--out", str(out), "--device", "cpu"])
+    command = ["train", "emotion-cnn", "--recipe", str(recipe), "--data", str(data), "--out", str(out), "--quiet"]
+    assert main([*command, "--device", "cpu"]) == 0
     network = load_backbone("compact", weights=out / "best.safetensors")
     assert network.mirror
     assert network.metadata["training"]["best"]["accuracy"] > 0.5  # chance is 0.125
