@@ -47,6 +47,7 @@ def track_faces(
     min_iou: float = 0.2,
     max_gap_seconds: float = 1.0,
     min_duration_seconds: float = 0.2,
+    start_score: float = 0.0,
 ) -> FaceTracks:
     """Give every face the number of the person it belongs to.
 
@@ -67,6 +68,10 @@ def track_faces(
     min_duration_seconds
         Tracks that last less are dropped. A sampled frame stands for the time to the next one (the median
         interval); in a clip of a single frame nothing is too short.
+    start_score
+        Tracks in which no face scores this much are dropped: a face has to be clear once, and may be doubtful
+        before and after (hysteresis, as for a detector's boxes in ByteTrack, Zhang et al. 2022). A sandal that is
+        taken for a face again and again never is clear.
 
     Returns
     -------
@@ -108,7 +113,7 @@ def track_faces(
             finished += ended
             open_tracks = [t for t in open_tracks if t not in ended]
         _extend(open_tracks, rows, boxes, frame_row, seconds, min_iou)
-    finished += open_tracks
+    finished = [t for t in [*finished, *open_tracks] if score[t.rows].max() >= start_score]
     _number(track_id, finished, frames.pts_seconds, faces.frame_row, min_duration_seconds)
     return FaceTracks(track_id=track_id)
 

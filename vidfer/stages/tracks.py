@@ -22,5 +22,6 @@ class TracksStage:
             min_iou=self._config.min_iou,
             max_gap_seconds=self._config.max_gap_seconds,
             min_duration_seconds=self._config.min_duration_seconds,
+            start_score=self._config.start_score,
         )
         return TracksTable(track_id=tracks.track_id)

@@ -252,3 +252,13 @@ def test_ids_do_not_depend_on_the_scale_of_the_picture(seed, scale):
     scaled = [(frame, tuple(scale * value for value in box)) for frame, box in rows]
     frames = make_frames(20)
     assert ids_of(make_faces(rows), frames) == ids_of(make_faces(scaled), frames)
+
+
+def test_a_face_that_is_never_clear_is_dropped_and_one_that_is_clear_once_is_kept():
+    person, sandal = (50, 50, 20, 20), (150, 150, 20, 20)
+    rows = [(frame, box) for frame in range(20) for box in (person, sandal)]
+    person_score = [0.8 if frame == 7 else 0.55 for frame in range(20)]
+    faces = make_faces(rows, [score for clear in person_score for score in (clear, 0.55)])
+    ids = np.array(ids_of(faces, make_frames(20), start_score=0.65)).reshape(20, 2)
+    assert (ids[:, 0] == 0).all()
+    assert (ids[:, 1] == -1).all()
