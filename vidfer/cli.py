@@ -84,6 +84,7 @@ def _process_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--retry-failed", action="store_true", help="try videos again that are known to be bad")
     parser.add_argument("--no-plots", action="store_true", help="tables only, no charts and reports")
     parser.add_argument("--export", metavar="NAME[,NAME...]", help="output formats instead of the pipeline's")
+    _blur_argument(parser)
     parser.add_argument("--events", metavar="FILE", help="append every progress event to FILE, as JSON lines")
     _verbosity(parser)
 
@@ -91,6 +92,7 @@ def _process_arguments(parser: argparse.ArgumentParser) -> None:
 def _report_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("out", metavar="DIR", help="a results folder")
     parser.add_argument("--export", metavar="NAME[,NAME...]", help="output formats; default: those of the last run")
+    _blur_argument(parser)
     parser.add_argument(
         "--clip", action="append", default=[], metavar="NAME", help="only this clip, or a pattern; repeatable"
     )
@@ -101,6 +103,12 @@ def _report_arguments(parser: argparse.ArgumentParser) -> None:
         help="average over clips: all from their start (default), or stretched to one length",
     )
     _verbosity(parser)
+
+
+def _blur_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--blur-faces", action="store_true", help="with --export overlay: hide the faces found, keep boxes and bars"
+    )
 
 
 def _status_arguments(parser: argparse.ArgumentParser) -> None:

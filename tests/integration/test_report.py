@@ -72,6 +72,20 @@ def test_a_name_that_does_not_exist_is_one_line(results: Path, arguments: list[s
     assert "Traceback" not in done.stderr
 
 
+def test_an_overlay_without_its_video_is_said_and_leaves_nothing(results: Path) -> None:
+    before = output_digests(results)
+    done = vidfer("report", results, "--export", "overlay", "--blur-faces")
+    assert done.returncode == 1
+    assert "the file does not exist" in done.stderr
+    assert output_digests(results).keys() == before.keys()
+
+
+def test_blurring_without_a_video_to_blur_is_one_line(results: Path) -> None:
+    done = vidfer("report", results, "--blur-faces")
+    assert done.returncode == 2
+    assert "--export overlay" in done.stderr
+
+
 def test_a_folder_without_results_is_one_line(tmp_path: Path) -> None:
     done = vidfer("report", tmp_path)
     assert done.returncode == 2

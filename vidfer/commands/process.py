@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from vidfer.commands import EXIT_FAILED, EXIT_OK
+from vidfer.commands.exports import named_exports
 from vidfer.commands.progress import Progress
 from vidfer.config import PipelineConfig, load_pipeline
 from vidfer.engine.events import Event, EventCallback
@@ -58,10 +59,10 @@ def pipeline_of(options: argparse.Namespace) -> PipelineConfig:
     }
     settings = [f"{key}={value}" for key, value in flags.items() if value is not None]
     config = load_pipeline(options.pipeline, [*options.set, *settings])
-    exports: Sequence[str] = options.export.split(",") if options.export else config.output.exports
+    exports: Sequence[str] = named_exports(options) or config.output.exports
     if options.no_plots:
         exports = [name for name in exports if name not in PICTURES]
-    output = config.output.model_copy(update={"exports": tuple(name.strip() for name in exports)})
+    output = config.output.model_copy(update={"exports": tuple(exports)})
     return config.model_copy(update={"output": output})
 
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from vidfer.commands import EXIT_FAILED, EXIT_OK
+from vidfer.commands.exports import named_exports
 from vidfer.engine.events import ClipDone, Event, ignore
 from vidfer.engine.rerender import RerenderReport, rerender
 from vidfer.report.wording import count, display_name
@@ -18,7 +19,7 @@ def run(options: argparse.Namespace) -> int:
     logging.basicConfig(level=logging.INFO if options.verbose else logging.WARNING, format="vidfer: %(message)s")
     report = rerender(
         Path(options.out),
-        exports=[name.strip() for name in (options.export or "").split(",") if name.strip()],
+        exports=named_exports(options),
         clips=options.clip,
         align=options.align,
         on_event=ignore if options.quiet else _show,

@@ -60,6 +60,31 @@ def write_bytes(path: str | Path, data: bytes | bytearray | memoryview) -> None:
         raise
 
 
+@contextlib.contextmanager
+def aside_of(path: Path) -> Iterator[Path]:
+    """Give a name beside ``path`` for a library to write to; the file takes its final name if the block succeeds.
+
+    Raises
+    ------
+    OutputError
+        As ``write_bytes``.
+    """
+    aside = path.parent / f"{ASIDE_PREFIX}{os.getpid()}-{secrets.token_hex(6)}{ASIDE_SUFFIX}"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield aside
+        with aside.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        _remove(aside)
+        raise output_error(path, error) from error
+    except BaseException:
+        _remove(aside)
+        raise
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Write a UTF-8 text file as `write_bytes` does; line ends are written as they are."""
     write_bytes(path, text.encode("utf-8", "surrogateescape"))

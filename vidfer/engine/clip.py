@@ -126,7 +126,12 @@ class _ClipWork:
         clip = self._clip(info, keys)
         if self.config.video.strict and clip.decode.truncated:
             raise BadVideo(self.job.path, "truncated", f"{'; '.join(clip.decode.warnings)} (refused by --strict)")
-        files = write_outputs(clip, self.job.out / self.job.clip_id, self.config.output.exports)
+        files = write_outputs(
+            clip,
+            self.job.out / self.job.clip_id,
+            self.config.output.exports,
+            on_progress=lambda: emit(ClipRead(clip_id=self.job.clip_id)),
+        )
         emit(StageDone(clip_id=self.job.clip_id, stage=OUTPUTS, status="computed"))
         return ClipSummary(
             fingerprint=fingerprint,

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
-from vidfer.engine.atomic import write_bytes
-from vidfer.exporters import EXPORTERS
+from vidfer.engine.atomic import aside_of, write_bytes
+from vidfer.exporters import EXPORTERS, VideoExporter
 from vidfer.types import ClipResult
 
 FileStamp = tuple[int, int]  # size in bytes, mtime in nanoseconds
 
 
-def write_outputs(clip: ClipResult, folder: Path, exports: tuple[str, ...]) -> dict[str, FileStamp]:
+def write_outputs(
+    clip: ClipResult, folder: Path, exports: tuple[str, ...], *, on_progress: Callable[[], None] = lambda: None
+) -> dict[str, FileStamp]:
     """Write the files of the named exporters into a clip's folder, each whole or not at all.
+
+    Parameters
+    ----------
+    clip, folder, exports
+        What to write, where, and in which formats.
+    on_progress
+        Called every few frames while a video is written.
 
     Returns
     -------
@@ -22,13 +32,26 @@ def write_outputs(clip: ClipResult, folder: Path, exports: tuple[str, ...]) -> d
     ------
     OutputError
         A file cannot be written.
+    BadVideo
+        A video exporter needs the clip's video, and it is no longer there.
     """
-    stamps = {}
+    stamps: dict[str, FileStamp] = {}
     for name in exports:
-        for filename, data in EXPORTERS.get(name).render(clip).items():
-            write_if_changed(folder / filename, data)
-            stamps[filename] = _stamp(folder / filename)
+        exporter = EXPORTERS.get(name)
+        if isinstance(exporter, VideoExporter):
+            _write_video(clip, folder / exporter.filenames[0], exporter, on_progress)
+        else:
+            for filename, data in exporter.render(clip).items():
+                write_if_changed(folder / filename, data)
+        stamps |= {filename: _stamp(folder / filename) for filename in exporter.filenames}
     return stamps
+
+
+def _write_video(clip: ClipResult, path: Path, exporter: VideoExporter, on_progress: Callable[[], None]) -> None:
+    from vidfer.video.repaint import repaint
+
+    with aside_of(path) as aside:
+        repaint(Path(clip.info.path), aside, exporter.painter(clip), on_progress=on_progress)
 
 
 def write_if_changed(path: Path, data: bytes) -> None:

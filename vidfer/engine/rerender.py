@@ -12,15 +12,16 @@ from vidfer.config import PipelineConfig
 from vidfer.engine.batch import Align, write_batch_files, write_batch_pictures
 from vidfer.engine.cache import StageCache
 from vidfer.engine.clip import journal_summary
-from vidfer.engine.events import ClipDone, EventCallback, ignore
+from vidfer.engine.events import ClipDone, ClipRead, EventCallback, ignore
 from vidfer.engine.executors import EXECUTORS, plan_resources
+from vidfer.engine.executors.worker import emit
 from vidfer.engine.journal import ClipRecord, Journal
 from vidfer.engine.lock import RunLock
 from vidfer.engine.outputs import FileStamp, write_outputs
 from vidfer.engine.plan import OUTPUTS, PROBE, stage_keys
 from vidfer.engine.status import config_of_last_run
 from vidfer.errors import CacheError, OutputError
-from vidfer.exporters import EXPORTERS
+from vidfer.exporters import EXPORTERS, VideoExporter
 from vidfer.registry import unknown_name
 from vidfer.stages import STAGES
 from vidfer.types import ClipResult, VideoInfo
@@ -97,7 +98,8 @@ def rerender(
     out
         A results folder.
     exports
-        Exporters to use; none = those of the last run. Files of others stay as they are.
+        Exporters to use; none = those of the last run, but for videos, which need decoding: those only by name.
+        Files of others stay as they are.
     clips
         Ids, or patterns as in ``interviews/*``; none = all finished clips.
     align
@@ -113,7 +115,7 @@ def rerender(
         An exporter does not exist.
     """
     config = config_of_last_run(out)
-    names = tuple(dict.fromkeys(exports)) or config.output.exports
+    names = tuple(dict.fromkeys(exports)) or _without_videos(config.output.exports)
     for name in names:
         EXPORTERS.get(name)
     with RunLock(out / ".vidfer"), Journal(out / ".vidfer" / "clips.jsonl") as journal:
@@ -135,7 +137,9 @@ def rerender(
 def render_clip(job: RenderJob) -> RenderedClip:
     """Write one clip's files from its cached tables; raises CacheError if one has gone."""
     clip = load_clip(StageCache(job.out / ".vidfer" / "cache"), job.record, job.config)
-    files = write_outputs(clip, job.out / clip.clip_id, job.exports)
+    files = write_outputs(
+        clip, job.out / clip.clip_id, job.exports, on_progress=lambda: emit(ClipRead(clip_id=clip.clip_id))
+    )
     return RenderedClip(files=files, summary=journal_summary(clip))
 
 
@@ -153,6 +157,10 @@ def load_clip(cache: StageCache, record: ClipRecord, config: PipelineConfig) -> 
         cache, record.keys["emotions"], tables, tracks, config.temporal, device=config.run.device
     )
     return assemble(record.clip_id, info, tables, tracks, timeline, config=config, keys=record.keys)
+
+
+def _without_videos(exports: Sequence[str]) -> tuple[str, ...]:
+    return tuple(name for name in exports if not isinstance(EXPORTERS.get(name), VideoExporter))
 
 
 _STALE = "made with other settings, weights or another version than the last run's: run vidfer process again"
@@ -214,6 +222,6 @@ def _updated(record: ClipRecord, value: RenderedClip, job: RenderJob) -> ClipRec
     wanted = {name for export in job.config.output.exports for name in EXPORTERS.get(export).filenames}
     files = {name: stamp for name, stamp in {**record.files, **value.files}.items() if name in wanted}
     keys = dict(record.keys)
-    if set(job.config.output.exports) <= set(job.exports):
+    if set(_without_videos(job.config.output.exports)) <= set(job.exports):
         keys[OUTPUTS] = stage_keys(record.fingerprint, record.reader, job.config, clip_id=record.clip_id)[OUTPUTS]
     return replace(record, files=files, keys=keys, summary=value.summary)

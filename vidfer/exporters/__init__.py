@@ -2,6 +2,9 @@
 
 An exporter turns a finished clip into the bytes of its files; the engine writes them, whole or not at all. The same
 clip gives the same bytes on every run, so no exporter writes a date, a duration of the run or a host name.
+
+A video exporter paints over the clip's own pictures; the engine decodes the video, hands it frame by frame, and
+encodes what comes back. It alone needs the video to be where it was.
 """
 
 from __future__ import annotations
@@ -9,15 +12,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from vidfer.registry import Registry
 from vidfer.types import ClipResult
 
 Render = Callable[[ClipResult], dict[str, bytes]]
+Paint = Callable[[np.ndarray, float], np.ndarray]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Exporter:
-    """One output format.
+class Output:
+    """What all output formats tell of themselves.
 
     Attributes
     ----------
@@ -27,8 +33,6 @@ class Exporter:
         The files it writes into the clip's folder, all of them, always.
     version
         Raised by hand when the bytes change for the same clip, so that finished clips are exported again.
-    render
-        Gives the content of each of ``filenames``.
     shared_files
         Gives the files that all clips' files need, by path below the results folder.
     """
@@ -36,11 +40,31 @@ class Exporter:
     name: str
     filenames: tuple[str, ...]
     version: int
-    render: Render
     shared_files: Callable[[], dict[str, bytes]] = dict
 
 
-EXPORTERS: Registry[Exporter] = Registry("exporter", __name__)
+@dataclass(frozen=True, kw_only=True)
+class Exporter(Output):
+    """An output format that is made from the clip's tables; ``render`` gives the content of each of ``filenames``."""
+
+    render: Render
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoExporter(Output):
+    """An output format that is a video, the only one of ``filenames``, made from the clip's own.
+
+    Attributes
+    ----------
+    painter
+        Gives, for a clip, the function that is called with every frame, upright (H, W, 3) uint8 RGB, and its time in
+        seconds from the first, and returns what is to be seen instead, of the same shape.
+    """
+
+    painter: Callable[[ClipResult], Paint]
+
+
+EXPORTERS: Registry[Exporter | VideoExporter] = Registry("exporter", __name__)
 
 
 def exporter(
@@ -56,5 +80,18 @@ def exporter(
         made = Exporter(name=name, filenames=filenames, version=version, render=render, shared_files=shared_files)
         EXPORTERS.register(name)(made)
         return render
+
+    return decorate
+
+
+def video_exporter(
+    name: str, *, filename: str, version: int
+) -> Callable[[Callable[[ClipResult], Paint]], Callable[[ClipResult], Paint]]:
+    """Return a decorator that registers a function as the painter of the video exporter called ``name``."""
+
+    def decorate(painter: Callable[[ClipResult], Paint]) -> Callable[[ClipResult], Paint]:
+        made = VideoExporter(name=name, filenames=(filename,), version=version, painter=painter)
+        EXPORTERS.register(name)(made)
+        return painter
 
     return decorate

@@ -195,10 +195,11 @@ function drawFace(pen, row, scale) {
   const text = `${faces.id[row]}  ${data.emotions[faces.emotion[row]]} ${faces.percent[row]} %`;
   pen.font = '600 12px system-ui, sans-serif';
   const label = pen.measureText(text).width + 10, top = y * scale < 19 ? (y + h) * scale : y * scale - 18;
+  const left = clamp(x * scale - 1.25, 0, canvas.clientWidth - label);
   pen.fillStyle = colour;
-  pen.fillRect(x * scale - 1.25, top, label, 18);
+  pen.fillRect(left, top, label, 18);
   pen.fillStyle = data.ink[faces.emotion[row]];
-  pen.fillText(text, x * scale + 4, top + 13);
+  pen.fillText(text, left + 5, top + 13);
 }
 
 // ---- time: one clock for video, cursor and drawing ----
