@@ -113,7 +113,7 @@ function drawChart() {
   const faces = visibleFaces();
   chart.hidden = false;
   document.getElementById('still').hidden = true;
-  Plotly.react(chart, traces(faces), layout(faces), {responsive: true, displaylogo: false,
+  Plotly.react(chart, traces(faces), layout(faces), {responsive: true, displaylogo: false, doubleClick: 'reset',
     modeBarButtons: [['toImage', 'zoom2d', 'pan2d', 'resetScale2d']]});
 }
 
