@@ -25,7 +25,7 @@ def pick_device(name: str = "auto") -> torch.device:
         return torch.device("cuda" if count else "cpu")
     device = torch.device(name)
     if device.type == "cuda" and (device.index or 0) >= count:
-        raise ConfigError(f"--device {name}: expected one of {count} CUDA devices that torch sees here; use --device cpu")
+        raise ConfigError(f"--device {name}: torch sees {count} CUDA devices here; use --device auto or cpu")
     return device
 
 
