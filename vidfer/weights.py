@@ -48,7 +48,12 @@ class WeightFile:
 
 
 TABLE: tuple[WeightFile, ...] = (
-    WeightFile(kind="detector", name="embedded", filename="detector.safetensors", sha256=""),
+    WeightFile(
+        kind="detector",
+        name="embedded",
+        filename="detector.safetensors",
+        sha256="818866dfa9c639a15dadfd05025e95630834ebddfe0594bf080e2e163a0a4804",
+    ),
     WeightFile(
         kind="landmarks",
         name="embedded",
@@ -112,7 +117,12 @@ TABLE: tuple[WeightFile, ...] = (
         sha256="11f355bf06",
         url="https://www.adrianbulat.com/downloads/python-fan/2DFAN4-11f355bf06.pth.tar",
     ),
-    WeightFile(kind="temporal", name="gru", filename="temporal_gru.safetensors", sha256=""),
+    WeightFile(
+        kind="temporal",
+        name="gru",
+        filename="temporal_gru.safetensors",
+        sha256="881c72133492510c45b1d5d0f735e4a7ee5a7affd50a5271d92e0e4a7460b3ce",
+    ),
 )
 
 

@@ -59,7 +59,7 @@ class DetectorRecipe(Section):
     loss: LossConfig = LossConfig()
     steps_per_epoch: int = Field(250, ge=1)
     validation_pictures: int = Field(300, ge=0, description="of the scenes; 0 = all")
-    working_precision: float = Field(0.97, gt=0.0, lt=1.0, description="a score of 0.5 is where this is reached")
+    working_precision: float = Field(0.99, gt=0.0, lt=1.0, description="a score of 0.5 is where this is reached")
     hard_score: float = Field(0.15, ge=0.0, le=1.0, description="places that fire at this are hard (mosaic.hard)")
     start_from: str = Field("", description="weight file to start from instead of random numbers")
 
