@@ -104,15 +104,15 @@ def render_sequence(
     slot, look = script.slot(pts_seconds), script.look_at(pts_seconds)
     intensity = script.intensity_at(pts_seconds)
     sway = np.clip(script.sway_at(pts_seconds) + random.normal(0.0, 0.15, len(pts_seconds)), 0.0, 1.0)
-    sway = np.where(look == REST, sway, 0.0)[:, None]
+    sway = np.where(look == REST, sway, 0.0).astype(np.float32)[:, None]
     other = np.where(look == REST, REST_MOVED, look)
     place = intensity * (NUM_LEVELS - 1)
     low = np.minimum(place.astype(np.int64), NUM_LEVELS - 2)
-    share = (place - low)[:, None]
+    share = (place - low).astype(np.float32)[:, None]
 
     def seen(table: np.ndarray, looks: np.ndarray) -> np.ndarray:
         at_low, at_high = table[person, slot, low, looks], table[person, slot, low + 1, looks]
-        return np.asarray(at_low * (1 - share) + at_high * share, np.float64)
+        return np.asarray(at_low * (1 - share) + at_high * share, np.float32)
 
     vectors = seen(bank.vectors, look) * (1 - sway) + seen(bank.vectors, other) * sway
     logits = seen(bank.logits, look) * (1 - sway) + seen(bank.logits, other) * sway
@@ -120,8 +120,8 @@ def render_sequence(
     target = neutral * (1 - intensity[:, None]) + apex * intensity[:, None]
     track = TrackSequence(
         pts_seconds=pts_seconds,
-        vectors=vectors.astype(np.float32),
-        logits=logits.astype(np.float32),
+        vectors=vectors,
+        logits=logits,
         quality=_quality(bank.severity[person][look], random),
     )
     return LabelledSequence(track=track, target=(target / target.sum(1, keepdims=True)).astype(np.float32))

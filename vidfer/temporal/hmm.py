@@ -13,16 +13,16 @@ from vidfer.temporal.probabilities import MIN_PROBABILITY, ProbabilitySmoother, 
 
 # Defaults: how the training sequences go (datasets.face_sequences): how long a label lasts on average, and what
 # comes next. ``estimate_transitions`` gives the same from labelled sequences.
-NEUTRAL_SECONDS = 4.0
-EMOTION_SECONDS = 2.2
+NEUTRAL_SECONDS = 5.0
+EMOTION_SECONDS = 3.0
 NEUTRAL_SHARE_NEXT = 0.9  # of the changes from one emotion, to neutral
 # Neighbouring frames err alike, so a node's evidence counts less than if it were independent of its neighbours'.
 # Chosen on validation sequences (benchmarks/temporal.py) by frame UAR.
-EVIDENCE_WEIGHT = 0.5
+EVIDENCE_WEIGHT = 0.8
 # How far the per-frame network's own preference for frequent labels is divided out (0 not at all, 1 wholly).
-PRIOR_WEIGHT = 0.3
-# Shares of the labels among FER+'s training pictures with a majority (25,045), the network's own prior.
-FRAME_PRIOR = np.array([0.36, 0.29, 0.13, 0.12, 0.09, 0.006, 0.02, 0.005])
+PRIOR_WEIGHT = 0.6
+# Shares of the labels among FER+'s training pictures with a majority: the network's own prior.
+FRAME_PRIOR = np.array([8733, 7284, 3136, 3022, 2098, 116, 536, 120]) / 25045
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -85,6 +85,7 @@ class LearningConfig(Section):
     balance: float = Field(0.5, ge=0.0, le=1.0, description="0: every frame counts alike; 1: every emotion")
     steadiness: float = Field(0.0, ge=0.0, description="weight of changes from one step to the next")
     steps_per_epoch: int = Field(100, ge=1)
+    pool: int = Field(400, ge=1, description="sequences drawn anew for each epoch")
 
 
 class TemporalRecipe(Section):
@@ -123,6 +124,7 @@ class TemporalTask:
     ) -> None:
         self.recipe, self.sequences, self.validation = recipe, sequences, validation
         self._provenance = provenance or {}
+        self._pool: tuple[int, list[tuple[Tensor, Tensor]]] | None = None
         random = np.random.default_rng([recipe.loop.seed, 1])
         sample = [sequences.draw(random, duration_seconds=10.0) for _ in range(200)]
         vectors = np.concatenate([s.track.vectors for s in sample])
@@ -142,17 +144,12 @@ class TemporalTask:
 
     def batch(self, step: int, generator: torch.Generator, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
         """Return node features (B, G, F), lengths (B,) and targets (B, G, K) of sequences of about one duration."""
-        random = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
-        script = self.recipe.script
-        longest = float(np.exp(random.uniform(np.log(script.min_seconds), np.log(script.max_seconds))))
-        features, targets = [], []
-        for _ in range(self.recipe.loop.batch_size):
-            drawn = self.sequences.draw(random, duration_seconds=longest * float(random.uniform(0.7, 1.0)))
-            grid = make_grid(drawn.track.pts_seconds, drawn.track.quality, causal=self.recipe.model.causal)
-            features.append(torch.from_numpy(node_features(drawn.track, grid)))
-            targets.append(torch.from_numpy(grid.average(self._wanted(drawn))))
+        pool = self._epoch_pool(step // self.steps_per_epoch())
+        size = min(self.recipe.loop.batch_size, len(pool))
+        start = int(torch.randint(len(pool) - size + 1, (), generator=generator))
+        features, targets = zip(*pool[start : start + size], strict=True)
         lengths = torch.tensor([len(f) for f in features])
-        padded = (nn.utils.rnn.pad_sequence(rows, batch_first=True).to(device) for rows in (features, targets))
+        padded = (nn.utils.rnn.pad_sequence(list(rows), batch_first=True).to(device) for rows in (features, targets))
         return next(padded), lengths.to(device), next(padded)
 
     def loss(self, model: nn.Module, batch: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, dict[str, float]]:
@@ -192,6 +189,21 @@ class TemporalTask:
 
     def metadata(self) -> dict[str, Any]:
         return {**network_metadata(self.recipe.model, dim=self.sequences.dim), **self._provenance}
+
+    def _epoch_pool(self, epoch: int) -> list[tuple[Tensor, Tensor]]:
+        """Return this epoch's sequences as node features (G, F) and targets (G, K), ordered by duration."""
+        if self._pool is None or self._pool[0] != epoch:
+            recipe = self.recipe
+            random = np.random.default_rng([recipe.loop.seed, 2, epoch])
+            low, high = np.log(recipe.script.min_seconds), np.log(recipe.script.max_seconds)
+            pool = []
+            for _ in range(recipe.learning.pool):
+                drawn = self.sequences.draw(random, duration_seconds=float(np.exp(random.uniform(low, high))))
+                grid = make_grid(drawn.track.pts_seconds, drawn.track.quality, causal=recipe.model.causal)
+                features = torch.from_numpy(node_features(drawn.track, grid))
+                pool.append((features, torch.from_numpy(grid.average(self._wanted(drawn)))))
+            self._pool = (epoch, sorted(pool, key=lambda pair: len(pair[0])))
+        return self._pool[1]
 
     def _wanted(self, drawn: LabelledSequence) -> np.ndarray:
         share = self.recipe.learning.hard_share

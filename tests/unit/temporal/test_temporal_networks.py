@@ -90,8 +90,8 @@ def test_convolutions_see_as_far_as_they_say():
     changed[0, 100, :16] += 1.0
     moved = (network(features, lengths) - network(changed, lengths)).abs().amax(-1)[0] > 1e-7
     where = moved.nonzero()[:, 0]
-    assert where.min() >= 100 - network.body.reach
-    assert where.max() <= 100 + network.body.reach
+    assert where.min() >= 100 - network.reach
+    assert where.max() <= 100 + network.reach
 
 
 def test_reversal_stays_within_each_length():

@@ -14,6 +14,7 @@ from vidfer.temporal.grid import STEP_SECONDS, TimeGrid
 from vidfer.temporal.probabilities import log_softmax
 
 SMOOTHING_RADIUS = 10  # steps: how far the learned smoothing reaches to each side
+STEADYING_SECONDS = 0.35  # time constant of the mean over the corrected logits: no label for one syllable
 MIN_LOG_PROBABILITY = -8.0  # of one frame; below, a network's certainty says nothing
 NUM_EXTRA = 3  # coverage, quality, log of the time since the face was seen
 MAX_VECTOR = 6.0  # standard deviations; an embedding further out is noise
@@ -63,6 +64,7 @@ class Refiner(nn.Module):
         keeps the model sound on faces unlike those it was trained on.
     """
 
+    steadying: Tensor
     vector_mean: Tensor
     vector_scale: Tensor
     log_temperature: Tensor
@@ -90,6 +92,7 @@ class Refiner(nn.Module):
         away = torch.arange(taps).float() - SMOOTHING_RADIUS
         self.smoothing = nn.Parameter(-away.abs() / 3.0)  # log-weights; a time constant of 0.3 s to begin with
         self.scale = nn.Parameter(torch.ones(()))
+        self.register_buffer("steadying", torch.softmax(-away.abs() * STEP_SECONDS / STEADYING_SECONDS, 0))
         self.register_buffer("vector_mean", torch.zeros(dim))
         self.register_buffer("vector_scale", torch.ones(dim))
         self.register_buffer("log_temperature", torch.zeros(()))
@@ -97,7 +100,7 @@ class Refiner(nn.Module):
     @property
     def reach(self) -> int | None:
         """How many steps to each side a result depends on; None: on the whole sequence."""
-        return None if self.body.reach is None else max(self.body.reach, SMOOTHING_RADIUS)
+        return None if self.body.reach is None else max(self.body.reach, SMOOTHING_RADIUS) + SMOOTHING_RADIUS
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
         """Return logits (B, G, K) from node features (B, G, F); what lies behind a sequence's length is undefined."""
@@ -108,6 +111,8 @@ class Refiner(nn.Module):
         coverage = features[..., self.dim + 2 * self.num_labels]
         base = self._smoothed(log_p, (coverage + 1e-3) * valid)
         logits = base * self.scale + self.head(self.dropout(hidden))  # (B, G, K)
+        if not self.training:  # in training it would be undone by sharper corrections
+            logits = _weighted_means(logits, valid.to(logits.dtype), self.steadying[None, None], self.causal)
         return logits / self.log_temperature.exp()
 
     def _standardised(self, features: Tensor) -> Tensor:
@@ -119,10 +124,14 @@ class Refiner(nn.Module):
 
     def _smoothed(self, log_p: Tensor, weight: Tensor) -> Tensor:
         """Return the weighted mean (B, G, K) of log-probabilities around each node."""
-        kernel = self.smoothing.softmax(0)[None, None]  # (1, 1, taps)
-        stacked = torch.cat([log_p * weight[..., None], weight[..., None]], -1).transpose(1, 2)  # (B, K + 1, G)
-        batch, channels, steps = stacked.shape
-        padding = (SMOOTHING_RADIUS, 0 if self.causal else SMOOTHING_RADIUS)
-        flat = functional.pad(stacked.reshape(batch * channels, 1, steps), padding)
-        total = functional.conv1d(flat, kernel).reshape(batch, channels, steps).transpose(1, 2)  # (B, G, K + 1)
-        return total[..., :-1] / total[..., -1:].clamp_min(1e-6)
+        return _weighted_means(log_p, weight, self.smoothing.softmax(0)[None, None], self.causal)
+
+
+def _weighted_means(values: Tensor, weight: Tensor, kernel: Tensor, causal: bool) -> Tensor:
+    """Return means (B, G, K) of values (B, G, K) around each node, by weight (B, G) and kernel (1, 1, taps)."""
+    stacked = torch.cat([values * weight[..., None], weight[..., None]], -1).transpose(1, 2)  # (B, K + 1, G)
+    batch, channels, steps = stacked.shape
+    padding = (SMOOTHING_RADIUS, 0 if causal else SMOOTHING_RADIUS)
+    flat = functional.pad(stacked.reshape(batch * channels, 1, steps), padding)
+    total = functional.conv1d(flat, kernel).reshape(batch, channels, steps).transpose(1, 2)  # (B, G, K + 1)
+    return total[..., :-1] / total[..., -1:].clamp_min(1e-6)
