@@ -121,7 +121,7 @@ TABLE: tuple[WeightFile, ...] = (
         kind="temporal",
         name="gru",
         filename="temporal_gru.safetensors",
-        sha256="881c72133492510c45b1d5d0f735e4a7ee5a7affd50a5271d92e0e4a7460b3ce",
+        sha256="fb1ac8139872aeec58596a3d1f84a12935ffa3da7f4a0571cb2e0e867c42f4b0",
     ),
 )
 

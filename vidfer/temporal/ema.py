@@ -10,7 +10,7 @@ from vidfer.temporal import TEMPORAL_MODELS, TemporalModel
 from vidfer.temporal.grid import STEP_SECONDS, TimeGrid
 from vidfer.temporal.probabilities import ProbabilitySmoother, refuse_weights
 
-TIME_CONSTANT_SECONDS = 0.3  # chosen on validation sequences (benchmarks/temporal.py) by frame UAR
+TIME_CONSTANT_SECONDS = 0.3  # chosen on validation sequences (benchmarks/temporal.py --sweep) by UAR
 
 
 class ExponentialAverage(ProbabilitySmoother):

@@ -17,7 +17,7 @@ NEUTRAL_SECONDS = 5.0
 EMOTION_SECONDS = 3.0
 NEUTRAL_SHARE_NEXT = 0.9  # of the changes from one emotion, to neutral
 # Neighbouring frames err alike, so a node's evidence counts less than if it were independent of its neighbours'.
-# Chosen on validation sequences (benchmarks/temporal.py) by frame UAR.
+# Chosen on validation sequences (benchmarks/temporal.py --sweep) by frame UAR.
 EVIDENCE_WEIGHT = 0.8
 # How far the per-frame network's own preference for frequent labels is divided out (0 not at all, 1 wholly).
 PRIOR_WEIGHT = 0.6

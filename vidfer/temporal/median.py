@@ -8,7 +8,7 @@ from vidfer.temporal import TEMPORAL_MODELS, TemporalModel
 from vidfer.temporal.grid import STEP_SECONDS, TimeGrid
 from vidfer.temporal.probabilities import ProbabilitySmoother, refuse_weights
 
-WINDOW_SECONDS = 1.1  # chosen on validation sequences (benchmarks/temporal.py) by frame UAR
+WINDOW_SECONDS = 1.1  # chosen on validation sequences (benchmarks/temporal.py --sweep) by UAR
 
 
 class RunningMedian(ProbabilitySmoother):

@@ -14,7 +14,7 @@ from vidfer.temporal.grid import STEP_SECONDS, TimeGrid
 from vidfer.temporal.probabilities import log_softmax
 
 SMOOTHING_RADIUS = 10  # steps: how far the learned smoothing reaches to each side
-STEADYING_SECONDS = 0.35  # time constant of the mean over the corrected logits: no label for one syllable
+STEADYING_SECONDS = 0.25  # time constant of the mean over the corrected probabilities: no label for one syllable
 MIN_LOG_PROBABILITY = -8.0  # of one frame; below, a network's certainty says nothing
 NUM_EXTRA = 3  # coverage, quality, log of the time since the face was seen
 MAX_VECTOR = 6.0  # standard deviations; an embedding further out is noise
@@ -112,7 +112,11 @@ class Refiner(nn.Module):
         base = self._smoothed(log_p, (coverage + 1e-3) * valid)
         logits = base * self.scale + self.head(self.dropout(hidden))  # (B, G, K)
         if not self.training:  # in training it would be undone by sharper corrections
-            logits = _weighted_means(logits, valid.to(logits.dtype), self.steadying[None, None], self.causal)
+            # A mean of probabilities, not of logits: one sure node must not outvote its unsure neighbours.
+            steadied = _weighted_means(
+                logits.softmax(-1), valid.to(logits.dtype), self.steadying[None, None], self.causal
+            )
+            logits = steadied.clamp_min(1e-6).log()
         return logits / self.log_temperature.exp()
 
     def _standardised(self, features: Tensor) -> Tensor:
