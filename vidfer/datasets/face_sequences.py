@@ -103,7 +103,7 @@ def render_sequence(
     """Return what the per-frame network sees of a person acting a script, at these times."""
     slot, look = script.slot(pts_seconds), script.look_at(pts_seconds)
     intensity = script.intensity_at(pts_seconds)
-    sway = np.clip(script.sway_at(pts_seconds) + random.normal(0.0, 0.15, len(pts_seconds)), 0.0, 1.0)
+    sway: np.ndarray = np.clip(script.sway_at(pts_seconds) + random.normal(0.0, 0.15, len(pts_seconds)), 0.0, 1.0)
     sway = np.where(look == REST, sway, 0.0).astype(np.float32)[:, None]
     other = np.where(look == REST, REST_MOVED, look)
     place = intensity * (NUM_LEVELS - 1)

@@ -22,4 +22,3 @@ def find_training(name: str) -> Training:
     """Return the training called ``name``, one of ``TRAININGS``."""
     module, _, function = TRAININGS[name].partition(":")
     return cast(Training, getattr(importlib.import_module(module), function))
-

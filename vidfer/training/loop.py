@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from vidfer.config import Section
-from vidfer.device import bfloat16_is_fast, pick_device
+from vidfer.device import bfloat16_is_fast
 from vidfer.errors import DataError
 from vidfer.weights import save_tensors
 
@@ -237,4 +237,3 @@ def _optimiser(model: nn.Module, config: LoopConfig) -> torch.optim.Optimizer:
     if config.optimiser == "sgd":
         return torch.optim.SGD(groups, lr=config.learning_rate, momentum=config.momentum, nesterov=config.momentum > 0)
     return torch.optim.AdamW(groups, lr=config.learning_rate)
-
