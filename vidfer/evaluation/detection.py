@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from vidfer.datasets.face_scenes import Scene
+from vidfer.faces.boxes import pairwise_iou
 from vidfer.faces.detectors import FaceDetector
-from vidfer.faces.nms import pairwise_iou
 from vidfer.types import FaceBoxes
 
 MIN_TEACHER_SCORE = 0.6  # below, the label is neither face nor background

@@ -4,14 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-
-def pairwise_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Return the intersection over union (N, M) of boxes (N, 4) and (M, 4), xyxy."""
-    low = np.maximum(first[:, None, :2], second[None, :, :2])
-    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
-    shared = np.clip(high - low, 0.0, None).prod(axis=2)  # (N, M)
-    area = [np.clip(boxes[:, 2:] - boxes[:, :2], 0.0, None).prod(axis=1) for boxes in (first, second)]
-    return shared / np.maximum(area[0][:, None] + area[1][None, :] - shared, 1e-9)
+from vidfer.faces.boxes import pairwise_iou
 
 
 def suppress(values: np.ndarray, score: np.ndarray, *, max_iou: float) -> tuple[np.ndarray, np.ndarray]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +17,9 @@ from vidfer.config import Section, parse_section, read_toml
 from vidfer.datasets.face_scenes import Scene, read_scenes
 from vidfer.device import pick_device
 from vidfer.evaluation.detection import detection_figures, detection_outcome, working_point
+from vidfer.faces.boxes import pairwise_iou
 from vidfer.faces.detector_network import STRIDES, DetectorNetwork, DetectorShape, cells, decode
 from vidfer.faces.detectors.embedded import EmbeddedDetector, network_from
-from vidfer.faces.nms import pairwise_iou
 from vidfer.training.loop import LoopConfig, ProgressCallback, train
 from vidfer.training.mosaics import Canvas, MosaicConfig, MosaicMaker
 from vidfer.weights import load_tensors
@@ -255,28 +254,3 @@ def _distance_iou_loss(predicted: Tensor, target: Tensor) -> Tensor:
     hull = torch.maximum(predicted[:, 2:], target[:, 2:]) - torch.minimum(predicted[:, :2], target[:, :2])
     apart = (predicted[:, :2] + predicted[:, 2:] - target[:, :2] - target[:, 2:]) / 2
     return 1 - iou + (apart**2).sum(dim=1) / (hull**2).sum(dim=1).clamp(min=1e-6)
-
-
-def main() -> None:
-    """Train from the command line; ``vidfer train detector`` does the same."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--recipe", type=Path, required=True)
-    parser.add_argument("--data", type=Path, required=True, help="folder with faces_in_scenes.h5 and no_faces.h5")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--threads", type=int, default=1)
-    arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    torch.set_num_threads(arguments.threads)
-
-    def progress(done: int, total: int, figures: dict[str, float]) -> None:
-        if done % 25 == 0:
-            shown = " ".join(f"{name} {value:.4g}" for name, value in figures.items())
-            logger.info("step %d of %d: %s", done, total, shown)
-
-    best = train_detector(arguments.recipe, arguments.data, arguments.out, device=arguments.device, progress=progress)
-    logger.info("best: %s", best)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,15 +1,14 @@
 """Trains a temporal model on sequences made from labelled faces.
 
-``python -m vidfer.training.temporal --recipe pipelines/train/temporal_gru.toml --data DIR --out runs/temporal_gru``
+``vidfer train temporal --recipe temporal_gru --data DIR --out runs/temporal_gru``
 """
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -337,43 +336,3 @@ def train_temporal(
     task = TemporalTask(recipe, sequences, validation, {"backbone": builder.backbone})
     stamped = {**recipe.model_dump(mode="json"), "backbone": builder.backbone}
     return train(task, recipe.loop, out, device=chosen, progress=progress, recipe=stamped)
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the training from the command line, with a progress bar."""
-    from tqdm import tqdm
-
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--recipe", type=Path, required=True)
-    parser.add_argument("--data", type=Path, required=True, help="folder with fer2013plus.h5 and faces_in_scenes.h5")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--threads", type=int, default=0, help="cores; 0 = all")
-    options = parser.parse_args(arguments)
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    with tqdm(mininterval=10) as bar:
-
-        def show_bank(what: str, done: int, total: int) -> None:
-            bar.total = total
-            bar.set_description(f"people {what}", refresh=False)
-            bar.update(done - bar.n)
-
-        def show(done: int, total: int, figures: dict[str, float]) -> None:
-            bar.total = total
-            bar.set_description("steps", refresh=False)
-            bar.set_postfix({name: f"{value:.4g}" for name, value in figures.items()}, refresh=False)
-            bar.update(done - bar.n)
-
-        train_temporal(
-            options.recipe,
-            options.data,
-            options.out,
-            device=options.device,
-            progress=show,
-            bank_progress=show_bank,
-        )
-
-
-if __name__ == "__main__":
-    main()

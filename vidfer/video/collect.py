@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
 
 import numpy as np
 
 from vidfer.errors import BadVideo
 from vidfer.types import DecodeReport, FrameBatch
 from vidfer.video.probe import VideoProbe, frame_times_seconds
+from vidfer.video.reader import DecoderName
 
 _POOL_SIZE = 6  # batches in flight with a prefetching consumer; those beyond are simply not used again
 
@@ -137,3 +140,29 @@ def damage_warnings(expected: int, decoded: int, bad: int, corrupt: int) -> tupl
     if decoded == expected and not bad and not corrupt:
         return ()
     return (f"damaged: {decoded} of {expected} frames decoded, {bad} bad packets, {corrupt} corrupt frames",)
+
+
+class CollectingReader(ABC):
+    """What both readers are: one ``Collector`` for each ``read``, and its report."""
+
+    name: DecoderName
+
+    def __init__(self, probe: VideoProbe) -> None:
+        self._probe = probe
+        self._collector: Collector | None = None
+
+    def read(self, frame_indices: np.ndarray, *, batch_size: int) -> Iterator[FrameBatch]:
+        """Yield the wanted frames; see ``FrameReader.read``."""
+        wanted = check_indices(frame_indices, self._probe.num_frames)
+        self._collector = Collector(self._probe, reader=self.name, wanted=wanted, batch_size=batch_size)
+        return self._batches(wanted, self._collector)
+
+    def report(self, *, start: int = 0, stop: int | None = None) -> DecodeReport:
+        """Return how the last read went; see ``FrameReader.report``."""
+        if self._collector is None:
+            raise RuntimeError("report: read was not called")
+        return self._collector.report(start=start, stop=stop)
+
+    @abstractmethod
+    def _batches(self, wanted: np.ndarray, collector: Collector) -> Iterator[FrameBatch]:
+        """Decode the wanted frames into the collector and yield its batches."""

@@ -16,8 +16,8 @@ from typing import Any
 import av
 import numpy as np
 
-from vidfer.types import DecodeReport, FrameBatch
-from vidfer.video.collect import Collector, check_indices
+from vidfer.types import FrameBatch
+from vidfer.video.collect import CollectingReader, Collector
 from vidfer.video.container import demux_packets, open_container, stream_at
 from vidfer.video.packets import clean_keyframes
 from vidfer.video.probe import VideoProbe
@@ -38,7 +38,7 @@ class _Segment:
     stop: int
 
 
-class DecordReader:
+class DecordReader(CollectingReader):
     """Reads frames with decord; see ``vidfer.video.reader.FrameReader``.
 
     Parameters
@@ -57,22 +57,8 @@ class DecordReader:
     name: DecoderName = "decord"
 
     def __init__(self, probe: VideoProbe, *, piece_frames: int = 256) -> None:
-        self._probe = probe
+        super().__init__(probe)
         self._piece_frames = piece_frames
-        self._collector: Collector | None = None
-
-    def read(self, frame_indices: np.ndarray, *, batch_size: int) -> Iterator[FrameBatch]:
-        """Yield the wanted frames; see ``FrameReader.read``."""
-        wanted = check_indices(frame_indices, self._probe.num_frames)
-        collector = Collector(self._probe, reader=self.name, wanted=wanted, batch_size=batch_size)
-        self._collector = collector
-        return self._batches(wanted, collector)
-
-    def report(self, *, start: int = 0, stop: int | None = None) -> DecodeReport:
-        """Return how the last read went; see ``FrameReader.report``."""
-        if self._collector is None:
-            raise RuntimeError("report: read was not called")
-        return self._collector.report(start=start, stop=stop)
 
     def _batches(self, wanted: np.ndarray, collector: Collector) -> Iterator[FrameBatch]:
         segments = [

@@ -8,15 +8,15 @@ from pathlib import Path
 import av
 import numpy as np
 
-from vidfer.types import DecodeReport, FrameBatch
-from vidfer.video.collect import Collector, check_indices
+from vidfer.types import FrameBatch
+from vidfer.video.collect import CollectingReader, Collector
 from vidfer.video.container import demux_packets, open_container, stream_at
 from vidfer.video.packets import NO_TIME, clean_keyframes
 from vidfer.video.probe import VideoProbe
 from vidfer.video.reader import DecoderName
 
 
-class PyAVReader:
+class PyAVReader(CollectingReader):
     """Reads frames with PyAV; see ``vidfer.video.reader.FrameReader``.
 
     Packets are demuxed from the file's beginning and those of GOPs without a wanted frame are passed over; the
@@ -26,22 +26,8 @@ class PyAVReader:
     name: DecoderName = "pyav"
 
     def __init__(self, probe: VideoProbe, *, num_threads: int = 0) -> None:
-        self._probe = probe
+        super().__init__(probe)
         self._num_threads = num_threads
-        self._collector: Collector | None = None
-
-    def read(self, frame_indices: np.ndarray, *, batch_size: int) -> Iterator[FrameBatch]:
-        """Yield the wanted frames; see ``FrameReader.read``."""
-        wanted = check_indices(frame_indices, self._probe.num_frames)
-        collector = Collector(self._probe, reader=self.name, wanted=wanted, batch_size=batch_size)
-        self._collector = collector
-        return self._batches(wanted, collector)
-
-    def report(self, *, start: int = 0, stop: int | None = None) -> DecodeReport:
-        """Return how the last read went; see ``FrameReader.report``."""
-        if self._collector is None:
-            raise RuntimeError("report: read was not called")
-        return self._collector.report(start=start, stop=stop)
 
     def _batches(self, wanted: np.ndarray, collector: Collector) -> Iterator[FrameBatch]:
         if not len(wanted):
