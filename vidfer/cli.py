@@ -7,6 +7,7 @@ import importlib
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
 
 import vidfer
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(command.run(options))
     except VidferError as error:
         if getattr(options, "verbose", False):
-            raise
+            traceback.print_exc()
         print(f"vidfer: {error}", file=sys.stderr)
         return EXIT_USAGE
     except KeyboardInterrupt:

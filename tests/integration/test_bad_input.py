@@ -126,6 +126,13 @@ def test_wrong_usage_is_one_line_and_exit_code_2(
     assert len(done.stderr.strip().splitlines()) == 1
 
 
+def test_verbose_shows_the_traceback_and_keeps_the_exit_code(tmp_path: Path) -> None:
+    done = vidfer("process", tmp_path / "absent.mp4", "--out", tmp_path / "out", "-v")
+    assert done.returncode == 2
+    assert "Traceback" in done.stderr
+    assert done.stderr.strip().splitlines()[-1].startswith("vidfer: ")
+
+
 def test_an_unwritable_out_is_one_line(sample_video: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     done = vidfer("process", sample_video, "--out", tmp_path / "file" / "out")
