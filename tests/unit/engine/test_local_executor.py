@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from fixtures import worker_tasks
+from fixtures.measuring import heed_interrupts
 from fixtures.worker_tasks import do
 
 from vidfer.engine.executors import EXECUTORS, Resources, available_cpus, plan_resources
@@ -57,7 +58,9 @@ def driver(tmp_path: Path, tasks: list[str]) -> subprocess.Popen[bytes]:
         "for outcome in LocalExecutor().run(do, items, resources=Resources(jobs=2), timeout=100, retries=0):\n"
         "    print(outcome.status, flush=True)\n"
     )
-    return subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    return subprocess.Popen(
+        [sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=heed_interrupts
+    )
 
 
 @pytest.mark.parametrize("task", ["hang", "hang_in_native_code"])
@@ -78,7 +81,7 @@ def test_ctrl_c_stops_the_workers_promptly(tmp_path: Path) -> None:
         parent.send_signal(signal.SIGINT)
         _, errors = parent.communicate(timeout=10)
     assert b"KeyboardInterrupt" in errors
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5  # idle: 0.1 s
     assert not any(map(is_running, started_pids(tmp_path / "tries")))
 
 
