@@ -34,7 +34,7 @@ def test_kills(sample_video: Path, clips_folder: Path, tmp_path: Path) -> None:
     runs = 0
     while sum(done.values()) < KILLS:
         if runs and runs % 12 == 0:  # all clips are finished by now: start over, keeping the count
-            assert vidfer("process", videos, "--out", out, *SETTINGS).returncode == 0
+            assert vidfer("process", videos, "--out", out, "--events", events, *SETTINGS).returncode == 0
             assert output_digests(out) == output_digests(undisturbed)
             assert cache_digests(out) == cache_digests(undisturbed)
             shutil.rmtree(out)
