@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from vidfer.backbones import BACKBONES, InputSpec
-from vidfer.labels import NUM_EMOTIONS
+from vidfer.backbones.staged import StagedNetwork, convolution_stem
 
 
 class ChannelAttention(nn.Module):
@@ -48,7 +48,7 @@ class ResidualBlock(nn.Module):
         return torch.relu(y + self.shortcut(x))
 
 
-class CompactNetwork(nn.Module):
+class CompactNetwork(StagedNetwork):
     """Stem at half size, then stages of residual blocks, each but the first at half the side of the one before.
 
     Parameters
@@ -77,28 +77,16 @@ class CompactNetwork(nn.Module):
         dropout: float = 0.3,
         input_spec: InputSpec,
     ) -> None:
-        super().__init__()
-        if len(widths) != len(depths):
-            raise ValueError(f"expected as many widths as depths, got {len(widths)} and {len(depths)}")
-        self.input_spec, self.embedding_size = input_spec, embedding_size
-        self.stem = nn.Sequential(
-            nn.Conv2d(input_spec.channels, stem, 5, 2, 2, bias=False), nn.BatchNorm2d(stem), nn.ReLU(inplace=True)
+        super().__init__(
+            stem=convolution_stem(input_spec.channels, stem, kernel=5, stride=2),
+            stem_channels=stem,
+            block=ResidualBlock,
+            widths=widths,
+            depths=depths,
+            embedding_size=embedding_size,
+            dropout=dropout,
+            input_spec=input_spec,
         )
-        blocks: list[nn.Module] = []
-        channels = stem
-        for stage, (width, depth) in enumerate(zip(widths, depths, strict=True)):
-            for i in range(depth):
-                blocks.append(ResidualBlock(channels, width, stride=2 if stage and i == 0 else 1))
-                channels = width
-        self.blocks = nn.Sequential(*blocks)
-        self.project = nn.Sequential(nn.Linear(channels, embedding_size), nn.BatchNorm1d(embedding_size))
-        self.dropout = nn.Dropout(dropout)
-        self.classify = nn.Linear(embedding_size, NUM_EMOTIONS)
-
-    def forward(self, faces: Tensor) -> tuple[Tensor, Tensor]:
-        x = self.blocks(self.stem(faces))  # (N, C, S/16, S/16)
-        embedding = self.project(x.mean((2, 3)))  # (N, D)
-        return embedding, self.classify(self.dropout(embedding))
 
 
 @BACKBONES.register("compact")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from vidfer.backbones import BACKBONES, InputSpec
-from vidfer.labels import NUM_EMOTIONS
+from vidfer.backbones.staged import StagedNetwork, convolution_stem
 
 
 class BasicBlock(nn.Module):
@@ -29,7 +29,7 @@ class BasicBlock(nn.Module):
         return torch.relu(self.norm2(self.conv2(y)) + self.shortcut(x))
 
 
-class ResidualNetwork(nn.Module):
+class ResidualNetwork(StagedNetwork):
     """Stages of basic blocks, mean over the picture, one linear layer to the embedding.
 
     Parameters
@@ -53,28 +53,16 @@ class ResidualNetwork(nn.Module):
         dropout: float = 0.3,
         input_spec: InputSpec,
     ) -> None:
-        super().__init__()
-        if len(widths) != len(depths):
-            raise ValueError(f"expected as many widths as depths, got {len(widths)} and {len(depths)}")
-        self.input_spec, self.embedding_size = input_spec, embedding_size
-        self.stem = nn.Sequential(
-            nn.Conv2d(input_spec.channels, widths[0], 3, 1, 1, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU(True)
+        super().__init__(
+            stem=convolution_stem(input_spec.channels, widths[0], kernel=3, stride=1),
+            stem_channels=widths[0],
+            block=BasicBlock,
+            widths=widths,
+            depths=depths,
+            embedding_size=embedding_size,
+            dropout=dropout,
+            input_spec=input_spec,
         )
-        blocks: list[nn.Module] = []
-        channels = widths[0]
-        for stage, (width, depth) in enumerate(zip(widths, depths, strict=True)):
-            for i in range(depth):
-                blocks.append(BasicBlock(channels, width, stride=2 if stage and i == 0 else 1))
-                channels = width
-        self.blocks = nn.Sequential(*blocks)
-        self.project = nn.Sequential(nn.Linear(channels, embedding_size), nn.BatchNorm1d(embedding_size))
-        self.dropout = nn.Dropout(dropout)
-        self.classify = nn.Linear(embedding_size, NUM_EMOTIONS)
-
-    def forward(self, faces: Tensor) -> tuple[Tensor, Tensor]:
-        x = self.blocks(self.stem(faces))  # (N, C, S/8, S/8)
-        embedding = self.project(x.mean((2, 3)))  # (N, D)
-        return embedding, self.classify(self.dropout(embedding))
 
 
 @BACKBONES.register("resnet")
