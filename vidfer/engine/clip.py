@@ -7,7 +7,7 @@ never needs torch, and the parent process needs none of them.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +19,7 @@ from vidfer.engine.cache import StageCache
 from vidfer.engine.events import ClipRead, ClipStarted, Event, FramesDone, StageDone
 from vidfer.engine.executors.worker import emit
 from vidfer.engine.fingerprint import Fingerprint, fingerprint_file
+from vidfer.engine.layout import cache_folder
 from vidfer.engine.outputs import FileStamp, write_outputs
 from vidfer.engine.plan import OUTPUTS, PROBE, probe_key, stage_keys
 from vidfer.errors import BadVideo, CacheError
@@ -115,9 +116,10 @@ class _ClipWork:
 
     def __init__(self, job: ClipJob) -> None:
         self.job, self.config = job, job.config
-        self.cache = StageCache(job.out / ".vidfer" / "cache")
+        self.cache = StageCache(cache_folder(job.out))
         self.forced: set[StageName] = set(dependents(job.force)) if job.force else set()
         self.computed_frames = 0
+        self._video: VideoProbe | None = None
 
     def run(self) -> ClipSummary:
         fingerprint = fingerprint_file(self.job.path, on_progress=lambda: emit(ClipRead(clip_id=self.job.clip_id)))
@@ -168,13 +170,16 @@ class _ClipWork:
         self.cache.store(PROBE, probe_key(info.fingerprint, self.config), {}, {"info": known, "reader": reader})
 
     def _open(self, fingerprint: str) -> VideoProbe:
+        """Demux the file, once however often it is asked for."""
         from vidfer.video.probe import probe
 
-        try:
-            return probe(self.job.path, fingerprint=fingerprint)
-        except BadVideo as error:
-            self._remember_failure(fingerprint, error)
-            raise
+        if self._video is None:
+            try:
+                self._video = probe(self.job.path, fingerprint=fingerprint)
+            except BadVideo as error:
+                self._remember_failure(fingerprint, error)
+                raise
+        return self._video
 
     def _remember_failure(self, fingerprint: str, error: BadVideo) -> None:
         key = probe_key(fingerprint, self.config)
@@ -192,7 +197,7 @@ class _ClipWork:
             from vidfer.video.reader import DecoderFailed
 
             try:
-                self._decode(info, reader, keys)
+                self._decode(info, reader, keys, missing)
             except DecoderFailed:
                 if reader == "pyav" or self.config.video.decoder != "auto":
                     raise
@@ -211,7 +216,9 @@ class _ClipWork:
             return True
         return self.cache.path(name, key).exists() and self.cache.load(name, key) is not None
 
-    def _decode(self, info: VideoInfo, reader: DecoderName, keys: Mapping[str, str]) -> None:
+    def _decode(
+        self, info: VideoInfo, reader: DecoderName, keys: Mapping[str, str], missing: Sequence[StageName]
+    ) -> None:
         from vidfer.engine.frames import FramePass
         from vidfer.video.probe import frame_times_seconds
         from vidfer.video.reader import open_reader
@@ -231,7 +238,7 @@ class _ClipWork:
             emit=self._frames_done,
         )
         indices = sample_indices(frame_times_seconds(video), self.config.video.fps)
-        frame_pass.run(open_reader(video, decoder=reader), indices)
+        frame_pass.run(open_reader(video, decoder=reader), indices, missing)
 
     def _clip(self, info: VideoInfo, keys: Mapping[str, str]) -> ClipResult:
         """Bring the tables of the clip stages up to date, and put everything about the clip together."""

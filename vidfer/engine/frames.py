@@ -8,7 +8,7 @@ bytes. Stages see frames in chunks that never cross a segment's border.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import takewhile
@@ -65,7 +65,7 @@ class FramePass:
     segment_frames: int
     emit: EventCallback
 
-    def run(self, reader: FrameReader, indices: np.ndarray) -> None:
+    def run(self, reader: FrameReader, indices: np.ndarray, todo: Sequence[str]) -> None:
         """Compute and publish what is missing, going on where an earlier run was stopped.
 
         Parameters
@@ -74,10 +74,9 @@ class FramePass:
             Of this clip's video.
         indices
             (S,) int64, the frames to sample.
+        todo
+            The frame stages without a complete table, at least one.
         """
-        todo = [name for name in (FACES, EMBEDDINGS) if not self.cache.contains(name, self.keys[name])]
-        if not todo:
-            return
         num_segments = max(1, -(-len(indices) // self.segment_frames))
         have = {name: self._num_parts(name) for name in todo}
         first = min(have.values())

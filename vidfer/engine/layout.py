@@ -4,15 +4,41 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from vidfer.video.find import FoundVideo
 
+PRIVATE = ".vidfer"  # everything below --out that is not for users to read
 RESERVED = frozenset(  # names that vidfer gives itself next to the clips' folders
-    {".vidfer", "assets", "summary.csv", "failures.csv", "run.json", "index.html"}
+    {PRIVATE, "assets", "summary.csv", "failures.csv", "run.json", "index.html"}
     | {"batch_share.png", "batch_average.png"}
 )
 MAX_NAME_BYTES = 240  # of one folder name; file systems allow 255
+
+
+def private_folder(out: Path) -> Path:
+    """Return where vidfer keeps what it needs itself."""
+    return out / PRIVATE
+
+
+def cache_folder(out: Path) -> Path:
+    """Return the folder of the stage cache."""
+    return out / PRIVATE / "cache"
+
+
+def journal_file(out: Path) -> Path:
+    """Return the file that remembers what became of each clip."""
+    return out / PRIVATE / "clips.jsonl"
+
+
+def fingerprints_file(out: Path) -> Path:
+    """Return the file that remembers the content digests of videos."""
+    return out / PRIVATE / "fingerprints.json"
+
+
+def settings_file(out: Path) -> Path:
+    """Return the file with the settings of the last run."""
+    return out / PRIVATE / "pipeline.json"
 
 
 def clip_ids(videos: Sequence[FoundVideo]) -> list[str]:

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from vidfer.config import PipelineConfig
-from vidfer.engine.batch import Align, write_batch_files, write_batch_pictures
+from vidfer.engine.batch import Align, exported_files, write_batch_files, write_batch_pictures
 from vidfer.engine.cache import StageCache
 from vidfer.engine.clip import journal_summary
 from vidfer.engine.events import ClipDone, ClipRead, EventCallback, ignore
 from vidfer.engine.executors import EXECUTORS, plan_resources
 from vidfer.engine.executors.worker import emit
 from vidfer.engine.journal import ClipRecord, Journal
+from vidfer.engine.layout import cache_folder, journal_file, private_folder
 from vidfer.engine.lock import RunLock
 from vidfer.engine.outputs import FileStamp, write_outputs
 from vidfer.engine.plan import OUTPUTS, PROBE, stage_keys
@@ -118,7 +119,7 @@ def rerender(
     names = tuple(dict.fromkeys(exports)) or _without_videos(config.output.exports)
     for name in names:
         EXPORTERS.get(name)
-    with RunLock(out / ".vidfer"), Journal(out / ".vidfer" / "clips.jsonl") as journal:
+    with RunLock(private_folder(out)), Journal(journal_file(out)) as journal:
         chosen = _chosen(out, journal.records, clips)
         problems = {record.clip_id: _STALE for record in chosen if not _is_current(record, config)}
         jobs = [
@@ -136,7 +137,7 @@ def rerender(
 
 def render_clip(job: RenderJob) -> RenderedClip:
     """Write one clip's files from its cached tables; raises CacheError if one has gone."""
-    clip = load_clip(StageCache(job.out / ".vidfer" / "cache"), job.record, job.config)
+    clip = load_clip(StageCache(cache_folder(job.out)), job.record, job.config)
     files = write_outputs(
         clip, job.out / clip.clip_id, job.exports, on_progress=lambda: emit(ClipRead(clip_id=clip.clip_id))
     )
@@ -219,7 +220,7 @@ def _updated(record: ClipRecord, value: RenderedClip, job: RenderJob) -> ClipRec
 
     Only files of the run's own exports are watched there: an extra one that is deleted later is nobody's loss.
     """
-    wanted = {name for export in job.config.output.exports for name in EXPORTERS.get(export).filenames}
+    wanted = set(exported_files(job.config))
     files = {name: stamp for name, stamp in {**record.files, **value.files}.items() if name in wanted}
     keys = dict(record.keys)
     if set(_without_videos(job.config.output.exports)) <= set(job.exports):

@@ -21,7 +21,14 @@ from vidfer.engine.events import ClipDone, EventCallback, ignore
 from vidfer.engine.executors import EXECUTORS, Outcome, TaskError, plan_resources
 from vidfer.engine.fingerprint import FingerprintMemo, content_fingerprint
 from vidfer.engine.journal import ClipRecord, Journal
-from vidfer.engine.layout import clip_ids
+from vidfer.engine.layout import (
+    cache_folder,
+    clip_ids,
+    fingerprints_file,
+    journal_file,
+    private_folder,
+    settings_file,
+)
 from vidfer.engine.lock import RunLock
 from vidfer.engine.outputs import is_untouched, write_if_changed
 from vidfer.engine.plan import OUTPUTS, component_weights, stage_keys
@@ -29,7 +36,6 @@ from vidfer.errors import BadVideo, VidferError
 from vidfer.stages import STAGES, StageName
 from vidfer.video.find import FoundVideo
 
-PRIVATE = ".vidfer"
 # Errors that every clip would meet: they end the run with one message instead of filling failures.csv.
 NOT_THE_CLIPS_FAULT = frozenset({"ConfigError", "WeightsError", "MissingDependency", "OutputError"})
 
@@ -99,10 +105,10 @@ def run(
     """
     options = options or RunOptions()
     _check(config)
-    with RunLock(out / PRIVATE) as lock, Journal(out / PRIVATE / "clips.jsonl") as journal:
+    with RunLock(private_folder(out)) as lock, Journal(journal_file(out)) as journal:
         if lock.predecessor_killed:
             clean_aside_files(out)
-            StageCache(out / PRIVATE / "cache").remove_leftovers()
+            StageCache(cache_folder(out)).remove_leftovers()
         return _Run(videos, out, config, options, on_event, journal).run()
 
 
@@ -137,14 +143,14 @@ class _Run:
             )
             for video, clip_id in zip(videos, clip_ids(videos), strict=True)
         ]
-        self.memo = FingerprintMemo(out / PRIVATE / "fingerprints.json")
+        self.memo = FingerprintMemo(fingerprints_file(out))
         self.cached: set[str] = set()
         self.errors: dict[str, str] = {}
         self.finished = 0
 
     def run(self) -> RunReport:
         settings = json.dumps(self.config.model_dump(mode="json"), indent=1) + "\n"
-        write_if_changed(self.out / PRIVATE / "pipeline.json", settings.encode())  # for vidfer status
+        write_if_changed(settings_file(self.out), settings.encode())  # for vidfer status
         todo: deque[ClipJob] = deque()
         for job in self.jobs:
             record = self._settled(job)

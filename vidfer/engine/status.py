@@ -11,6 +11,7 @@ from vidfer.config import PipelineConfig, parse_section
 from vidfer.engine.cache import StageCache
 from vidfer.engine.fingerprint import FingerprintMemo
 from vidfer.engine.journal import ClipRecord, Journal
+from vidfer.engine.layout import cache_folder, fingerprints_file, journal_file, private_folder, settings_file
 from vidfer.engine.outputs import is_untouched
 from vidfer.engine.plan import OUTPUTS, stage_keys
 from vidfer.errors import ConfigError, OutputError
@@ -48,9 +49,9 @@ def read_status(out: Path) -> list[ClipStatus]:
         The folder holds no results of vidfer's, or those of a run that never finished a clip.
     """
     config = config_of_last_run(out)
-    records = Journal(out / ".vidfer" / "clips.jsonl").records
-    cache = StageCache(out / ".vidfer" / "cache")
-    memo = FingerprintMemo(out / ".vidfer" / "fingerprints.json")
+    records = Journal(journal_file(out)).records
+    cache = StageCache(cache_folder(out))
+    memo = FingerprintMemo(fingerprints_file(out))
     return [_status(record, out, config, cache, memo) for _, record in sorted(records.items())]
 
 
@@ -62,9 +63,9 @@ def config_of_last_run(out: Path) -> PipelineConfig:
     OutputError
         The folder holds no results of vidfer's, or those of a version that had other settings.
     """
-    if not (out / ".vidfer").is_dir():
+    if not private_folder(out).is_dir():
         raise OutputError(f"{out}: no results of vidfer here: expected a folder that was given as --out")
-    path = out / ".vidfer" / "pipeline.json"
+    path = settings_file(out)
     try:
         return parse_section(PipelineConfig, json.loads(path.read_bytes()), source=str(path))
     except (OSError, ValueError, ConfigError) as error:
