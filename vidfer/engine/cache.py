@@ -226,14 +226,16 @@ class StageCache:
         """
         if num_parts < 1:
             raise ValueError(f"finish: expected at least one part (it may have no rows), got {num_parts}")
-        layout = self._joined_layout(stage, key, num_parts)
-        if layout is None:
-            if self.contains(stage, key):
-                return  # see store_part
-            raise CacheError(f"{self.path(stage, key)}: not all of its {num_parts} parts are intact: run again")
-        pieces = (table.arrays for table in itertools.islice(self.iter_parts(stage, key), num_parts))
-        data = cachefile.build(layout, pieces, attributes or {}, stage=stage, key=key)
-        write_bytes(self.path(stage, key), data)
+        try:
+            layout = self._joined_layout(stage, key, num_parts)
+            pieces = (table.arrays for table in itertools.islice(self.iter_parts(stage, key), num_parts))
+            data = cachefile.build(layout, pieces, attributes or {}, stage=stage, key=key)
+        except CacheError:
+            if not self.contains(stage, key):
+                raise
+            # see store_part: the other worker removed the parts while they were read here
+        else:
+            write_bytes(self.path(stage, key), data)
         self.remove_parts(stage, key)
 
     def remove_parts(self, stage: str, key: str) -> None:
@@ -325,11 +327,11 @@ class StageCache:
             previous = header.sha256
             yield content
 
-    def _joined_layout(self, stage: str, key: str, num_parts: int) -> dict[str, ArrayBlock] | None:
+    def _joined_layout(self, stage: str, key: str, num_parts: int) -> dict[str, ArrayBlock]:
         parts = self._iter_parts(stage, key, lambda file: cachefile.read_layout(file, key=key))
         layouts = list(itertools.islice(parts, num_parts))
         if len(layouts) < num_parts:
-            return None
+            raise CacheError(f"{self.path(stage, key)}: not all of its {num_parts} parts are intact: run again")
         joined = {}
         for name in sorted(set().union(*layouts)):
             blocks = [layout[name] for layout in layouts if name in layout]

@@ -84,9 +84,11 @@ class FramePass:
         groups = self._decoded_segments(reader, indices, first, num_segments)
         with closing(groups):
             for segment, chunks in groups:
+                if all(self.cache.contains(name, self.keys[name]) for name in todo):
+                    break  # another worker had the same video under another name, and has finished it
                 self._segment(segment, chunks, [n for n in todo if have[n] <= segment], replay, reader, indices)
         for name in todo:
-            self.cache.finish(name, self.keys[name], self._joined_attributes(name), num_parts=num_segments)
+            self._finish(name, num_segments)
 
     def _num_parts(self, name: str) -> int:
         """Return how many segments an earlier run finished; parts of another length are of no use."""
@@ -147,9 +149,17 @@ class FramePass:
             vectors = EmbeddingsTable.stack(embedding_rows) if embedding_rows else self.embeddings.empty()
             self.cache.store_part(EMBEDDINGS, self.keys[EMBEDDINGS], segment, vectors.arrays(), attributes)
 
-    def _joined_attributes(self, name: str) -> dict[str, Any]:
-        reports = [part["decode"] for part in self.cache.part_attributes(name, self.keys[name])]
-        return {"decode": dataclasses.asdict(_joined(reports))}
+    def _finish(self, name: str, num_segments: int) -> None:
+        """Publish the whole table, unless another worker has done so: it then removes the parts at any moment."""
+        key = self.keys[name]
+        parts = self.cache.part_attributes(name, key)
+        if len(parts) == num_segments:
+            attributes = {"decode": dataclasses.asdict(_joined([part["decode"] for part in parts]))}
+            self.cache.finish(name, key, attributes, num_parts=num_segments)
+        elif self.cache.contains(name, key):
+            self.cache.remove_parts(name, key)  # those that were written here after the other had tidied up
+        else:
+            raise CacheError(f"{self.cache.path(name, key)}: {len(parts)} of {num_segments} parts are intact")
 
 
 class _Replay:
@@ -159,12 +169,17 @@ class _Replay:
         self._cache, self._key = frame_pass.cache, frame_pass.keys[FACES]
         self._indices, self._size = indices, frame_pass.segment_frames
         self._whole: FacesTable | None = None
-        self._parts = enumerate(self._cache.iter_parts(FACES, self._key)) if computed_faces else None
+        self._parts = enumerate(self._cache.iter_parts(FACES, self._key) if computed_faces else ())
 
     def segment(self, segment: int) -> FacesTable:
-        """Return the frames and faces of one segment; segments are asked for in ascending order."""
-        if self._parts is not None:
-            return next(FacesTable.from_arrays(part.arrays) for index, part in self._parts if index == segment)
+        """Return the frames and faces of one segment; segments are asked for in ascending order.
+
+        Raises CacheError if the rows have gone.
+        """
+        for index, part in self._parts:
+            if index == segment:
+                return FacesTable.from_arrays(part.arrays)
+        # Not in parts: the table was complete from the beginning, or another worker has finished it meanwhile.
         if self._whole is None:
             self._whole = load_faces(self._cache, self._key)[0]
         frame_index = self._whole.frame_index
