@@ -8,7 +8,6 @@ morph can be one and the same person; FER+ has no identities, there the person c
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,48 +17,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vidfer.datasets.aligned_faces import align_pictures, face_transforms
-from vidfer.datasets.encoded_images import read_encoded_images
 from vidfer.datasets.face_motion import MouthShape, blink, displaced, mouth_shadow, speak
 from vidfer.datasets.face_noise import damaged, draw_damage, draw_slight_damage
 from vidfer.datasets.face_scripts import BLINK, NUM_LOOKS, OPEN, REST_DAMAGED, REST_MOVED, SKEWED, TALK_DAMAGED, WIDE
-from vidfer.datasets.fer2013plus import SIDE, Split, majority_labels, read_fer2013plus, soft_labels
+from vidfer.datasets.labelled_pictures import LabelledPictures
 from vidfer.errors import DataError
-from vidfer.faces.align import apply_transforms
-from vidfer.labels import EMOTION_INDEX, EMOTIONS, NUM_EMOTIONS
+from vidfer.labels import EMOTION_INDEX
 
 Embed = Callable[[Tensor], tuple[np.ndarray, np.ndarray]]  # faces (N, 1, S, S) 0..1 -> (N, D) float16, (N, K) float32
 Progress = Callable[[int, int], None]  # people done, people in all
 NUM_LEVELS = 4  # intensities of an expression that are rendered, evenly from 0 to 1
-_BORDER_SHARE = 0.125  # of the face's side kept around it, for moving it
-
-
-@dataclass(frozen=True, kw_only=True)
-class LabelledPictures:
-    """Aligned faces with a border, their landmarks and labels.
-
-    Attributes
-    ----------
-    faces
-        (N, 1, S, S) uint8.
-    points
-        (N, 68, 2) float32, unit square of the picture with its border.
-    target
-        (N, K) float32: shares of the annotators' votes.
-    label
-        (N,) int64: the majority.
-    person
-        (N,) int64; -1 where it is not known who it is.
-    """
-
-    faces: Tensor
-    points: np.ndarray
-    target: np.ndarray
-    label: np.ndarray
-    person: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.label)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,66 +90,6 @@ class FaceBank:
     def load(cls, path: Path) -> FaceBank:
         """Read what ``save`` wrote."""
         return cls(**_read(path, cls.__dataclass_fields__))
-
-
-def read_fer_pictures(folder: Path, split: Split, *, size: int) -> LabelledPictures:
-    """Read the pictures of one usage of FER+ that have a majority and landmarks, aligned for a network of ``size``."""
-    pictures = read_fer2013plus(folder, split)
-    label = majority_labels(pictures.votes)
-    usable = (label >= 0) & np.isfinite(pictures.landmarks68).all((1, 2))
-    pictures, label = pictures.take(usable), label[usable]
-    border = round(size * _BORDER_SHARE)
-    transforms = face_transforms(
-        pictures.landmarks68, pictures.landmarks5, image_size=(SIDE, SIDE), size=size, border=border
-    )
-    return LabelledPictures(
-        faces=align_pictures(pictures.images, transforms, size=size + 2 * border),
-        points=apply_transforms(transforms, pictures.landmarks68),
-        target=soft_labels(pictures.votes),
-        label=label,
-        person=np.full(len(label), -1),
-    )
-
-
-def read_lfw_pictures(folder: Path, split: str, *, size: int) -> LabelledPictures:
-    """Read LFW's pictures with a label ``neutral`` or another of the eight, of persons that have a neutral one.
-
-    Each is one large face; persons are told by the file's name. ``split`` is ``train`` or ``val``.
-    """
-    import h5py
-
-    path = folder / "faces_in_scenes.h5"
-    try:
-        with h5py.File(path, "r", locking=False) as file:
-            names, emotion = file["name"][:].astype(str), file["emotion"][:].astype(str)
-            wanted = (file["split"][:].astype(str) == split) & (file["source"][:].astype(str) == "lfw")
-            rows, points, xyxy = (file["face"][key][:] for key in ("image_row", "landmarks68", "xyxy"))
-    except (OSError, KeyError) as error:
-        raise DataError(f"{path}: expected photographs with faces and emotions, got: {error}") from error
-    largest = _largest_faces(rows, xyxy, len(names))
-    who = np.array([re.sub(r"_\d+\.\w+$", "", name.rsplit("/", 1)[-1]) for name in names])
-    usable = wanted & np.isin(emotion, EMOTIONS) & (largest >= 0)
-    usable[usable] &= np.isfinite(points[largest[usable]]).all((1, 2))
-    usable &= np.isin(who, who[usable & (emotion == "neutral")]) & np.isin(who, who[usable & (emotion != "neutral")])
-    chosen = np.flatnonzero(usable)
-    images = read_encoded_images(path, dataset="jpeg", mode="gray")
-    border = round(size * _BORDER_SHARE)
-    landmarks = points[largest[chosen]].astype(np.float32)
-    faces, moved = [], []
-    for row, face in zip(chosen, landmarks, strict=True):
-        image = images[int(row)]
-        transform = face_transforms(face[None], face[None, :5], image_size=image.shape[:2], size=size, border=border)
-        faces.append(align_pictures(image[None], transform, size=size + 2 * border))
-        moved.append(apply_transforms(transform, face[None]))
-    label = np.array([EMOTION_INDEX[name] for name in emotion[chosen]], np.int64)
-    full = size + 2 * border
-    return LabelledPictures(
-        faces=torch.cat(faces) if faces else torch.zeros((0, 1, full, full), dtype=torch.uint8),
-        points=np.concatenate(moved) if moved else np.zeros((0, 68, 2), np.float32),
-        target=0.9 * np.eye(NUM_EMOTIONS, dtype=np.float32)[label] + np.float32(0.1 / NUM_EMOTIONS),
-        label=label,
-        person=np.unique(who[chosen], return_inverse=True)[1],
-    )
 
 
 def plan_people(
@@ -366,12 +273,3 @@ def _evenly(rows: np.ndarray, count: int, random: np.random.Generator) -> np.nda
     """Return ``count`` of the rows in random order, each about equally often."""
     rounds = -(-count // len(rows))
     return np.concatenate([random.permutation(rows) for _ in range(rounds)] or [rows])[:count]
-
-
-def _largest_faces(image_row: np.ndarray, xyxy: np.ndarray, num_images: int) -> np.ndarray:
-    """Return for each image the row of its largest face, -1 where it has none."""
-    largest = np.full(num_images, -1)
-    area = (xyxy[:, 2] - xyxy[:, 0]) * (xyxy[:, 3] - xyxy[:, 1])
-    order = np.argsort(area)
-    largest[image_row[order]] = order
-    return largest

@@ -22,10 +22,6 @@ from vidfer.errors import DataError
 from vidfer.faces.align import apply_transforms, box_transforms, landmark_boxes, warp_faces
 
 MIN_SCORE = 0.6  # the file's own line: from 0.3 to 0.6 a detection is neither face nor background
-# The files count pixels from their centres (the first is at 0), ``faces.align`` from their corners (its centre is at
-# 0.5). Seen by a network trained on mirrored and unmirrored pictures alike, which cannot learn a shift in x: its
-# points lay 0.44 px right of the teachers' at every size of face, in photographs and in FER2013.
-PIXEL_CENTRE: Final = 0.5
 FER_SPLIT: Final[dict[Split, fer2013plus.Split]] = {"train": "Training", "val": "PublicTest"}
 
 
@@ -115,7 +111,7 @@ def read_scenes(folder: Path) -> Scenes:
                 image_row=file["face/image_row"][:],
                 xyxy=file["face/xyxy"][:],
                 score=file["face/score"][:].astype(np.float32),
-                landmarks=file["face/landmarks68"][:].astype(np.float32) + PIXEL_CENTRE,
+                landmarks=file["face/landmarks68"][:].astype(np.float32) + fer2013plus.PIXEL_CENTRE,
                 disagreement=file["face/landmark_disagreement"][:].astype(np.float32),
             )
     except (OSError, KeyError) as error:
@@ -160,7 +156,7 @@ def fer_faces(folder: Path, split: Split) -> LandmarkFaces:
     disagreement = _fer_disagreement(folder / "fer2013plus_landmarks68.h5")[pictures.row]
     known = np.isfinite(pictures.landmarks68).all((1, 2))
     pictures, disagreement = pictures.take(known), disagreement[known]
-    landmarks = pictures.landmarks68 + np.float32(PIXEL_CENTRE)
+    landmarks = pictures.landmarks68
     boxes = landmark_boxes(landmarks)
     return LandmarkFaces(
         patches=pictures.images,

@@ -9,7 +9,7 @@ import logging
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal, get_args
 
 import numpy as np
 import torch
@@ -23,14 +23,19 @@ from vidfer.config import Section, parse_section, read_toml
 from vidfer.datasets.aligned_faces import align_pictures, face_transforms
 from vidfer.datasets.fer2013 import read_fer_folder
 from vidfer.datasets.fer2013plus import SIDE, FerPictures, Split, majority_labels, soft_labels
+from vidfer.datasets.labelled_pictures import read_fer_pictures, read_lfw_pictures
+from vidfer.datasets.talking_faces import talking_faces
 from vidfer.device import pick_device
 from vidfer.errors import DataError
 from vidfer.evaluation.calibration import calibration, fit_temperature, softmax
 from vidfer.evaluation.classification import classification
-from vidfer.labels import EMOTIONS, NUM_EMOTIONS
+from vidfer.labels import EMOTION_INDEX, EMOTIONS, NUM_EMOTIONS
 from vidfer.training.augment import Augmentation, AugmentConfig
 from vidfer.training.loop import LoopConfig, ProgressCallback, train
 from vidfer.weights import load_tensors
+
+Source = Literal["fer", "photographs", "talking"]
+SOURCES: Final[tuple[Source, ...]] = get_args(Source)
 
 _LOG = logging.getLogger(__name__)
 
@@ -52,6 +57,12 @@ class DataConfig(Section):
     balance: float = Field(0.0, ge=0.0, le=1.0, description="0: classes as they come; 1: all equally often")
     soft: bool = Field(True, description="ferplus: learn the share of votes, not their winner")
     label_smoothing: float = Field(0.0, ge=0.0, lt=1.0)
+    photographs_share: float = Field(
+        0.0, ge=0.0, lt=1.0, description="of the faces shown: photographs of faces_in_scenes.h5 with an emotion"
+    )
+    talking_share: float = Field(
+        0.0, ge=0.0, lt=1.0, description="of the faces shown: neutral ones whose mouth is moved as in speech"
+    )
     mixup: float = Field(0.0, ge=0.0, description="alpha of the Beta distribution (Zhang et al. 2018); 0 = off")
     mixup_share: float = Field(0.5, ge=0.0, le=1.0, description="of the batches")
     early_epochs: int = Field(
@@ -80,12 +91,20 @@ class LabelledFaces:
         (N, 8) float32, sums to 1: what the network learns.
     label
         (N,) int64, the class by the protocol; -1 where it has none (then it is not evaluated).
+    source
+        (N,) int64, which kind of data each comes from: an index into SOURCES.
     """
 
-    def __init__(self, faces: Tensor, target: np.ndarray, label: np.ndarray) -> None:
+    def __init__(self, faces: Tensor, target: np.ndarray, label: np.ndarray, *, source: Source = "fer") -> None:
         if not len(faces):
             raise DataError("no picture has a usable label")
         self.faces, self.target, self.label = faces, torch.from_numpy(target), torch.from_numpy(label)
+        self.source = torch.full((len(faces),), SOURCES.index(source))
+
+    def extend(self, others: LabelledFaces) -> None:
+        """Append the rows of ``others``."""
+        for name in ("faces", "target", "label", "source"):
+            setattr(self, name, torch.cat([getattr(self, name), getattr(others, name)]))
 
     def __len__(self) -> int:
         return len(self.faces)
@@ -111,6 +130,24 @@ def load_faces(folder: Path, split: Split, config: DataConfig, spec: InputSpec, 
     return LabelledFaces(faces, target.astype(np.float32), label)
 
 
+def load_more_faces(folder: Path, config: DataConfig, spec: InputSpec, *, seed: int) -> list[LabelledFaces]:
+    """Return the faces to learn from besides FER2013's, as the recipe asks: photographs, and neutral faces talking."""
+    more: list[LabelledFaces] = []
+    if not config.photographs_share and not config.talking_share:
+        return more
+    photographs = read_lfw_pictures(folder, "train", size=spec.size, border=config.border)
+    if config.photographs_share:
+        more.append(LabelledFaces(photographs.faces, photographs.target, photographs.label, source="photographs"))
+    if config.talking_share:
+        inner = spec.size / (spec.size + 2 * config.border)
+        stills = read_fer_pictures(folder, "Training", size=spec.size, border=config.border)
+        for number, pictures in enumerate((stills, photographs)):
+            neutral = pictures.take(np.flatnonzero(pictures.label == EMOTION_INDEX["neutral"]))
+            faces = talking_faces(neutral, inner=inner, seed=seed + number)
+            more.append(LabelledFaces(faces, neutral.target, neutral.label, source="talking"))
+    return more
+
+
 class EmotionTask:
     """What ``training.loop`` trains here.
 
@@ -128,6 +165,8 @@ class EmotionTask:
         self.recipe = recipe
         self.spec: InputSpec = self.build_model().input_spec  # type: ignore[assignment]
         self.training = load_faces(folder, "Training", recipe.data, self.spec, training=True)
+        for more in load_more_faces(folder, recipe.data, self.spec, seed=recipe.loop.seed):
+            self.training.extend(more)
         self.validation = load_faces(folder, "PublicTest", recipe.data, self.spec, training=False)
         self.augmentation = Augmentation(recipe.augment, size=self.spec.size, border=recipe.data.border)
         self.temperature = 1.0
@@ -141,7 +180,8 @@ class EmotionTask:
         return build_backbone(config.name, tensors, {**metadata, "options": config.options}, source=Path(config.start))
 
     def steps_per_epoch(self) -> int:
-        return max(1, len(self.training) // self.recipe.loop.batch_size)
+        stills = int((self.training.source == SOURCES.index("fer")).sum())
+        return max(1, stills // self.recipe.loop.batch_size)
 
     def batch(self, step: int, generator: torch.Generator, device: torch.device) -> tuple[Tensor, Tensor]:
         size = self.recipe.loop.batch_size
@@ -190,22 +230,28 @@ class EmotionTask:
         """Return this epoch's rows: each about as often as its class's share asks, in random order."""
         if self._order is None or self._order[0] != epoch:
             generator = torch.Generator().manual_seed(self.recipe.loop.seed * 9_000_011 + epoch)
-            wanted = self._row_weights * len(self.training)
+            needed = self.steps_per_epoch() * self.recipe.loop.batch_size
+            wanted = self._row_weights * needed
             count = (wanted + torch.rand(len(wanted), generator=generator)).floor().long()
             rows = torch.repeat_interleave(torch.arange(len(wanted)), count)
             rows = rows[torch.randperm(len(rows), generator=generator)]
-            needed = self.steps_per_epoch() * self.recipe.loop.batch_size
             rows = torch.cat([rows, rows[: max(0, needed - len(rows))]])
             self._order = (epoch, rows[:needed])
         return self._order[1]
 
     @cached_property
     def _row_weights(self) -> Tensor:
-        """(N,) summing to 1: a class of n rows gets a share proportional to n ** (1 - balance)."""
-        label = self.training.label
-        count = torch.bincount(label, minlength=NUM_EMOTIONS).clamp_min(1).double()
-        weights = (count**-self.recipe.data.balance)[label]
-        return weights / weights.sum()
+        """(N,) summing to 1: sources as the recipe shares them, within each a class of n rows by n ** (1 - balance)."""
+        data, faces = self.recipe.data, self.training
+        shares = {"photographs": data.photographs_share, "talking": data.talking_share}
+        shares["fer"] = 1 - sum(shares.values())
+        weights = torch.zeros(len(faces), dtype=torch.float64)
+        for i, source in enumerate(SOURCES):
+            rows = (faces.source == i).nonzero()[:, 0]
+            count = torch.bincount(faces.label[rows], minlength=NUM_EMOTIONS).clamp_min(1).double()
+            part = (count**-data.balance)[faces.label[rows]]
+            weights[rows] = shares[source] * part / part.sum()
+        return weights
 
 
 def predict(

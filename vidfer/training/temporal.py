@@ -22,17 +22,15 @@ from vidfer.config import Section, parse_section, read_toml
 from vidfer.datasets.face_bank import (
     NUM_LEVELS,
     FaceBank,
-    LabelledPictures,
     Progress,
     RenderedPeople,
     embed_people,
     plan_people,
-    read_fer_pictures,
-    read_lfw_pictures,
     render_people,
 )
 from vidfer.datasets.face_scripts import NUM_LOOKS, ScriptConfig
 from vidfer.datasets.face_sequences import FaceSequences, LabelledSequence, SequenceSource
+from vidfer.datasets.labelled_pictures import LabelledPictures, read_fer_pictures, read_lfw_pictures
 from vidfer.device import pick_device
 from vidfer.evaluation.calibration import fit_temperature
 from vidfer.evaluation.sequences import sequence_figures
@@ -45,7 +43,7 @@ from vidfer.training.loop import LoopConfig, ProgressCallback, train
 from vidfer.weights import file_digest, locate
 
 _LOG = logging.getLogger(__name__)
-BANK_VERSION = 1  # raised when the same settings give other pictures
+BANK_VERSION = 2  # raised when the same settings give other pictures
 SplitName = Literal["train", "validation", "test"]
 BankProgress = Callable[[str, int, int], None]  # what, people done, people in all
 
@@ -277,7 +275,7 @@ class BankBuilder:
 
     def _pictures(self, name: str, size: int) -> LabelledPictures:
         if name == "train_lfw":
-            return read_lfw_pictures(self._data, "train", size=size)
+            return read_lfw_pictures(self._data, "train", size=size).persons_with_two_faces()
         usage: dict[str, Literal["Training", "PublicTest", "PrivateTest"]] = {
             "train_fer": "Training",
             "validation_fer": "PublicTest",

@@ -2,13 +2,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from fixtures.fer_files import write_fer_files
+from fixtures.fer_files import write_fer_files, write_lfw_file
 
 from vidfer.backbones.load import load_backbone
 from vidfer.cli import main
 from vidfer.config import parse_section, pipelines_folder, read_toml
 from vidfer.errors import ConfigError, DataError
-from vidfer.training.emotion_cnn import EmotionRecipe, EmotionTask, train_emotion_cnn
+from vidfer.training.emotion_cnn import SOURCES, EmotionRecipe, EmotionTask, train_emotion_cnn
 
 RECIPE = """
 [model]
@@ -83,6 +83,29 @@ def test_rare_classes_are_seen_more_often(data: Path, recipe: Path) -> None:
     share = float((seen < 8).double().mean())
     expected = 8**0.75 / (8**0.75 + 56**0.75)
     assert share == pytest.approx(expected, rel=0.15)
+
+
+def test_photographs_and_talking_faces_are_shown_as_often_as_the_recipe_says(tmp_path: Path, recipe: Path) -> None:
+    data = write_lfw_file(write_fer_files(tmp_path, per_class=8))
+    recipe.write_text(RECIPE.replace("[data]", "[data]\nphotographs_share = 0.2\ntalking_share = 0.1"))
+    task = EmotionTask(parse_section(EmotionRecipe, read_toml(recipe), source="recipe"), data)
+    seen = torch.cat([task._epoch_order(epoch) for epoch in range(60)])
+    shares = torch.bincount(task.training.source[seen]).double() / len(seen)
+    assert dict(zip(SOURCES, shares.tolist(), strict=True)) == pytest.approx(
+        {"fer": 0.7, "photographs": 0.2, "talking": 0.1}, abs=0.04
+    )
+    assert task.steps_per_epoch() == 4  # photographs change what is shown, not how much
+    talking = task.training.label[task.training.source == SOURCES.index("talking")]
+    assert len(talking) > 8
+    assert set(talking.tolist()) == {0}
+    val_rows = 5
+    assert int((task.training.source == SOURCES.index("photographs")).sum()) == 24 - val_rows
+
+
+def test_missing_photographs_are_named(data: Path, recipe: Path) -> None:
+    recipe.write_text(RECIPE.replace("[data]", "[data]\nphotographs_share = 0.2"))
+    with pytest.raises(DataError, match=r"faces_in_scenes\.h5: expected photographs"):
+        EmotionTask(parse_section(EmotionRecipe, read_toml(recipe), source="recipe"), data)
 
 
 def test_nan_is_refused(data: Path, recipe: Path, tmp_path: Path) -> None:
