@@ -167,11 +167,12 @@ class MosaicMaker:
         if aim is None:
             return float(whole * np.exp(rng.uniform(np.log(0.5), np.log(config.max_zoom))))
         face = float(np.sqrt(np.prod(np.maximum(aim[2:] - aim[:2], 1.0))))
-        largest = min(config.max_face, 1.05 * side)
+        largest_scale = config.max_enlarged if face >= _SMALL_FACE else config.max_enlarged_small
+        # The limit of enlargement bounds the draw: were it applied afterwards, most small faces would get it exactly.
+        largest = min(config.max_face, 1.05 * side, largest_scale * face)
         smallest = max(config.min_face, config.least_filled * whole * face)  # a picture lost on its tile teaches little
         wanted = np.exp(rng.uniform(np.log(min(smallest, largest)), np.log(largest)))
-        largest_scale = config.max_enlarged if face >= _SMALL_FACE else config.max_enlarged_small
-        return float(np.clip(wanted / face, 0.08, largest_scale))
+        return float(max(wanted / face, 0.08))
 
     def _spoil(self, pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Change colour, light and sharpness of (h, w, 3) uint8."""
