@@ -13,7 +13,7 @@ from vidfer.exporters import EXPORTERS
 from vidfer.stages import STAGES, StageDeclaration
 
 PROBE = "probe"  # not a stage that computes: what demuxing a file tells, and which reader its frames come from
-PROBE_VERSION = 1
+PROBE_VERSION = 2
 OUTPUTS = "outputs"  # nothing that is cached: the key of the files that users read
 
 

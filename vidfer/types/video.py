@@ -18,7 +18,8 @@ class VideoInfo:
     path
         The file as it was given.
     width, height
-        Displayed size in pixels, after rotation.
+        Displayed size in square pixels, after rotation: anamorphic video (pixels that are not square) has its stored
+        height and is as wide as players show it. Every box and landmark is in these pixels.
     duration_seconds
         From the first frame's timestamp to the end of the last frame.
     average_fps
@@ -51,7 +52,7 @@ class FrameBatch:
     Attributes
     ----------
     images
-        (B, H, W, 3) uint8 RGB, turned upright.
+        (B, H, W, 3) uint8 RGB as players show them: turned upright, in square pixels, without the comb of two fields.
     frame_index
         (B,) int64, the frame's number in display order among all frames of the video, from 0.
     pts_seconds

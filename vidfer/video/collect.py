@@ -85,12 +85,15 @@ class Collector:
         return not self.finished and int(self._wanted[self._cursor]) == index
 
     def add(self, index: int, stored: np.ndarray, *, is_corrupt: bool = False) -> FrameBatch | None:
-        """Take the (h, w, 3) stored picture of a frame that ``wants`` said yes to; return the batch it completes."""
+        """Take the (h, w, 3) stored picture, in square pixels, of a frame that ``wants`` said yes to.
+
+        Returns the batch that it completes, if it does.
+        """
         if self._images is None:
             info = self._probe.info
             size = min(self._batch_size, len(self._wanted) - self._cursor)
             self._images = self._pool.take((size, info.height, info.width, 3))  # (B, H, W, 3)
-        self._images[len(self._indices)] = np.rot90(stored, self._probe.quarter_turns)
+        self._images[len(self._indices)] = self._probe.display.upright(stored)
         self._indices.append(index)
         self.decoded.append(index)
         if is_corrupt:

@@ -10,6 +10,7 @@ _H264_IDR, _H264_SEI, _H264_SPS = 5, 6, 7
 _HEVC_RANDOM_ACCESS = range(16, 22)
 _HEVC_SPS = 33
 _SEI_RECOVERY_POINT = 6
+_H264_HIGH_PROFILES = frozenset({100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135})
 _JPEG_FRAME_MARKERS = frozenset({0xC0, 0xC1, 0xC2, 0xC3})
 
 
@@ -85,6 +86,65 @@ def starts_clean(codec: str, head: bytes, *, length_bytes: int = 0) -> bool:
     return any(_kind(codec, unit) == _H264_IDR or _recovers_at_once(unit) for unit in units)
 
 
+def allows_fields(codec: str, parameters: bytes, *, length_bytes: int = 0) -> bool:
+    """Return whether pictures may be made of two fields (frame_mbs_only_flag is 0, H.264 7.3.2.1.1).
+
+    Parameters
+    ----------
+    codec
+        FFmpeg's name; anything but h264 gives False: the first frame tells of those.
+    parameters
+        The codec's extradata (avcC or start codes), or the beginning of a keyframe's packet.
+    length_bytes
+        From ``unit_length_bytes``; only for a packet.
+    """
+    if codec != "h264":
+        return False
+    units = _avcc_units(parameters) if parameters[:1] == b"\x01" else _units(parameters, length_bytes)
+    return any(_kind(codec, unit) == _H264_SPS and len(unit) > 1 and not _frames_only(unit) for unit in units)
+
+
+def _frames_only(sps: bytes) -> bool:
+    bits = _Bits(sps.replace(b"\0\0\x03", b"\0\0"), at=32)  # past the header, profile, flags and level
+    bits.golomb()  # seq_parameter_set_id
+    if sps[1] in _H264_HIGH_PROFILES:
+        if bits.golomb() == 3:  # chroma_format_idc
+            bits.read(1)
+        bits.golomb(), bits.golomb(), bits.read(1)  # bit depths, lossless
+        if bits.read(1):
+            return False  # own scaling matrices: too rare to be worth reading them
+    bits.golomb()  # log2_max_frame_num
+    order = bits.golomb()
+    if order == 0:
+        bits.golomb()
+    elif order == 1:
+        bits.read(1), bits.golomb(), bits.golomb()
+        for _ in range(min(bits.golomb(), 255)):
+            bits.golomb()
+    bits.golomb(), bits.read(1), bits.golomb(), bits.golomb()  # reference frames, gaps, width, height
+    return bool(bits.read(1))
+
+
+class _Bits:
+    """Bits of a parameter set, from the first; beyond the end they are 0."""
+
+    def __init__(self, data: bytes, *, at: int) -> None:
+        self._bits = "".join(f"{byte:08b}" for byte in data)
+        self._at = at
+
+    def read(self, count: int) -> int:
+        bits = self._bits[self._at : self._at + count]
+        self._at += count
+        return int(bits, 2) if bits else 0
+
+    def golomb(self) -> int:
+        """Return an unsigned Exp-Golomb number (9.1)."""
+        one = self._bits.find("1", self._at)
+        zeros = 0 if one < 0 else one - self._at
+        self._at += zeros
+        return self.read(zeros + 1) - 1
+
+
 def _recovers_at_once(unit: bytes) -> bool:
     if unit[0] & 31 != _H264_SEI:
         return False
@@ -129,6 +189,16 @@ def _length_prefixed_units(head: bytes, length_bytes: int) -> list[bytes]:
             units.append(head[at : at + length])
         at += length
     return units
+
+
+def _avcc_units(extradata: bytes) -> list[bytes]:
+    """Return the sequence parameter sets of an avcC box (ISO 14496-15 5.3.3.1)."""
+    units, at = [], 6
+    for _ in range(extradata[5] & 31 if len(extradata) > 5 else 0):
+        length = int.from_bytes(extradata[at : at + 2], "big")
+        units.append(extradata[at + 2 : at + 2 + length])
+        at += 2 + length
+    return [unit for unit in units if unit]
 
 
 def _mpeg4_layer(head: bytes) -> bytes | None:

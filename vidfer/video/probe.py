@@ -18,6 +18,7 @@ from vidfer.errors import BadVideo
 from vidfer.types import VideoInfo
 from vidfer.video import headers
 from vidfer.video.container import demux_packets, open_container, video_stream
+from vidfer.video.display import Display, display_of
 from vidfer.video.packets import NO_TIME, PacketTable, displayed
 
 _FIRST_FRAME_PACKETS = 300  # give up looking for a first decodable frame after so many packets
@@ -46,11 +47,13 @@ class VideoProbe:
         ``pts``: a decoded frame is found in ``frame_pts`` by its own pts. ``order``: the container's display times
         are missing or useless (elementary streams, h264 in AVI), so the k-th decoded frame is row k.
     coded_width, coded_height
-        Stored size in pixels, before rotation. Pixels are taken as square: anamorphic video keeps its stored pixels.
+        Stored size in pixels, before rotation.
     pix_fmt
         FFmpeg's name of the pixel format.
-    quarter_turns
-        ``k`` of ``np.rot90`` that turns a stored picture upright.
+    display
+        How stored pictures are to be shown: square pixels, mirrored, turned.
+    may_be_interlaced
+        Frames may hold two fields, taken one after the other, now or later.
     size_changes
         The picture size or parameter sets change mid-stream.
     missing_seconds, missing_frames
@@ -68,7 +71,8 @@ class VideoProbe:
     coded_width: int
     coded_height: int
     pix_fmt: str
-    quarter_turns: int
+    display: Display
+    may_be_interlaced: bool
     size_changes: bool
     missing_seconds: float = 0.0
     missing_frames: int = 0
@@ -133,7 +137,9 @@ class _Scan:
         self.end_seconds = 0.0
         self.start_seconds: float | None = None
         self._signature: bytes | None = None
-        self._length_bytes = headers.unit_length_bytes(codec, stream.codec_context.extradata)
+        extradata = stream.codec_context.extradata or b""
+        self._length_bytes = headers.unit_length_bytes(codec, extradata)
+        self.allows_fields = headers.allows_fields(codec, extradata)
         stream.codec_context.thread_count = 1  # one frame is all that is decoded
 
     def run(self) -> None:
@@ -188,6 +194,8 @@ class _Scan:
         signature = headers.size_signature(self.codec, head, length_bytes=self._length_bytes)
         if signature is not None and self._signature not in (None, signature):
             self.size_changes = True
+        if signature not in (None, self._signature):
+            self.allows_fields |= headers.allows_fields(self.codec, head, length_bytes=self._length_bytes)
         self._signature = signature or self._signature
 
     def _look_for_frame(self, packet: av.Packet | None) -> None:
@@ -215,18 +223,18 @@ def _build(
     frame = scan.first_frame
     context = stream.codec_context
     width, height = (frame.width, frame.height) if frame is not None else (context.width, context.height)
-    rotation = frame.rotation if frame is not None else 0
-    turns = round(rotation / 90) % 4
+    display = display_of(stream, frame, codec=scan.codec, width=width)
+    shown_width, shown_height = display.size(height)
     duration = float((frame_pts[-1] - frame_pts[0] + _last_duration(packets, frame_pts)) * time_base)
     missing_seconds, missing_frames = _missing(container, stream, scan, duration / len(frame_pts))
     info = VideoInfo(
         path=str(path),
-        width=height if turns % 2 else width,
-        height=width if turns % 2 else height,
+        width=shown_width,
+        height=shown_height,
         duration_seconds=duration,
         average_fps=len(frame_pts) / duration if duration > 0 else 0.0,
         codec=scan.codec,
-        rotation_degrees=(-90 * turns) % 360,
+        rotation_degrees=(-90 * display.quarter_turns) % 360,
         num_frames=len(frame_pts),
         fingerprint=fingerprint,
     )
@@ -240,11 +248,16 @@ def _build(
         coded_width=width,
         coded_height=height,
         pix_fmt=frame.format.name if frame is not None else (context.pix_fmt or ""),
-        quarter_turns=turns,
+        display=display,
+        may_be_interlaced=display.interlaced or scan.allows_fields,
         size_changes=scan.size_changes,
         missing_seconds=missing_seconds,
         missing_frames=missing_frames,
-        warnings=(*time_warnings, *_cut_short_warning(len(frame_pts), missing_seconds, missing_frames)),
+        warnings=(
+            *time_warnings,
+            *display.warnings,
+            *_cut_short_warning(len(frame_pts), missing_seconds, missing_frames),
+        ),
     )
 
 

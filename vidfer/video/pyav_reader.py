@@ -11,6 +11,7 @@ import numpy as np
 from vidfer.types import FrameBatch
 from vidfer.video.collect import CollectingReader, Collector
 from vidfer.video.container import demux_packets, open_container, stream_at
+from vidfer.video.display import FirstField, has_two_fields
 from vidfer.video.packets import NO_TIME, clean_keyframes
 from vidfer.video.probe import VideoProbe
 from vidfer.video.reader import DecoderName
@@ -28,6 +29,7 @@ class PyAVReader(CollectingReader):
     def __init__(self, probe: VideoProbe, *, num_threads: int = 0) -> None:
         super().__init__(probe)
         self._num_threads = num_threads
+        self._first_field = FirstField()
 
     def _batches(self, wanted: np.ndarray, collector: Collector) -> Iterator[FrameBatch]:
         if not len(wanted):
@@ -80,8 +82,13 @@ class PyAVReader(CollectingReader):
             yield from map(position.locate, _decode(context, None))
 
     def _pixels(self, frame: av.VideoFrame) -> np.ndarray:
-        """Return the frame as (h, w, 3) RGB of the first frame's stored size, a view where it can be one."""
-        width, height = self._probe.coded_width, self._probe.coded_height
+        """Return the frame as (h, w, 3) RGB in square pixels, sized as the first frame, a view where it can be one.
+
+        Everything happens in one pass: taking one field, making pixels square, conversion from YUV.
+        """
+        width, height = self._probe.display.square_width, self._probe.coded_height
+        if has_two_fields(frame, self._probe.info.codec):
+            frame = self._first_field.of(frame)
         converted = frame.reformat(width=width, height=height, format="rgb24")
         plane = converted.planes[0]
         rows = np.frombuffer(memoryview(plane), dtype=np.uint8).reshape(plane.height, plane.line_size)  # (h, line)

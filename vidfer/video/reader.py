@@ -60,7 +60,7 @@ class FrameReader(Protocol):
     def name(self) -> DecoderName: ...
 
     def read(self, frame_indices: np.ndarray, *, batch_size: int) -> Iterator[FrameBatch]:
-        """Yield these frames, upright RGB, ``batch_size`` at a time (the last batch may be smaller).
+        """Yield these frames, RGB as players show them, ``batch_size`` at a time (the last batch may be smaller).
 
         Parameters
         ----------
@@ -144,6 +144,10 @@ def decord_objection(probe: VideoProbe) -> str | None:
         return f"it is wrong on the pixel format {probe.pix_fmt}"
     if probe.mapping != "pts" or len(packets) != probe.num_frames:
         return "packets and frames do not match one to one"
+    if probe.display.square_width != probe.coded_width:
+        return "its pixels are not square, which decord does not know"
+    if probe.may_be_interlaced:
+        return "it may be interlaced, which decord does not tell"
     if packets.is_corrupt.any() or probe.missing_seconds > 0:
         return "the file is damaged"
     if probe.info.codec == "vp8" and probe.num_frames < 8:
