@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from vidfer.config import BackboneConfig, FacesConfig, PipelineConfig
 from vidfer.device import pick_device
+from vidfer.engine.apexes import chart_look
 from vidfer.engine.cache import StageCache
 from vidfer.engine.events import ClipRead, ClipStarted, Event, FramesDone, StageDone
 from vidfer.engine.executors.worker import emit
@@ -128,10 +129,12 @@ class _ClipWork:
         clip = self._clip(info, keys)
         if self.config.video.strict and clip.decode.truncated:
             raise BadVideo(self.job.path, "truncated", f"{'; '.join(clip.decode.warnings)} (refused by --strict)")
+        exports = self.config.output.exports
         files = write_outputs(
             clip,
             self.job.out / self.job.clip_id,
-            self.config.output.exports,
+            exports,
+            look=chart_look(clip, self.config.output, exports, checked=True),
             on_progress=lambda: emit(ClipRead(clip_id=self.job.clip_id)),
         )
         emit(StageDone(clip_id=self.job.clip_id, stage=OUTPUTS, status="computed"))
@@ -236,6 +239,7 @@ class _ClipWork:
             device=device,
             segment_frames=self.config.run.segment_frames,
             emit=self._frames_done,
+            frame_bytes=3 * info.width * info.height,
         )
         indices = sample_indices(frame_times_seconds(video), self.config.video.fps)
         frame_pass.run(open_reader(video, decoder=reader), indices, missing)

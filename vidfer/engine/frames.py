@@ -3,6 +3,9 @@
 The sampled frames of a video are divided into segments of a fixed number of frames. When a segment is done each stage
 publishes its rows as a part; a run that is killed continues after the last part, and the joined table has the same
 bytes. Stages see frames in chunks that never cross a segment's border.
+
+With more than one thread the work is a pipeline: one thread decodes, one finds the faces of the chunk before, and the
+caller's embeds those of the chunk before that.
 """
 
 from __future__ import annotations
@@ -31,7 +34,8 @@ from vidfer.video.prefetch import prefetch
 from vidfer.video.reader import FrameReader
 
 FACES, EMBEDDINGS = "faces", "embeddings"
-PREFETCH_CHUNKS = 2
+# Chunks that wait between the steps of the pipeline, and those in the steps' hands, take no more than this.
+HELD_BYTES = 640 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +58,8 @@ class FramePass:
         Sampled frames per part, a multiple of CHUNK_FRAMES.
     emit
         Gets a FramesDone per chunk.
+    frame_bytes
+        Of a decoded frame: large ones are held in smaller numbers.
     """
 
     clip_id: str
@@ -64,6 +70,7 @@ class FramePass:
     device: torch.device
     segment_frames: int
     emit: EventCallback
+    frame_bytes: int = 0
 
     def run(self, reader: FrameReader, indices: np.ndarray, todo: Sequence[str]) -> None:
         """Compute and publish what is missing, going on where an earlier run was stopped.
@@ -78,15 +85,7 @@ class FramePass:
             The frame stages without a complete table, at least one.
         """
         num_segments = max(1, -(-len(indices) // self.segment_frames))
-        have = {name: self._num_parts(name) for name in todo}
-        first = min(have.values())
-        replay = _Replay(self, indices, computed_faces=FACES in todo)
-        groups = self._decoded_segments(reader, indices, first, num_segments)
-        with closing(groups):
-            for segment, chunks in groups:
-                if all(self.cache.contains(name, self.keys[name]) for name in todo):
-                    break  # another worker had the same video under another name, and has finished it
-                self._segment(segment, chunks, [n for n in todo if have[n] <= segment], replay, reader, indices)
+        _Pass(self, reader, indices, {name: self._num_parts(name) for name in todo}, num_segments).run()
         for name in todo:
             self._finish(name, num_segments)
 
@@ -94,60 +93,6 @@ class FramePass:
         """Return how many segments an earlier run finished; parts of another length are of no use."""
         parts = self.cache.part_attributes(name, self.keys[name])
         return sum(1 for _ in takewhile(lambda part: part["segment_frames"] == self.segment_frames, parts))
-
-    def _decoded_segments(
-        self, reader: FrameReader, indices: np.ndarray, first: int, num_segments: int
-    ) -> Generator[tuple[int, Iterator[FrameBatch]], None, None]:
-        """Yield (segment, its chunks) for every segment from ``first`` on, also those without a decodable frame."""
-        wanted = indices[first * self.segment_frames :]
-        source = prefetch(reader.read(wanted, batch_size=CHUNK_FRAMES), depth=PREFETCH_CHUNKS)
-        with closing(source):
-            chunks = _regrouped(source, wanted)
-            pending = next(chunks, None)
-            for segment in range(first, num_segments):
-                end = (segment + 1 - first) * self.segment_frames // CHUNK_FRAMES
-
-                def of_segment(end: int = end) -> Iterator[FrameBatch]:
-                    nonlocal pending
-                    while pending is not None and pending[0] < end:
-                        batch = pending[1]
-                        pending = None
-                        yield batch
-                        del batch
-                        pending = next(chunks, None)
-
-                yield segment, of_segment()
-
-    def _segment(
-        self,
-        segment: int,
-        batches: Iterable[FrameBatch],
-        todo: list[str],
-        replay: _Replay,
-        reader: FrameReader,
-        indices: np.ndarray,
-    ) -> None:
-        known = None if FACES in todo else replay.segment(segment)
-        faces_rows: list[FacesTable] = []
-        embedding_rows: list[EmbeddingsTable] = []
-        for batch in batches:
-            chunk = FrameChunk(batch, self.device)
-            faces = self.faces.process(chunk) if known is None else _rows_of(known, batch)
-            faces_rows.append(faces)
-            if EMBEDDINGS in todo:
-                embedding_rows.append(self.embeddings.process(chunk, faces.detections()))
-            done = int(np.searchsorted(indices, batch.frame_index[-1])) + 1
-            computed = {name: len(batch) for name in todo}
-            self.emit(FramesDone(clip_id=self.clip_id, done=done, total=len(indices), computed=computed))
-        bounds = indices[segment * self.segment_frames :: self.segment_frames][:2].tolist()
-        report = reader.report(start=bounds[0] if segment else 0, stop=bounds[1] if len(bounds) > 1 else None)
-        attributes = {"decode": dataclasses.asdict(report), "segment_frames": self.segment_frames}
-        if FACES in todo:
-            table = FacesTable.stack(faces_rows) if faces_rows else self.faces.empty()
-            self.cache.store_part(FACES, self.keys[FACES], segment, table.arrays(), attributes)
-        if EMBEDDINGS in todo:
-            vectors = EmbeddingsTable.stack(embedding_rows) if embedding_rows else self.embeddings.empty()
-            self.cache.store_part(EMBEDDINGS, self.keys[EMBEDDINGS], segment, vectors.arrays(), attributes)
 
     def _finish(self, name: str, num_segments: int) -> None:
         """Publish the whole table, unless another worker has done so: it then removes the parts at any moment."""
@@ -160,6 +105,127 @@ class FramePass:
             self.cache.remove_parts(name, key)  # those that were written here after the other had tidied up
         else:
             raise CacheError(f"{self.cache.path(name, key)}: {len(parts)} of {num_segments} parts are intact")
+
+
+@dataclass(frozen=True)
+class _Located:
+    """A chunk whose faces are known; None for both where a segment ends."""
+
+    segment: int
+    chunk: FrameChunk | None
+    faces: FacesTable | None
+
+
+class _Pass:
+    """State of one ``FramePass.run``: ``have`` says how many segments of each stage an earlier run finished."""
+
+    def __init__(
+        self, work: FramePass, reader: FrameReader, indices: np.ndarray, have: dict[str, int], num_segments: int
+    ) -> None:
+        self.work, self.reader, self.indices, self.have, self.num_segments = work, reader, indices, have, num_segments
+        self.first = min(have.values())
+        self.replay = _Replay(work, indices, computed_faces=FACES in have)
+        self.threads = torch.get_num_threads()
+
+    def run(self) -> None:
+        """Publish every part that is missing."""
+        chunk_bytes = CHUNK_FRAMES * max(1, self.work.frame_bytes)
+        pipelined = EMBEDDINGS in self.have and self.threads > 1 and 5 * chunk_bytes <= HELD_BYTES
+        located = self._located(pipelined, decode_ahead=3 * chunk_bytes <= HELD_BYTES)
+        if pipelined:
+            self.work.faces.load()
+            self.work.embeddings.load()
+            located = prefetch(located, depth=1)
+            torch.set_num_threads(self.threads // 2)
+        try:
+            with closing(located):
+                self._embed(located)
+        finally:
+            torch.set_num_threads(self.threads)
+
+    def _located(self, pipelined: bool, *, decode_ahead: bool) -> Generator[_Located, None, None]:
+        """Yield every chunk with its faces, and the ends of segments; pipelined, in a thread of its own."""
+        if pipelined:
+            torch.set_num_threads(self.threads - self.threads // 2)  # of this thread
+        groups = self._decoded_segments(decode_ahead)
+        with closing(groups):
+            for segment, batches in groups:
+                known = None if FACES in self._todo(segment) else self.replay.segment(segment)
+                for batch in batches:
+                    yield self._with_faces(segment, batch, known)
+                    del batch  # it may be large
+                yield _Located(segment, None, None)
+
+    def _with_faces(self, segment: int, batch: FrameBatch, known: FacesTable | None) -> _Located:
+        chunk = FrameChunk(batch, self.work.device)
+        return _Located(segment, chunk, self.work.faces.process(chunk) if known is None else _rows_of(known, batch))
+
+    def _decoded_segments(self, decode_ahead: bool) -> Generator[tuple[int, Iterator[FrameBatch]], None, None]:
+        """Yield (segment, its chunks) for every segment from the first on, also those without a decodable frame."""
+        size = self.work.segment_frames
+        wanted = self.indices[self.first * size :]
+        batches = self.reader.read(wanted, batch_size=CHUNK_FRAMES)
+        source = prefetch(batches, depth=1) if decode_ahead else _generator(batches)
+        with closing(source):
+            chunks = _regrouped(source, wanted)
+            pending = next(chunks, None)
+            for segment in range(self.first, self.num_segments):
+                end = (segment + 1 - self.first) * size // CHUNK_FRAMES
+
+                def of_segment(end: int = end) -> Iterator[FrameBatch]:
+                    nonlocal pending
+                    while pending is not None and pending[0] < end:
+                        batch = pending[1]
+                        pending = None
+                        yield batch
+                        del batch
+                        pending = next(chunks, None)
+
+                yield segment, of_segment()
+
+    def _embed(self, located: Iterable[_Located]) -> None:
+        """Embed the faces of each chunk, and publish each segment's parts."""
+        work = self.work
+        faces: list[FacesTable] = []
+        embeddings: list[EmbeddingsTable] = []
+        for item in located:
+            todo = self._todo(item.segment)
+            if item.chunk is None or item.faces is None:
+                self._publish(item.segment, todo, faces, embeddings)
+                if all(work.cache.contains(name, work.keys[name]) for name in self.have):
+                    return  # another worker had the same video under another name, and has finished it
+                faces, embeddings = [], []
+                continue
+            faces.append(item.faces)
+            if EMBEDDINGS in todo:
+                embeddings.append(work.embeddings.process(item.chunk, item.faces.detections()))
+            batch = item.chunk.batch
+            done = int(np.searchsorted(self.indices, batch.frame_index[-1])) + 1
+            computed = {name: len(batch) for name in todo}
+            work.emit(FramesDone(clip_id=work.clip_id, done=done, total=len(self.indices), computed=computed))
+            del batch, item  # a chunk may be large
+
+    def _publish(
+        self, segment: int, todo: list[str], faces: list[FacesTable], embeddings: list[EmbeddingsTable]
+    ) -> None:
+        work = self.work
+        bounds = self.indices[segment * work.segment_frames :: work.segment_frames][:2].tolist()
+        report = self.reader.report(start=bounds[0] if segment else 0, stop=bounds[1] if len(bounds) > 1 else None)
+        attributes = {"decode": dataclasses.asdict(report), "segment_frames": work.segment_frames}
+        if FACES in todo:
+            table = FacesTable.stack(faces) if faces else work.faces.empty()
+            work.cache.store_part(FACES, work.keys[FACES], segment, table.arrays(), attributes)
+        if EMBEDDINGS in todo:
+            vectors = EmbeddingsTable.stack(embeddings) if embeddings else work.embeddings.empty()
+            work.cache.store_part(EMBEDDINGS, work.keys[EMBEDDINGS], segment, vectors.arrays(), attributes)
+
+    def _todo(self, segment: int) -> list[str]:
+        """Return the stages whose part of a segment is missing."""
+        return [name for name, parts in self.have.items() if parts <= segment]
+
+
+def _generator(batches: Iterable[FrameBatch]) -> Generator[FrameBatch, None, None]:
+    yield from batches
 
 
 class _Replay:

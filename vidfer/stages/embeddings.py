@@ -30,6 +30,10 @@ class EmbeddingsStage:
         vectors, logits = network.embed(aligned)
         return EmbeddingsTable(vectors=vectors, logits=logits)
 
+    def load(self) -> None:
+        """Load the network now. Call this before other threads run networks: loading (torch.fx) is for one thread."""
+        self._loaded()
+
     def empty(self) -> EmbeddingsTable:
         """Return the table of a stretch of video without a decodable frame."""
         size = self._loaded().embedding_size

@@ -80,6 +80,10 @@ class FacesStage:
         keep = order[landmark_score[order] >= config.min_landmark_score]
         return self._table(chunk, signatures, boxes.where(keep), landmarks[keep], landmark_score[keep])
 
+    def load(self) -> None:
+        """Load the networks now; see ``EmbeddingsStage.load``."""
+        self._loaded()
+
     def empty(self) -> FacesTable:
         """Return the table of a stretch of video without a decodable frame."""
         return FacesTable(
