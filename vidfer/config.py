@@ -71,8 +71,19 @@ class TemporalConfig(Section):
 
     name: str = "gru"
     weights: str = Field("", description="file with your own weights")
+    causal: bool = Field(False, description="no row depends on a later one: may be run live; lags 0.2 s")
     window_seconds: float = Field(60.0, gt=0.0)
     overlap_seconds: float = Field(10.0, gt=0.0)
+
+    @property
+    def weights_name(self) -> str:
+        """What the model is called in the table of weights: a causal network has weights of its own."""
+        return temporal_weights_name(self.name, causal=self.causal)
+
+
+def temporal_weights_name(name: str, *, causal: bool) -> str:
+    """Return the name under which the table of weights knows a sequence model."""
+    return f"{name}_causal" if causal else name
 
 
 class TimelineConfig(Section):
@@ -88,6 +99,8 @@ class OutputConfig(Section):
     """``[output]``: what is written for each clip."""
 
     exports: tuple[str, ...] = ("csv", "parquet", "segments", "summary", "chart", "report")
+    chart: Literal["auto", "lines", "areas"] = Field("auto", description="auto: areas for clips over five minutes")
+    thumbnails: bool = Field(False, description="show the face at the peak of its episodes; keeps pictures of faces")
 
 
 class RunConfig(Section):
@@ -98,6 +111,21 @@ class RunConfig(Section):
     segment_frames: int = Field(256, ge=16, multiple_of=16, description="frames per checkpoint")
     timeout_seconds: float = Field(120.0, gt=0.0, description="a worker silent for this long is killed")
     retries: int = Field(1, ge=0, description="further tries after a crash or a hang")
+
+
+class GroupResources(Section):
+    """What one video needs of a machine while a group of stages works on it, with --engine ray or slurm."""
+
+    num_cpus: float = Field(1.0, gt=0.0, description="cores; also its threads")
+    num_gpus: float = Field(0.0, ge=0.0, description="0.25: four videos share a GPU")
+    memory_gib: float = Field(4.0, gt=0.0, description="a worker that holds more is ended")
+
+
+class ResourcesConfig(Section):
+    """``[resources.frames]``: videos with frames to compute; ``[resources.clips]``: those whose frames are cached."""
+
+    frames: GroupResources = GroupResources()
+    clips: GroupResources = GroupResources()
 
 
 class PipelineConfig(Section):
@@ -111,6 +139,7 @@ class PipelineConfig(Section):
     timeline: TimelineConfig = TimelineConfig()
     output: OutputConfig = OutputConfig()
     run: RunConfig = RunConfig()
+    resources: ResourcesConfig = ResourcesConfig()
 
 
 def pipelines_folder() -> Path:
@@ -170,16 +199,18 @@ def parse_section(kind: type[SectionT], data: dict[str, Any], *, source: str) ->
 
 def _apply_setting(data: dict[str, Any], setting: str) -> None:
     key, equals, text = setting.partition("=")
-    section, dot, name = key.strip().partition(".")
-    if not (equals and dot and section and name):
+    *sections, name = key.strip().split(".")
+    if not (equals and name and sections and all(sections)):
         raise ConfigError(f"--set {setting!r}: expected section.key=value, e.g. --set faces.min_score=0.6")
     try:
         value = tomllib.loads(f"value = {text.strip()}")["value"]
     except tomllib.TOMLDecodeError:
         value = text.strip()  # a bare word is a string
-    table = data.setdefault(section, {})
-    if not isinstance(table, dict):
-        raise ConfigError(f"--set {setting!r}: {section} is not a section")
+    table = data
+    for section in sections:
+        table = table.setdefault(section, {})
+        if not isinstance(table, dict):
+            raise ConfigError(f"--set {setting!r}: {section} is not a section")
     table[name] = value
 
 

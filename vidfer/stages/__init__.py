@@ -59,7 +59,7 @@ STAGES: tuple[StageDeclaration, ...] = (
         name="emotions",
         version=1,
         section="temporal",
-        components=(("temporal", "name", "weights"),),
+        components=(("temporal", "weights_name", "weights"),),
         inputs=("embeddings", "tracks"),
     ),
 )

@@ -49,6 +49,7 @@ class EmotionsStage:
             self._model = TEMPORAL_MODELS.get(self._config.name)(
                 device=str(pick_device(self._device)),
                 weights=self._config.weights,
+                causal=self._config.causal,
                 window_seconds=self._config.window_seconds,
                 overlap_seconds=self._config.overlap_seconds,
             )

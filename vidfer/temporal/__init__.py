@@ -52,7 +52,7 @@ class TemporalModel(Protocol):
         ...
 
 
-# A factory takes keyword arguments device (str), weights (str: the user's own file, or empty), window_seconds and
-# overlap_seconds.
+# A factory takes keyword arguments device (str), weights (str: the user's own file, or empty), causal (bool: no row's
+# result depends on a later row), window_seconds and overlap_seconds.
 TemporalFactory = Callable[..., TemporalModel]
 TEMPORAL_MODELS: Registry[TemporalFactory] = Registry("temporal model", __name__)

@@ -16,6 +16,9 @@ from vidfer.types.validation import check_array
 
 STEP_SECONDS = 0.1  # an expression's onset takes 0.2 s or longer (Ekman and Friesen 1982), so 10 per second suffice
 MAX_GAP_SECONDS = 2.0  # a longer gap counts as this long: nothing of before it helps by then
+CAUSAL_DELAY_SECONDS = 0.2  # two steps: the last two nodes that a row may read are closed by then, at any frame rate
+_DELAY_STEPS = CAUSAL_DELAY_SECONDS / STEP_SECONDS
+_GAP_STEPS = _DELAY_STEPS + 1e-3  # rows further apart have a gap between them, behind which nothing is delayed
 _TOLERANCE = 1e-4  # of a step: rows that fall on a node but for rounding are on it
 
 
@@ -32,9 +35,8 @@ class TimeGrid:
     trust
         (T,) float64, how much each row counts when rows are averaged, above 0.
     causal
-        True: a node averages the rows of the step before it and a row reads the node that closes its step, so
-        that a row's result depends on nothing later than ``STEP_SECONDS`` after it. False: a row counts for the
-        nodes on both its sides, and reads both.
+        False: a row counts for the nodes on both its sides, and reads both. True: it reads what was known
+        ``CAUSAL_DELAY_SECONDS`` ago, at nodes that no later row counts for; so its result depends on no later row.
     """
 
     position: np.ndarray
@@ -74,24 +76,33 @@ class TimeGrid:
         nodes = self._mean(values)
         if not self.causal:
             # Averages flatten a curve's bends, more so at high frame rates; what they leave out is put back.
-            nodes += self._mean(values - self._between(nodes))
+            nodes += self._mean(values - self._between(nodes, self.position))
         return nodes.astype(np.float32, copy=False)
 
     def at_rows(self, values: np.ndarray) -> np.ndarray:
         """Return the nodes' values (G, C) at the rows, (T, C) float32."""
-        if self.causal:
-            return np.asarray(values, np.float32)[self._right]
-        return self._between(values).astype(np.float32)
+        return self._between(values, self._read).astype(np.float32)
+
+    @cached_property
+    def _read(self) -> np.ndarray:
+        """Where on the grid each row reads, (T,) float64."""
+        if not self.causal:
+            return self.position
+        return np.maximum(self.position - _DELAY_STEPS, self._begin)
+
+    @cached_property
+    def _begin(self) -> np.ndarray:
+        """The node on which the stretch without a gap that each row belongs to begins, (T,) float64."""
+        first = np.diff(self.position, prepend=-np.inf) > _GAP_STEPS
+        return np.maximum.accumulate(np.where(first, np.floor(self.position + _TOLERANCE), 0.0))
 
     @cached_property
     def _left(self) -> np.ndarray:
-        return np.floor(self.position + _TOLERANCE).astype(np.int64)
+        return _left_and_share(self.position)[0]
 
     @cached_property
     def _share(self) -> np.ndarray:
-        """How far each row is from the node on its left to that on its right, (T,) 0..1."""
-        share = np.clip(self.position - self._left, 0.0, 1.0)
-        return np.where(share < _TOLERANCE, 0.0, share).astype(np.float32)
+        return _left_and_share(self.position)[1]
 
     @cached_property
     def _right(self) -> np.ndarray:
@@ -101,13 +112,12 @@ class TimeGrid:
     def _observed(self) -> np.ndarray:
         observed = np.zeros(len(self), bool)
         observed[self._right] = True
-        if not self.causal:
-            observed[self._left] = True
+        observed[self._left] = True
         return observed
 
-    def _between(self, values: np.ndarray) -> np.ndarray:
-        share = self._share[:, None]
-        return np.asarray(values[self._left] * (1 - share) + values[self._right] * share)
+    def _between(self, values: np.ndarray, position: np.ndarray) -> np.ndarray:
+        left, share = _left_and_share(position)
+        return np.asarray(values[left] * (1 - share[:, None]) + values[left + (share > 0)] * share[:, None])
 
     def _mean(self, values: np.ndarray) -> np.ndarray:
         return self._fill(self._sum(values * self._weights) / self._total_weights)
@@ -126,12 +136,11 @@ class TimeGrid:
         if not len(values):
             return total
         left, right = self._starts
-        if self.causal:
-            total[self._right[right]] = np.add.reduceat(values, right, axis=0)
-            return total
-        share = self._share[:, None]
-        to_right = values * share
-        total[self._left[left]] = np.add.reduceat(values - to_right, left, axis=0)
+        to_right = values * self._share[:, None]
+        to_left = values - to_right
+        if self.causal:  # the row that begins a stretch reads that node at once, so no other may count for it
+            to_left = np.where(((self._left == self._begin) & (self._share > 0))[:, None], 0.0, to_left)
+        total[self._left[left]] = np.add.reduceat(to_left, left, axis=0)
         total[self._right[right]] += np.add.reduceat(to_right, right, axis=0)
         return total
 
@@ -170,15 +179,32 @@ def make_grid(pts_seconds: np.ndarray, quality: np.ndarray | None = None, *, cau
     """
     steps = np.minimum(np.diff(pts_seconds), MAX_GAP_SECONDS)
     position = np.concatenate([np.zeros(min(1, len(pts_seconds))), np.cumsum(steps)]) / STEP_SECONDS
+    if causal:
+        position = _gaps_to_nodes(position)
     trust = np.ones(len(position)) if quality is None else 0.2 + 0.8 * np.clip(quality.astype(np.float64), 0.0, 1.0)
     seconds = _stands_for(steps, len(position), causal)
     return TimeGrid(position=position, coverage_seconds=seconds, trust=trust, causal=causal)
 
 
+def _left_and_share(position: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the node on the left of each position, (T,) int64, and how far it is from there to the next, 0..1."""
+    left = np.floor(position + _TOLERANCE).astype(np.int64)
+    share = np.clip(position - left, 0.0, 1.0)
+    return left, np.where(share < _TOLERANCE, 0.0, share).astype(np.float32)
+
+
+def _gaps_to_nodes(position: np.ndarray) -> np.ndarray:
+    """Lengthen every gap so that the row behind it falls on a node."""
+    first = np.flatnonzero(np.diff(position, prepend=-np.inf) > _GAP_STEPS)
+    spans = np.ceil(np.diff(position[first]) - _TOLERANCE)
+    moved = np.concatenate([np.zeros(min(1, len(first))), np.cumsum(spans)]) - position[first]
+    return np.asarray(position + np.repeat(moved, np.diff(np.append(first, len(position)))))
+
+
 def _stands_for(steps: np.ndarray, num_rows: int, causal: bool) -> np.ndarray:
-    if not len(steps):
-        return np.full(num_rows, STEP_SECONDS)
     capped = np.minimum(steps, STEP_SECONDS)
     if causal:
-        return np.append(capped[0], capped)
+        return np.append(np.full(min(1, num_rows), STEP_SECONDS), capped)
+    if not len(steps):
+        return np.full(num_rows, STEP_SECONDS)
     return (np.append(0.0, capped) + np.append(capped, 0.0)) / 2

@@ -2,14 +2,19 @@
 
 import subprocess
 import sys
+from dataclasses import fields
 
 import numpy as np
 import pytest
 import torch
+from fixtures.clip_results import make_clip
 from fixtures.temporal_weights import save_random_network
 from fixtures.tracks import noisy_track, steady_track
 
+from vidfer.config import load_pipeline
+from vidfer.engine.plan import stage_keys
 from vidfer.errors import WeightsError
+from vidfer.stages.emotions import EmotionsStage
 from vidfer.temporal import TEMPORAL_MODELS, TrackSequence
 from vidfer.temporal.grid import STEP_SECONDS
 from vidfer.temporal.networks.build import NetworkConfig, build_network
@@ -129,6 +134,38 @@ def test_missing_weights_say_what_to_do():
         TEMPORAL_MODELS.get("lstm")()
     with pytest.raises(WeightsError, match="does not exist"):
         TEMPORAL_MODELS.get("gru")(weights="/nowhere/own.safetensors")
+
+
+def test_causal_asks_for_weights_that_read_no_later_rows(tmp_path):
+    ahead = save_random_network(tmp_path / "ahead.safetensors", "gru", dim=16)
+    live = save_random_network(tmp_path / "live.safetensors", "gru", dim=16, causal=True)
+    with pytest.raises(WeightsError, match=r"causal = true needs a network that reads no later rows"):
+        TEMPORAL_MODELS.get("gru")(weights=str(ahead), causal=True)
+    assert TEMPORAL_MODELS.get("gru")(weights=str(live), causal=True).causal
+    with pytest.raises(WeightsError, match=r"causal temporal model 'tcn'.*--recipe temporal_tcn_causal"):
+        TEMPORAL_MODELS.get("tcn")(causal=True)
+
+
+def test_the_causal_key_reaches_the_stage_and_its_cache_key(tmp_path):
+    usual, causal = (load_pipeline("default", [f"temporal.causal={text}"]) for text in ("false", "true"))
+    keys = [stage_keys("00", "pyav", config, clip_id="a") for config in (usual, causal)]
+    assert keys[0]["embeddings"] == keys[1]["embeddings"]
+    assert keys[0]["emotions"] != keys[1]["emotions"]
+    clip = make_clip(seconds=4.0)
+    dim = clip.embeddings.vectors.shape[1]
+    live = str(save_random_network(tmp_path / "live.safetensors", "gru", dim=dim, causal=True))
+    stage = EmotionsStage(
+        load_pipeline("default", ["temporal.causal=true", f"temporal.weights={live}"]).temporal, device="cpu"
+    )
+    whole, early = (
+        stage.process(clip.frames, *(first_rows(table, count) for table in (clip.faces, clip.tracks, clip.embeddings)))
+        for count in (100, 61)
+    )
+    assert np.allclose(whole.probabilities[:61], early.probabilities, atol=1e-5)
+
+
+def first_rows(table, count):
+    return type(table)(**{field.name: getattr(table, field.name)[:count] for field in fields(table)})
 
 
 def test_listing_the_models_imports_no_torch():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vidfer.temporal.grid import MAX_GAP_SECONDS, STEP_SECONDS, make_grid
+from vidfer.temporal.grid import CAUSAL_DELAY_SECONDS, MAX_GAP_SECONDS, STEP_SECONDS, make_grid
 
 
 def times(random, count, *, causal=False):
@@ -67,16 +67,27 @@ def test_better_rows_count_more():
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_causal_rows_know_nothing_from_a_step_later(seed):
+def test_causal_rows_know_nothing_of_later_ones(seed):
     random = np.random.default_rng(seed)
     pts = times(random, 120)
     values = random.random((120, 2))
-    at = 60
-    later = pts > pts[at] + STEP_SECONDS
-    changed = np.where(later[:, None], 9.0, values)
-    first, second = (make_grid(pts, causal=True) for _ in range(2))
-    a, b = first.at_rows(first.average(values)), second.at_rows(second.average(changed))
-    assert np.array_equal(a[: at + 1], b[: at + 1])
+    whole = make_grid(pts, causal=True)
+    expected = whole.at_rows(whole.average(values))
+    for count in range(1, 121):
+        grid = make_grid(pts[:count], causal=True)
+        assert np.allclose(grid.at_rows(grid.average(values[:count])), expected[:count], atol=1e-6)
+
+
+def test_causal_rows_lag_by_the_delay_at_any_frame_rate_and_not_at_all_behind_a_gap():
+    for fps in (10, 25, 30, 60):
+        pts = np.arange(5 * fps) / fps
+        grid = make_grid(pts, causal=True)
+        found = grid.at_rows(grid.average(pts[:, None]))[:, 0]
+        late = pts > 0.5
+        assert np.allclose(found[late], pts[late] - CAUSAL_DELAY_SECONDS, atol=0.01)
+    gap = np.concatenate([np.arange(30) / 30, 1.57 + np.arange(30) / 30])
+    grid = make_grid(gap, causal=True)
+    assert grid.at_rows(grid.average(gap[:, None]))[30, 0] == pytest.approx(1.57)
 
 
 def test_empty_and_single_row():

@@ -7,14 +7,14 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from vidfer.config import Section
+from vidfer.config import Section, temporal_weights_name
 from vidfer.errors import WeightsError
 from vidfer.labels import EMOTIONS
 from vidfer.temporal.grid import STEP_SECONDS
 from vidfer.temporal.networks.convolution import ConvolutionBody
 from vidfer.temporal.networks.recurrent import RecurrentBody
 from vidfer.temporal.networks.refiner import Body, Refiner
-from vidfer.weights import load_tensors, locate
+from vidfer.weights import files_of, load_tensors, locate
 
 NetworkName = Literal["gru", "lstm", "tcn"]
 
@@ -68,15 +68,16 @@ def network_metadata(config: NetworkConfig, *, dim: int) -> dict[str, Any]:
     }
 
 
-def load_network(name: NetworkName, own_file: str = "") -> tuple[Refiner, Path]:
+def load_network(name: NetworkName, own_file: str = "", *, causal: bool = False) -> tuple[Refiner, Path]:
     """Return the trained network called ``name`` from the table's weights or the user's, and its file.
 
     Raises
     ------
     WeightsError
-        If the file is missing, damaged, or holds another kind of model.
+        If the file is missing, damaged, or holds another kind of model, or one that reads ahead where ``causal`` is
+        asked for.
     """
-    (path,) = locate("temporal", name, own_file)
+    path = _weight_file(name, own_file, causal)
     tensors, metadata = load_tensors(path)
     found = (metadata.get("kind"), metadata.get("name"))
     if found != ("temporal", name):
@@ -88,4 +89,19 @@ def load_network(name: NetworkName, own_file: str = "") -> tuple[Refiner, Path]:
         network.load_state_dict(tensors)
     except (KeyError, ValueError, RuntimeError, ValidationError) as error:
         raise WeightsError(f"{path}: not complete: {str(error).splitlines()[0]}; train it again") from error
+    if causal and not network.causal:
+        raise WeightsError(
+            f"{path}: [temporal] causal = true needs a network that reads no later rows, but this one does; train one "
+            "with [model] causal = true (pipelines/train/temporal_gru_causal.toml)"
+        )
     return network.eval().requires_grad_(False), path
+
+
+def _weight_file(name: NetworkName, own_file: str, causal: bool) -> Path:
+    table_name = temporal_weights_name(name, causal=causal)
+    if not own_file and not files_of("temporal", table_name):
+        raise WeightsError(
+            f"the {'causal ' if causal else ''}temporal model {name!r} has no weights of its own: train it with "
+            f"'vidfer train temporal --recipe temporal_{table_name}' and set [temporal] weights to the file"
+        )
+    return locate("temporal", table_name, own_file)[0]

@@ -52,7 +52,7 @@ class NetworkModel:
 
     @property
     def causal(self) -> bool:
-        """Whether a row's result depends on nothing later than ``STEP_SECONDS`` after it."""
+        """Whether no row's result depends on a later row."""
         return self._network.causal
 
     def predict(self, tracks: list[TrackSequence]) -> list[np.ndarray]:
@@ -94,10 +94,16 @@ class NetworkModel:
 
 
 def load_model(
-    name: NetworkName, *, device: str = "cpu", weights: str = "", window_seconds: float, overlap_seconds: float
+    name: NetworkName,
+    *,
+    device: str = "cpu",
+    weights: str = "",
+    causal: bool = False,
+    window_seconds: float,
+    overlap_seconds: float,
 ) -> TemporalModel:
     """Return the trained model called ``name``; raises WeightsError without usable weights."""
-    network, path = load_network(name, weights)
+    network, path = load_network(name, weights, causal=causal)
     return NetworkModel(
         network,
         source=str(path),
