@@ -1,4 +1,4 @@
-"""Residual networks (He et al. 2016) for small faces: the stem keeps the full resolution, as for CIFAR."""
+"""Residual networks (He et al. 2016) for small faces: by default the stem keeps the full resolution, as for CIFAR."""
 
 from __future__ import annotations
 
@@ -36,6 +36,8 @@ class ResidualNetwork(StagedNetwork):
     ----------
     widths, depths
         Channels and blocks of each stage; (2, 2, 2, 2) blocks make ResNet-18, (3, 4, 6, 3) ResNet-34.
+    stem_stride
+        1 keeps the full resolution; 2 halves it at once, which costs a quarter.
     embedding_size
         Length D of the embedding.
     dropout
@@ -49,12 +51,13 @@ class ResidualNetwork(StagedNetwork):
         *,
         widths: Sequence[int] = (64, 128, 256, 512),
         depths: Sequence[int] = (2, 2, 2, 2),
+        stem_stride: int = 1,
         embedding_size: int = 128,
         dropout: float = 0.3,
         input_spec: InputSpec,
     ) -> None:
         super().__init__(
-            stem=convolution_stem(input_spec.channels, widths[0], kernel=3, stride=1),
+            stem=convolution_stem(input_spec.channels, widths[0], kernel=3, stride=stem_stride),
             stem_channels=widths[0],
             block=BasicBlock,
             widths=widths,
