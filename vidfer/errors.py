@@ -55,6 +55,10 @@ class OutputError(VidferError):
     """A result cannot be written (permission, disk full, locked by another run)."""
 
 
+class ClusterError(VidferError):
+    """There is no cluster where one was expected, or a machine of it cannot do its part; names the machine."""
+
+
 class DataError(VidferError):
     """Training or evaluation data is missing, damaged or mislabelled; names the file and row."""
 

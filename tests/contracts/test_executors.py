@@ -19,12 +19,19 @@ from vidfer.engine.executors import EXECUTORS, Executor, Outcome, Resources
 from vidfer.errors import MissingDependency
 
 
-@pytest.fixture(params=EXECUTORS.names())
-def executor(request: pytest.FixtureRequest) -> Executor:
-    try:
-        return EXECUTORS.get(request.param)()
-    except MissingDependency as error:
-        pytest.skip(str(error))
+@pytest.fixture(scope="module", params=EXECUTORS.names())
+def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
+    with pytest.MonkeyPatch.context() as patch:
+        # Nodes import the tasks, too.
+        patch.setenv("PYTHONPATH", str(Path(worker_tasks.__file__).parent.parent), prepend=os.pathsep)
+        try:
+            found = EXECUTORS.get(request.param)()
+        except MissingDependency as error:
+            pytest.skip(str(error))
+        # What an executor needs to start at all (Ray: processes of its own) is not what its timings are about.
+        list(found.run(do, [{"do": "double", "n": 0}], resources=Resources(jobs=1), timeout=60.0, retries=0))
+        yield found
+        found.close()
 
 
 def run(executor: Executor, items: list[Any], **options: Any) -> list[Outcome[Any, Any]]:

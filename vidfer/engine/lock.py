@@ -94,6 +94,15 @@ class RunLock:
         """Whether another run took over, because this one was suspended for longer than the lease lasts."""
         return self._lost
 
+    def check(self) -> None:
+        """Raise OutputError if another run took over."""
+        if self._lost:
+            who = _read_holder(self._lease)
+            raise OutputError(
+                f"{self.folder.parent}: another vidfer run took over{f' ({who})' if who else ''}, because this one "
+                f"showed no sign of life for a while: nothing is lost, let that one go on"
+            )
+
     def __enter__(self) -> RunLock:
         with reported_as_output_error(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import json
 import platform
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import vidfer
-from vidfer.config import PipelineConfig
+from vidfer.config import GroupResources, PipelineConfig
 from vidfer.engine.atomic import clean_aside_files, write_bytes
 from vidfer.engine.batch import exported_files, write_batch_files
 from vidfer.engine.cache import StageCache
 from vidfer.engine.clip import ClipJob, ClipSummary, process_clip
 from vidfer.engine.events import ClipDone, EventCallback, ignore
-from vidfer.engine.executors import EXECUTORS, Outcome, TaskError, plan_resources
+from vidfer.engine.executors import Executor, Outcome, Resources, TaskError, plan_resources
 from vidfer.engine.fingerprint import FingerprintMemo, content_fingerprint
 from vidfer.engine.journal import ClipRecord, Journal
 from vidfer.engine.layout import (
@@ -30,14 +30,15 @@ from vidfer.engine.layout import (
     settings_file,
 )
 from vidfer.engine.lock import RunLock
+from vidfer.engine.nodes import OnNode, check_engine, check_nodes, open_executor, required_of_nodes, resources_of
 from vidfer.engine.outputs import is_untouched, write_if_changed
 from vidfer.engine.plan import OUTPUTS, component_weights, stage_keys
 from vidfer.errors import BadVideo, VidferError
-from vidfer.stages import STAGES, StageName
+from vidfer.stages import STAGES, StageName, dependents
 from vidfer.video.find import FoundVideo
 
 # Errors that every clip would meet: they end the run with one message instead of filling failures.csv.
-NOT_THE_CLIPS_FAULT = frozenset({"ConfigError", "WeightsError", "MissingDependency", "OutputError"})
+NOT_THE_CLIPS_FAULT = frozenset({"ConfigError", "WeightsError", "MissingDependency", "OutputError", "ClusterError"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,11 +53,14 @@ class RunOptions:
         Try clips again that are known to fail.
     executor
         Name of the executor.
+    address
+        Of the cluster, for an executor that has one (``ray``: see `engine.executors.ray.RayExecutor`).
     """
 
     force: StageName | None = None
     retry_failed: bool = False
     executor: str = "local"
+    address: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,11 +109,12 @@ def run(
     """
     options = options or RunOptions()
     _check(config)
+    check_engine(options.executor, options.address, config)
     with RunLock(private_folder(out)) as lock, Journal(journal_file(out)) as journal:
         if lock.predecessor_killed:
             clean_aside_files(out)
             StageCache(cache_folder(out)).remove_leftovers()
-        return _Run(videos, out, config, options, on_event, journal).run()
+        return _Run(videos, out, config, options, on_event, journal, lock).run()
 
 
 def _check(config: PipelineConfig) -> None:
@@ -130,7 +135,9 @@ class _Run:
         options: RunOptions,
         on_event: EventCallback,
         journal: Journal,
+        lock: RunLock,
     ) -> None:
+        self.lock = lock
         self.out, self.config, self.options, self.on_event, self.journal = out, config, options, on_event, journal
         self.jobs = [
             ClipJob(
@@ -151,7 +158,7 @@ class _Run:
     def run(self) -> RunReport:
         settings = json.dumps(self.config.model_dump(mode="json"), indent=1) + "\n"
         write_if_changed(settings_file(self.out), settings.encode())  # for vidfer status
-        todo: deque[ClipJob] = deque()
+        todo: list[ClipJob] = []
         for job in self.jobs:
             record = self._settled(job)
             if record is None:
@@ -160,8 +167,10 @@ class _Run:
                 self.cached.add(job.clip_id)
                 self._announce(record, "cached" if record.status == "ok" else "failed")
         try:
-            for outcome in self._outcomes(todo):
-                self._finish(outcome)
+            with closing(self._outcomes(todo)) as outcomes:
+                for outcome in outcomes:
+                    self.lock.check()
+                    self._finish(outcome)
         finally:
             self.memo.save()
         report = RunReport(
@@ -188,19 +197,58 @@ class _Run:
             return None
         return record
 
-    def _outcomes(self, todo: deque[ClipJob]) -> Iterator[Outcome[ClipJob, ClipSummary]]:
+    def _outcomes(self, todo: Sequence[ClipJob]) -> Generator[Outcome[ClipJob, ClipSummary], None, None]:
         if not todo:
             return
-        resources = plan_resources(self.config.run.jobs, items=len(todo))
-        executor = EXECUTORS.get(self.options.executor)()
+        with closing(open_executor(self.options.executor, self.options.address)) as executor:
+            if self.options.executor == "local":
+                resources = plan_resources(self.config.run.jobs, items=len(todo))
+                yield from self._run_on(executor, process_clip, todo, resources)
+                return
+            with required_of_nodes(self.out, self.config, [job.path for job in todo]) as requirements:
+                check_nodes(executor, requirements)
+                for needs, jobs in self._by_resources(todo):
+                    resources = resources_of(needs, jobs=self.config.run.jobs)
+                    yield from self._run_on(executor, OnNode(requirements), jobs, resources)
+
+    def _run_on(
+        self,
+        executor: Executor,
+        fn: Callable[[ClipJob], ClipSummary],
+        jobs: Sequence[ClipJob],
+        resources: Resources,
+    ) -> Iterator[Outcome[ClipJob, ClipSummary]]:
         yield from executor.run(
-            process_clip,
-            todo,
+            fn,
+            jobs,
             resources=resources,
             timeout=self.config.run.timeout_seconds,
             retries=self.config.run.retries,
             on_event=lambda _job, event: self.on_event(event),
         )
+
+    def _by_resources(self, todo: Sequence[ClipJob]) -> list[tuple[GroupResources, list[ClipJob]]]:
+        """Part the clips by what they need: those whose frames are all cached touch no pixel, and need no GPU."""
+        needs = self.config.resources
+        if needs.frames == needs.clips:
+            return [(needs.frames, list(todo))]
+        parts: dict[bool, list[ClipJob]] = {True: [], False: []}
+        for job in todo:
+            parts[self._sees_frames(job)].append(job)
+        groups = ((needs.frames, parts[True]), (needs.clips, parts[False]))
+        return [(group, jobs) for group, jobs in groups if jobs]
+
+    def _sees_frames(self, job: ClipJob) -> bool:
+        record = self.journal.records.get(job.clip_id)
+        if record is None or not record.reader or self.memo.recall(job.path) != record.fingerprint:
+            return True
+        cache, keys = (
+            StageCache(cache_folder(self.out)),
+            stage_keys(record.fingerprint, record.reader, self.config, clip_id=job.clip_id),
+        )
+        forced = dependents(job.force) if job.force else ()
+        frame_stages = [stage.name for stage in STAGES if stage.sees_frames]
+        return any(name in forced or not cache.contains(name, keys[name]) for name in frame_stages)
 
     def _finish(self, outcome: Outcome[ClipJob, ClipSummary]) -> None:
         job, value = outcome.item, outcome.value

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 from vidfer.registry import Registry
 
@@ -80,7 +80,7 @@ class Resources:
     Attributes
     ----------
     jobs
-        Items at a time, at least 1.
+        Items at a time; 0: as many as the executor finds room for.
     threads_per_worker
         Set as OMP_NUM_THREADS and its like before the worker imports anything.
     num_cpus, num_gpus
@@ -96,12 +96,16 @@ class Resources:
     max_rss_bytes: int = 0
 
     def __post_init__(self) -> None:
-        if self.jobs < 1 or self.threads_per_worker < 1 or self.max_rss_bytes < 0:
-            raise ValueError(f"expected at least one job and thread, and no negative limit: got {self}")
+        if self.jobs < 0 or self.threads_per_worker < 1 or self.max_rss_bytes < 0:
+            raise ValueError(f"expected at least one thread, and no negative number of jobs or limit: got {self}")
 
 
 class Executor(Protocol):
     """Runs a function over items, each in a process that may die without harm to the others."""
+
+    def close(self) -> None:
+        """Release what is held from one `run` to the next."""
+        ...
 
     def run(
         self,
@@ -134,7 +138,16 @@ class Executor(Protocol):
         ...
 
 
-EXECUTORS: Registry[Callable[[], Executor]] = Registry("executor", "vidfer.engine.executors")
+@runtime_checkable
+class ClusterExecutor(Executor, Protocol):
+    """An executor that knows its machines before they work."""
+
+    def run_on_each_node(self, fn: Callable[[str], ValueT], *, timeout: float) -> dict[str, Outcome[str, ValueT]]:
+        """Run ``fn`` with the node's name on every node that may get work, and return the outcomes by that name."""
+        ...
+
+
+EXECUTORS: Registry[Callable[..., Executor]] = Registry("executor", "vidfer.engine.executors")
 
 
 def plan_resources(jobs: int = 0, *, items: int | None = None, num_gpus: float = 0.0) -> Resources:

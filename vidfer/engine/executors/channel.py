@@ -10,7 +10,7 @@ from __future__ import annotations
 import pickle
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 TOKEN_BYTES = 8
@@ -20,6 +20,14 @@ _HEAD = struct.Struct(f">{TOKEN_BYTES}sII")
 
 class ChannelError(Exception):
     """The other side sent something that is no message."""
+
+
+def pickled_function(fn: Callable[..., Any]) -> bytes:
+    """Return a function as other processes find it, by its name; TypeError for one that has none there."""
+    try:
+        return pickle.dumps(fn)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise TypeError(f"expected a function that can be imported by its name, got {fn!r}: {error}") from error
 
 
 def encode(token: bytes, message: Any) -> bytes:

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import logging
+import os
 import pickle
 import selectors
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic
 
-from vidfer.engine.executors import EXECUTORS, ItemT, Outcome, Resources, Status, TaskError, ValueT
-from vidfer.engine.executors.channel import ChannelError
+from vidfer.engine.executors import (
+    EXECUTORS,
+    ItemT,
+    Outcome,
+    Resources,
+    Status,
+    TaskError,
+    ValueT,
+    available_cpus,
+)
+from vidfer.engine.executors.channel import ChannelError, pickled_function
 from vidfer.engine.executors.process import WorkerProcess
 from vidfer.errors import VidferError
 
@@ -30,7 +40,18 @@ class LocalExecutor:
     A worker that is silent for ``timeout`` seconds, dies, garbles its messages or outgrows ``max_rss_bytes`` is
     killed with all its children and replaced; its item is tried again ``retries`` times. If this process dies, by
     whatever means, the workers die too.
+
+    Parameters
+    ----------
+    keep_workers
+        Keep idle workers, with the networks that they have loaded, from one `run` to the next that runs the same
+        function: for executors that hand over one item at a time. `close` ends them.
     """
+
+    def __init__(self, *, keep_workers: bool = False) -> None:
+        self._keep_workers = keep_workers
+        self._kept: list[_Worker[Any]] = []
+        self._kept_for: tuple[Any, ...] = ()
 
     def run(
         self,
@@ -53,11 +74,23 @@ class LocalExecutor:
         """
         if timeout <= 0 or retries < 0:
             raise ValueError(f"expected timeout > 0 and retries >= 0, got {timeout} and {retries}")
-        try:
-            pickled_fn = pickle.dumps(fn)
-        except (pickle.PicklingError, AttributeError, TypeError) as error:
-            raise TypeError(f"expected a function that can be imported by its name, got {fn!r}: {error}") from error
-        return _Run(pickled_fn, iter(items), resources, timeout, retries, on_event).outcomes()
+        pickled_fn = pickled_function(fn)
+        if not resources.jobs:
+            resources = replace(resources, jobs=available_cpus())
+        run: _Run[ItemT, ValueT] = _Run(pickled_fn, iter(items), resources, timeout, retries, on_event)
+        if self._keep_workers:
+            # A GPU that was assigned anew is seen by a new process only.
+            signs = (pickled_fn, resources.threads_per_worker, os.environ.get("CUDA_VISIBLE_DEVICES"))
+            if signs != self._kept_for:
+                self.close()
+            self._kept_for = signs
+            run.kept = self._kept
+        return run.outcomes()
+
+    def close(self) -> None:
+        """End the workers that were kept."""
+        while self._kept:
+            self._kept.pop().process.kill()
 
 
 @dataclass
@@ -88,6 +121,7 @@ class _Run(Generic[ItemT, ValueT]):
     done: deque[Outcome[ItemT, ValueT]] = field(default_factory=deque)
     failed_starts: int = 0
     exhausted: bool = False
+    kept: list[_Worker[ItemT]] | None = None  # idle workers of the run before, and for the run after
 
     def outcomes(self) -> Generator[Outcome[ItemT, ValueT], None, None]:
         self.selector = selectors.DefaultSelector()
@@ -118,7 +152,7 @@ class _Run(Generic[ItemT, ValueT]):
             if task is None:
                 return
             if worker is None:
-                worker = self._start()
+                worker = self._take_kept() or self._start()
             task.attempts += 1
             worker.task = task
             if worker.ready:
@@ -151,10 +185,22 @@ class _Run(Generic[ItemT, ValueT]):
             what = "use fewer --jobs or free some memory"
             raise VidferError(f"a worker process cannot be started: {error}: {what}") from error
         worker = _Worker[ItemT](process, time.monotonic() + max(_START_SECONDS, self.timeout))
-        self.workers.append(worker)
-        self.selector.register(process.fileno(), selectors.EVENT_READ, (worker, "messages"))
-        self.selector.register(process.output, selectors.EVENT_READ, (worker, "output"))
+        self._watch_over(worker)
         return worker
+
+    def _take_kept(self) -> _Worker[ItemT] | None:
+        while self.kept:
+            worker = self.kept.pop()
+            if worker.process.is_alive():
+                self._watch_over(worker)
+                return worker
+            worker.process.kill()
+        return None
+
+    def _watch_over(self, worker: _Worker[ItemT]) -> None:
+        self.workers.append(worker)
+        self.selector.register(worker.process.fileno(), selectors.EVENT_READ, (worker, "messages"))
+        self.selector.register(worker.process.output, selectors.EVENT_READ, (worker, "output"))
 
     def _send(self, worker: _Worker[ItemT]) -> None:
         assert worker.task is not None
@@ -282,7 +328,9 @@ class _Run(Generic[ItemT, ValueT]):
 
     def _end(self, clean: bool) -> None:
         for worker in list(self.workers):
-            if clean:
+            if clean and self.kept is not None and worker.ready:
+                self.kept.append(worker)
+            elif clean:
                 worker.process.stop()
             else:
                 worker.process.kill()

@@ -142,6 +142,10 @@ class WorkerProcess:
         except (OSError, ValueError, IndexError):
             return 0
 
+    def is_alive(self) -> bool:
+        """Return whether the process still runs."""
+        return self._wait(0.0) is None
+
     def how_it_ended(self) -> str:
         """Return how a worker ended whose channel has closed. It is not reaped: `kill` must still find its group."""
         ended = self._wait(1.0)
@@ -175,7 +179,7 @@ class WorkerProcess:
         deadline = time.monotonic() + seconds
         while True:
             ended = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
-            if ended is not None or time.monotonic() > deadline:
+            if ended is not None or time.monotonic() >= deadline:
                 return ended
             time.sleep(0.002)
 
