@@ -86,6 +86,7 @@ def _process_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-plots", action="store_true", help="tables only, no charts and reports")
     parser.add_argument("--export", metavar="NAME[,NAME...]", help="output formats instead of the pipeline's")
     _blur_argument(parser)
+    _chart_arguments(parser)
     parser.add_argument("--events", metavar="FILE", help="append every progress event to FILE, as JSON lines")
     _verbosity(parser)
 
@@ -103,12 +104,24 @@ def _report_arguments(parser: argparse.ArgumentParser) -> None:
         default="start",
         help="average over clips: all from their start (default), or stretched to one length",
     )
+    _chart_arguments(parser)
     _verbosity(parser)
 
 
 def _blur_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--blur-faces", action="store_true", help="with --export overlay: hide the faces found, keep boxes and bars"
+    )
+
+
+def _chart_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--chart", choices=["auto", "lines", "areas"], help="instead of the settings'; auto: areas above five minutes"
+    )
+    parser.add_argument(
+        "--thumbnails",
+        action=argparse.BooleanOptionalAction,
+        help="show the face at the peak of its episodes; charts then hold pictures of faces",
     )
 
 

@@ -56,6 +56,8 @@ def pipeline_of(options: argparse.Namespace) -> PipelineConfig:
         "video.strict": "true" if options.strict else None,
         "run.device": options.device,
         "run.jobs": options.jobs,
+        "output.chart": options.chart,
+        "output.thumbnails": None if options.thumbnails is None else str(options.thumbnails).lower(),
     }
     settings = [f"{key}={value}" for key, value in flags.items() if value is not None]
     config = load_pipeline(options.pipeline, [*options.set, *settings])

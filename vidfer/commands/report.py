@@ -22,9 +22,11 @@ def run(options: argparse.Namespace) -> int:
         exports=named_exports(options),
         clips=options.clip,
         align=options.align,
+        chart=options.chart,
+        thumbnails=options.thumbnails,
         on_event=ignore if options.quiet else _show,
     )
-    for clip_id, problem in report.problems.items():
+    for clip_id, problem in {**report.problems, **report.notes}.items():
         print(f"vidfer: {display_name(clip_id)}: {problem}", file=sys.stderr)
     if not options.quiet:
         print(_closing_lines(report))

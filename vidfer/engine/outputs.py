@@ -6,14 +6,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 from vidfer.engine.atomic import aside_of, write_bytes
-from vidfer.exporters import EXPORTERS, VideoExporter
+from vidfer.exporters import EXPORTERS, ChartExporter, VideoExporter
+from vidfer.report.look import ChartLook
 from vidfer.types import ClipResult
 
 FileStamp = tuple[int, int]  # size in bytes, mtime in nanoseconds
 
 
 def write_outputs(
-    clip: ClipResult, folder: Path, exports: tuple[str, ...], *, on_progress: Callable[[], None] = lambda: None
+    clip: ClipResult,
+    folder: Path,
+    exports: tuple[str, ...],
+    *,
+    look: ChartLook | None = None,
+    on_progress: Callable[[], None] = lambda: None,
 ) -> dict[str, FileStamp]:
     """Write the files of the named exporters into a clip's folder, each whole or not at all.
 
@@ -21,6 +27,8 @@ def write_outputs(
     ----------
     clip, folder, exports
         What to write, where, and in which formats.
+    look
+        How charts are to look; None = as they are without any wish.
     on_progress
         Called every few frames while a video is written.
 
@@ -41,7 +49,8 @@ def write_outputs(
         if isinstance(exporter, VideoExporter):
             _write_video(clip, folder / exporter.filenames[0], exporter, on_progress)
         else:
-            for filename, data in exporter.render(clip).items():
+            files = exporter.draw(clip, look) if look and isinstance(exporter, ChartExporter) else exporter.render(clip)
+            for filename, data in files.items():
                 write_if_changed(folder / filename, data)
         stamps |= {filename: _stamp(folder / filename) for filename in exporter.filenames}
     return stamps

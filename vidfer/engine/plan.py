@@ -55,6 +55,7 @@ def stage_keys(fingerprint: str, reader: str, config: PipelineConfig, *, clip_id
         config={
             "timeline": config.timeline.model_dump(mode="json"),
             "exports": [[name, EXPORTERS.get(name).version] for name in config.output.exports],
+            "chart": [config.output.chart, config.output.thumbnails],
             "strict": config.video.strict,
             "clip_id": clip_id,
         },

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vidfer.config import PipelineConfig
+from vidfer.engine.apexes import chart_look
 from vidfer.engine.batch import Align, exported_files, write_batch_files, write_batch_pictures
 from vidfer.engine.cache import StageCache
 from vidfer.engine.clip import journal_summary
@@ -24,6 +25,7 @@ from vidfer.engine.status import config_of_last_run
 from vidfer.errors import CacheError, OutputError
 from vidfer.exporters import EXPORTERS, VideoExporter
 from vidfer.registry import unknown_name
+from vidfer.report.look import ChartStyle
 from vidfer.stages import STAGES
 from vidfer.types import ClipResult, VideoInfo
 
@@ -52,10 +54,11 @@ class RenderJob:
 
 @dataclass(frozen=True, kw_only=True)
 class RenderedClip:
-    """What a worker gives back: the stamps of the files it wrote, and the clip's numbers for the journal."""
+    """What a worker gives back: the stamps of its files, the clip's numbers for the journal, what charts lack."""
 
     files: dict[str, FileStamp]
     summary: dict[str, Any]
+    note: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +77,8 @@ class RerenderReport:
         Those of them whose video is no longer where it was: their pages show all but the video.
     problems
         Why a finished clip could not be rendered, by id.
+    notes
+        What the charts of a rendered clip lack and why, by id.
     """
 
     out: Path
@@ -81,6 +86,7 @@ class RerenderReport:
     rendered: tuple[str, ...]
     moved: tuple[str, ...]
     problems: dict[str, str] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
 
 
 def rerender(
@@ -89,6 +95,8 @@ def rerender(
     exports: Sequence[str] = (),
     clips: Sequence[str] = (),
     align: Align = "start",
+    chart: ChartStyle | None = None,
+    thumbnails: bool | None = None,
     executor: str = "local",
     on_event: EventCallback = ignore,
 ) -> RerenderReport:
@@ -105,6 +113,9 @@ def rerender(
         Ids, or patterns as in ``interviews/*``; none = all finished clips.
     align
         How the batch's average lays clips over each other: all from their start, or stretched to one length.
+    chart, thumbnails
+        Instead of ``[output]`` of the last run: how charts are drawn, and whether they show faces at the peaks of
+        episodes. For those the video is opened; where it has gone the charts are drawn without and say so.
     executor, on_event
         As in ``engine.runner.run``.
 
@@ -115,7 +126,7 @@ def rerender(
     ConfigError
         An exporter does not exist.
     """
-    config = config_of_last_run(out)
+    config = _with_look(config_of_last_run(out), chart, thumbnails)
     names = tuple(dict.fromkeys(exports)) or _without_videos(config.output.exports)
     for name in names:
         EXPORTERS.get(name)
@@ -127,21 +138,23 @@ def rerender(
             for record in chosen
             if record.clip_id not in problems
         ]
-        rendered = _render(jobs, journal, problems, executor=executor, on_event=on_event)
+        notes: dict[str, str] = {}
+        rendered = _render(jobs, journal, problems, notes, executor=executor, on_event=on_event)
         records = tuple(record for _, record in sorted(journal.records.items()))
         write_batch_pictures(out, records, align=align)
         write_batch_files(out, records, exports=[*config.output.exports, *names])
     moved = tuple(name for name in rendered if not Path(journal.records[name].path).is_file())
-    return RerenderReport(out=out, records=records, rendered=rendered, moved=moved, problems=problems)
+    return RerenderReport(out=out, records=records, rendered=rendered, moved=moved, problems=problems, notes=notes)
 
 
 def render_clip(job: RenderJob) -> RenderedClip:
     """Write one clip's files from its cached tables; raises CacheError if one has gone."""
     clip = load_clip(StageCache(cache_folder(job.out)), job.record, job.config)
+    look = chart_look(clip, job.config.output, job.exports, checked=False)
     files = write_outputs(
-        clip, job.out / clip.clip_id, job.exports, on_progress=lambda: emit(ClipRead(clip_id=clip.clip_id))
+        clip, job.out / clip.clip_id, job.exports, look=look, on_progress=lambda: emit(ClipRead(clip_id=clip.clip_id))
     )
-    return RenderedClip(files=files, summary=journal_summary(clip))
+    return RenderedClip(files=files, summary=journal_summary(clip), note=look.note)
 
 
 def load_clip(cache: StageCache, record: ClipRecord, config: PipelineConfig) -> ClipResult:
@@ -158,6 +171,11 @@ def load_clip(cache: StageCache, record: ClipRecord, config: PipelineConfig) -> 
         cache, record.keys["emotions"], tables, tracks, config.temporal, device=config.run.device
     )
     return assemble(record.clip_id, info, tables, tracks, timeline, config=config, keys=record.keys)
+
+
+def _with_look(config: PipelineConfig, chart: ChartStyle | None, thumbnails: bool | None) -> PipelineConfig:
+    wishes = {name: wish for name, wish in (("chart", chart), ("thumbnails", thumbnails)) if wish is not None}
+    return config.model_copy(update={"output": config.output.model_copy(update=wishes)})
 
 
 def _without_videos(exports: Sequence[str]) -> tuple[str, ...]:
@@ -189,7 +207,13 @@ def _is_current(record: ClipRecord, config: PipelineConfig) -> bool:
 
 
 def _render(
-    jobs: list[RenderJob], journal: Journal, problems: dict[str, str], *, executor: str, on_event: EventCallback
+    jobs: list[RenderJob],
+    journal: Journal,
+    problems: dict[str, str],
+    notes: dict[str, str],
+    *,
+    executor: str,
+    on_event: EventCallback,
 ) -> tuple[str, ...]:
     """Run the jobs, remember what they wrote, and return the ids of the clips that were rendered."""
     if not jobs:
@@ -208,6 +232,8 @@ def _render(
         if value is not None:
             journal.add(_updated(record, value, outcome.item))
             rendered.append(record.clip_id)
+            if value.note:
+                notes[record.clip_id] = value.note
         else:
             message = problems[record.clip_id] = outcome.error.message if outcome.error else outcome.status
         status = "ok" if value is not None else "failed"
@@ -222,7 +248,7 @@ def _updated(record: ClipRecord, value: RenderedClip, job: RenderJob) -> ClipRec
     """
     wanted = set(exported_files(job.config))
     files = {name: stamp for name, stamp in {**record.files, **value.files}.items() if name in wanted}
-    keys = dict(record.keys)
-    if set(_without_videos(job.config.output.exports)) <= set(job.exports):
+    keys = {name: key for name, key in record.keys.items() if name != OUTPUTS or not value.note}
+    if not value.note and set(_without_videos(job.config.output.exports)) <= set(job.exports):
         keys[OUTPUTS] = stage_keys(record.fingerprint, record.reader, job.config, clip_id=record.clip_id)[OUTPUTS]
     return replace(record, files=files, keys=keys, summary=value.summary)

@@ -15,9 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from vidfer.registry import Registry
+from vidfer.report.look import ChartLook
 from vidfer.types import ClipResult
 
 Render = Callable[[ClipResult], dict[str, bytes]]
+Draw = Callable[[ClipResult, ChartLook], dict[str, bytes]]
 Paint = Callable[[np.ndarray, float], np.ndarray]
 
 
@@ -51,6 +53,13 @@ class Exporter(Output):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ChartExporter(Exporter):
+    """An output format that shows charts; ``draw`` renders it as ``[output]`` wants them, ``render`` as they are."""
+
+    draw: Draw
+
+
+@dataclass(frozen=True, kw_only=True)
 class VideoExporter(Output):
     """An output format that is a video, the only one of ``filenames``, made from the clip's own.
 
@@ -80,6 +89,30 @@ def exporter(
         made = Exporter(name=name, filenames=filenames, version=version, render=render, shared_files=shared_files)
         EXPORTERS.register(name)(made)
         return render
+
+    return decorate
+
+
+def chart_exporter(
+    name: str,
+    *,
+    filenames: tuple[str, ...],
+    version: int,
+    shared_files: Callable[[], dict[str, bytes]] = dict,
+) -> Callable[[Draw], Draw]:
+    """Return a decorator that registers a function of clip and look as the chart exporter called ``name``."""
+
+    def decorate(draw: Draw) -> Draw:
+        made = ChartExporter(
+            name=name,
+            filenames=filenames,
+            version=version,
+            render=lambda clip: draw(clip, ChartLook()),
+            draw=draw,
+            shared_files=shared_files,
+        )
+        EXPORTERS.register(name)(made)
+        return draw
 
     return decorate
 

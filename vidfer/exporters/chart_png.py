@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from vidfer.exporters import exporter
+from vidfer.exporters import chart_exporter
+from vidfer.report.look import ChartLook
 from vidfer.types import ClipResult
 
 
-@exporter("chart", filenames=("timeline.png",), version=1)
-def render(clip: ClipResult) -> dict[str, bytes]:
+@chart_exporter("chart", filenames=("timeline.png",), version=2)
+def draw(clip: ClipResult, look: ChartLook) -> dict[str, bytes]:
     """Return timeline.png."""
     from vidfer.report.chart import timeline_chart
 
-    return {"timeline.png": timeline_chart(clip).png}
+    return {"timeline.png": timeline_chart(clip, look=look).png}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from vidfer.exporters import exporter
+from vidfer.exporters import chart_exporter
+from vidfer.report.look import ChartLook
 from vidfer.types import ClipResult
 
 
-@exporter("chart-svg", filenames=("timeline.svg",), version=1)
-def render(clip: ClipResult) -> dict[str, bytes]:
+@chart_exporter("chart-svg", filenames=("timeline.svg",), version=2)
+def draw(clip: ClipResult, look: ChartLook) -> dict[str, bytes]:
     """Return timeline.svg."""
     from vidfer.report.chart import timeline_svg
 
-    return {"timeline.svg": timeline_svg(clip)}
+    return {"timeline.svg": timeline_svg(clip, look=look)}

@@ -7,7 +7,8 @@ import os
 from pathlib import Path, PurePosixPath
 
 from vidfer.errors import MissingDependency
-from vidfer.exporters import exporter
+from vidfer.exporters import chart_exporter
+from vidfer.report.look import ChartLook
 from vidfer.types import ClipResult
 
 PLOTLY = "assets/plotly.min.js"  # below the results folder: 5 MB, too much to be in every page
@@ -22,11 +23,11 @@ def shared_files() -> dict[str, bytes]:
     return {PLOTLY: (Path(folders[0]) / "package_data" / "plotly.min.js").read_bytes()}
 
 
-@exporter("report", filenames=("report.html",), version=2, shared_files=shared_files)
-def render(clip: ClipResult) -> dict[str, bytes]:
+@chart_exporter("report", filenames=("report.html",), version=3, shared_files=shared_files)
+def draw(clip: ClipResult, look: ChartLook) -> dict[str, bytes]:
     """Return report.html; the video plays beside the chart from where it lay when the clip was processed."""
     from vidfer.report.html import render_report
 
     video = Path(os.path.abspath(clip.info.path)).as_uri()
     up = "../" * len(PurePosixPath(clip.clip_id).parts)
-    return {"report.html": render_report(clip, video_href=video, plotly_href=up + PLOTLY)}
+    return {"report.html": render_report(clip, video_href=video, plotly_href=up + PLOTLY, look=look)}

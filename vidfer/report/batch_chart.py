@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from vidfer.labels import EMOTION_COLOURS, EMOTIONS
+from vidfer.report.chart import time_step
 from vidfer.report.course import average_course
 from vidfer.report.drawing import draw_pixels, name_fonts
+from vidfer.report.look import WHITE_ON
 from vidfer.report.png import palette_png
 from vidfer.report.wording import clock, count, display_name
 
@@ -22,7 +24,6 @@ Align = Literal["start", "fraction"]
 MAX_BARS = 80
 _WIDTH_INCHES, _DPI = 12.0, 150  # 1800 px wide; text stays readable when a page shows it at 1200 px
 _INK, _FAINT = "#222222", "#666666"
-_WHITE_ON = frozenset({"sadness", "contempt", "anger", "disgust"})  # colours on which white text is easier to read
 
 
 def share_chart(summaries: Sequence[Mapping[str, Any]]) -> bytes:
@@ -45,7 +46,7 @@ def share_chart(summaries: Sequence[Mapping[str, Any]]) -> bytes:
         for row in np.flatnonzero(share >= 0.05).tolist():
             axes.text(
                 left[row] + share[row] / 2, row, f"{share[row]:.0%}", ha="center", va="center", fontsize=8.5,
-                color="white" if name in _WHITE_ON else "black",
+                color="white" if name in WHITE_ON else "black",
             )  # fmt: skip
         left += share
     for row in np.flatnonzero(left == 0).tolist():
@@ -100,20 +101,19 @@ def average_chart(courses: Sequence[Mapping[str, Any]], *, align: Align = "start
 
 
 def _time_axes(grid: np.ndarray, times: np.ndarray, align: Align) -> None:
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
+    from matplotlib.ticker import FuncFormatter, MultipleLocator
 
-    end = 1.0 if align == "fraction" else float(times[-1] + times[0])
+    by_fraction = align == "fraction"
+    end = 1.0 if by_fraction else float(times[-1] + times[0])
+    step = 0.25 if by_fraction else time_step(end, most=5.5)
+    decimals = 0 if step >= 1 else 1 if step >= 0.1 else 2
     for axes in grid.flat:
         axes.set_xlim(0, end)
-        axes.xaxis.set_major_locator(MaxNLocator(4))
-        formatter = (lambda t, _: f"{t:.0%}") if align == "fraction" else (lambda t, _: _clock(t, end))
+        axes.xaxis.set_major_locator(MultipleLocator(step))
+        formatter = (lambda t, _: f"{t:.0%}") if by_fraction else (lambda t, _: clock(t, decimals=decimals))
         axes.xaxis.set_major_formatter(FuncFormatter(formatter))
     for axes in grid[-1]:
-        axes.set_xlabel("part of the clip" if align == "fraction" else "time from the start", fontsize=9, color=_FAINT)
-
-
-def _clock(seconds: float, end: float) -> str:
-    return clock(seconds, decimals=0 if end >= 8 else 1)
+        axes.set_xlabel("part of the clip" if by_fraction else "time from the start", fontsize=9, color=_FAINT)
 
 
 def _figure(height: float, title: str) -> Figure:

@@ -7,17 +7,30 @@ import json
 from pathlib import Path
 from typing import Any
 
+from vidfer.labels import EMOTION_COLOURS
 from vidfer.report.chart import timeline_chart
+from vidfer.report.look import ApexFrame, ChartLook
 from vidfer.report.page import cell, escape, page, percent, share_bar, swatch, table, warnings_box
+from vidfer.report.png import full_colour_png
 from vidfer.report.report_data import report_data, script_json
 from vidfer.report.summary import summarise
 from vidfer.report.wording import clock, count, duration
 from vidfer.types import ClipResult
 
 _MAX_VIDEO_HEIGHT = 420  # px
+BAND_EXPLAINED = (
+    "The band around a line reaches to what the network says of each frame alone. It is wide where the value hangs on "
+    "the frames around it; it is no interval of confidence."
+)
 
 
-def render_report(clip: ClipResult, *, video_href: str | None = None, plotly_href: str | None = None) -> bytes:
+def render_report(
+    clip: ClipResult,
+    *,
+    video_href: str | None = None,
+    plotly_href: str | None = None,
+    look: ChartLook | None = None,
+) -> bytes:
     """Return the page of one clip.
 
     Parameters
@@ -29,15 +42,19 @@ def render_report(clip: ClipResult, *, video_href: str | None = None, plotly_hre
         the player out.
     plotly_href
         URL of plotly.min.js; without it, or where it is not found, the page shows a still chart.
+    look
+        How the chart is drawn, and the faces that stand below it.
     """
+    look = look or ChartLook()
     summary = summarise(clip)
     with_video = video_href is not None
-    data = report_data(clip, with_overlay=with_video)
+    data = report_data(clip, with_overlay=with_video, style=look.style)
     body = [
         f"<header><h1>{escape(clip.clip_id)}</h1><p class='facts'>{_facts(summary)}</p></header>",
         warnings_box(_warnings(summary)),
         f'<section class="viewer{" with-video" if with_video else ""}">{_player(clip, data, video_href)}'
-        f"{_chart(clip)}</section>",
+        f"{_chart(clip, look)}</section>",
+        _apexes(look),
         _episodes(clip),
         _emotions(summary),
         _faces(summary),
@@ -86,27 +103,51 @@ def _player(clip: ClipResult, data: dict[str, Any], video_href: str | None) -> s
         "browser does not know its format. Everything else on this page is complete.</p>"
         f"{_switches(data, layers=True)}"
         '<p id="keys" class="faint no-print"><kbd>Space</kbd> plays, <kbd>←</kbd> <kbd>→</kbd> step a second '
-        "(with <kbd>Shift</kbd> a tenth), <kbd>1</kbd>… faces, <kbd>b</kbd> boxes, <kbd>l</kbd> landmarks. Click "
-        "on the chart or an episode to go there; drag on the chart to zoom, double-click to see all.</p></div>"
+        "(with <kbd>Shift</kbd> a tenth), <kbd>1</kbd>… faces, <kbd>b</kbd> boxes, <kbd>l</kbd> landmarks, "
+        "<kbd>a</kbd> stacked areas. Click on the chart or an episode to go there; drag on the chart to zoom, "
+        "double-click to see all.</p></div>"
     )
 
 
 def _switches(data: dict[str, Any], *, layers: bool) -> str:
-    def switch(text: str, attributes: str) -> str:
-        return f'<label><input type="checkbox" checked {attributes}> {text}</label>'
+    def switch(text: str, attributes: str, *, on: bool = True) -> str:
+        return f'<label><input type="checkbox" {"checked " if on else ""}{attributes}> {text}</label>'
 
     faces = "".join(switch(f"face {face['id']}", f'value="{face["id"]}"') for face in data["faces"])
     boxes = switch("boxes", 'id="show-boxes"') + switch("landmarks", 'id="show-landmarks"')
     over_video = f'<span id="layers">{boxes}</span>' if layers else ""
-    return f'<div class="switches no-print"><span id="faces">{faces}</span>{over_video}</div>'
+    stacked = switch("stacked", 'id="show-areas"', on=data["stacked"]) if data["faces"] else ""
+    return f'<div class="switches no-print"><span id="faces">{faces}</span>{over_video}{stacked}</div>'
 
 
-def _chart(clip: ClipResult) -> str:
-    """Return the place of the live chart, and the still one that stands there until it is drawn."""
-    png = base64.b64encode(timeline_chart(clip, title=False).png).decode()
+def _chart(clip: ClipResult, look: ChartLook) -> str:
+    """Return the place of the live chart, and the still one that stands there until it is drawn, and in print."""
+    png = base64.b64encode(timeline_chart(clip, title=False, look=ChartLook(style=look.style)).png).decode()
     text = f"Probability of each emotion over time, per face, in {clip.clip_id}"
     still = f'<img id="still" src="data:image/png;base64,{png}" alt="{escape(text)}">'
-    return f'<div class="chart">{still}<div id="chart" hidden></div><div id="cursor" hidden></div></div>'
+    return (
+        f'<div class="chart"><div id="plot">{still}<div id="chart" hidden></div><div id="cursor" hidden></div></div>'
+        f'<p id="band" class="faint" hidden>{BAND_EXPLAINED}</p></div>'
+    )
+
+
+def _apexes(look: ChartLook) -> str:
+    """Return the faces at the peaks of episodes, each a button that goes there."""
+    if look.note:
+        return f'<section class="warn">{escape(look.note)}</section>'
+    if not look.apexes:
+        return ""
+    buttons = "".join(_apex(apex) for apex in look.apexes)
+    return f'<section><h2>Strongest moments</h2><div class="apexes">{buttons}</div></section>'
+
+
+def _apex(apex: ApexFrame) -> str:
+    png = base64.b64encode(full_colour_png(apex.picture)).decode()
+    return (
+        f'<button data-seconds="{apex.seconds:.6f}" data-face="{apex.track_id}">'
+        f'<img src="data:image/png;base64,{png}" alt="" style="border-color:{EMOTION_COLOURS[apex.emotion]}">'
+        f"{escape(apex.emotion)}<br>{clock(apex.seconds, decimals=1)}, face {apex.track_id}</button>"
+    )
 
 
 def _emotions(summary: dict[str, Any]) -> str:

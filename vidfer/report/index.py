@@ -79,28 +79,30 @@ def render_index(
 def _picture(name: str) -> str:
     text = PICTURES[name]
     return (
-        f'<section><h2>{text}</h2><a href="{name}"><img class="picture" src="{name}" alt="{text}" loading="lazy"></a>'
+        f'<section><a href="{name}"><img class="picture" src="{name}" alt="{text}"></a>'
         '<p class="faint">Drawn by the last <code>vidfer report</code>.</p></section>'
     )
 
 
 def _clips(summaries: Sequence[Mapping[str, Any]], present: set[str]) -> str:
     headings = [
-        *(("clip", ""), ("duration", "number"), ("frames with a face", "number"), ("faces", "number")),
+        *(("clip", ""), ("duration", "number"), ("with a face", "number"), ("faces", "number")),
         *(
             ("mostly", ""),
             ("over time", ""),
             ("share of time", ""),
             ("episodes", "number"),
             ("quality", "number"),
-            ("notes", ""),
         ),
     ]
-    rows = [_clip_row(summary, present) for summary in summaries]
+    with_notes = any(_notes(summary) for summary in summaries)
+    if with_notes:
+        headings.append(("notes", ""))
+    rows = [_clip_row(summary, present, with_notes=with_notes) for summary in summaries]
     return f'<section class="long"><h2>Clips</h2>{table(headings, rows, name="clips")}</section>'
 
 
-def _clip_row(summary: Mapping[str, Any], present: set[str]) -> str:
+def _clip_row(summary: Mapping[str, Any], present: set[str], *, with_notes: bool) -> str:
     folder = quote(str(summary["clip"]), safe="/", errors="surrogateescape")
     links = [f'<a href="{folder}/{file}">{text}</a>' for file, text in LINKS.items() if file in present]
     name = escape(summary["clip"])
@@ -110,8 +112,6 @@ def _clip_row(summary: Mapping[str, Any], present: set[str]) -> str:
     sampled, seen = summary["sampled_frames"], summary["frames_with_face"]
     shares = {label: numbers["share_of_time"] for label, numbers in summary["emotions"].items()}
     dominant = summary["dominant_emotion"]
-    notes = ["damaged or cut short"] if summary["truncated"] else []
-    notes += [str(text) for text in summary["warnings"]]
     cells = [
         cell(f'{name}<br><span class="faint">{" · ".join(links)}</span>', sort=summary["clip"], kind="name"),
         cell(duration(summary["duration_seconds"] or 0.0), sort=summary["duration_seconds"] or 0.0, kind="number"),
@@ -122,9 +122,16 @@ def _clip_row(summary: Mapping[str, Any], present: set[str]) -> str:
         cell(share_bar(shares), sort=max((share or 0.0) for share in shares.values())),
         cell(str(summary["num_episodes"]), kind="number"),
         cell(percent(summary["mean_quality"]), sort=summary["mean_quality"] or 0.0, kind="number"),
-        cell("<br>".join(escape(note) for note in notes), kind="name"),
     ]
+    if with_notes:
+        cells.append(cell("<br>".join(escape(note) for note in _notes(summary)), kind="name"))
     return f"<tr>{''.join(cells)}</tr>"
+
+
+def _notes(summary: Mapping[str, Any]) -> list[str]:
+    """Return what a reader of a clip's results should know of its decoding."""
+    notes = ["damaged or cut short"] if summary["truncated"] else []
+    return notes + [str(text) for text in summary["warnings"]]
 
 
 def _failures(failures: Sequence[Mapping[str, Any]]) -> str:
@@ -142,7 +149,7 @@ def _failure_row(failure: Mapping[str, Any]) -> str:
         cell(f'{clip}<br><span class="faint">{path}</span>', kind="name"),
         cell(stage),
         cell(reason.replace("_", " ")),
-        cell(message),
+        cell(message, kind="text"),
         cell(attempts, kind="number"),
     ]
     return f"<tr>{''.join(cells)}</tr>"

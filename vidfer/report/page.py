@@ -10,10 +10,10 @@ from vidfer.labels import EMOTION_COLOURS
 from vidfer.report.wording import display_name
 
 STYLE = """
-:root { color-scheme: light dark; --ink: #1c1e21; --faint: #5f6670; --line: #dfe3e8; --card: #ffffff; --page: #f5f6f8;
-  --link: #0b5cad; --warn: #8a3b00; --warn-bg: #fff3e6; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e8eaed; --faint: #a3a9b2; --line: #3a3f46; --card: #22262b;
-  --page: #16181b; --link: #8ab8ee; --warn: #ffc48a; --warn-bg: #3a2a1a; } }
+:root { color-scheme: light dark; --ink: #1c1e21; --faint: #5f6670; --line: #dfe3e8; --edge: #dfe3e8; --card: #ffffff;
+  --page: #f5f6f8; --link: #0b5cad; --warn: #8a3b00; --warn-bg: #fff3e6; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e8eaed; --faint: #a3a9b2; --line: #3a3f46; --edge: #7b828c;
+  --card: #22262b; --page: #16181b; --link: #8ab8ee; --warn: #ffc48a; --warn-bg: #3a2a1a; } }
 * { box-sizing: border-box; } [hidden] { display: none !important; }
 body { margin: 0 auto; padding: 1.5rem; max-width: 1480px; background: var(--page); color: var(--ink);
   font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif; }
@@ -25,37 +25,52 @@ section { background: var(--card); border: 1px solid var(--line); border-radius:
 .warn ul { margin: 0; padding-left: 1.1rem; }
 .scroll { overflow: auto; max-height: 32rem; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th, td { text-align: left; padding: .32rem .7rem; border-bottom: 1px solid var(--line); vertical-align: top; }
+th, td { text-align: left; white-space: nowrap; padding: .32rem .6rem; border-bottom: 1px solid var(--line);
+  vertical-align: top; }
 th:first-child, td:first-child { padding-left: 0; } th:last-child, td:last-child { padding-right: 0; }
-th { font-weight: 600; color: var(--faint); white-space: nowrap; position: sticky; top: 0; background: var(--card); }
+th { font-weight: 600; color: var(--faint); position: sticky; top: 0; background: var(--card); }
 td.number, th.number { text-align: right; } td.name { overflow-wrap: anywhere; min-width: 10rem; }
+td.name, td.text { white-space: normal; }
 th button { all: unset; cursor: pointer; } th button:focus-visible { outline: 2px solid var(--link); }
 th[aria-sort=ascending] button::after { content: " ▲"; } th[aria-sort=descending] button::after { content: " ▼"; }
 .emotion { white-space: nowrap; }
 .swatch { display: inline-block; width: .8em; height: .8em; border-radius: 2px; margin-right: .45em;
-  outline: 1px solid var(--line); }
-.bar { display: flex; height: .8rem; min-width: 9rem; border-radius: 3px; overflow: hidden; background: var(--line); }
+  outline: 1px solid var(--edge); }
+.bar, .sparkline { outline: 1px solid var(--edge); border-radius: 3px; background: var(--line); }
+.bar { display: flex; height: .8rem; margin-top: .35rem; min-width: 6rem; overflow: hidden; }
 .bar span { display: block; }
-.sparkline { display: block; width: 12rem; height: 2.2rem; background: var(--line); border-radius: 3px; }
+.sparkline { display: block; width: 9rem; height: 2.2rem; }
 img.picture { display: block; width: 100%; background: #fff; border-radius: 4px; }
 .viewer.with-video { display: grid; grid-template-columns: minmax(280px, 2fr) 3fr; gap: 1.2rem; align-items: start; }
-@media (max-width: 1000px) { .viewer.with-video { display: block; } }
 #player { position: sticky; top: .5rem; min-width: 0; }
+@media (max-width: 1000px) { .viewer.with-video { display: block; } #player { position: static; margin-bottom: 1rem; } }
+@media (max-width: 600px) { body { padding: .7rem; } section { padding: .8rem .7rem; } }
+@media (hover: none) { #keys { display: none; } }
 .stage { position: relative; margin: 0 auto .6rem; background: #000; border-radius: 4px; overflow: hidden; }
 .stage video, .stage canvas { position: absolute; inset: 0; width: 100%; height: 100%; }
 .stage canvas { pointer-events: none; }
 .switches { display: flex; flex-wrap: wrap; gap: .2rem 1.6rem; } .switches span { display: contents; }
 .switches label { cursor: pointer; white-space: nowrap; } #keys { font-size: .85rem; margin: .6rem 0 0; }
-.chart { position: relative; background: #fff; border-radius: 4px; min-width: 0; cursor: crosshair; }
-.chart img { display: block; width: 100%; height: auto; }
-#cursor { position: absolute; top: 2.6rem; bottom: 1.6rem; width: 2px; margin-left: -1px; background: #d00;
+.chart { min-width: 0; } #band { font-size: .85rem; margin: .5rem 0 0; }
+#plot { position: relative; background: #fff; border-radius: 4px; cursor: crosshair; }
+#plot img { display: block; width: 100%; height: auto; }
+.apexes { display: flex; flex-wrap: wrap; gap: .8rem; }
+.apexes button { all: unset; cursor: pointer; font-size: .8rem; line-height: 1.3; text-align: center; }
+.apexes button:focus-visible { outline: 2px solid var(--link); }
+.apexes img { display: block; width: 92px; height: 92px; border: 3px solid; border-radius: 4px; margin: 0 auto .2rem; }
+#cursor { position: absolute; width: 2px; margin-left: -1px; background: #d00;
   pointer-events: none; z-index: 2; }
 tr[data-seconds] { cursor: pointer; } tr[data-seconds]:hover, tr[data-seconds]:focus { background: var(--page); }
 pre { overflow: auto; font-size: 12.5px; margin: .6rem 0 0; } summary { cursor: pointer; font-weight: 600; }
 kbd { border: 1px solid var(--line); border-radius: 3px; padding: 0 .3em; font-size: .85em; }
-@media print { body { max-width: none; padding: 0; background: #fff; color: #000; } .scroll { max-height: none; }
-  section { break-inside: avoid-page; border: 0; padding: 0; } .no-print, #cursor { display: none !important; }
-  section.long { break-inside: auto; } tr { break-inside: avoid; } }
+@media print { :root { --ink: #000; --faint: #444; --card: #fff; --page: #fff; --line: #ccc; --edge: #ccc; }
+  * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
+  body { max-width: none; padding: 0; font-size: 12px; } .scroll { max-height: none; overflow: visible; }
+  section { break-inside: avoid-page; border: 0; padding: 0; overflow: visible; } section.long { break-inside: auto; }
+  .no-print, #cursor, #chart { display: none !important; } #still { display: block !important; }
+  .viewer.with-video { display: block; } h2 { break-after: avoid-page; } tr, .apexes button { break-inside: avoid; }
+  th, td { padding: .2rem .35rem; } th { position: static; } .sparkline { width: 6rem; } .bar { min-width: 4.5rem; }
+  td.name { min-width: 6rem; } }
 """
 
 

@@ -7,6 +7,15 @@ import io
 import numpy as np
 
 
+def full_colour_png(pixels: np.ndarray) -> bytes:
+    """Return (H, W, 3) uint8 pixels as a PNG, exactly: for pictures that hold photographs."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
 def palette_png(pixels: np.ndarray) -> bytes:
     """Return (H, W, 3) uint8 pixels as a PNG of at most 256 colours, less than half the size of a full-colour one.
 

@@ -23,14 +23,14 @@ const hiddenIds = () => new Set([...document.querySelectorAll('#faces input')].f
 
 function applySwitches() {
   const hidden = hiddenIds();
-  for (const row of document.querySelectorAll('tr[data-face]')) row.hidden = hidden.has(+row.dataset.face);
+  for (const row of document.querySelectorAll('[data-face]')) row.hidden = hidden.has(+row.dataset.face);
   drawChart();
   show(now);
 }
 
 // ---- the chart ----
 
-const CURVES = 150, RIBBON = 20, SPACE = 34, TOP = 58, BOTTOM = 34;  // px
+const CURVES = 150, RIBBON = 20, SPACE = 34, BOTTOM = 34, LEGEND_ROW = 19, LEGEND_ITEM = 112, SIDES = 56;  // px
 
 // The axis is one of dates, for its ticks; numbers of four digits would be taken for years, hence the offset.
 const MIDNIGHT = Date.UTC(2000, 0, 1);
@@ -38,17 +38,21 @@ const toAxis = seconds => MIDNIGHT + seconds * 1000;
 const fromAxis = value => ((typeof value === 'number' ? value
   : Date.parse(value.length > 10 ? value.replace(' ', 'T') + 'Z' : value)) - MIDNIGHT) / 1000;
 
+const stacked = () => document.getElementById('show-areas').checked;
+
 function traces(faces) {
   return faces.flatMap((face, panel) => {
     const x = face.seconds.map(toAxis);
     const axis = `y${panel ? 2 * panel + 1 : ''}`;
     const common = label => ({type: 'scatter', mode: 'lines', yaxis: axis, legendgroup: data.emotions[label]});
     const leading = new Set(face.episodes.map(episode => episode.emotion));
-    const bands = face.low ? data.emotions.map((_, label) => ({...common(label), ...band(face, label, x),
-      showlegend: false, hoverinfo: 'skip', fill: 'toself', fillcolor: data.colours[label] + '38', line: {width: 0}})) : [];
+    const areas = stacked(), edges = areas ? stack(face) : face;
+    const fills = data.emotions.flatMap((name, label) => edges.low[label] ? [{...common(label), ...band(edges, label, x), name,
+      showlegend: areas && panel === 0, hoverinfo: 'skip', fill: 'toself', line: {width: 0, color: data.colours[label]},
+      fillcolor: data.colours[label] + (areas ? '' : '38')}] : []);
     const lines = data.emotions.map((name, label) => ({...common(label), x, y: face.probabilities[label], name,
-      showlegend: panel === 0, hovertemplate: '%{y:.2f}', line: {color: data.colours[label],
-        width: leading.has(label) ? 2.2 : 1}, opacity: leading.has(label) ? 1 : 0.75}));
+      showlegend: !areas && panel === 0, hovertemplate: '%{y:.2f}', line: {color: data.colours[label],
+        width: areas ? 0 : leading.has(label) ? 2.2 : 1}, opacity: areas || leading.has(label) ? 1 : 0.75}));
     const episodes = face.episodes;
     const ribbon = {type: 'bar', orientation: 'h', yaxis: `y${2 * panel + 2}`, y: episodes.map(() => 0), width: 1,
       base: episodes.map(e => toAxis(e.start)), x: episodes.map(e => (e.end - e.start) * 1000), showlegend: false,
@@ -57,8 +61,17 @@ function traces(faces) {
       marker: {color: episodes.map(e => data.colours[e.emotion]), line: {color: '#fff', width: 1}},
       hovertext: episodes.map(e => `${data.emotions[e.emotion]} ${clock(e.start)} – ${clock(e.end)}, ` +
         `strongest at ${clock(e.peak)}`), hovertemplate: '%{hovertext}<extra></extra>'};
-    return [...bands, ...lines, ribbon];
+    return [...fills, ...lines, ribbon];
   });
+}
+
+function stack(face) {  // the labels' probabilities on top of each other: the lower and the upper edge of each
+  const low = [], high = [];
+  face.probabilities.forEach((column, label) => {
+    low.push(label ? high[label - 1] : column.map(value => value === null ? null : 0));
+    high.push(column.map((value, i) => value === null ? null : low[label][i] + value));
+  });
+  return {low, high};
 }
 
 function band(face, label, x) {  // one outline for each stretch without a gap
@@ -76,13 +89,15 @@ function band(face, label, x) {  // one outline for each stretch without a gap
 
 function layout(faces) {
   const tall = faces.length === 1 ? 1.7 : 1, panel = CURVES * tall + 4 + RIBBON + SPACE;
+  const perRow = Math.max(1, Math.floor((chart.clientWidth - SIDES) / LEGEND_ITEM));
+  const TOP = 26 + LEGEND_ROW * Math.ceil(data.emotions.length / perRow);
   const height = TOP + BOTTOM + faces.length * panel - SPACE + 14, inner = height - TOP - BOTTOM;
   const result = {
     height, margin: {l: 44, r: 12, t: TOP, b: BOTTOM}, paper_bgcolor: '#fff', plot_bgcolor: '#fff', uirevision: 'keep',
     font: {family: 'system-ui, -apple-system, "Segoe UI", Roboto, sans-serif', size: 12, color: '#333'},
     hovermode: 'x unified', hoverlabel: {namelength: -1}, dragmode: 'zoom', barmode: 'overlay', bargap: 0,
     uniformtext: {minsize: 9, mode: 'hide'}, legend: {orientation: 'h', x: 0, y: 1, yanchor: 'bottom', yref: 'container',
-      itemwidth: 30, traceorder: 'normal'}, shapes: [], annotations: [],
+      itemwidth: 30, entrywidth: LEGEND_ITEM - 42, entrywidthmode: 'pixels', traceorder: 'normal'}, shapes: [], annotations: [],
     xaxis: {type: 'date', range: [toAxis(0), toAxis(data.end)], minallowed: toAxis(0), maxallowed: toAxis(data.end),
       anchor: `y${2 * faces.length}`, showgrid: false, zeroline: false, ticks: 'outside', tickcolor: '#bbb',
       tickformat: data.end >= 3600 ? '%-H:%M:%S' : '%-M:%S', hoverformat: data.end >= 3600 ? '%-H:%M:%S.%2f' : '%-M:%S.%2f',
@@ -112,6 +127,7 @@ function drawChart() {
   if (typeof Plotly === 'undefined' || !data.faces.length) return;
   const faces = visibleFaces();
   chart.hidden = false;
+  document.getElementById('band').hidden = stacked() || !faces.some(face => face.low.some(edge => edge));
   document.getElementById('still').hidden = true;
   Plotly.react(chart, traces(faces), layout(faces), {responsive: true, displaylogo: false, doubleClick: 'reset',
     modeBarButtons: [['toImage', 'zoom2d', 'pan2d', 'resetScale2d']]});
@@ -130,6 +146,9 @@ function moveCursor() {
   cursor.hidden = !axis || now < axis.from || now > axis.to;
   if (cursor.hidden) return;
   const left = axis.box.left - chart.parentElement.getBoundingClientRect().left;
+  const top = chart.parentElement.getBoundingClientRect().top;
+  cursor.style.top = `${axis.box.top - top}px`;
+  cursor.style.height = `${chart.getBoundingClientRect().bottom - BOTTOM - axis.box.top}px`;
   cursor.style.left = `${left + axis.box.width * (now - axis.from) / (axis.to - axis.from)}px`;
 }
 
@@ -240,13 +259,14 @@ function onKey(event) {
   else if (event.key === 'ArrowLeft') seek(now - step);
   else if (event.key === 'ArrowRight') seek(now + step);
   else if (event.key === 'b') document.getElementById('show-boxes').click();
+  else if (event.key === 'a') document.getElementById('show-areas')?.click();
   else if (event.key === 'l') document.getElementById('show-landmarks').click();
   else if (boxes[+event.key - 1]) boxes[+event.key - 1].click();
   else return;
   event.preventDefault();
 }
 
-for (const row of document.querySelectorAll('tr[data-seconds]')) {
+for (const row of document.querySelectorAll('[data-seconds]')) {
   row.addEventListener('click', () => seek(+row.dataset.seconds));
   row.addEventListener('keydown', event => { if (event.key === 'Enter') seek(+row.dataset.seconds); });
 }
@@ -261,6 +281,12 @@ chart.addEventListener('click', event => {
 document.addEventListener('keydown', onKey);
 drawChart();
 if (chart.on) for (const event of ['plotly_relayout', 'plotly_afterplot']) chart.on(event, moveCursor);
-window.addEventListener('resize', () => show(now));
+document.getElementById('show-areas')?.addEventListener('change', applySwitches);
+let width = chart.clientWidth;
+window.addEventListener('resize', () => {
+  if (chart.clientWidth !== width) drawChart();  // the legend may need more rows
+  width = chart.clientWidth;
+  show(now);
+});
 if (video) watchVideo();
 show(0);

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 
 from vidfer.labels import EMOTION_COLOURS, EMOTION_INDEX, EMOTIONS
+from vidfer.report.look import WHITE_ON, ChartStyle
 from vidfer.report.series import FaceSeries, end_seconds, face_series, main_faces
 from vidfer.report.wording import count, duration
 from vidfer.types import ClipResult
 
 MAX_OVERLAY_ROWS = 20_000  # about 4 MB of page; of longer clips every second, third, ... sampled frame is drawn
-WHITE_ON = frozenset({"sadness", "contempt", "anger", "disgust"})  # colours on which white text is easier to read
 _MARGIN = 0.25  # how far landmarks may lie outside their box, in box sizes; report.js knows it too
 
 
-def report_data(clip: ClipResult, *, with_overlay: bool) -> dict[str, Any]:
+def report_data(clip: ClipResult, *, with_overlay: bool, style: ChartStyle = "auto") -> dict[str, Any]:
     """Return the page's data, JSON-ready.
 
     Parameters
@@ -27,6 +27,8 @@ def report_data(clip: ClipResult, *, with_overlay: bool) -> dict[str, Any]:
         The clip.
     with_overlay
         Whether the faces of each frame are needed, to be drawn over the video.
+    style
+        How the chart begins; lines can be zoomed into, so ``auto`` is lines however long the clip is.
     """
     shown, _ = main_faces(clip)
     return {
@@ -34,6 +36,7 @@ def report_data(clip: ClipResult, *, with_overlay: bool) -> dict[str, Any]:
         "emotions": list(EMOTIONS),
         "colours": [EMOTION_COLOURS[name] for name in EMOTIONS],
         "ink": ["#fff" if name in WHITE_ON else "#000" for name in EMOTIONS],
+        "stacked": style == "areas",
         "faces": [_face(clip, track) for track in shown],
         "overlay": overlay_data(clip) if with_overlay else None,
     }
@@ -53,7 +56,8 @@ def _face(clip: ClipResult, track: int) -> dict[str, Any]:
         "note": f"seen for {duration(float(seen))}, {count(len(segments), 'episode')}",
         "seconds": np.round(series.seconds, 4).tolist(),
         "probabilities": _columns(series.probabilities),
-        **_spread(series),
+        "low": _band(series, series.low),
+        "high": _band(series, series.high),
         "gaps": np.round(series.gaps, 4).tolist(),
         "episodes": [
             {
@@ -67,10 +71,9 @@ def _face(clip: ClipResult, track: int) -> dict[str, Any]:
     }
 
 
-def _spread(series: FaceSeries) -> dict[str, Any]:
-    if not series.averaged:
-        return {"low": None, "high": None}
-    return {"low": _columns(series.low), "high": _columns(series.high)}
+def _band(series: FaceSeries, edge: np.ndarray) -> list[list[float | None] | None]:
+    """Return an edge of each label's band, None for labels whose band is too narrow to be seen."""
+    return [column if series.band_is_seen(label) else None for label, column in enumerate(_columns(edge))]
 
 
 def _columns(values: np.ndarray) -> list[list[float | None]]:

@@ -9,6 +9,7 @@ import numpy as np
 from vidfer.types import ClipResult
 
 MAX_PANELS = 6  # faces that one chart shows
+MIN_BAND = 0.02  # narrower is not to be seen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,8 +26,10 @@ class FaceSeries:
     probabilities
         (T, K) float32; NaN in rows that separate two stretches, where a line must break.
     low, high
-        (T, K) float32, 10th and 90th percentile of what each point stands for; equal to ``probabilities`` where
-        nothing was averaged.
+        (T, K) float32, the band around each line: from the probability to what the per-frame network says of the same
+        frame alone. Where a point stands for several frames, it leaves out the outer tenth of them on either side.
+        It is wide where the two networks disagree, that is where a value hangs on the frames around it; it is no
+        interval of confidence about the label. Equal to ``probabilities`` where the single frames are not known.
     averaged
         True if points stand for several frames.
     gaps
@@ -40,6 +43,11 @@ class FaceSeries:
     high: np.ndarray
     averaged: bool
     gaps: np.ndarray
+
+    def band_is_seen(self, label: int) -> bool:
+        """Return whether a label's band is wide enough anywhere to be drawn."""
+        with np.errstate(invalid="ignore"):
+            return bool((self.high[:, label] - self.low[:, label] >= MIN_BAND).any())
 
 
 def face_series(clip: ClipResult, track: int, *, max_points: int = 1200) -> FaceSeries:
@@ -58,7 +66,11 @@ def face_series(clip: ClipResult, track: int, *, max_points: int = 1200) -> Face
     sizes = np.diff(np.append(starts, len(rows)))
     means = np.add.reduceat(probabilities, starts, axis=0) / sizes[:, None]  # (P, K)
     times = np.add.reduceat(seconds, starts) / sizes
-    low, high = (means, means) if fine else _spread(probabilities, starts, sizes)
+    low, high = means, means
+    logits = clip.embeddings.logits[rows]
+    if np.isfinite(logits).all():
+        low, high = _band(probabilities, logits, starts, sizes)
+        low, high = np.minimum(low, means), np.maximum(high, means)
     last = np.append(np.flatnonzero(np.diff(stretch[starts]) > 0), len(starts) - 1)  # last point of each stretch
     final = starts[last] + sizes[last] - 1  # its last row
     ends = seconds[final] + clip.frames.durations_seconds[frame_row[final]]
@@ -106,13 +118,20 @@ def gaps_of(clip: ClipResult, frame_row: np.ndarray) -> np.ndarray:
     return ends[flips].reshape(-1, 2)
 
 
-def _spread(probabilities: np.ndarray, starts: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the 10th and 90th percentile (P, K) of each group of rows, by rank."""
-    group = np.repeat(np.arange(len(starts)), sizes)
-    low = np.empty((len(starts), probabilities.shape[1]), dtype=np.float32)
-    high = np.empty_like(low)
-    lower, upper = starts + ((sizes - 1) * 0.1).round().astype(int), starts + ((sizes - 1) * 0.9).round().astype(int)
-    for label in range(probabilities.shape[1]):
-        ranked = probabilities[np.lexsort((probabilities[:, label], group)), label]
-        low[:, label], high[:, label] = ranked[lower], ranked[upper]
+def _band(
+    probabilities: np.ndarray, logits: np.ndarray, starts: np.ndarray, sizes: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the lower and upper edge (P, K) of the bands of groups of rows; see ``FaceSeries``."""
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    alone = powers / powers.sum(axis=1, keepdims=True)  # (n, K)
+    low = _ranked(np.fmin(probabilities, alone), starts, sizes, part=0.1)
+    high = _ranked(np.fmax(probabilities, alone), starts, sizes, part=0.9)
     return low, high
+
+
+def _ranked(values: np.ndarray, starts: np.ndarray, sizes: np.ndarray, *, part: float) -> np.ndarray:
+    """Return the value (P, K) at this part of each group of rows by rank, e.g. 0.5 for the median."""
+    group = np.repeat(np.arange(len(starts)), sizes)
+    place = starts + ((sizes - 1) * part).round().astype(int)
+    columns = [values[np.lexsort((values[:, label], group)), label][place] for label in range(values.shape[1])]
+    return np.stack(columns, axis=1).astype(np.float32)

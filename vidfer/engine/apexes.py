@@ -1,0 +1,83 @@
+"""The faces at the peaks of a clip's episodes, read from its video: only where a user asks for them."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from vidfer.config import OutputConfig
+from vidfer.engine.fingerprint import fingerprint_file
+from vidfer.errors import VidferError
+from vidfer.exporters import EXPORTERS, ChartExporter
+from vidfer.report.look import ApexFrame, ChartLook
+from vidfer.types import ClipResult
+
+_LOG = logging.getLogger(__name__)
+MOVED = "No pictures: the video is no longer where it was."
+CHANGED = "No pictures: another video lies where the clip's was."
+UNREADABLE = "No pictures: the video can no longer be read."
+
+
+def chart_look(clip: ClipResult, output: OutputConfig, exports: tuple[str, ...], *, checked: bool) -> ChartLook:
+    """Return how a clip's charts are to look, with the pictures that they show if the settings ask for them.
+
+    Parameters
+    ----------
+    clip
+        The finished clip.
+    output
+        The settings.
+    exports
+        What is about to be written: without a chart in it no video is opened.
+    checked
+        The video's content was just found to be the clip's; else it is read once more, to be sure.
+    """
+    look = ChartLook(style=output.chart)
+    if not (output.thumbnails and any(isinstance(EXPORTERS.get(name), ChartExporter) for name in exports)):
+        return look
+    path = Path(clip.info.path)
+    if not path.is_file():
+        return ChartLook(style=output.chart, note=MOVED)
+    try:
+        if not checked and fingerprint_file(path).sha256 != clip.info.fingerprint:
+            return ChartLook(style=output.chart, note=CHANGED)
+        return ChartLook(style=output.chart, apexes=read_apexes(clip))
+    except (VidferError, OSError) as error:
+        _LOG.warning("%s: no pictures of its apex frames: %s", clip.clip_id, error)
+        return ChartLook(style=output.chart, note=UNREADABLE)
+
+
+def read_apexes(clip: ClipResult) -> tuple[ApexFrame, ...]:
+    """Decode the frames at the peaks of a clip's episodes and cut the faces out; a damaged frame is left out.
+
+    Raises
+    ------
+    VidferError
+        The video cannot be read.
+    """
+    import numpy as np
+
+    from vidfer.report.apex import apex_episodes, cut_out, face_row_at
+    from vidfer.video.probe import probe
+    from vidfer.video.reader import open_reader
+
+    episodes = apex_episodes(clip)
+    if not episodes:
+        return ()
+    rows = [face_row_at(clip, episode) for episode in episodes]
+    frame_rows = np.unique(clip.timeline.frame_row[rows])
+    # PyAV's reader passes over all packets between the wanted pictures.
+    reader = open_reader(probe(clip.info.path), decoder="pyav")
+    pictures: dict[int, np.ndarray] = {}
+    for batch in reader.read(clip.frames.frame_index[frame_rows], batch_size=1):
+        frame_row = int(np.searchsorted(clip.frames.frame_index, batch.frame_index[0]))
+        for number, row in enumerate(rows):
+            if clip.timeline.frame_row[row] == frame_row:
+                pictures[number] = cut_out(batch.images[0], clip.faces.xyxy[row])
+    return tuple(
+        ApexFrame(
+            track_id=episode.track_id, emotion=episode.emotion, seconds=episode.peak_seconds, picture=pictures[number]
+        )
+        for number, episode in enumerate(episodes)
+        if number in pictures
+    )

@@ -1,0 +1,61 @@
+"""How charts are to look: what a user may choose, and the pictures of faces that they show on request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from vidfer.types.validation import check_array
+
+ChartStyle = Literal["auto", "lines", "areas"]
+WHITE_ON = frozenset({"sadness", "contempt", "anger", "disgust"})  # colours on which white text is easier to read
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApexFrame:
+    """A face at the peak of an episode.
+
+    Attributes
+    ----------
+    track_id
+        The person.
+    emotion
+        The episode's label.
+    seconds
+        When, from the video's first frame.
+    picture
+        (S, S, 3) uint8 RGB, the face and a little around it.
+    """
+
+    track_id: int
+    emotion: str
+    seconds: float
+    picture: np.ndarray
+
+    def __post_init__(self) -> None:
+        check_array(self, "picture", ("S", "S", 3), np.uint8, {})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChartLook:
+    """What a user may choose about charts.
+
+    Attributes
+    ----------
+    style
+        ``lines`` (with their band), ``areas`` (stacked), or ``auto``: areas for clips of more than five minutes.
+    apexes
+        Faces at the peaks of episodes, in order of time, drawn under the axis; none unless asked for.
+    note
+        Why there are no such pictures although they were asked for.
+    """
+
+    style: ChartStyle = "auto"
+    apexes: tuple[ApexFrame, ...] = ()
+    note: str = ""
+
+    def of_face(self, track: int) -> list[ApexFrame]:
+        """Return the pictures of one person."""
+        return [apex for apex in self.apexes if apex.track_id == track]
