@@ -16,8 +16,8 @@ _VIDEO = """
 """
 _OTHER = """
     .txt .csv .tsv .json .jsonl .xml .yaml .yml .toml .ini .cfg .md .rst .html .htm .css .js .py .ipynb .c .h .cpp
-    .sh .log .pdf .doc .docx .xls .xlsx .ppt .pptx .odt .ods .tex .rtf .png .jpg .jpeg .bmp .tif .tiff .webp .gif
-    .heic .svg .ico .raw .dng .psd .wav .mp3 .flac .aac .m4a .ogg .oga .opus .wma .aiff .mid .srt .vtt .ass .sub
+    .sh .log .pdf .doc .docx .xls .xlsx .ppt .pptx .odt .ods .tex .rtf .png .jpg .jpeg .bmp .tif .tiff .webp .heic
+    .svg .ico .raw .dng .psd .wav .mp3 .flac .aac .m4a .ogg .oga .opus .wma .aiff .mid .srt .vtt .ass .sub
     .zip .gz .bz2 .xz .zst .7z .rar .tar .tgz .h5 .hdf5 .npy .npz .mat .pkl .parquet .feather .db .sqlite .pt .pth
     .ckpt .safetensors .onnx .bin .exe .dll .so .whl .eaf .textgrid .lock .tmp .part .bak .ds_store .db-wal .url
     .lnk
@@ -47,7 +47,8 @@ def find_videos(paths: Sequence[str | Path]) -> list[FoundVideo]:
 
     A file is taken whatever it is. A folder is searched recursively, sorted by name, without hidden files and folders;
     symbolic links are followed, each folder once. In a folder a known video suffix is enough (a broken file is to be
-    reported, not overlooked), suffixes known as something else are passed over, and the rest is opened and looked into.
+    reported, not overlooked), suffixes known as something else are passed over, and the rest is opened and looked into
+    (``.gif``, too: one that moves is a video, a single picture is not).
     A pattern (``*``, ``?``, ``[...]``, ``**``) that is no existing file stands for its matches.
 
     Raises

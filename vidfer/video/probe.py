@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +18,7 @@ import numpy as np
 from vidfer.errors import BadVideo
 from vidfer.types import VideoInfo
 from vidfer.video import headers
-from vidfer.video.container import demux_packets, open_container, video_stream
+from vidfer.video.container import MAX_PIXELS, check_size, demux_packets, open_container, video_stream
 from vidfer.video.display import Display, display_of
 from vidfer.video.packets import NO_TIME, PacketTable, displayed
 
@@ -90,7 +91,8 @@ def probe(path: str | Path, *, fingerprint: str = "") -> VideoProbe:
     Raises
     ------
     BadVideo
-        ``unreadable``, ``no_video_stream``, ``no_frames`` or ``unsupported_codec``, each with what to do.
+        ``unreadable``, ``no_video_stream``, ``no_frames``, ``too_large`` or ``unsupported_codec``, each with what to
+        do.
     """
     path = Path(path)
     with open_container(path) as container:
@@ -98,12 +100,16 @@ def probe(path: str | Path, *, fingerprint: str = "") -> VideoProbe:
         if stream is None:
             raise BadVideo(path, "no_video_stream", _describe_streams(container))
         codec = _codec_name(path, stream)
+        check_size(path, stream)
         scan = _Scan(container, stream, codec)
         scan.run()
         if not scan.rows:
             raise BadVideo(path, "no_frames", "the video stream is empty: the recording was cut short; export it again")
         if scan.first_frame is None and not scan.gave_up:
-            raise BadVideo(path, "no_frames", f"none of {len(scan.rows)} packets can be decoded: the file is damaged")
+            why = "the file is damaged"
+            if not stream.codec_context.width:  # FFmpeg forgets a size that it refused
+                why += f", or its pictures have more than {MAX_PIXELS / 1e6:.0f} million pixels"
+            raise BadVideo(path, "no_frames", f"none of {len(scan.rows)} packets can be decoded: {why}")
         return _build(path, container, stream, scan, fingerprint)
 
 
@@ -120,7 +126,10 @@ def is_video(path: str | Path) -> bool:
             names = set(container.format.name.split(","))
             if names & _PICTURE_FORMATS or any(name.endswith("_pipe") for name in names):
                 return False
-            return video_stream(container) is not None
+            stream = video_stream(container)
+            if stream is not None and "gif" in names:
+                return len(list(islice(demux_packets(container, stream), 2))) > 1
+            return stream is not None
     except BadVideo:
         return False
 

@@ -38,6 +38,16 @@ def test_an_unknown_suffix_is_judged_by_content(folder: Path) -> None:
     assert not {"sound.0002", "letter", "empty"} & set(_relative([folder]))
 
 
+def test_a_gif_is_a_video_where_it_moves(folder: Path) -> None:
+    make_clip(folder / "moving.gif", codec="gif", pix_fmt="rgb8", num_frames=3)
+    make_clip(folder / "still.gif", codec="gif", pix_fmt="rgb8", num_frames=1)
+    (folder / "broken.gif").write_bytes(b"GIF89a")
+    found = _relative([folder])
+    assert "moving.gif" in found
+    assert not {"still.gif", "broken.gif"} & set(found)
+    assert _relative([folder / "still.gif"]) == ["still.gif"]
+
+
 def test_a_file_is_taken_whatever_it_is(folder: Path) -> None:
     assert _relative([folder / "notes.txt", folder / "b" / "deep" / "broken.mkv"]) == ["notes.txt", "broken.mkv"]
 
