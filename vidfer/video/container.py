@@ -14,7 +14,9 @@ from vidfer.errors import BadVideo
 
 logger = logging.getLogger(__name__)
 
+MAX_PIXELS = 8192 * 4608  # 8K and what is called so; a header may claim any size, and FFmpeg would take memory for it
 _DEMUX_ERRORS = 1000  # consecutive read errors after which the file counts as ended
+_DECODER_OPTIONS = {"max_pixels": str(MAX_PIXELS)}  # the decoder refuses larger pictures before it allocates them
 _TEXT_CODECS = frozenset({"ansi", "bintext", "xbin", "idf"})  # FFmpeg shows text files as video
 
 
@@ -24,7 +26,7 @@ def open_container(path: Path) -> av.container.InputContainer:
         if path.is_file() and path.stat().st_size == 0:
             raise BadVideo(path, "unreadable", "the file is empty (0 bytes): copy or record it again")
         # absolute, as FFmpeg takes what is before the colon of "12:30.mp4" for a protocol
-        return av.open(str(path.absolute()), metadata_errors="ignore")
+        return av.open(str(path.absolute()), metadata_errors="ignore", options=_DECODER_OPTIONS)
     except FileNotFoundError:
         raise BadVideo(path, "unreadable", "the file does not exist") from None
     except PermissionError:
@@ -42,13 +44,13 @@ def video_stream(container: av.container.InputContainer) -> av.VideoStream | Non
             continue
         if stream.codec_context is not None and stream.codec_context.name in _TEXT_CODECS:
             continue
-        return stream
+        return _bounded(stream)
     return None
 
 
 def stream_at(container: av.container.InputContainer, index: int) -> av.VideoStream:
     """Return the video stream with this number in the file."""
-    return next(stream for stream in container.streams.video if stream.index == index)
+    return _bounded(next(stream for stream in container.streams.video if stream.index == index))
 
 
 def demux_packets(container: av.container.InputContainer, *streams: av.stream.Stream) -> Iterator[av.Packet]:
@@ -64,6 +66,12 @@ def demux_packets(container: av.container.InputContainer, *streams: av.stream.St
         except (av.FFmpegError, OSError, IndexError) as error:  # IndexError: a stream that damage seems to add
             errors += 1
             logger.debug("%s: read error %d: %s", container.name, errors, error)
+
+
+def _bounded(stream: av.VideoStream) -> av.VideoStream:
+    if stream.codec_context is not None:
+        stream.codec_context.options = _DECODER_OPTIONS
+    return stream
 
 
 def _why_not_opened(path: Path, error: Exception) -> str:

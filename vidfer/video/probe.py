@@ -18,7 +18,7 @@ import numpy as np
 from vidfer.errors import BadVideo
 from vidfer.types import VideoInfo
 from vidfer.video import headers
-from vidfer.video.container import MAX_PIXELS, check_size, demux_packets, open_container, video_stream
+from vidfer.video.container import MAX_PIXELS, demux_packets, open_container, video_stream
 from vidfer.video.display import Display, display_of
 from vidfer.video.packets import NO_TIME, PacketTable, displayed
 
@@ -91,8 +91,7 @@ def probe(path: str | Path, *, fingerprint: str = "") -> VideoProbe:
     Raises
     ------
     BadVideo
-        ``unreadable``, ``no_video_stream``, ``no_frames``, ``too_large`` or ``unsupported_codec``, each with what to
-        do.
+        ``unreadable``, ``no_video_stream``, ``no_frames`` or ``unsupported_codec``, each with what to do.
     """
     path = Path(path)
     with open_container(path) as container:
@@ -100,7 +99,6 @@ def probe(path: str | Path, *, fingerprint: str = "") -> VideoProbe:
         if stream is None:
             raise BadVideo(path, "no_video_stream", _describe_streams(container))
         codec = _codec_name(path, stream)
-        check_size(path, stream)
         scan = _Scan(container, stream, codec)
         scan.run()
         if not scan.rows:
@@ -108,7 +106,7 @@ def probe(path: str | Path, *, fingerprint: str = "") -> VideoProbe:
         if scan.first_frame is None and not scan.gave_up:
             why = "the file is damaged"
             if not stream.codec_context.width:  # FFmpeg forgets a size that it refused
-                why += f", or its pictures have more than {MAX_PIXELS / 1e6:.0f} million pixels"
+                why += f", or its pictures have more than {MAX_PIXELS / 1e6:.0f} million pixels: then scale it down"
             raise BadVideo(path, "no_frames", f"none of {len(scan.rows)} packets can be decoded: {why}")
         return _build(path, container, stream, scan, fingerprint)
 
