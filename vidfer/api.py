@@ -1,19 +1,24 @@
-"""Use from Python: ``from vidfer import process, load_timeline``."""
+"""Use from Python: ``from vidfer import Timeline, load_timeline, process``."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vidfer.config import PipelineConfig, load_pipeline
 from vidfer.engine.events import EventCallback, ignore
 from vidfer.engine.runner import RunOptions, RunReport, run
-from vidfer.errors import OutputError
+from vidfer.report.look import ChartLook, ChartStyle
+from vidfer.report.saved import clip_of_tables, read_episodes, read_summary, read_table
+from vidfer.report.wording import count
 from vidfer.video.find import find_videos
 
 if TYPE_CHECKING:
     import pandas as pd
+
+NOTEBOOK_WIDTH_PX = 900
 
 
 def process(
@@ -72,11 +77,57 @@ def load_timeline(folder: str | Path) -> pd.DataFrame:
     OutputError
         There is no timeline.
     """
-    import pandas as pd
+    return read_table(Path(folder))
 
-    path = Path(folder)
-    candidates = [path / "timeline.parquet", path / "timeline.csv"] if path.is_dir() else [path]
-    for candidate in candidates:
-        if candidate.is_file():
-            return pd.read_parquet(candidate) if candidate.suffix == ".parquet" else pd.read_csv(candidate)
-    raise OutputError(f"{path}: no timeline.parquet or timeline.csv here: expected the results folder of one clip")
+
+class Timeline:
+    """One clip's results, read from its folder alone; shows itself as a chart in a notebook.
+
+    Parameters
+    ----------
+    folder
+        The clip's results folder. Neither the video nor ``.vidfer`` is needed, so a copied folder does.
+
+    Raises
+    ------
+    OutputError
+        There is no timeline, or it is none of vidfer's.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self.table = read_table(self.folder)
+
+    @cached_property
+    def episodes(self) -> pd.DataFrame:
+        """One row per episode, columns as in segments.csv; raises OutputError where the file is missing."""
+        return read_episodes(self.folder)
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """What summary.json says; empty where there is none."""
+        return read_summary(self.folder)
+
+    def chart(self, style: ChartStyle = "auto") -> bytes:
+        """Return the clip's chart as a PNG: ``lines``, stacked ``areas``, or as the clip's length asks for.
+
+        Tables do not hold what each frame alone says, so lines have no band here; timeline.png has it.
+
+        Raises
+        ------
+        OutputError
+            segments.csv is missing, or a column is.
+        """
+        from vidfer.report.chart import timeline_chart
+
+        clip = clip_of_tables(self.table, self.episodes, self.summary, clip_id=self.folder.resolve().name)
+        return timeline_chart(clip, look=ChartLook(style=style)).png
+
+    def __repr__(self) -> str:
+        seen = self.table[self.table["success"] == 1]
+        faces, frames = count(seen["face_id"].nunique(), "face"), count(self.table["frame"].nunique(), "sampled frame")
+        return f"Timeline({str(self.folder)!r}): {frames}, {faces}"
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
+        """Return what a notebook shows: the chart, finer than it is shown."""
+        return self.chart(), {"width": NOTEBOOK_WIDTH_PX}
