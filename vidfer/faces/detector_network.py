@@ -65,7 +65,8 @@ class _Head(nn.Module):
         super().__init__()
         self.smooth = _Convolution(channels, channels)
         self.predict = nn.Conv2d(channels, NUM_OUTPUTS, 1)
-        nn.init.normal_(self.predict.weight, std=0.01)
+        if not self.predict.weight.is_meta:  # nothing to fill, yet PyTorch would import its compiler: 1 s
+            nn.init.normal_(self.predict.weight, std=0.01)
         nn.init.zeros_(self.predict.bias)  # type: ignore[arg-type]
         with torch.no_grad():
             self.predict.bias[0] = -4.0  # type: ignore[index] # a cell seldom holds a face
