@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fixtures.corpus_folders import MAKERS
+from fixtures.corpus_folders import AFF_WILD2_PTS_MS, MAKERS
 
 from vidfer.datasets.build_manifest import BuiltManifest, build_manifest
 from vidfer.datasets.corpora import CORPORA
 from vidfer.datasets.corpus_description import described_corpora, read_description
 from vidfer.datasets.manifest import SPLITS, Manifest, read_manifest, write_manifest
+from vidfer.datasets.valence_arousal import read_valence_arousal
 from vidfer.errors import ConfigError, DataError
 from vidfer.labels import EMOTIONS
 
@@ -231,6 +232,19 @@ def test_aff_wild2_turns_frames_into_stretches_by_the_videos_own_times(tmp_path:
     assert "video5.mp4: 9 labels for 10 frames" in notes
     assert "not there, left out: 1 (gone)" in notes
     assert "1 x Other left out" in notes
+
+
+def test_aff_wild2_brings_valence_and_arousal_at_the_videos_own_times(tmp_path: Path) -> None:
+    manifest = build("aff-wild2", tmp_path).manifest
+    tables = {manifest.path[row].stem: manifest.valence_arousal[row] for row in range(len(manifest))}
+    assert tables["video5"] is None
+    table = tables["1-30-160x128"]
+    assert table is not None
+    found = read_valence_arousal(table)
+    assert found.pts_seconds == pytest.approx(np.array(AFF_WILD2_PTS_MS[1:]) / 1000, abs=1e-3)  # the first is -5
+    assert found.at(np.array([0.08, 0.62])) == pytest.approx(np.array([[0.2, -0.1], [0.9, -0.45]]), abs=1e-5)
+    write_manifest(manifest, tmp_path / "m.csv")
+    assert read_manifest(tmp_path / "m.csv").valence_arousal == manifest.valence_arousal
 
 
 def test_aff_wild2_leaves_out_a_video_that_cannot_be_read(tmp_path: Path) -> None:

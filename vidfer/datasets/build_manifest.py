@@ -47,7 +47,7 @@ def build_manifest(
     folder
         The corpus as its owners give it out, unpacked.
     media
-        Folder for videos made from picture sequences (CK+ only).
+        Folder for videos made from picture sequences (CK+) and for tables of valence and arousal (Aff-Wild2).
     fold
         Official fold, from 1, of corpora that have some (DFEW: 1 to 5).
     with_digests
@@ -136,6 +136,9 @@ def _manifest(
         label=tuple(description.labels[clip.label] for clip in clips),
         start_seconds=np.array([math.nan if clip.start_seconds is None else clip.start_seconds for clip in clips]),
         end_seconds=np.array([math.nan if clip.end_seconds is None else clip.end_seconds for clip in clips]),
+        valence_arousal=tuple(
+            None if clip.valence_arousal is None else Path(os.path.abspath(clip.valence_arousal)) for clip in clips
+        ),
     )
 
 

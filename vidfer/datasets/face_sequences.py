@@ -23,7 +23,8 @@ class LabelledSequence:
     track
         What a temporal model reads.
     target
-        (T, K) float32: shares of votes, mixed during onset and offset; the label is the largest.
+        (T, K) float32: shares of votes, mixed during onset and offset; the label is the largest. All 0 where a row
+        has no label, which happens in corpora only.
     """
 
     track: TrackSequence
@@ -31,8 +32,13 @@ class LabelledSequence:
 
     @property
     def labels(self) -> np.ndarray:
-        """(T,) int64."""
-        return self.target.argmax(1)
+        """(T,) int64; -1 where a row has no label."""
+        return np.where(self.is_labelled, self.target.argmax(1), -1)
+
+    @property
+    def is_labelled(self) -> np.ndarray:
+        """(T,) bool."""
+        return np.asarray(self.target.any(1))
 
 
 class SequenceSource(Protocol):

@@ -1,7 +1,8 @@
 """Manifests: one row a labelled clip, or a labelled stretch of one, as a CSV file that can be read, checked and shared.
 
-Columns: ``clip_id, path, sha256, subject_id, split, label, start_seconds, end_seconds``. Those that every row needs are
-clip_id, path, split and label; the others may be empty, or missing as a whole.
+Columns: ``clip_id, path, sha256, subject_id, split, label, start_seconds, end_seconds`` and, for corpora that have
+them, ``valence_arousal``. Those that every row needs are clip_id, path, split and label; the others may be empty, or
+missing as a whole.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from vidfer.labels import EMOTION_INDEX, EMOTIONS
 
 ManifestSplit = Literal["train", "validation", "test"]
 SPLITS: Final[tuple[str, ...]] = get_args(ManifestSplit)
+VALENCE_AROUSAL: Final = "valence_arousal"
 COLUMNS: Final = ("clip_id", "path", "sha256", "subject_id", "split", "label", "start_seconds", "end_seconds")
 REQUIRED: Final = ("clip_id", "path", "split", "label")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -51,6 +53,9 @@ class Manifest:
     start_seconds, end_seconds
         (N,) float64, the stretch [start, end) of the video that the label is for; NaN: from its beginning, to its end.
         Both NaN: the label is for the clip as a whole.
+    valence_arousal
+        (N,) files with the video's valence and arousal over time (``datasets.valence_arousal``), the same for all rows
+        of a video; None where there is none.
     """
 
     clip_id: tuple[str, ...]
@@ -61,8 +66,11 @@ class Manifest:
     label: tuple[str, ...]
     start_seconds: np.ndarray
     end_seconds: np.ndarray
+    valence_arousal: tuple[Path | None, ...] = ()
 
     def __post_init__(self) -> None:
+        if not self.valence_arousal:
+            object.__setattr__(self, "valence_arousal", (None,) * len(self.clip_id))
         for field in fields(self):
             got = len(getattr(self, field.name))
             if got != len(self.clip_id):
@@ -127,6 +135,9 @@ def read_manifest(path: str | Path, *, root: str | Path | None = None, check_fil
         label=tuple(row["label"] for row in rows),
         start_seconds=_seconds(rows, "start_seconds", path),
         end_seconds=_seconds(rows, "end_seconds", path),
+        valence_arousal=tuple(
+            Path(os.path.abspath(base / row[VALENCE_AROUSAL])) if row[VALENCE_AROUSAL] else None for row in rows
+        ),
     )
     check_manifest(manifest, source=str(path), check_files=check_files)
     return manifest
@@ -150,8 +161,10 @@ def write_manifest(manifest: Manifest, path: str | Path) -> None:
     folder = os.path.abspath(path.parent)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    has_traces = any(manifest.valence_arousal)
+    writer.writerow((*COLUMNS, VALENCE_AROUSAL) if has_traces else COLUMNS)
     for row in range(len(manifest)):
+        trace = manifest.valence_arousal[row]
         writer.writerow(
             [
                 manifest.clip_id[row],
@@ -162,6 +175,7 @@ def write_manifest(manifest: Manifest, path: str | Path) -> None:
                 manifest.label[row],
                 _seconds_text(manifest.start_seconds[row]),
                 _seconds_text(manifest.end_seconds[row]),
+                *([_path_from(folder, trace) if trace else ""] if has_traces else []),
             ]
         )
     aside = path.with_name(f".{path.name}.{os.getpid()}.aside")
@@ -193,9 +207,11 @@ def check_manifest(manifest: Manifest, *, source: str, check_files: bool = True)
                     f"{where}: {what} {value} is in {manifest.split[row]}, but in {manifest.split[other]} in row "
                     f"{other + 1}: results would be too good; keep every {what} in one split"
                 )
-        if check_files and not manifest.path[row].exists():
+        for path in (manifest.path[row], manifest.valence_arousal[row]):
+            if path is None or not check_files or path.exists():
+                continue
             raise DataError(
-                f"{where}: {manifest.path[row]} does not exist; put it there, correct the path, or say which folder "
+                f"{where}: {path} does not exist; put it there, correct the path, or say which folder "
                 "the paths start from"
             )
 
@@ -218,14 +234,15 @@ def _check_row(manifest: Manifest, row: int, where: str) -> None:
 
 
 def _rows(path: Path) -> Iterator[dict[str, str]]:
+    known = (*COLUMNS, VALENCE_AROUSAL)
     try:
         with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
             reader = csv.DictReader(file)
             names = [name.strip() for name in reader.fieldnames or ()]
             reader.fieldnames = names
             for name in names:
-                if name not in COLUMNS:
-                    raise DataError(f"{path}: unknown column {name!r}{_nearest(name, COLUMNS)}")
+                if name not in known:
+                    raise DataError(f"{path}: unknown column {name!r}{_nearest(name, known)}")
             missing = [name for name in REQUIRED if name not in names]
             if missing:
                 raise DataError(f"{path}: missing column {missing[0]!r}; got {', '.join(names) or 'nothing'}")
@@ -235,7 +252,7 @@ def _rows(path: Path) -> Iterator[dict[str, str]]:
                 path_text = row["path"].strip()
                 if not path_text:
                     raise DataError(f"{_where(str(path), number)}: path is empty")
-                yield {name: row.get(name, "").strip() for name in COLUMNS}
+                yield {name: row.get(name, "").strip() for name in known}
     except (OSError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read: {error}") from error
 

@@ -59,7 +59,7 @@ class SequenceFigures:
 def sequence_figures(
     probabilities: Sequence[np.ndarray], labels: Sequence[np.ndarray], pts_seconds: Sequence[np.ndarray]
 ) -> SequenceFigures:
-    """Compare timelines (T, K) with true labels (T,) at times (T,), sequence by sequence.
+    """Compare timelines (T, K) with true labels (T,) at times (T,), by sequence; rows labelled -1 are left out.
 
     Raises
     ------
@@ -71,8 +71,12 @@ def sequence_figures(
             raise DataError(
                 f"sequence {i}: expected as many labels and times as rows ({len(p)}), got {len(y)}, {len(t)}"
             )
+    known = [np.asarray(y) >= 0 for y in labels]
+    probabilities, labels, pts_seconds = (
+        [rows[mask] for rows, mask in zip(table, known, strict=True)] for table in (probabilities, labels, pts_seconds)
+    )
     if not sum(map(len, labels)):
-        raise DataError("nothing to evaluate: no sequence has a row")
+        raise DataError("nothing to evaluate: no sequence has a row with a label")
     stacked, truth = np.concatenate(list(probabilities)), np.concatenate(list(labels))
     frames = classification(truth, stacked.argmax(1))
     found = [p.argmax(1) for p in probabilities]

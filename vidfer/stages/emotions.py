@@ -31,15 +31,7 @@ class EmotionsStage:
         probabilities = np.full(embeddings.logits.shape, np.nan, np.float32)
         rows_of = track_rows(tracks)
         if rows_of:
-            sequences = [
-                TrackSequence(
-                    pts_seconds=frames.pts_seconds[faces.frame_row[rows]],
-                    vectors=embeddings.vectors[rows].astype(np.float32),
-                    logits=embeddings.logits[rows],
-                    quality=faces.quality[rows],
-                )
-                for rows in rows_of
-            ]
+            sequences = track_sequences(rows_of, frames, faces, embeddings)
             for rows, predicted in zip(rows_of, self._loaded().predict(sequences), strict=True):
                 probabilities[rows] = predicted
         return EmotionsTable(probabilities=probabilities)
@@ -62,3 +54,18 @@ def track_rows(tracks: FaceTracks) -> list[np.ndarray]:
     ids = tracks.track_id[order]
     starts = np.searchsorted(ids, np.arange(ids.max() + 2 if len(ids) else 1))
     return [order[first:last] for first, last in pairwise(starts) if last > first]
+
+
+def track_sequences(
+    rows_of: list[np.ndarray], frames: SampledFrames, faces: FaceDetections, embeddings: FaceEmbeddings
+) -> list[TrackSequence]:
+    """Return what a sequence model reads of each track, given its rows as ``track_rows`` gives them."""
+    return [
+        TrackSequence(
+            pts_seconds=frames.pts_seconds[faces.frame_row[rows]],
+            vectors=embeddings.vectors[rows].astype(np.float32),
+            logits=embeddings.logits[rows],
+            quality=faces.quality[rows],
+        )
+        for rows in rows_of
+    ]

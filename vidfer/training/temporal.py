@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,6 +33,8 @@ from vidfer.datasets.face_sequences import FaceSequences, LabelledSequence, Sequ
 from vidfer.datasets.labelled_pictures import LabelledPictures, read_fer_pictures, read_lfw_pictures
 from vidfer.device import pick_device
 from vidfer.evaluation.calibration import fit_temperature
+from vidfer.evaluation.classification import classification
+from vidfer.evaluation.corpus import clip_ids, clip_predictions
 from vidfer.evaluation.sequences import sequence_figures
 from vidfer.labels import EMOTIONS
 from vidfer.temporal.grid import make_grid
@@ -110,17 +112,17 @@ class TemporalTask:
         JSON-ready; kept in the weight file.
     """
 
-    monitor = "uar"
-
     def __init__(
         self,
         recipe: TemporalRecipe,
         sequences: SequenceSource,
-        validation: list[LabelledSequence],
+        validation: Sequence[LabelledSequence],
         provenance: dict[str, Any] | None = None,
     ) -> None:
         self.recipe, self.sequences, self.validation = recipe, sequences, validation
         self._provenance = provenance or {}
+        # A corpus with one label a clip is judged by its clips, as in the field.
+        self.monitor = "clip_uar" if any(clip_ids(validation)) else "uar"
         self._pool: tuple[int, list[tuple[Tensor, Tensor]]] | None = None
         random = np.random.default_rng([recipe.loop.seed, 1])
         sample = [sequences.draw(random, duration_seconds=10.0) for _ in range(200)]
@@ -156,8 +158,8 @@ class TemporalTask:
         valid = torch.arange(features.shape[1], device=features.device) < lengths[:, None]
         coverage = features[..., model.dim + 2 * model.num_labels]
         weights = targets * self._class_weights.to(targets) * (valid * (0.1 + coverage))[..., None]
-        loss = -(weights * log_p).sum() / weights.sum()
-        right = (log_p.argmax(-1) == targets.argmax(-1))[valid].float().mean()
+        loss = -(weights * log_p).sum() / weights.sum().clamp_min(1e-6)
+        right = (log_p.argmax(-1) == targets.argmax(-1))[valid & targets.any(-1)].float().mean()
         figures = {"cross_entropy": float(loss.detach()), "training_accuracy": float(right)}
         if self.recipe.learning.steadiness:
             loss = loss + self.recipe.learning.steadiness * _excess_change(log_p, targets, valid)
@@ -170,11 +172,13 @@ class TemporalTask:
         predictor = NetworkModel(model, device=str(device))
         labels = [s.labels for s in self.validation]
         tracks = [s.track for s in self.validation]
-        log_p = [np.log(p) for p in predictor.predict(tracks)]
-        temperature = fit_temperature(np.concatenate(log_p), np.concatenate(labels))
+        log_p, truth = (np.concatenate(rows) for rows in ([np.log(p) for p in predictor.predict(tracks)], labels))
+        temperature = fit_temperature(log_p[truth >= 0], truth[truth >= 0])
         model.log_temperature.fill_(float(np.log(temperature)))
-        found = sequence_figures(predictor.predict(tracks), labels, [t.pts_seconds for t in tracks])
+        timelines = predictor.predict(tracks)
+        found = sequence_figures(timelines, labels, [t.pts_seconds for t in tracks])
         return {
+            **_clip_figures(timelines, self.validation),
             "war": found.war,
             "uar": found.uar,
             "ece": found.ece,
@@ -198,13 +202,23 @@ class TemporalTask:
                 drawn = self.sequences.draw(random, duration_seconds=float(np.exp(random.uniform(low, high))))
                 grid = make_grid(drawn.track.pts_seconds, drawn.track.quality, causal=recipe.model.causal)
                 features = torch.from_numpy(node_features(drawn.track, grid))
-                pool.append((features, torch.from_numpy(grid.average(self._wanted(drawn)))))
+                wanted = np.maximum(grid.average(self._wanted(drawn)), 0.0)
+                pool.append((features, torch.from_numpy(wanted)))
             self._pool = (epoch, sorted(pool, key=lambda pair: len(pair[0])))
         return self._pool[1]
 
     def _wanted(self, drawn: LabelledSequence) -> np.ndarray:
         share = self.recipe.learning.hard_share
-        return share * np.eye(len(EMOTIONS))[drawn.labels] + (1 - share) * drawn.target
+        hard = np.eye(len(EMOTIONS))[drawn.labels] * drawn.is_labelled[:, None]
+        return share * hard + (1 - share) * drawn.target
+
+
+def _clip_figures(timelines: list[np.ndarray], sequences: Sequence[LabelledSequence]) -> dict[str, float]:
+    if not any(clip_ids(sequences)):
+        return {}
+    found, truth = clip_predictions(timelines, sequences)
+    clips = classification(truth, found.argmax(1))
+    return {"clip_war": clips.accuracy, "clip_uar": clips.uar}
 
 
 def _excess_change(log_p: Tensor, targets: Tensor, valid: Tensor) -> Tensor:
@@ -235,9 +249,7 @@ class BankBuilder:
     @property
     def backbone(self) -> dict[str, str]:
         """Name and digest of the backbone that looks at the people."""
-        config = self._config
-        path = locate("backbone", config.backbone, config.backbone_weights)[0]
-        return {"name": config.backbone, "sha256": file_digest(path)}
+        return backbone_of(self._config)
 
     def banks(self, split: SplitName, progress: BankProgress | None = None) -> list[FaceBank]:
         """Return the banks of a split: FER+'s people, and for training LFW's too."""
@@ -289,6 +301,12 @@ class BankBuilder:
                 self._config.backbone, device=self._device, weights=self._config.backbone_weights
             )
         return self._network
+
+
+def backbone_of(config: BankConfig) -> dict[str, str]:
+    """Return name and digest of a recipe's backbone; raises WeightsError if it has no weights."""
+    path = locate("backbone", config.backbone, config.backbone_weights)[0]
+    return {"name": config.backbone, "sha256": file_digest(path)}
 
 
 def _key(settings: list[Any]) -> str:

@@ -33,6 +33,8 @@ class LabelledClip:
         The official split, or empty: by the rule of the description.
     start_seconds, end_seconds
         The stretch that the label is for; None: from the beginning, to the end.
+    valence_arousal
+        File with the video's valence and arousal over time; None without.
     """
 
     clip_id: str
@@ -42,6 +44,7 @@ class LabelledClip:
     split: str = ""
     start_seconds: float | None = None
     end_seconds: float | None = None
+    valence_arousal: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +56,7 @@ class BuildRequest:
     fold
         The official fold, from 1.
     media
-        Where videos may be written by a corpus that consists of pictures.
+        Where videos may be written by a corpus that consists of pictures, and tables of valence and arousal.
     notes
         Receives one sentence on each thing that people should know: what was left out, and why.
     """

@@ -1,7 +1,8 @@
-"""Aff-Wild2 (Kollias and Zafeiriou 2019), expressions: one label a frame, as text files beside the videos.
+"""Aff-Wild2 (Kollias and Zafeiriou 2019): one expression a frame, as text files beside the videos; valence and arousal.
 
 Equal labels in a row become one row of the manifest, from midway to the frame before to midway to the frame behind, so
-that rounding never moves a frame to another row. The times are the video's own.
+that rounding never moves a frame to another row. The times are the video's own. Where a video with expressions is also
+annotated for valence and arousal, those are put into a table of their own (``datasets.valence_arousal``).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from vidfer.datasets.corpora import BuildRequest, LabelledClip, corpus, files_below, named_and_more, videos_below
+from vidfer.datasets.valence_arousal import ValenceArousal, write_valence_arousal
 from vidfer.errors import BadVideo, DataError
 
 SETS = {
@@ -20,6 +22,8 @@ SETS = {
     "validation_set": "validation",
 }
 CHALLENGES = ("EXPR_Classification_Challenge", "EXPR_Recognition_Challenge", "EXPR_Set")
+AFFECT_CHALLENGES = ("VA_Estimation_Challenge", "VA_Set")
+AFFECT_HEADER = "valence,arousal"
 SIDES = ("_left", "_right")
 IGNORED = -1  # the owners' code of frames to leave out
 
@@ -29,11 +33,7 @@ IGNORED = -1  # the owners' code of frames to leave out
 )
 def find(folder: Path, request: BuildRequest) -> Iterator[LabelledClip]:
     """Yield the labelled stretches of every annotated video that is there and shows one annotated person."""
-    annotations = {
-        path.stem: path
-        for path in files_below(folder)
-        if path.suffix == ".txt" and path.parent.name.lower() in SETS and path.parent.parent.name in CHALLENGES
-    }
+    annotations, affect = (_annotations(folder, names) for names in (CHALLENGES, AFFECT_CHALLENGES))
     videos = {path.stem: path for path in videos_below(folder)}
     if annotations and not videos:
         raise DataError(f"{folder}: annotations but no videos; put the videos (batch1, batch2, ...) below it")
@@ -53,11 +53,20 @@ def find(folder: Path, request: BuildRequest) -> Iterator[LabelledClip]:
         except BadVideo as error:
             request.notes.append(f"Left out: {error}")
             continue
-        yield from _stretches(videos[name], times, annotations[name], split, request)
+        table = _affect_table(times, affect[name], request.media / f"{name}.csv") if name in affect else None
+        yield from _stretches(videos[name], times, annotations[name], split, table, request)
+
+
+def _annotations(folder: Path, challenges: tuple[str, ...]) -> dict[str, Path]:
+    return {
+        path.stem: path
+        for path in files_below(folder)
+        if path.suffix == ".txt" and path.parent.name.lower() in SETS and path.parent.parent.name in challenges
+    }
 
 
 def _stretches(
-    video: Path, times: np.ndarray, annotation: Path, split: str, request: BuildRequest
+    video: Path, times: np.ndarray, annotation: Path, split: str, affect: Path | None, request: BuildRequest
 ) -> Iterator[LabelledClip]:
     words, codes = _read_annotation(annotation)
     count = min(len(codes), len(times))
@@ -76,7 +85,28 @@ def _stretches(
             split=split,
             start_seconds=float(bounds[start]),
             end_seconds=float(bounds[end]) if end < len(bounds) else None,
+            valence_arousal=affect,
         )
+
+
+def _affect_table(times: np.ndarray, annotation: Path, table: Path) -> Path:
+    """Write the valence and arousal of the annotated frames with their times and return the file.
+
+    Frames that are to be left out have values outside -1..1 (the owners write -5).
+    """
+    try:
+        lines = annotation.read_text(encoding="utf-8-sig").split()
+        if lines[:1] != [AFFECT_HEADER]:
+            raise ValueError(f"expected a first line {AFFECT_HEADER}, got {lines[0][:60] if lines else 'nothing'!r}")
+        values = np.array([line.split(",") for line in lines[1:]], np.float32).reshape(-1, 2)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{annotation}: cannot be read as valence and arousal: {error}") from error
+    count = min(len(values), len(times))
+    known = (np.abs(values[:count]) <= 1).all(1)
+    write_valence_arousal(
+        ValenceArousal(pts_seconds=times[:count][known].astype(np.float64), values=values[:count][known]), table
+    )
+    return table
 
 
 def _read_annotation(path: Path) -> tuple[list[str], np.ndarray]:

@@ -1,0 +1,119 @@
+"""A corpus through the engine: the cached stages run over a manifest's videos, and give labelled tracks."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vidfer.config import PipelineConfig, TemporalConfig
+from vidfer.datasets.corpus_sequences import CorpusSequence, LabelledCorpus, label_track, main_tracks
+from vidfer.datasets.manifest import Manifest
+from vidfer.datasets.valence_arousal import read_valence_arousal
+from vidfer.engine.cache import StageCache
+from vidfer.engine.clip_tables import find_tracks, load_frame_tables
+from vidfer.engine.events import EventCallback, ignore
+from vidfer.engine.journal import ClipRecord
+from vidfer.engine.layout import cache_folder
+from vidfer.engine.runner import RunOptions, run
+from vidfer.errors import DataError
+from vidfer.stages.emotions import track_rows, track_sequences
+from vidfer.video.find import FoundVideo
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusReading:
+    """A corpus as far as it could be read.
+
+    Attributes
+    ----------
+    corpus
+        The labelled tracks.
+    failed
+        Videos that gave nothing; their rows have no track.
+    """
+
+    corpus: LabelledCorpus
+    failed: tuple[ClipRecord, ...]
+
+
+def corpus_videos(manifest: Manifest) -> list[FoundVideo]:
+    """Return the manifest's videos, each once, named from the deepest folder that holds them all."""
+    paths = sorted(set(manifest.path))
+    root = os.path.commonpath([path.parent for path in paths])
+    return [FoundVideo(path, path.relative_to(root)) for path in paths]
+
+
+def read_corpus(
+    manifest: Manifest,
+    results: Path,
+    config: PipelineConfig,
+    *,
+    options: RunOptions | None = None,
+    on_event: EventCallback = ignore,
+) -> CorpusReading:
+    """Bring the stages of all videos up to date in ``results`` and return their labelled tracks.
+
+    What is cached there is not computed again, whatever the manifest's labels and splits; a run that was killed is
+    continued. No sequence model runs and no files for people are written.
+
+    Raises
+    ------
+    DataError
+        No video gives a labelled track, or a video is not the one that the manifest's sha256 says.
+    VidferError
+        As ``engine.runner.run``.
+    """
+    output = config.output.model_copy(update={"exports": ()})
+    config = config.model_copy(update={"temporal": TemporalConfig(name="none"), "output": output})
+    report = run(corpus_videos(manifest), results, config, options=options, on_event=on_event)
+    cache = StageCache(cache_folder(results))
+    rows_of = _rows_by_video(manifest)
+    sequences: list[CorpusSequence] = []
+    for record in report.records:
+        if record.status == "ok":
+            rows = rows_of[Path(record.path)]
+            _check_content(manifest, rows, record)
+            sequences += _labelled_tracks(cache, record, config, manifest, rows)
+    if not sequences:
+        raise DataError(
+            f"{len(report.records)} videos, {len(report.failed)} of which failed, gave no track with a label: see "
+            f"{results / 'failures.csv'}"
+        )
+    return CorpusReading(
+        corpus=LabelledCorpus(manifest=manifest, sequences=tuple(sequences)), failed=tuple(report.failed)
+    )
+
+
+def _rows_by_video(manifest: Manifest) -> dict[Path, np.ndarray]:
+    rows: dict[Path, list[int]] = {}
+    for row, path in enumerate(manifest.path):
+        rows.setdefault(path, []).append(row)
+    return {path: np.array(members, np.int64) for path, members in rows.items()}
+
+
+def _check_content(manifest: Manifest, rows: np.ndarray, record: ClipRecord) -> None:
+    for row in rows:
+        expected = manifest.sha256[row]
+        if expected and expected != record.fingerprint:
+            raise DataError(
+                f"{record.path}: expected the video with sha256 {expected[:12]}..., as the manifest says, got "
+                f"{record.fingerprint[:12]}...; put the right one there or build the manifest again"
+            )
+
+
+def _labelled_tracks(
+    cache: StageCache, record: ClipRecord, config: PipelineConfig, manifest: Manifest, rows: np.ndarray
+) -> list[CorpusSequence]:
+    tables = load_frame_tables(cache, record.keys)
+    tracks, _ = find_tracks(cache, record.keys["tracks"], tables, config.tracks)
+    members = track_rows(tracks)
+    found = track_sequences(members, tables.frames, tables.faces, tables.embeddings)
+    sides = tables.faces.xyxy[:, 2:] - tables.faces.xyxy[:, :2]  # (N, 2)
+    areas = [float(sides[part].prod(1).sum()) for part in members]
+    trace = manifest.valence_arousal[int(rows[0])]
+    values = None if trace is None else read_valence_arousal(trace)
+    labelled = (label_track(found[i], manifest, rows, values=values) for i in main_tracks(found, areas))
+    return [sequence for sequence in labelled if sequence is not None]
