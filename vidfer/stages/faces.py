@@ -1,15 +1,15 @@
 """Stage 1: where the faces are, with 68 landmarks, head pose and quality.
 
 A face is not searched for anew in every frame. Frames are looked at in chunks; the detector runs on every
-``detect_every``-th frame of a chunk and on its last one, boxes in between are interpolated, and the landmark network
-then places each face exactly. The detector also runs wherever that cannot be trusted: across a hard cut, where a face
-comes or goes, where frames lie far apart in time, and where the landmark score falls. A chunk depends on no other
-chunk, so a run can go on at any of them and gives the same rows.
+``detect_every``-th frame of a chunk and on its last one, paths in between are interpolated, and the landmark network
+then places each face exactly, in a second look if it has left its path. The detector also runs wherever that cannot be
+trusted: across a hard cut, where a face comes or goes, where frames lie far apart in time, and where the landmark score
+falls. A chunk depends on no other chunk, so a run can go on at any of them and gives the same rows.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import pairwise
 
 import numpy as np
@@ -29,27 +29,56 @@ from vidfer.types import NUM_LANDMARKS
 
 QUALITY_SIZE = 64  # px of the aligned face on which sharpness is measured; the default backbone's, so it is shared
 MAX_FOLLOW_SECONDS = 0.25  # frames of a chunk further apart than this are searched one by one
+# A face whose landmarks put its box so far from its path, in face sizes, is looked for again there.
+MAX_ASIDE = 0.01
 SAME_FACE_IOU = 0.4  # least overlap of a face in two searched frames for its box to be interpolated between them
 
 
 @dataclass(frozen=True)
-class _Boxes:
-    """Boxes of a chunk before landmarks: row (N,) of the frame, xyxy (N, 4), score (N,)."""
+class _Faces:
+    """Faces of a chunk.
+
+    Attributes
+    ----------
+    row
+        (N,) the frame.
+    looked, xyxy
+        (N, 4) px: where the landmark network looked, and the box that the landmarks give.
+    score
+        (N,) of the detector.
+    landmarks, landmark_score
+        (N, 68, 2) px and (N,).
+    """
 
     row: np.ndarray
+    looked: np.ndarray
+    xyxy: np.ndarray
+    score: np.ndarray
+    landmarks: np.ndarray
+    landmark_score: np.ndarray
+
+    def where(self, keep: np.ndarray) -> _Faces:
+        return _Faces(*(getattr(self, field.name)[keep] for field in fields(self)))
+
+    @staticmethod
+    def join(parts: list[_Faces]) -> _Faces:
+        return _Faces(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(_Faces)))
+
+
+@dataclass(frozen=True)
+class _Path:
+    """Faces between two searched frames, if they moved evenly: row (N,), looked and xyxy (N, 4) px, score (N,)."""
+
+    row: np.ndarray
+    looked: np.ndarray
     xyxy: np.ndarray
     score: np.ndarray
 
-    def at(self, row: int) -> _Boxes:
-        return self.where(self.row == row)
-
-    def where(self, keep: np.ndarray) -> _Boxes:
-        return _Boxes(self.row[keep], self.xyxy[keep], self.score[keep])
-
     @staticmethod
-    def join(parts: list[_Boxes]) -> _Boxes:
-        return _Boxes(
+    def join(parts: list[_Path]) -> _Path:
+        return _Path(
             np.concatenate([np.zeros(0, np.int64), *(p.row for p in parts)]),
+            np.concatenate([np.zeros((0, 4), np.float32), *(p.looked for p in parts)]),
             np.concatenate([np.zeros((0, 4), np.float32), *(p.xyxy for p in parts)]),
             np.concatenate([np.zeros(0, np.float32), *(p.score for p in parts)]),
         )
@@ -68,17 +97,9 @@ class FacesStage:
 
     def process(self, chunk: FrameChunk) -> FacesTable:
         """Return the frames of a chunk and their faces."""
-        config = self._config
         signatures = frame_signatures(chunk.batch.images)
-        boxes, searched = self._find(chunk, signatures)
-        landmarks, landmark_score = self._locate(chunk, boxes)
-        lost = np.unique(boxes.row[(landmark_score < config.min_landmark_score) & ~searched[boxes.row]])
-        if len(lost):  # an interpolated box missed its face: search these frames
-            boxes = _Boxes.join([boxes.where(~np.isin(boxes.row, lost)), self._detect(chunk, lost)])
-            landmarks, landmark_score = self._locate(chunk, boxes)
-        order = np.lexsort((-boxes.score, boxes.row))
-        keep = order[landmark_score[order] >= config.min_landmark_score]
-        return self._table(chunk, signatures, boxes.where(keep), landmarks[keep], landmark_score[keep])
+        faces = self._find(chunk, signatures)
+        return self._table(chunk, signatures, faces.where(np.lexsort((-faces.score, faces.row))))
 
     def load(self) -> None:
         """Load the networks now; see ``EmbeddingsStage.load``."""
@@ -100,63 +121,78 @@ class FacesStage:
             quality=np.zeros(0, np.float32),
         )
 
-    def _find(self, chunk: FrameChunk, signatures: np.ndarray) -> tuple[_Boxes, np.ndarray]:
-        """Return boxes for all frames of the chunk and which frames (B,) were searched by the detector."""
-        num_frames = len(chunk.batch)
-        searched = np.zeros(num_frames, np.bool_)
-        stops = _stops(chunk.batch.pts_seconds, signatures, self._config.detect_every)
-        searched[stops] = True
-        found = self._detect(chunk, np.flatnonzero(searched))
-        parts = [found]
-        doubtful: list[np.ndarray] = []
+    def _find(self, chunk: FrameChunk, signatures: np.ndarray) -> _Faces:
+        """Return the faces of all frames of the chunk."""
+        pts_seconds = chunk.batch.pts_seconds
+        stops = _stops(pts_seconds, signatures, self._config.detect_every)
+        found = self._search(chunk, stops)
+        lost = np.zeros(len(chunk.batch), np.bool_)  # frames in which faces cannot be followed
+        paths: list[_Path] = []
         for first, last in pairwise(stops.tolist()):
             if last - first < 2:
                 continue
-            between = _interpolate(found.at(first), found.at(last), chunk.batch.pts_seconds)
-            if between is None:
-                doubtful.append(np.arange(first + 1, last))
+            path = _interpolate(found.where(found.row == first), found.where(found.row == last), pts_seconds)
+            if path is None:
+                lost[first + 1 : last] = True
             else:
-                parts.append(between)
-        if doubtful:
-            rows = np.concatenate(doubtful)
-            searched[rows] = True
-            parts.append(self._detect(chunk, rows))
-        return _Boxes.join(parts), searched
+                paths.append(path)
+        followed = self._follow(chunk, _Path.join(paths))
+        lost[followed.row[followed.landmark_score < self._config.min_landmark_score]] = True
+        again = self._search(chunk, np.flatnonzero(lost))
+        return _Faces.join([found, followed.where(~lost[followed.row]), again])
 
-    def _detect(self, chunk: FrameChunk, rows: np.ndarray) -> _Boxes:
+    def _search(self, chunk: FrameChunk, rows: np.ndarray) -> _Faces:
+        """Run the detector on some frames; return the faces that the landmark network confirms.
+
+        It looks twice, the second time around its own landmarks: where the detector put the box matters little then.
+        """
         config = self._config
-        everything = len(rows) == len(chunk.batch)
-        found = self._loaded()[0].detect(chunk.images if everything else chunk.images[rows])
+        images = chunk.images if len(rows) == len(chunk.batch) else chunk.images[rows]
+        found = self._loaded()[0].detect(images)
         large = (found.xyxy[:, 2:] - found.xyxy[:, :2]).max(1, initial=0) >= config.min_size
         # Rows come by image, then score: the rank within an image is the distance to its first row.
         rank = np.arange(len(found)) - np.searchsorted(found.image_row, found.image_row)
         keep = large & (rank < config.max_faces)
-        return _Boxes(rows[found.image_row[keep]], found.xyxy[keep], found.score[keep])
+        faces = self._locate(chunk, rows[found.image_row[keep]], found.xyxy[keep], found.score[keep])
+        faces = faces.where(faces.landmark_score >= config.min_landmark_score)
+        faces = self._locate(chunk, faces.row, faces.xyxy, faces.score)
+        return faces.where(faces.landmark_score >= config.min_landmark_score)
 
-    def _locate(self, chunk: FrameChunk, boxes: _Boxes) -> tuple[np.ndarray, np.ndarray]:
-        return self._loaded()[1].locate(chunk.images, boxes.row, boxes.xyxy)
+    def _follow(self, chunk: FrameChunk, path: _Path) -> _Faces:
+        """Place landmarks on faces between searched frames; look again where one has left its path."""
+        faces = self._locate(chunk, path.row, path.looked, path.score)
+        aside = faces.xyxy - path.xyxy  # (N, 4)
+        size = np.sqrt(np.maximum((path.xyxy[:, 2:] - path.xyxy[:, :2]).prod(1), 1.0))
+        left = np.abs(aside).max(1, initial=0) > MAX_ASIDE * size
+        left &= faces.landmark_score >= self._config.min_landmark_score
+        again = self._locate(chunk, path.row[left], (path.looked + aside)[left], path.score[left])
+        return _Faces.join([faces.where(~left), again])
 
-    def _table(
-        self, chunk: FrameChunk, signatures: np.ndarray, boxes: _Boxes, landmarks: np.ndarray, score: np.ndarray
-    ) -> FacesTable:
+    def _locate(self, chunk: FrameChunk, row: np.ndarray, looked: np.ndarray, score: np.ndarray) -> _Faces:
+        landmarks, landmark_score = self._loaded()[1].locate(chunk.images, row, looked)
+        return _Faces(row, looked, landmark_boxes(landmarks), score, landmarks, landmark_score)
+
+    def _table(self, chunk: FrameChunk, signatures: np.ndarray, faces: _Faces) -> FacesTable:
         height, width = chunk.batch.images.shape[1:3]
+        landmarks = faces.landmarks
         transform = similarity_transforms(five_points(landmarks))
         pose = head_pose(landmarks, image_size=(width, height))
-        gray = chunk.aligned_faces(boxes.row, transform, QUALITY_SIZE).mean(1).cpu().numpy()  # (N, S, S)
-        xyxy = landmark_boxes(landmarks)
-        size_px = (xyxy[:, 2:] - xyxy[:, :2]).max(1, initial=0)
+        gray = chunk.aligned_faces(faces.row, transform, QUALITY_SIZE).mean(1).cpu().numpy()  # (N, S, S)
+        size_px = (faces.xyxy[:, 2:] - faces.xyxy[:, :2]).max(1, initial=0)
         return FacesTable(
             frame_index=chunk.batch.frame_index,
             pts_seconds=chunk.batch.pts_seconds,
             signature=signatures.astype(np.float16),
-            num_faces=np.bincount(boxes.row, minlength=len(chunk.batch)).astype(np.uint16),
-            xyxy=xyxy,
-            score=boxes.score,
+            num_faces=np.bincount(faces.row, minlength=len(chunk.batch)).astype(np.uint16),
+            xyxy=faces.xyxy,
+            score=faces.score,
             landmarks=landmarks,
-            landmark_score=score,
+            landmark_score=faces.landmark_score,
             transform=transform,
             pose=pose,
-            quality=face_quality(sharpness=sharpness(gray), size_px=size_px, pose=pose, landmark_score=score),
+            quality=face_quality(
+                sharpness=sharpness(gray), size_px=size_px, pose=pose, landmark_score=faces.landmark_score
+            ),
         )
 
     def _loaded(self) -> tuple[FaceDetector, FaceLandmarker]:
@@ -187,12 +223,12 @@ def _stops(pts_seconds: np.ndarray, signatures: np.ndarray, detect_every: int) -
     return np.flatnonzero(stops)
 
 
-def _interpolate(first: _Boxes, last: _Boxes, pts_seconds: np.ndarray) -> _Boxes | None:
+def _interpolate(first: _Faces, last: _Faces, pts_seconds: np.ndarray) -> _Path | None:
     """Return boxes for the frames strictly between two searched ones; None if a face came, went or jumped."""
     if len(first.row) != len(last.row):
         return None
     if len(first.row) == 0:
-        return _Boxes.join([])
+        return _Path.join([])
     overlap = pairwise_iou(first.xyxy, last.xyxy)  # (N, N)
     a, b = linear_sum_assignment(-overlap)
     if overlap[a, b].min() < SAME_FACE_IOU:
@@ -201,6 +237,7 @@ def _interpolate(first: _Boxes, last: _Boxes, pts_seconds: np.ndarray) -> _Boxes
     rows = np.arange(start + 1, stop)
     weight = (pts_seconds[rows] - pts_seconds[start]) / (pts_seconds[stop] - pts_seconds[start])  # (R,)
     weight = weight[:, None, None].astype(np.float32)
-    xyxy = first.xyxy[a] * (1 - weight) + last.xyxy[b] * weight  # (R, N, 4)
+    looked = first.looked[a] * (1 - weight) + last.looked[b] * weight  # (R, N, 4)
+    xyxy = first.xyxy[a] * (1 - weight) + last.xyxy[b] * weight
     score = np.minimum(first.score[a], last.score[b])  # (N,)
-    return _Boxes(np.repeat(rows, len(a)), xyxy.reshape(-1, 4), np.tile(score, len(rows)))
+    return _Path(np.repeat(rows, len(a)), looked.reshape(-1, 4), xyxy.reshape(-1, 4), np.tile(score, len(rows)))

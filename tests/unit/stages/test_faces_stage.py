@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vidfer.faces.cuts import SIGNATURE_SIZE, frame_signatures
-from vidfer.stages.faces import _Boxes, _interpolate, _stops
+from vidfer.stages.faces import _Faces, _interpolate, _stops
 
 
 def times(num_frames: int, fps: float) -> np.ndarray:
@@ -17,11 +17,15 @@ def same_scene(num_frames: int) -> np.ndarray:
     return np.tile(np.linspace(0, 1, SIGNATURE_SIZE, dtype=np.float32), (num_frames, 1))
 
 
-def boxes(row: int, *xyxy: tuple[float, float, float, float]) -> _Boxes:
-    return _Boxes(
-        np.full(len(xyxy), row, np.int64),
-        np.array(xyxy, np.float32).reshape(-1, 4),
-        np.linspace(0.9, 0.8, len(xyxy), dtype=np.float32),
+def boxes(row: int, *xyxy: tuple[float, float, float, float]) -> _Faces:
+    corners = np.array(xyxy, np.float32).reshape(-1, 4)
+    return _Faces(
+        row=np.full(len(xyxy), row, np.int64),
+        looked=corners - 2,
+        xyxy=corners,
+        score=np.linspace(0.9, 0.8, len(xyxy), dtype=np.float32),
+        landmarks=np.zeros((len(xyxy), 68, 2), np.float32),
+        landmark_score=np.ones(len(xyxy), np.float32),
     )
 
 
@@ -48,6 +52,7 @@ def test_boxes_are_interpolated_in_time_not_by_index() -> None:
     between = _interpolate(boxes(0, (0, 0, 100, 100)), boxes(2, (10, 0, 110, 100)), pts)
     assert between is not None
     assert between.xyxy[0] == pytest.approx([1, 0, 101, 100], abs=1e-3)
+    assert between.looked[0] == pytest.approx([-1, -2, 99, 98], abs=1e-3)
     assert between.score[0] == pytest.approx(0.9)
 
 
