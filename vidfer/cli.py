@@ -72,6 +72,17 @@ def _process_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fps", type=float, metavar="N", help="frames looked at per second of video; default: every")
     parser.add_argument("--device", metavar="auto|cpu|cuda[:i]", help="default: auto")
     parser.add_argument("--jobs", type=int, metavar="N", help="videos at a time; default: from the machine")
+    parser.add_argument(
+        "--engine",
+        choices=["local", "ray", "slurm"],
+        default="local",
+        help="where videos are worked on: this machine (default), Ray, or SLURM; see docs/scaling.md",
+    )
+    parser.add_argument(
+        "--address",
+        metavar="auto|HOST:PORT",
+        help="with --engine ray: the cluster; auto: the one that ray start began here; default: this machine alone",
+    )
     parser.add_argument("--decoder", choices=["auto", "decord", "pyav"], help="default: auto")
     parser.add_argument("--strict", action="store_true", help="a truncated or damaged video is a failure")
     parser.add_argument(
@@ -133,12 +144,32 @@ def _status_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("network", choices=["detector", "landmarks", "emotion-cnn", "temporal"])
-    parser.add_argument("--recipe", required=True, metavar="FILE.toml|NAME", help="see pipelines/train")
-    parser.add_argument("--data", required=True, metavar="DIR", help="folder with the data files that the recipe names")
+    parser.add_argument("--recipe", default="", metavar="FILE.toml|NAME", help="see pipelines/train")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--data", metavar="DIR", help="folder with the data files that the recipe names")
+    source.add_argument(
+        "--manifest",
+        metavar="FILE.csv",
+        help="emotion-cnn, temporal: your labelled data; docs/data.md",
+    )
     parser.add_argument("--out", required=True, metavar="DIR", help="run folder: checkpoint, log, best weights")
+    parser.add_argument(
+        "--folds", type=int, default=0, metavar="K", help="with --manifest: cross-validation by subject, K trainings"
+    )
+    _corpus_arguments(parser)
     parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:i]")
     parser.add_argument("--threads", type=int, default=0, metavar="N", help="cores to use; default: all")
     _verbosity(parser)
+
+
+def _corpus_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what says how the videos of a manifest are worked on."""
+    parser.add_argument("--root", metavar="DIR", help="folder that the manifest's relative paths start from")
+    parser.add_argument(
+        "--clips", metavar="DIR", help="results folder that keeps what is computed of the videos; default: OUT/clips"
+    )
+    parser.add_argument("--pipeline", default="default", metavar="NAME|FILE.toml", help="with --manifest")
+    parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="with --manifest")
 
 
 def _manifest_arguments(parser: argparse.ArgumentParser) -> None:
@@ -158,11 +189,32 @@ def _manifest_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", required=True, metavar="DIR", help="folder with FER2013 and the votes of FER+")
-    parser.add_argument("--split", default="PublicTest", choices=["Training", "PublicTest", "PrivateTest"])
-    parser.add_argument("--backbone", default="compact", metavar="NAME")
+    parser.add_argument(
+        "network",
+        nargs="?",
+        choices=["emotion-cnn", "temporal"],
+        default="emotion-cnn",
+        help="what is measured; temporal: a sequence model on the videos of a manifest",
+    )
+    parser.add_argument(
+        "--model", default="", metavar="NAME", help="of temporal: gru (default), lstm, tcn, hmm, ema, median, none"
+    )
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--data", metavar="DIR", help="folder with FER2013 and the votes of FER+")
+    source.add_argument("--manifest", metavar="FILE.csv", help="labelled pictures or videos: docs/data.md")
+    parser.add_argument(
+        "--split", metavar="NAME", help="of FER2013 (default: PublicTest), or of the manifest (default: test), or all"
+    )
+    parser.add_argument(
+        "--labels", choices=["ferplus", "fer2013"], default="ferplus", help="with --data; default: ferplus"
+    )
+    parser.add_argument(
+        "--folds", type=int, default=0, metavar="K", help="with --manifest: cross-validation by subject, over all rows"
+    )
+    parser.add_argument("--backbone", default="", metavar="NAME", help="default: what the weights were made for")
     parser.add_argument("--weights", default="", metavar="FILE", help="your own weights; default: the embedded ones")
     parser.add_argument("--out", default="evaluation", metavar="DIR", help="for metrics.json and pictures")
+    _corpus_arguments(parser)
     parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:i]")
     _verbosity(parser)
 

@@ -1,30 +1,211 @@
-"""``vidfer evaluate``: how good a per-frame network is on labelled faces."""
+"""``vidfer evaluate``: how good a per-frame network is on labelled faces, pictures or videos."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from vidfer.commands import EXIT_OK
+from vidfer.config import PipelineConfig, load_pipeline
+from vidfer.errors import ConfigError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from vidfer.backbones.load import EmotionNetwork
+    from vidfer.datasets.manifest import Manifest
+    from vidfer.evaluation.faces import FaceEvaluation
+    from vidfer.evaluation.folds import FoldFigures
+    from vidfer.evaluation.labelled import Seen
+
+ALL = "all"
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the figures of a split of FER+ and write metrics.json, confusion.png and reliability.png."""
-    from vidfer.backbones.load import load_backbone
-    from vidfer.device import pick_device
-    from vidfer.evaluation.faces import evaluate_ferplus
+    """Print the figures and write metrics.json, confusion.png and reliability.png."""
+    if options.network == "temporal":
+        from vidfer.commands.corpus import evaluate_temporal
 
-    network = load_backbone(options.backbone, device=pick_device(options.device), weights=options.weights)
-    found = evaluate_ferplus(network, Path(options.data), options.split)
-    for protocol, figures in found.items():
-        figures.write(Path(options.out) / protocol)
-        if not options.quiet:
-            classes = figures.classification
-            print(
-                f"{options.split}, {protocol}: {classes.samples} faces, accuracy {classes.accuracy:.2%}, "
-                f"mean recall (UAR) {classes.uar:.2%}, macro F1 {classes.macro_f1:.3f}, "
-                f"calibration error {figures.calibration.ece:.2%}"
-            )
+        evaluate_temporal(options)
+    elif options.manifest:
+        _evaluate_manifest(options)
+    else:
+        _evaluate_fer(options)
     if not options.quiet:
         print(f"figures: {options.out}")
     return EXIT_OK
+
+
+def _evaluate_fer(options: argparse.Namespace) -> None:
+    from vidfer.datasets.fer2013plus import SPLITS, Split
+    from vidfer.evaluation.faces import evaluate_fer2013, evaluate_ferplus
+
+    if options.folds:
+        raise ConfigError("--folds needs --manifest: FER2013 does not say who is seen")
+    split = options.split or "PublicTest"
+    if split not in SPLITS:
+        raise ConfigError(f"--split {split}: FER2013 has {', '.join(SPLITS)}")
+    network = _network(options)
+    measure = evaluate_fer2013 if options.labels == "fer2013" else evaluate_ferplus
+    for protocol, figures in measure(network, Path(options.data), cast(Split, split)).items():
+        figures.write(Path(options.out) / protocol)
+        if not options.quiet:
+            print(f"{split}, {protocol}: {_described(figures, 'faces')}")
+
+
+def _evaluate_manifest(options: argparse.Namespace) -> None:
+    from vidfer.datasets.manifest import read_manifest
+    from vidfer.evaluation.labelled import evaluate_rows
+
+    manifest = read_manifest(options.manifest, root=options.root)
+    split = options.split or (ALL if options.folds else "test")
+    rows = _rows(manifest, split)
+    if options.folds:
+        _check_folds(manifest, rows, options.folds)
+    seen = _see(manifest, rows, options)
+    folds = _folds(manifest, rows, seen, options.folds) if options.folds else {}
+    found = evaluate_rows(manifest, rows, seen, folds=folds)
+    found.write(Path(options.out))
+    if options.quiet:
+        return
+    for name, figures in found.figures.items():
+        print(f"{split}, {name}: {_described(figures, 'frames' if name.endswith('frames') else 'rows')}")
+    for name, over in found.folds.items():
+        print(f"{len(over.folds)} folds by subject, {name}: {_spread(over)}")
+    if found.without_face:
+        missed = f"{len(found.without_face)} of {found.rows} rows"
+        print(f"no face found in {missed}; counted as wrong, accuracy is {found.found_and_right:.2%}")
+
+
+def _network(options: argparse.Namespace) -> EmotionNetwork:
+    from vidfer.backbones.load import load_backbone
+    from vidfer.device import pick_device
+
+    return load_backbone(_backbone_name(options), device=pick_device(options.device), weights=options.weights)
+
+
+def _backbone_name(options: argparse.Namespace) -> str:
+    """Return ``--backbone``, or what the weights were made for."""
+    if options.backbone or not options.weights:
+        return options.backbone or "compact"
+    from vidfer.weights import load_tensors
+
+    return str(load_tensors(Path(options.weights))[1].get("backbone", "compact"))
+
+
+def _rows(manifest: Manifest, split: str) -> np.ndarray:
+    import numpy as np
+
+    from vidfer.datasets.manifest import SPLITS
+
+    if split not in (*SPLITS, ALL):
+        raise ConfigError(f"--split {split}: a manifest has {', '.join(SPLITS)}, or take {ALL}")
+    rows = np.arange(len(manifest)) if split == ALL else np.flatnonzero(np.array(manifest.split) == split)
+    if not len(rows):
+        there = ", ".join(sorted(set(manifest.split)))
+        raise ConfigError(f"the manifest has no row of the split {split}, only {there}: choose with --split")
+    return rows
+
+
+def _see(manifest: Manifest, rows: np.ndarray, options: argparse.Namespace) -> list[Seen | None]:
+    """Return what is seen of each row, from pictures at once, from videos through the cached stages."""
+    import numpy as np
+
+    from vidfer.datasets.pictures import is_picture
+
+    pictures = np.array([is_picture(manifest.path[int(row)]) for row in rows])
+    seen: list[Seen | None] = [None] * len(rows)
+    config = _pipeline(options)
+    for which, look in ((pictures, _see_pictures), (~pictures, _see_videos)):
+        if which.any():
+            for place, one in zip(np.flatnonzero(which), look(manifest, rows[which], config, options), strict=True):
+                seen[int(place)] = one
+    return seen
+
+
+def _pipeline(options: argparse.Namespace) -> PipelineConfig:
+    settings = [f"run.device={options.device}", *options.set]
+    if options.weights or options.backbone:
+        settings = [f'backbone.name="{_backbone_name(options)}"', f'backbone.weights="{options.weights}"', *settings]
+    if options.weights and not any(setting.startswith("temporal.") for setting in options.set):
+        settings.append('temporal.name="ema"')  # a trained sequence model knows the embeddings of one backbone alone
+    return load_pipeline(options.pipeline, settings)
+
+
+def _see_pictures(
+    manifest: Manifest, rows: np.ndarray, config: PipelineConfig, options: argparse.Namespace
+) -> list[Seen | None]:
+    from tqdm import tqdm
+
+    from vidfer.backbones.load import load_backbone
+    from vidfer.device import pick_device
+    from vidfer.evaluation.pictures import see_pictures
+    from vidfer.stages.pictures import PictureFaces
+
+    device = pick_device(config.run.device)
+    network = load_backbone(config.backbone.name, device=device, weights=config.backbone.weights)
+    finder = PictureFaces(config.faces, device=str(device))
+    with tqdm(total=len(rows), unit="picture", leave=False, disable=True if options.quiet else None) as bar:
+        return see_pictures(manifest, rows, finder, network, progress=lambda done, _: bar.update(done - bar.n) and None)
+
+
+def _see_videos(
+    manifest: Manifest, rows: np.ndarray, config: PipelineConfig, options: argparse.Namespace
+) -> list[Seen | None]:
+    from vidfer.commands.progress import Progress
+    from vidfer.engine.labelled_clips import labelled_tracks
+    from vidfer.evaluation.calibration import softmax
+    from vidfer.evaluation.labelled import Seen
+
+    videos = len({manifest.path[int(row)] for row in rows})
+    with Progress(videos, quiet=options.quiet) as progress:
+        tracks = labelled_tracks(manifest, rows, Path(options.out) / "clips", config, on_event=progress.on_event)
+    return [
+        None
+        if track is None
+        else Seen(vectors=track.vectors, network=softmax(track.logits), timeline=track.probabilities)
+        for track in tracks
+    ]
+
+
+def _check_folds(manifest: Manifest, rows: np.ndarray, count: int) -> None:
+    """Raise before anything is computed if these rows cannot be split so."""
+    import numpy as np
+
+    from vidfer.evaluation.folds import subject_folds
+
+    subject_folds(np.array(manifest.subject_id)[rows], count)
+
+
+def _folds(manifest: Manifest, rows: np.ndarray, seen: list[Seen | None], count: int) -> dict[str, FoldFigures]:
+    import numpy as np
+
+    from vidfer.evaluation.folds import figures_by_fold, refitted, subject_folds
+
+    subjects = np.array(manifest.subject_id)[rows]
+    fold = subject_folds(subjects, count)
+    found = np.array([one is not None for one in seen])
+    people = [one for one in seen if one is not None]
+    labels, subjects, fold = manifest.label_index[rows][found], subjects[found], fold[found]
+    as_trained = np.stack([one.network.mean(0) for one in people])
+    vectors = np.stack([one.vectors.astype(np.float32).mean(0) for one in people])
+    return {
+        "as_trained": figures_by_fold(as_trained, labels, subjects, fold),
+        "refitted": figures_by_fold(refitted(vectors, labels, subjects, fold), labels, subjects, fold),
+    }
+
+
+def _described(figures: FaceEvaluation, unit: str) -> str:
+    classes = figures.classification
+    return (
+        f"{classes.samples} {unit}, accuracy {classes.accuracy:.2%}, mean recall (UAR) {classes.uar:.2%}, "
+        f"macro F1 {classes.macro_f1:.3f}, calibration error {figures.calibration.ece:.2%}"
+    )
+
+
+def _spread(over: FoldFigures) -> str:
+    return ", ".join(
+        f"{name} {over.mean[key]:.2%} ± {over.sd[key]:.2%}"
+        for key, name in (("accuracy", "accuracy"), ("uar", "mean recall (UAR)"), ("ece", "calibration error"))
+    )

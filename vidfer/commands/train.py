@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from vidfer.commands import EXIT_OK
@@ -13,37 +15,66 @@ from vidfer.errors import ConfigError
 from vidfer.training import find_training
 
 LINE_EVERY_STEPS = 50  # in a log file
+ProgressCallback = Callable[[int, int, dict[str, float]], None]
 
 
 def run(options: argparse.Namespace) -> int:
     """Train by a recipe; the same command continues a run that was stopped."""
-    from tqdm import tqdm
-
     logging.basicConfig(level=logging.INFO if options.verbose else logging.WARNING, format="vidfer: %(message)s")
-    recipe = _recipe(options.recipe)
     if options.threads:
         import torch
 
         torch.set_num_threads(options.threads)
+    if options.manifest and options.network == "temporal":
+        from vidfer.commands.corpus import train_on_manifest
+
+        return train_on_manifest(options)
+    data = options.data or options.manifest
+    if options.manifest and options.network != "emotion-cnn":
+        raise ConfigError(f"--manifest: emotion-cnn and temporal learn from manifests; {options.network} takes --data")
+    if not (options.recipe and data):
+        raise ConfigError(
+            "vidfer train needs --recipe and --data; emotion-cnn and temporal may have --manifest instead"
+        )
+    if options.root:
+        raise ConfigError(f"--root: {options.network} takes paths from the folder of the manifest")
+    if options.folds:
+        raise ConfigError("--folds: only vidfer train temporal --manifest and vidfer evaluate --manifest have folds")
+    recipe = find_recipe(options.recipe)
     training = find_training(options.network)
-    with tqdm(unit="step", disable=options.quiet or not sys.stderr.isatty(), dynamic_ncols=True) as bar:
+    with steps_shown(quiet=options.quiet) as show:
+        best = training(recipe, Path(data), Path(options.out), device=options.device, progress=show)
+    if not options.quiet:
+        print_best(best, Path(options.out))
+    return EXIT_OK
+
+
+@contextmanager
+def steps_shown(*, quiet: bool) -> Iterator[ProgressCallback]:
+    """Give a callback that shows a training's steps: a bar on a terminal, lines in a log file."""
+    from tqdm import tqdm
+
+    with tqdm(unit="step", disable=quiet or not sys.stderr.isatty(), dynamic_ncols=True) as bar:
 
         def show(done: int, total: int, figures: dict[str, float]) -> None:
             shown = {name: f"{value:.4g}" for name, value in figures.items()}
-            if bar.disable and not options.quiet and done % LINE_EVERY_STEPS == 0:
+            if bar.disable and not quiet and done % LINE_EVERY_STEPS == 0:
                 print(f"step {done} of {total}: {shown}", file=sys.stderr, flush=True)
             bar.total = total
             bar.set_postfix(shown, refresh=False)
             bar.update(done - bar.n)
 
-        best = training(recipe, Path(options.data), Path(options.out), device=options.device, progress=show)
-    if not options.quiet:
-        print("best validation: " + ", ".join(f"{name} {value:.4g}" for name, value in best.items()))
-        print(f"weights, log and checkpoint: {options.out}")
-    return EXIT_OK
+        yield show
 
 
-def _recipe(given: str) -> Path:
+def print_best(best: dict[str, float], out: Path) -> None:
+    """Print what a training ends with."""
+    print("best validation: " + ", ".join(f"{name} {value:.4g}" for name, value in best.items()))
+    print(f"weights, log and checkpoint: {out}")
+
+
+def find_recipe(given: str) -> Path:
+    """Return the file of a recipe given by path or by the name of one of vidfer's own."""
     for path in (Path(given), pipelines_folder() / "train" / f"{given}.toml"):
         if path.is_file():
             return path

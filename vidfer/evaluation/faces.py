@@ -80,3 +80,15 @@ def evaluate_ferplus(network: EmotionNetwork, folder: Path, split: Split) -> dic
         "majority": evaluate_logits(logits, majority_labels(pictures.votes)),
         "plurality": evaluate_logits(logits, plurality),
     }
+
+
+def evaluate_fer2013(network: EmotionNetwork, folder: Path, split: Split) -> dict[str, FaceEvaluation]:
+    """Evaluate a network on a split of FER2013 in ``folder`` by the seven labels of the original release.
+
+    Returns
+    -------
+    ``fer2013``: all pictures. The network may still answer contempt, which is then wrong.
+    """
+    pictures = read_fer_folder(folder, split)
+    logits = face_logits(network, aligned_pictures(pictures, size=network.input_spec.size))
+    return {"fer2013": evaluate_logits(logits, pictures.fer2013_label)}

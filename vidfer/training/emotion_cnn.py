@@ -1,6 +1,7 @@
 """Trains the per-frame network on FER2013 with the votes of FER+.
 
-``vidfer train emotion-cnn --recipe emotion_cnn --data DIR --out runs/emotion_cnn``
+``vidfer train emotion-cnn --recipe emotion_cnn --data DIR --out runs/emotion_cnn``; or on the user's own pictures and
+videos: ``--manifest FILE.csv`` instead of ``--data``.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ from vidfer.evaluation.classification import classification
 from vidfer.labels import EMOTION_INDEX, EMOTIONS, NUM_EMOTIONS
 from vidfer.training.augment import Augmentation, AugmentConfig
 from vidfer.training.loop import LoopConfig, ProgressCallback, train
-from vidfer.weights import load_tensors
+from vidfer.training.own_faces import read_own_faces
+from vidfer.weights import load_tensors, locate
 
 Source = Literal["fer", "photographs", "talking"]
 SOURCES: Final[tuple[Source, ...]] = get_args(Source)
@@ -45,7 +47,10 @@ class ModelConfig(Section):
 
     name: str = "compact"
     mirror: bool = Field(True, description="in use, average over the face and its mirror image")
-    start: str = Field("", description="weights of the same network to begin with; empty: random ones")
+    start: str = Field(
+        "",
+        description="weights of the same network to begin with; 'embedded': those of the package; empty: random ones",
+    )
     options: dict[str, Any] = Field(default_factory=dict, description="keyword arguments of the backbone")
 
 
@@ -53,6 +58,7 @@ class DataConfig(Section):
     """``[data]``: labels, balance, mixing."""
 
     labels: Literal["ferplus", "fer2013"] = "ferplus"
+    frames_per_clip: int = Field(8, ge=1, description="of a video that a manifest names")
     border: int = Field(8, ge=0, description="px kept around the aligned face for turning and shifting it")
     balance: float = Field(0.0, ge=0.0, le=1.0, description="0: classes as they come; 1: all equally often")
     soft: bool = Field(True, description="ferplus: learn the share of votes, not their winner")
@@ -114,8 +120,11 @@ def load_faces(folder: Path, split: Split, config: DataConfig, spec: InputSpec, 
     """Read a split, choose its labelled rows and align their faces.
 
     For training with votes, every picture whose most votes are for an emotion is used; evaluation is restricted to
-    those where they are more than half (the protocol of FER+).
+    those where they are more than half (the protocol of FER+). ``folder`` may be a manifest, whose splits train and
+    validation then stand for Training and PublicTest.
     """
+    if folder.suffix == ".csv":
+        return _own_faces(folder, config, spec, training=training)
     pictures = read_fer_folder(folder, split)
     label, usable = _labels(pictures, config, training)
     pictures, label = pictures.take(usable), label[usable]
@@ -135,6 +144,10 @@ def load_more_faces(folder: Path, config: DataConfig, spec: InputSpec, *, seed: 
     more: list[LabelledFaces] = []
     if not config.photographs_share and not config.talking_share:
         return more
+    if folder.suffix == ".csv":
+        raise DataError(
+            f"{folder}: [data] photographs_share and talking_share are for FER2013 (--data DIR): set them to 0"
+        )
     photographs = read_lfw_pictures(folder, "train", size=spec.size, border=config.border)
     if config.photographs_share:
         more.append(LabelledFaces(photographs.faces, photographs.target, photographs.label, source="photographs"))
@@ -156,7 +169,7 @@ class EmotionTask:
     recipe
         The parsed recipe.
     folder
-        Of FER2013, in any form that ``datasets.fer2013.read_fer_folder`` reads.
+        Of FER2013, in any form that ``datasets.fer2013.read_fer_folder`` reads; or a manifest, FILE.csv.
     """
 
     monitor = "accuracy"
@@ -176,8 +189,10 @@ class EmotionTask:
         config = self.recipe.model
         if not config.start:
             return BACKBONES.get(config.name)(**config.options)
-        tensors, metadata = load_tensors(Path(config.start))
-        return build_backbone(config.name, tensors, {**metadata, "options": config.options}, source=Path(config.start))
+        own = "" if config.start == "embedded" else config.start
+        path = locate("backbone", config.name, own)[0]
+        tensors, metadata = load_tensors(path)
+        return build_backbone(config.name, tensors, {**metadata, "options": config.options}, source=path)
 
     def steps_per_epoch(self) -> int:
         stills = int((self.training.source == SOURCES.index("fer")).sum())
@@ -301,13 +316,27 @@ def plot_log(log: Path, path: Path) -> None:
     left, right = figure.subplots(1, 2)
     left.plot(table["epoch"], table["loss"], label="training loss (last step)")
     right.plot(table["epoch"], table["training_accuracy"], label="training, augmented (last step)", alpha=0.5)
-    right.plot(table["epoch"], table["accuracy"], label="PublicTest accuracy")
-    right.plot(table["epoch"], table["uar"], label="PublicTest mean recall")
+    right.plot(table["epoch"], table["accuracy"], label="validation accuracy")
+    right.plot(table["epoch"], table["uar"], label="validation mean recall")
     for axes in (left, right):
         axes.set_xlabel("epoch")
         axes.grid(alpha=0.3)
         axes.legend()
     figure.savefig(path, dpi=120)
+
+
+def _own_faces(manifest_file: Path, config: DataConfig, spec: InputSpec, *, training: bool) -> LabelledFaces:
+    """Return the faces of a manifest's split train, with a border, or of validation, without."""
+    faces, label = read_own_faces(
+        manifest_file,
+        "train" if training else "validation",
+        spec=spec,
+        border=config.border if training else 0,
+        frames_per_clip=config.frames_per_clip,
+    )
+    hard = np.eye(NUM_EMOTIONS)[label]
+    target = hard * (1 - config.label_smoothing) + config.label_smoothing / NUM_EMOTIONS
+    return LabelledFaces(faces, target.astype(np.float32), label)
 
 
 def _labels(pictures: FerPictures, config: DataConfig, training: bool) -> tuple[np.ndarray, np.ndarray]:

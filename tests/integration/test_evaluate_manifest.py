@@ -1,0 +1,100 @@
+"""``vidfer evaluate --manifest``: labelled pictures and videos, by the real command."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fixtures.commands import vidfer
+from PIL import Image
+
+COLUMNS = ("clip_id", "path", "subject_id", "split", "label", "start_seconds", "end_seconds")
+
+
+def write_csv(path: Path, *rows: tuple[object, ...]) -> Path:
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([COLUMNS, *rows])
+    return path
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The portrait of four people, who look alike: each at two sizes and brightnesses."""
+    from skimage import data
+
+    folder = tmp_path_factory.mktemp("pictures")
+    for i in range(8):
+        side = (160, 240)[i % 2]
+        image = Image.fromarray(data.astronaut()[:300, 80:380]).resize((side, side), Image.Resampling.BILINEAR)
+        Image.fromarray((np.asarray(image) * (0.7 + 0.04 * i)).astype(np.uint8)).save(folder / f"{i}.png")
+    return folder
+
+
+def test_pictures_are_measured_by_folds_of_subjects(pictures: Path, tmp_path: Path) -> None:
+    labels = ["happiness"] * 7 + ["sadness"]
+    rows = [(f"p{i}", f"{i}.png", f"person {i // 2}", "test", labels[i], "", "") for i in range(8)]
+    rows[1] = ("p1", "1.png", "person 0", "test", "neutral", "", "")
+    manifest = write_csv(pictures / "faces.csv", *rows)
+    done = vidfer("evaluate", "--manifest", manifest, "--out", tmp_path / "out", "--folds", "2")
+    assert done.returncode == 0, done.stderr
+    figures = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert figures["figures"]["network"]["classification"]["samples"] == 8
+    assert figures["figures"]["network"]["classification"]["classes"]["happiness"]["recall"] == 1.0
+    folds = figures["folds"]["as_trained"]["folds"]
+    assert sorted(name for fold in folds for name in fold["subjects"]) == [f"person {i}" for i in range(4)]
+    assert figures["folds"].keys() == {"as_trained", "refitted"}
+    assert "2 folds by subject, refitted: accuracy" in done.stdout
+    for name in ("network/confusion.png", "network/reliability.png", "folds_refitted/confusion.png"):
+        with Image.open(tmp_path / "out" / name) as picture:
+            assert picture.width > 300
+
+
+def test_videos_go_through_the_cache(sample_video: Path, pictures: Path, tmp_path: Path) -> None:
+    manifest = write_csv(
+        tmp_path / "clips.csv",
+        ("smile", sample_video, "collins", "test", "happiness", 0.0, 1.5),
+        ("rocket", sample_video, "collins", "test", "fear", 3.2, 4.2),
+        ("still", pictures / "3.png", "someone", "test", "happiness", "", ""),
+        ("other", pictures / "4.png", "another", "train", "fear", "", ""),
+    )
+    command = ("evaluate", "--manifest", manifest, "--out", tmp_path / "out", "--set", "video.fps=10")
+    done = vidfer(*command)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert figures["rows"] == 3  # of the split test
+    assert figures["without_face"] == ["rocket"]
+    assert figures["found_and_right"] == pytest.approx(2 / 3)
+    assert figures["figures"]["network_frames"]["classification"]["samples"] == 16  # 1.5 s at 10 a second
+    assert figures["figures"]["timeline"]["classification"]["accuracy"] == 1.0
+    again = vidfer(*command)
+    assert "1 of 1 clips: nothing left to do" in again.stderr
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text()) == figures
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (("a", "missing.png", "x", "test", "fear"), "row 1 (line 2): "),
+        (("a", "broken.png", "x", "test", "fear"), "row 1 (a): "),
+        (("a", "broken.mp4", "x", "test", "fear"), "row 1: "),
+        (("a", "0.png", "x", "train", "fear"), "no row of the split test, only train"),
+    ],
+)
+def test_a_bad_row_is_named(pictures: Path, tmp_path: Path, row: tuple[str, ...], message: str) -> None:
+    (pictures / "broken.png").write_bytes(b"no picture")
+    (pictures / "broken.mp4").write_bytes(b"no video")
+    manifest = write_csv(pictures / "bad.csv", (*row, "", ""))
+    done = vidfer("evaluate", "--manifest", manifest, "--out", tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_folds_need_people(pictures: Path, tmp_path: Path) -> None:
+    manifest = write_csv(pictures / "nobody.csv", ("a", "0.png", "", "test", "fear", "", ""))
+    done = vidfer("evaluate", "--manifest", manifest, "--out", tmp_path, "--folds", "2")
+    assert done.returncode == 2
+    assert "1 rows have no subject_id" in done.stderr
