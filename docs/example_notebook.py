@@ -55,4 +55,5 @@ print(seen.groupby(["face_id", half_seconds])["happiness"].mean().unstack(0).rou
 
 # %%
 episodes = Timeline(clip).episodes
-print(episodes.sort_values("duration_seconds", ascending=False).head())
+longest = episodes.sort_values("duration_seconds", ascending=False).head()
+print(longest[["face_id", "emotion", "start_seconds", "duration_seconds", "mean_probability"]])

@@ -8,14 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from fixtures.clip_results import make_clip
 
 from vidfer.exporters import EXPORTERS
+from vidfer.report.apex import apex_episodes
 from vidfer.report.course import course_of
 from vidfer.report.index import render_index
+from vidfer.report.look import ApexFrame, ChartLook
 from vidfer.report.summary import summarise
-from vidfer.types import ClipResult
+from vidfer.types import ClipResult, FaceEmbeddings
 
 CHROMIUM = Path("/usr/bin/chromium")
 ARTIFACTS = Path(__file__).parents[1] / "artifacts"
@@ -42,14 +45,26 @@ def clip(sample_video: Path) -> ClipResult:
     """Two made-up faces over the sample video, 7 s, 360 x 360."""
     clip = make_clip(clip_id=f"a/{NAME}", seconds=7, faces=2, gaps=[(1, 2, 4)], path=str(sample_video))
     faces = replace(clip.faces, xyxy=clip.faces.xyxy * 0.4, landmarks=clip.faces.landmarks * 0.4)
-    return replace(clip, info=replace(clip.info, width=360, height=360), faces=faces)
+    unsure = FaceEmbeddings(vectors=clip.embeddings.vectors, logits=clip.embeddings.logits * np.float32(0.5))
+    return replace(clip, info=replace(clip.info, width=360, height=360), faces=faces, embeddings=unsure)
+
+
+def look_of(clip: ClipResult) -> ChartLook:
+    picture = np.full((40, 40, 3), 150, np.uint8)
+    apexes = [
+        ApexFrame(track_id=e.track_id, emotion=e.emotion, seconds=e.peak_seconds, picture=picture)
+        for e in apex_episodes(clip)
+    ]
+    return ChartLook(apexes=tuple(apexes))
 
 
 @pytest.fixture(scope="module")
 def results(clip: ClipResult, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("results of a run")
     files = {**EXPORTERS.get("report").shared_files()}
-    files |= {f"{clip.clip_id}/{name}": data for name, data in EXPORTERS.get("report").render(clip).items()}
+    files |= {
+        f"{clip.clip_id}/{name}": data for name, data in EXPORTERS.get("report").draw(clip, look_of(clip)).items()
+    }
     others = [make_clip(clip_id=f"b/{i}", seconds=5 + 20 * i, faces=i, seed=i) for i in range(3)]
     failure = {"clip": "d/bad", "path": "/v/d/bad.mp4", "stage": "decode", "reason": "no_video_stream",
                "message": "there is no video in it, only audio", "attempts": 1}  # fmt: skip
@@ -182,7 +197,7 @@ def test_a_face_can_be_switched_off_and_on(report: Visit) -> None:
     rows = page.locator("tr[data-face]:visible").count()
     page.get_by_label("face 1").uncheck()
     report.wait(f"chart.querySelectorAll('.js-line').length < {lines}")
-    assert page.locator("#chart .js-line").count() == lines / 2
+    assert page.locator("#chart .nsewdrag").count() == 2  # curves and ribbon of one face
     assert page.locator("tr[data-face]:visible").count() < rows
     assert 0 < report.inked() < before
     page.keyboard.press("2")
@@ -198,6 +213,66 @@ def test_boxes_and_landmarks_can_be_switched_off(report: Visit) -> None:
     boxes = report.inked()
     report.page.get_by_label("boxes").uncheck()
     assert both > boxes > report.inked() == 0
+
+
+def test_curves_can_be_stacked_and_the_band_is_explained(report: Visit) -> None:
+    page = report.page
+    assert page.is_visible("#band")
+    assert "no interval of confidence" in page.inner_text("#band")
+    solid = "e => e.getAttribute('style').includes('fill-opacity: 1')"
+    fills = f"[...chart.querySelectorAll('.js-fill')].filter({solid}).length"
+    assert page.evaluate(fills) == 0
+    page.keyboard.press("a")
+    report.wait(f"{fills} > 8")
+    assert page.get_by_label("stacked").is_checked()
+    assert page.is_hidden("#band")
+    ARTIFACTS.mkdir(exist_ok=True)
+    page.screenshot(path=str(ARTIFACTS / "report-stacked.png"))
+    page.get_by_label("stacked").uncheck()
+    report.wait(f"{fills} === 0")
+    assert report.errors == []
+
+
+def test_a_picture_of_an_apex_leads_there(report: Visit, clip: ClipResult) -> None:
+    apexes = look_of(clip).apexes
+    buttons = report.page.locator("button[data-seconds]")
+    assert buttons.count() == len(apexes) > 1
+    buttons.nth(1).click()
+    report.wait("!video.seeking")
+    assert report.time() == pytest.approx(apexes[1].seconds, abs=0.05)
+    face = apexes[0].track_id
+    report.page.get_by_label(f"face {face}").uncheck()
+    report.wait(f"!document.querySelector('button[data-face=\"{face}\"]').offsetParent")
+
+
+def test_on_a_phone_nothing_lies_over_anything_else(report: Visit) -> None:
+    page = report.page
+    page.set_viewport_size({"width": 390, "height": 844})
+    report.wait("chart.querySelector('.legend').getBoundingClientRect().height > 60")  # drawn again, in more rows
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+    def box(selector: str) -> dict[str, float]:
+        return page.locator(selector).first.bounding_box()  # type: ignore[no-any-return]
+
+    legend, note, plot = box("#chart .legend"), box("#chart .annotation"), box("#chart .nsewdrag")
+    assert legend["y"] + legend["height"] <= note["y"] + 2
+    assert note["y"] + note["height"] <= plot["y"] + 2
+    switches = box(".switches")
+    assert switches["y"] + switches["height"] <= box("#plot")["y"]
+    report.page.evaluate("seek(3)")
+    report.wait("!video.seeking")
+    cursor = box("#cursor")
+    assert plot["y"] - 2 <= cursor["y"] <= plot["y"] + 2
+    ARTIFACTS.mkdir(exist_ok=True)
+    page.screenshot(path=str(ARTIFACTS / "report-phone.png"), full_page=True)
+
+
+def test_in_print_the_still_chart_stands_for_the_live_one(report: Visit) -> None:
+    report.page.emulate_media(media="print")
+    assert report.page.is_visible("#still")
+    assert report.page.is_hidden("#chart")
+    assert report.page.is_hidden("video")
+    assert report.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_without_the_video_the_page_says_so_and_shows_the_chart(
@@ -241,6 +316,12 @@ def test_the_start_page_sorts_and_leads_to_the_report(visit: Callable[[Path], Vi
     page = opened.page
     ARTIFACTS.mkdir(exist_ok=True)
     page.screenshot(path=str(ARTIFACTS / "index.png"), full_page=True)
+    for width in (1200, 390):
+        page.set_viewport_size({"width": width, "height": 844})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.set_viewport_size({"width": 1200, "height": 900})
+    table = page.locator("#clips").bounding_box()
+    assert table["x"] + table["width"] <= 1200 - 20  # every column is seen without scrolling
 
     def durations() -> list[str]:
         return [cell.inner_text() for cell in page.locator("#clips tbody tr td:nth-child(2)").all()]
