@@ -10,6 +10,8 @@ import av
 import av.filter
 import numpy as np
 
+from vidfer.video.container import MAX_PIXELS
+
 _SQUARE_ENOUGH = 0.01  # a pixel aspect this near to 1 comes from rounding sizes, and resampling would only blur
 _WIDEST_PIXEL = 4.0  # in use are 8:9 to 2:1; beyond lies damage
 _FIELD_LINES = 4  # fields of 4:2:0 pictures need a height that is a multiple of it; interlaced coding gives only such
@@ -49,11 +51,12 @@ class Display:
         return np.rot90(picture[:, ::-1] if self.mirrored else picture, self.quarter_turns)
 
 
-def display_of(stream: av.VideoStream, frame: av.VideoFrame | None, *, codec: str, width: int) -> Display:
-    """Return how a stream is shown, from its first frame (None where there is none) and its stored width."""
+def display_of(stream: av.VideoStream, frame: av.VideoFrame | None, *, codec: str, size: tuple[int, int]) -> Display:
+    """Return how a stream is shown, from its first frame (None where there is none) and its stored width and height."""
     aspect = float(stream.sample_aspect_ratio or 1)  # the container's, else the codec's
+    width, height = size
     square_width, warnings = width, []
-    if not 1 / _WIDEST_PIXEL <= aspect <= _WIDEST_PIXEL:
+    if not 1 / _WIDEST_PIXEL <= aspect <= _WIDEST_PIXEL or width * aspect * height > MAX_PIXELS:
         warnings.append(f"pixels {aspect:.3g} times as wide as high are not believed: taken as square")
     elif abs(aspect - 1) > _SQUARE_ENOUGH:
         square_width = max(1, round(width * aspect))

@@ -230,7 +230,7 @@ def _build(
     frame = scan.first_frame
     context = stream.codec_context
     width, height = (frame.width, frame.height) if frame is not None else (context.width, context.height)
-    display = display_of(stream, frame, codec=scan.codec, width=width)
+    display = display_of(stream, frame, codec=scan.codec, size=(width, height))
     shown_width, shown_height = display.size(height)
     duration = float((frame_pts[-1] - frame_pts[0] + _last_duration(packets, frame_pts)) * time_base)
     missing_seconds, missing_frames = _missing(container, stream, scan, duration / len(frame_pts))
