@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,11 +40,11 @@ class CorpusReading:
     failed: tuple[ClipRecord, ...]
 
 
-def corpus_videos(manifest: Manifest) -> list[FoundVideo]:
-    """Return the manifest's videos, each once, named from the deepest folder that holds them all."""
-    paths = sorted(set(manifest.path))
-    root = os.path.commonpath([path.parent for path in paths])
-    return [FoundVideo(path, path.relative_to(root)) for path in paths]
+def corpus_videos(paths: Iterable[Path]) -> list[FoundVideo]:
+    """Return videos, each once, named from the deepest folder that holds them all."""
+    videos = sorted(set(paths))
+    root = os.path.commonpath([path.parent for path in videos])
+    return [FoundVideo(path, path.relative_to(root)) for path in videos]
 
 
 def read_corpus(
@@ -68,7 +69,7 @@ def read_corpus(
     """
     output = config.output.model_copy(update={"exports": ()})
     config = config.model_copy(update={"temporal": TemporalConfig(name="none"), "output": output})
-    report = run(corpus_videos(manifest), results, config, options=options, on_event=on_event)
+    report = run(corpus_videos(manifest.path), results, config, options=options, on_event=on_event)
     cache = StageCache(cache_folder(results))
     rows_of = _rows_by_video(manifest)
     sequences: list[CorpusSequence] = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,13 +11,13 @@ from vidfer.config import PipelineConfig
 from vidfer.datasets.manifest import Manifest
 from vidfer.datasets.manifest_faces import rows_in_stretch
 from vidfer.engine.cache import StageCache
+from vidfer.engine.corpus import corpus_videos
 from vidfer.engine.events import EventCallback, ignore
 from vidfer.engine.layout import cache_folder
 from vidfer.engine.rerender import load_clip
 from vidfer.engine.runner import run
 from vidfer.errors import DataError
 from vidfer.types import ClipResult
-from vidfer.video.find import FoundVideo
 
 _MAX_NAMED = 5  # failed rows that a message names
 
@@ -67,9 +66,7 @@ def labelled_tracks(
     DataError
         If a video cannot be decoded; names the row.
     """
-    paths = sorted({manifest.path[int(row)] for row in rows})
-    base = Path(os.path.commonpath([path.parent for path in paths]))
-    videos = [FoundVideo(path, path.relative_to(base)) for path in paths]
+    videos = corpus_videos(manifest.path[int(row)] for row in rows)
     config = config.model_copy(update={"output": config.output.model_copy(update={"exports": ()})})
     report = run(videos, out, config, on_event=on_event)
     reasons = {record.path: str(record.failure["message"]) for record in report.failed}

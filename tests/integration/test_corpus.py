@@ -1,0 +1,152 @@
+"""Labelled videos from the command line: train a sequence model on them, and measure it."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from fixtures.commands import vidfer
+from fixtures.small_corpus import write_clip_corpus, write_frame_corpus, write_small_recipe
+
+from vidfer.config import load_pipeline
+from vidfer.datasets.manifest import read_manifest
+from vidfer.engine.corpus import read_corpus
+from vidfer.engine.events import ClipDone, FramesDone
+from vidfer.errors import DataError
+from vidfer.training.corpus import markov_model
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("clips")
+    return write_clip_corpus(folder)
+
+
+@pytest.fixture(scope="module")
+def frames(tmp_path_factory):
+    return write_frame_corpus(tmp_path_factory.mktemp("frames"))
+
+
+@pytest.fixture(scope="module")
+def kept(clips):
+    """What was computed of the clips: of the first six alone at first, as if the run had been killed, then of all."""
+    manifest, results = read_manifest(clips), clips.parent / "kept"
+    config = load_pipeline("default", ["run.jobs=1"])
+    read_corpus(manifest.select(range(6)), results, config)
+    events = []
+    read_corpus(manifest, results, config, on_event=events.append)
+    return results, events
+
+
+def test_nothing_is_computed_twice(clips, kept):
+    results, events = kept
+    again = {event.clip_id for event in events if isinstance(event, ClipDone) and event.status == "cached"}
+    assert len(again) == 6
+    assert {event.clip_id for event in events if isinstance(event, FramesDone)}.isdisjoint(again)
+    assert sum(isinstance(event, ClipDone) for event in events) == 9
+
+
+def test_train_and_evaluate_on_clips(clips, kept, tmp_path):
+    recipe, run = write_small_recipe(tmp_path / "small.toml"), tmp_path / "run"
+    command = ["train", "temporal", "--manifest", clips, "--recipe", recipe, "--out", run, "--clips", kept[0]]
+    done = vidfer(*command)
+    assert done.returncode == 0, done.stderr
+    assert "clip_uar 1" in done.stdout
+    weights = (run / "best.safetensors").read_bytes()
+    assert vidfer(*command, "-q").returncode == 0  # goes on, and there is nothing left to do
+    assert (run / "best.safetensors").read_bytes() == weights
+
+    out = tmp_path / "figures"
+    measure = ["evaluate", "temporal", "--manifest", clips, "--clips", kept[0], "--out", out]
+    done = vidfer(*measure, "--weights", run / "best.safetensors")
+    assert done.returncode == 0, done.stderr
+    found = json.loads((out / "metrics.json").read_text())
+    assert found["clips"]["accuracy"] == found["clips"]["uar"] == 1.0
+    assert found["clips"]["samples"] == 2
+    assert found["clips_without_face"] == ["dora-nobody"]
+    assert found["clip_accuracy_of_all"] == pytest.approx(2 / 3)
+    assert found["frames"]["samples"] >= 24
+    assert found["clips"]["classes"]["happiness"]["f1"] == 1.0
+    assert {path.name for path in out.iterdir()} >= {"confusion_clips.png", "confusion_frames.png", "reliability.png"}
+    assert "WAR 100.00%, UAR 100.00%" in done.stdout
+    assert "no face in 1 more clips" in done.stdout
+
+    done = vidfer(*measure, "--weights", run / "best.safetensors", "--model", "lstm")
+    assert done.returncode == 2
+    assert "expected weights of a temporal model lstm" in done.stderr
+
+
+def test_folds_by_subject_test_everybody_on_a_model_that_never_saw_them(clips, kept, tmp_path):
+    recipe = write_small_recipe(tmp_path / "small.toml", name="tcn")
+    done = vidfer(
+        "train", "temporal", "--manifest", clips, "--recipe", recipe, "--out", tmp_path / "run",
+        "--clips", kept[0], "--folds", "4",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert found["clips"]["samples"] == 8
+    assert found["clips_without_face"] == ["dora-nobody"]
+    assert found["clips"]["uar"] >= 0.75
+    assert all((tmp_path / "run" / f"fold{i}" / "best.safetensors").is_file() for i in (1, 2, 3, 4))
+
+
+def test_labels_by_frame_with_valence_and_arousal(frames, tmp_path):
+    recipe, run = write_small_recipe(tmp_path / "small.toml"), tmp_path / "run"
+    done = vidfer("train", "temporal", "--manifest", frames, "--recipe", recipe, "--out", run, "--set", "run.jobs=1")
+    assert done.returncode == 0, done.stderr
+    done = vidfer(
+        "evaluate", "temporal", "--manifest", frames, "--weights", run / "best.safetensors",
+        "--clips", run / "clips", "--out", tmp_path / "figures",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "figures" / "metrics.json").read_text())
+    assert found["clips"] is None
+    assert found["frames"]["samples"] == pytest.approx(37, abs=2)  # of 40: those of the first tenth have no label
+    assert found["frames"]["accuracy"] > 0.8
+    assert found["timing"]["true_changes_per_minute"] > 0
+    assert found["affect"]["frames"] == pytest.approx(40, abs=2)
+    assert found["affect"]["valence_ccc"] > 0.8
+    assert found["affect"]["arousal_ccc"] > 0.8
+
+    corpus = read_corpus(read_manifest(frames), run / "clips", load_pipeline("default", ["run.jobs=1"])).corpus
+    matrix = markov_model(corpus.part("train"))._transitions.matrix
+    assert 0 < matrix[1, 3] < 0.3 < matrix[1, 1]  # happiness to sadness, once a video
+    assert matrix[1, 3] > 3 * matrix[3, 1]
+
+
+def test_another_video_than_the_manifest_says_is_refused(clips, kept):
+    manifest = read_manifest(clips)
+    wrong = manifest.select([0])
+    object.__setattr__(wrong, "sha256", ("0" * 64,))
+    with pytest.raises(DataError, match="expected the video with sha256 000000000000"):
+        read_corpus(wrong, kept[0], load_pipeline("default", ["run.jobs=1"]))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "landmarks", "--manifest", "m.csv", "--out", "o"], "landmarks takes --data"),
+        (["train", "temporal", "--data", "d", "--out", "o"], "needs --recipe and --data"),
+        (["evaluate", "temporal", "--data", "d"], "needs --manifest"),
+    ],
+)
+def test_wrong_usage_is_named(arguments, message):
+    done = vidfer(*arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+
+
+def test_folds_need_subjects(clips, tmp_path):
+    nameless = tmp_path / "m.csv"
+    rows = [line.split(",") for line in clips.read_text().splitlines()]
+    nameless.write_text(
+        "\n".join(
+            ",".join([r[0], str(clips.parent / r[1]) if i else r[1], *(r[2:3] if not i else [""]), *r[3:]])
+            for i, r in enumerate(rows)
+        )
+    )
+    done = vidfer("train", "temporal", "--manifest", nameless, "--out", tmp_path / "run", "--folds", "3")
+    assert done.returncode == 2
+    assert "no subject_id" in done.stderr
+    assert np.all([not p.exists() for p in (tmp_path / "run" / "clips",)])
