@@ -7,6 +7,7 @@ exactly the settings that can change its result. ``[run]`` holds what cannot (de
 from __future__ import annotations
 
 import difflib
+import reprlib
 import tomllib
 from collections.abc import Sequence
 from importlib import resources
@@ -25,6 +26,8 @@ class Section(BaseModel):
 
 
 SectionT = TypeVar("SectionT", bound="Section")
+
+MAX_PROBLEMS = 3  # named in one message
 
 
 class VideoConfig(Section):
@@ -184,7 +187,7 @@ def read_toml(path: Path) -> dict[str, Any]:
             return tomllib.load(file)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # not only TOMLDecodeError: a number may be too long to be read
         raise ConfigError(f"{path}: not valid TOML: {error}") from error
 
 
@@ -193,8 +196,9 @@ def parse_section(kind: type[SectionT], data: dict[str, Any], *, source: str) ->
     try:
         return kind.model_validate(data)
     except ValidationError as error:
-        problems = [_describe(problem, kind, source) for problem in error.errors()]
-        raise ConfigError("; ".join(problems)) from None
+        problems = [_describe(problem, kind) for problem in error.errors()]
+        more = f"; and {len(problems) - MAX_PROBLEMS} more" if len(problems) > MAX_PROBLEMS else ""
+        raise ConfigError(f"{source}: {'; '.join(problems[:MAX_PROBLEMS])}{more}") from None
 
 
 def _apply_setting(data: dict[str, Any], setting: str) -> None:
@@ -204,7 +208,7 @@ def _apply_setting(data: dict[str, Any], setting: str) -> None:
         raise ConfigError(f"--set {setting!r}: expected section.key=value, e.g. --set faces.min_score=0.6")
     try:
         value = tomllib.loads(f"value = {text.strip()}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         value = text.strip()  # a bare word is a string
     table = data
     for section in sections:
@@ -214,11 +218,11 @@ def _apply_setting(data: dict[str, Any], setting: str) -> None:
     table[name] = value
 
 
-def _describe(problem: Any, kind: type[Section], source: str) -> str:
-    location = [str(part) for part in problem["loc"]]
-    where = f"{source}: [{'.'.join(location[:-1])}] {location[-1]}" if len(location) > 1 else f"{source}: {location[0]}"
+def _describe(problem: Any, kind: type[Section]) -> str:
+    location = [str(part)[:60] for part in problem["loc"]]
+    where = f"[{'.'.join(location[:-1])}] {location[-1]}" if len(location) > 1 else location[0]
     if problem["type"] != "extra_forbidden":
-        return f"{where}: {problem['msg'].lower()}, got {problem['input']!r}"
+        return f"{where}: {problem['msg'].lower()}, got {reprlib.repr(problem['input'])}"
     known = _keys_beside(kind, location)
     near = difflib.get_close_matches(location[-1], known, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"

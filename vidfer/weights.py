@@ -9,19 +9,27 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from vidfer.errors import WeightsError
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
 ComponentKind = Literal["detector", "landmarks", "backbone", "temporal"]
+
+MAX_FILE_BYTES = 1 << 30  # the largest network here, VGG-19, has 287 MB as vidfer saves it
+_MAX_SIZE = 4096  # channels, layers, pixels
+_MAX_DESCRIPTION = 200  # values
+
+ModuleT = TypeVar("ModuleT", bound="nn.Module")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,8 +200,8 @@ def file_digest(path: Path) -> str:
     try:
         stat = path.stat()
         return _digest(path, stat.st_size, stat.st_mtime_ns)
-    except OSError as error:
-        raise WeightsError(f"weights {path} cannot be read: {error.strerror}") from error
+    except (OSError, ValueError) as error:  # ValueError: a path that no file can have
+        raise WeightsError(f"weights {path} cannot be read: {getattr(error, 'strerror', error)}") from error
 
 
 @cache
@@ -228,13 +236,85 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     import torch
     from safetensors import SafetensorError, safe_open
 
+    check_file_size(path)
     try:
         with safe_open(path, framework="pt") as file:
             metadata = json.loads((file.metadata() or {})["vidfer"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise WeightsError(f"{path}: expected weights saved by vidfer (safetensors), got: {error}") from error
+        if not isinstance(metadata, dict):
+            raise ValueError("its metadata is no table")
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError, RecursionError) as error:
+        raise WeightsError(f"{path}: expected weights saved by vidfer (safetensors), got: {in_brief(error)}") from error
+    for name, tensor in tensors.items():
+        if tensor.dtype not in (torch.float16, torch.float32, torch.int64):
+            raise WeightsError(f"{path}: expected floats saved by vidfer, got {name} as {tensor.dtype}")
+        if not torch.isfinite(tensor).all():
+            raise WeightsError(f"{path}: its tensor {name} holds values that are not finite: it is damaged")
     return {name: t.float() if t.dtype == torch.float16 else t for name, t in tensors.items()}, metadata
+
+
+def check_file_size(path: Path) -> None:
+    """Raise WeightsError for a file larger than any network that vidfer knows, or one that cannot be read."""
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise WeightsError(f"weights {path} cannot be read: {error.strerror}") from error
+    if size > MAX_FILE_BYTES:
+        raise WeightsError(f"{path}: expected weights of at most {MAX_FILE_BYTES >> 20} MB, got {size >> 20} MB")
+
+
+def check_description(options: Any, *, source: str | Path) -> None:
+    """Refuse a description of a network whose numbers no network has, before anything is built from it.
+
+    Raises
+    ------
+    WeightsError
+        A number is no size, count or share, or there are too many.
+    """
+    numbers: list[Any] = [options]
+    for item in numbers:  # grows while it is read
+        if len(numbers) > _MAX_DESCRIPTION:
+            raise WeightsError(f"{source}: its description of the network is too long: it is damaged")
+        if isinstance(item, dict | list | tuple):
+            numbers += item.values() if isinstance(item, dict) else item
+        elif isinstance(item, int | float) and not abs(item) <= _MAX_SIZE:
+            raise WeightsError(f"{source}: its description of the network says {item}: it is damaged")
+
+
+def fill(build: Callable[[], ModuleT], tensors: dict[str, Tensor]) -> ModuleT:
+    """Build a network and fill it with tensors; sizes are compared before memory is taken.
+
+    Raises
+    ------
+    ValueError
+        The tensors are not those of the network.
+    """
+    import torch
+
+    with torch.device("meta"):
+        expected = {name: tuple(tensor.shape) for name, tensor in build().state_dict().items()}
+    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    if found != expected:
+        name = min(name for name, _ in expected.items() ^ found.items())
+        where = expected.get(name, "not part of it"), found.get(name, "missing")
+        raise ValueError(f"{name} is {where[0]} in the network and {where[1]} in the file")
+    network = build()
+    network.load_state_dict(tensors)
+    return network
+
+
+def finite_number(metadata: Mapping[str, Any], name: str, *, default: float, source: str | Path) -> float:
+    """Return a number of a weight file's metadata; raises WeightsError if it is none, or not finite."""
+    value = metadata.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise WeightsError(f"{source}: expected a number for {name}, got {in_brief(value)}")
+    return float(value)
+
+
+def in_brief(value: object) -> str:
+    """Return a value or an error as one line of readable length."""
+    text = " ".join(str(value).split()) or type(value).__name__
+    return text if len(text) <= 200 else text[:197] + "..."
 
 
 def _find(file: WeightFile) -> Path:

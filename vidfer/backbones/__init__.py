@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -30,6 +31,12 @@ class InputSpec:
     colour: Literal["gray", "rgb"] = "gray"
     mean: float = 0.5
     std: float = 0.25
+
+    def __post_init__(self) -> None:
+        if not 8 <= self.size <= 512 or self.colour not in ("gray", "rgb"):
+            raise ValueError(f"InputSpec: expected a side of 8 to 512 px, gray or rgb, got {self.size}, {self.colour}")
+        if not (math.isfinite(self.mean) and math.isfinite(self.std) and self.std > 0):
+            raise ValueError(f"InputSpec: expected a mean and a positive std, got {self.mean} and {self.std}")
 
     @property
     def channels(self) -> int:

@@ -16,9 +16,10 @@ from vidfer.backbones import BACKBONES, InputSpec, preprocess
 from vidfer.device import bfloat16_is_fast
 from vidfer.errors import ConfigError, WeightsError
 from vidfer.labels import EMOTIONS
-from vidfer.weights import load_tensors, locate
+from vidfer.weights import check_description, fill, finite_number, in_brief, load_tensors, locate
 
 Precision = Literal["auto", "float32", "bfloat16"]
+_MAX_VECTOR = float(np.finfo(np.float16).max)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +73,8 @@ class EmotionNetwork:
         ------
         ValueError
             If the faces have another size.
+        WeightsError
+            If the network gives values that are no numbers.
         """
         size = self.input_spec.size
         if faces.ndim != 4 or faces.shape[1] not in (1, 3) or faces.shape[2:] != (size, size):
@@ -86,6 +89,8 @@ class EmotionNetwork:
             vectors, logits = vectors.float(), logits.float()
             if self.mirror:
                 vectors, logits = vectors.unflatten(0, (2, -1)).mean(0), logits.unflatten(0, (2, -1)).mean(0)
+            if not (vectors.abs() <= _MAX_VECTOR).all() or not torch.isfinite(logits).all():
+                raise WeightsError(f"the backbone {self.name!r} gives no numbers: its weights are damaged")
         return vectors.cpu().numpy().astype(np.float16), (logits / self.temperature).cpu().numpy()
 
 
@@ -114,6 +119,9 @@ def load_backbone(
     """
     path = locate("backbone", name, str(weights))[0]
     tensors, metadata = load_tensors(path)
+    temperature = finite_number(metadata, "temperature", default=1.0, source=path)
+    if not 0.01 <= temperature <= 100:
+        raise WeightsError(f"{path}: expected a temperature of about 1, got {temperature}: it is damaged")
     model = build_backbone(name, tensors, metadata, source=path)
     device = torch.device(device)
     half = precision == "bfloat16" or (precision == "auto" and bfloat16_is_fast(device))
@@ -125,7 +133,7 @@ def load_backbone(
         name=name,
         input_spec=model.input_spec,  # type: ignore[arg-type]
         embedding_size=int(model.embedding_size),  # type: ignore[arg-type]
-        temperature=float(metadata.get("temperature", 1.0)),
+        temperature=temperature,
         mirror=bool(metadata.get("mirror", False)),
         metadata=metadata,
         device=device,
@@ -139,13 +147,15 @@ def build_backbone(name: str, tensors: dict[str, Tensor], metadata: dict[str, An
     made_for = metadata.get("backbone", name)
     if made_for != name:
         raise ConfigError(f"{source} holds weights of the backbone {made_for!r}, not {name!r}: set backbone.name")
-    if tuple(metadata.get("labels", EMOTIONS)) != EMOTIONS:
-        raise WeightsError(f"{source}: expected the classes {', '.join(EMOTIONS)}; got {', '.join(metadata['labels'])}")
+    if metadata.get("labels", list(EMOTIONS)) != list(EMOTIONS):
+        got = in_brief(metadata["labels"])
+        raise WeightsError(f"{source}: expected the classes {', '.join(EMOTIONS)}; got {got}")
+    options = metadata.get("options", {})
+    check_description(options, source=source)
     try:
-        model = BACKBONES.get(name)(**metadata.get("options", {}))
-        model.load_state_dict(tensors)
-    except (RuntimeError, TypeError, ValueError) as error:
-        raise WeightsError(f"{source} does not fit the backbone {name!r}: {str(error).splitlines()[0]}") from error
+        model = fill(lambda: BACKBONES.get(name)(**options), tensors)
+    except (RuntimeError, TypeError, ValueError, ArithmeticError) as error:
+        raise WeightsError(f"{source} does not fit the backbone {name!r}: {in_brief(error)}") from error
     return model.eval()
 
 

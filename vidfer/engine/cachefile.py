@@ -164,7 +164,10 @@ def open_verified(path: Path, *, stage: str, key: str, part: int = -1) -> Iterat
         except Exception as error:
             raise CacheError(f"it is no readable HDF5 file: {error}") from error
         with file:
-            yield header, file
+            try:
+                yield header, file
+            except (KeyError, RuntimeError, TypeError, ValueError) as error:  # of h5py: intact, but never written so
+                raise CacheError(f"it is no readable HDF5 file: {error}") from error
 
 
 def read_layout(file: h5py.File, *, key: str) -> dict[str, ArrayBlock]:

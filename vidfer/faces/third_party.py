@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import pickle
+import zipfile
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from vidfer.errors import MissingDependency, WeightsError
+from vidfer.weights import check_file_size, in_brief
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -44,10 +45,11 @@ def load_checkpoint(path: Path, network: nn.Module) -> None:
     """
     import torch
 
+    _check_sizes(path)
     try:
         state: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, ValueError, KeyError) as error:
-        raise WeightsError(f"{path}: expected a PyTorch file of plain tensors, got: {_brief(error)}") from error
+    except Exception as error:  # a damaged file makes PyTorch's reader fail in every way that Python knows
+        raise WeightsError(f"{path}: expected a PyTorch file of plain tensors, got: {in_brief(error)}") from error
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise WeightsError(f"{path}: expected a PyTorch file of named tensors, got {type(state).__name__}")
     tensors: dict[str, Tensor] = {str(name).removeprefix("module."): value for name, value in state.items()}
@@ -55,10 +57,20 @@ def load_checkpoint(path: Path, network: nn.Module) -> None:
         network.load_state_dict(tensors)
     except RuntimeError as error:
         kind = type(network).__name__
-        raise WeightsError(f"{path}: expected weights of {kind}, got another network's: {_brief(error)}") from error
+        raise WeightsError(f"{path}: expected weights of {kind}, got another network's: {in_brief(error)}") from error
+    if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values()):
+        raise WeightsError(f"{path}: it holds values that are not finite: it is damaged")
 
 
-def _brief(error: Exception) -> str:
-    """Return an error's message in one line of readable length."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 200 else text[:197] + "..."
+def _check_sizes(path: Path) -> None:
+    """Raise WeightsError where unpacking would take more memory than the file has bytes: PyTorch does not compress."""
+    check_file_size(path)
+    if not zipfile.is_zipfile(path):
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(item.file_size for item in archive.infolist())
+    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+        raise WeightsError(f"{path}: expected a PyTorch file of plain tensors, got: {in_brief(error)}") from error
+    if unpacked > path.stat().st_size:
+        raise WeightsError(f"{path}: expected a PyTorch file, which is not compressed; this one is, {unpacked} bytes")

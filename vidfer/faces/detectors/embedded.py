@@ -118,12 +118,14 @@ def network_from(tensors: dict[str, Tensor], metadata: dict[str, Any], *, source
 
     from vidfer.faces.detector_network import DetectorNetwork, DetectorShape
 
+    bias = weight_files.finite_number(metadata, "score_bias", default=0.0, source=source)
     try:
-        network = DetectorNetwork(DetectorShape.model_validate(metadata["network"]))
-        network.load_state_dict(tensors)
-        bias = float(metadata.get("score_bias", 0.0))
+        weight_files.check_description(metadata["network"], source=source)
+        shape = DetectorShape.model_validate(metadata["network"])
+        network = weight_files.fill(lambda: DetectorNetwork(shape), tensors)
     except (KeyError, ValueError, RuntimeError) as error:
-        raise WeightsError(f"{source}: expected weights of vidfer's detector, got: {error}") from error
+        reason = weight_files.in_brief(error)
+        raise WeightsError(f"{source}: expected weights of vidfer's detector, got: {reason}") from error
     with torch.no_grad():
         for head in network.heads:
             head.predict.bias[0] += bias  # type: ignore[union-attr, index, operator]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -11,8 +13,9 @@ from vidfer.errors import WeightsError
 from vidfer.faces.align import apply_transforms, box_transforms, invert_transforms, warp_faces
 from vidfer.faces.landmarks import LANDMARKERS
 from vidfer.faces.landmarks.point_network import NUM_LANDMARKS, build_network, fuse_norms, halve_body, to_gray
-from vidfer.weights import load_tensors, locate
+from vidfer.weights import finite_number, load_tensors, locate
 
+MAX_MARGIN = 4.0  # sides of the box
 _FACES_AT_ONCE = 64  # bounds memory; more are no faster
 
 
@@ -40,10 +43,9 @@ class EmbeddedLandmarker:
         network = network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         # Half precision moves the points by 0.05 % of the eye distance and halves the time where the CPU has it.
         self._network = halve_body(network) if bfloat16_is_fast(self._device) else network
-        try:
-            self._margin = float(metadata["margin"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise WeightsError(f"{path}: expected weights of vidfer's landmark network, got no margin") from error
+        self._margin = finite_number(metadata, "margin", default=math.nan, source=path)
+        if not 0 <= self._margin <= MAX_MARGIN:
+            raise WeightsError(f"{path}: expected a margin of 0 to {MAX_MARGIN}, got {self._margin}: it is damaged")
 
     def locate(self, images: Tensor, image_row: np.ndarray, xyxy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return landmarks (N, 68, 2) float32 px of the images and scores (N,) float32 0..1 (is this a face?).

@@ -15,8 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vidfer.errors import WeightsError
+from vidfer.weights import check_description, fill, in_brief
 
 NUM_LANDMARKS = 68
+MAX_SIDE = 512  # px of a crop
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
@@ -135,16 +137,20 @@ def build_network(tensors: dict[str, Tensor], metadata: dict[str, Any], *, sourc
     """
     try:
         options = dict(metadata["network"])
-        network = PointNetwork(
-            size=options["size"],
-            widths=tuple(options["widths"]),
-            blocks=tuple(options["blocks"]),
-            neck=options["neck"],
-        )
-        network.load_state_dict(tensors)
-    except (KeyError, TypeError, RuntimeError) as error:
-        raise WeightsError(f"{source}: expected weights of vidfer's landmark network, got: {error}") from error
+        check_description(options, source=source)
+        if not 16 <= options["size"] <= MAX_SIDE:
+            raise ValueError(f"crops of {options['size']} px")
+        network = fill(lambda: _network_of(options), tensors)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = in_brief(error)
+        raise WeightsError(f"{source}: expected weights of vidfer's landmark network, got: {reason}") from error
     return network.eval()
+
+
+def _network_of(options: dict[str, Any]) -> PointNetwork:
+    return PointNetwork(
+        size=options["size"], widths=tuple(options["widths"]), blocks=tuple(options["blocks"]), neck=options["neck"]
+    )
 
 
 def fuse_norms(network: PointNetwork) -> PointNetwork:

@@ -14,7 +14,7 @@ from vidfer.temporal.grid import STEP_SECONDS
 from vidfer.temporal.networks.convolution import ConvolutionBody
 from vidfer.temporal.networks.recurrent import RecurrentBody
 from vidfer.temporal.networks.refiner import Body, Refiner
-from vidfer.weights import files_of, load_tensors, locate
+from vidfer.weights import check_description, files_of, fill, in_brief, load_tensors, locate
 
 NetworkName = Literal["gru", "lstm", "tcn"]
 
@@ -29,6 +29,7 @@ class NetworkConfig(Section):
     attention: bool = Field(False, description="gru and lstm: attention to the 2 s around each step")
     dropout: float = Field(0.1, ge=0.0, lt=1.0)
     vector_dropout: float = Field(0.1, ge=0.0, lt=1.0, description="share of sequences whose embeddings are hidden")
+    steadying_seconds: float = Field(0.25, gt=0.0, description="time constant of the mean over the result")
 
 
 def build_network(config: NetworkConfig, *, dim: int) -> Refiner:
@@ -53,6 +54,7 @@ def build_network(config: NetworkConfig, *, dim: int) -> Refiner:
         causal=config.causal,
         dropout=config.dropout,
         vector_dropout=config.vector_dropout,
+        steadying_seconds=config.steadying_seconds,
     )
 
 
@@ -85,10 +87,11 @@ def load_network(name: NetworkName, own_file: str = "", *, causal: bool = False)
     if metadata.get("labels") != list(EMOTIONS) or metadata.get("step_seconds") != STEP_SECONDS:
         raise WeightsError(f"{path}: made for other labels or another step of time; train it again with this vidfer")
     try:
-        network = build_network(NetworkConfig.model_validate(metadata["model"]), dim=int(metadata["dim"]))
-        network.load_state_dict(tensors)
-    except (KeyError, ValueError, RuntimeError, ValidationError) as error:
-        raise WeightsError(f"{path}: not complete: {str(error).splitlines()[0]}; train it again") from error
+        check_description([metadata["model"], metadata["dim"]], source=path)
+        config, dim = NetworkConfig.model_validate(metadata["model"]), int(metadata["dim"])
+        network = fill(lambda: build_network(config, dim=dim), tensors)
+    except (KeyError, ValueError, TypeError, RuntimeError, ValidationError) as error:
+        raise WeightsError(f"{path}: not complete: {in_brief(error)}; train it again") from error
     if causal and not network.causal:
         raise WeightsError(
             f"{path}: [temporal] causal = true needs a network that reads no later rows, but this one does; train one "
