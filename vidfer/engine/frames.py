@@ -5,7 +5,7 @@ publishes its rows as a part; a run that is killed continues after the last part
 bytes. Stages see frames in chunks that never cross a segment's border.
 
 With more than one thread the work is a pipeline: one thread decodes, one finds the faces of the chunk before, and the
-caller's embeds those of the chunk before that.
+caller's describes and embeds those of the chunk before that.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from vidfer.engine.events import EventCallback, FramesDone
 from vidfer.errors import CacheError
 from vidfer.stages.chunk import CHUNK_FRAMES, FrameChunk
 from vidfer.stages.embeddings import EmbeddingsStage
-from vidfer.stages.faces import FacesStage
+from vidfer.stages.faces import FacesStage, LocatedFaces
 from vidfer.stages.tables import EmbeddingsTable, FacesTable
 from vidfer.types import DecodeReport, FrameBatch
 from vidfer.video.collect import damage_warnings
@@ -109,11 +109,11 @@ class FramePass:
 
 @dataclass(frozen=True)
 class _Located:
-    """A chunk whose faces are known; None for both where a segment ends."""
+    """A chunk whose faces are found, now or by an earlier run; None for both where a segment ends."""
 
     segment: int
     chunk: FrameChunk | None
-    faces: FacesTable | None
+    faces: LocatedFaces | FacesTable | None
 
 
 class _Pass:
@@ -158,7 +158,7 @@ class _Pass:
 
     def _with_faces(self, segment: int, batch: FrameBatch, known: FacesTable | None) -> _Located:
         chunk = FrameChunk(batch, self.work.device)
-        return _Located(segment, chunk, self.work.faces.process(chunk) if known is None else _rows_of(known, batch))
+        return _Located(segment, chunk, self.work.faces.locate(chunk) if known is None else _rows_of(known, batch))
 
     def _decoded_segments(self, decode_ahead: bool) -> Generator[tuple[int, Iterator[FrameBatch]], None, None]:
         """Yield (segment, its chunks) for every segment from the first on, also those without a decodable frame."""
@@ -196,14 +196,14 @@ class _Pass:
                     return  # another worker had the same video under another name, and has finished it
                 faces, embeddings = [], []
                 continue
-            faces.append(item.faces)
+            chunk, batch = item.chunk, item.chunk.batch
+            faces.append(item.faces if isinstance(item.faces, FacesTable) else work.faces.describe(chunk, item.faces))
             if EMBEDDINGS in todo:
-                embeddings.append(work.embeddings.process(item.chunk, item.faces.detections()))
-            batch = item.chunk.batch
+                embeddings.append(work.embeddings.process(chunk, faces[-1].detections()))
             done = int(np.searchsorted(self.indices, batch.frame_index[-1])) + 1
             computed = {name: len(batch) for name in todo}
             work.emit(FramesDone(clip_id=work.clip_id, done=done, total=len(self.indices), computed=computed))
-            del batch, item  # a chunk may be large
+            del chunk, batch, item  # they may be large
 
     def _publish(
         self, segment: int, todo: list[str], faces: list[FacesTable], embeddings: list[EmbeddingsTable]

@@ -1,16 +1,16 @@
 """How far a face can be trusted to show an expression: sharpness, size, pose, landmark score.
 
 The constants come from 150 faces of LFW at least 70 px wide, blurred, shrunk, darkened and made noisy, then aligned to
-64 px.
+48 px.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-# Sharpness (see ``sharpness``), median: untouched 0.054, darkened to a quarter 0.052, noise of 10 levels 0.055; shrunk
-# to 24 px 0.020, to 12 px 0.006; blurred by 8 % of the eye distance 0.007 (soft, readable), by 16 % 0.001 (unreadable).
-SHARP_ENOUGH = 0.02
+# Sharpness (see ``sharpness``), median: untouched 0.097, darkened to a quarter 0.098, noise of 10 levels 0.098; shrunk
+# to 24 px 0.061, to 12 px 0.022; blurred by 8 % of the eye distance 0.021 (soft, readable), by 16 % 0.005 (unreadable).
+SHARP_ENOUGH = 0.045
 # The faces that expression networks learn from are 48 px wide (FER2013).
 LARGE_ENOUGH_PX = 48.0
 # Between these angles off the camera's line of sight half of the face goes out of view.
@@ -77,11 +77,11 @@ def sharpness(aligned: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     aligned
-        (N, H, W) float gray, 0..1, aligned faces of about 64 px; at least 5 px a side.
+        (N, H, W) float gray, 0..1, aligned faces of about 48 px; at least 5 px a side.
 
     Returns
     -------
-    (N,) float32, from 0; sharp faces lie at 0.03..0.1. 0 without contrast, NaN where a pixel is NaN.
+    (N,) float32, from 0; sharp faces lie at 0.05..0.16. 0 without contrast, NaN where a pixel is NaN.
 
     Raises
     ------

@@ -27,7 +27,7 @@ from vidfer.stages.chunk import FrameChunk
 from vidfer.stages.tables import FacesTable
 from vidfer.types import NUM_LANDMARKS
 
-QUALITY_SIZE = 64  # px of the aligned face on which sharpness is measured; the default backbone's, so it is shared
+QUALITY_SIZE = 48  # px of the aligned face on which sharpness is measured; the default backbone's, so it is shared
 MAX_FOLLOW_SECONDS = 0.25  # frames of a chunk further apart than this are searched one by one
 # A face whose landmarks put its box so far from its path, in face sizes, is looked for again there.
 MAX_ASIDE = 0.01
@@ -66,6 +66,14 @@ class _Faces:
 
 
 @dataclass(frozen=True)
+class LocatedFaces:
+    """A chunk after the networks of this stage, before what follows from landmarks: see ``FacesStage.describe``."""
+
+    signatures: np.ndarray  # (B, SIGNATURE_SIZE), see faces.cuts
+    faces: _Faces
+
+
+@dataclass(frozen=True)
 class _Path:
     """Faces between two searched frames, if they moved evenly: row (N,), looked and xyxy (N, 4) px, score (N,)."""
 
@@ -97,9 +105,37 @@ class FacesStage:
 
     def process(self, chunk: FrameChunk) -> FacesTable:
         """Return the frames of a chunk and their faces."""
+        return self.describe(chunk, self.locate(chunk))
+
+    def locate(self, chunk: FrameChunk) -> LocatedFaces:
+        """Return the faces of a chunk with their landmarks: the networks' half of ``process``."""
         signatures = frame_signatures(chunk.batch.images)
         faces = self._find(chunk, signatures)
-        return self._table(chunk, signatures, faces.where(np.lexsort((-faces.score, faces.row))))
+        return LocatedFaces(signatures, faces.where(np.lexsort((-faces.score, faces.row))))
+
+    def describe(self, chunk: FrameChunk, located: LocatedFaces) -> FacesTable:
+        """Return the chunk's table: alignment, pose and quality of each face follow from its landmarks."""
+        height, width = chunk.batch.images.shape[1:3]
+        faces, landmarks = located.faces, located.faces.landmarks
+        transform = similarity_transforms(five_points(landmarks))
+        pose = head_pose(landmarks, image_size=(width, height))
+        gray = chunk.aligned_faces(faces.row, transform, QUALITY_SIZE).mean(1).cpu().numpy()  # (N, S, S)
+        size_px = (faces.xyxy[:, 2:] - faces.xyxy[:, :2]).max(1, initial=0)
+        return FacesTable(
+            frame_index=chunk.batch.frame_index,
+            pts_seconds=chunk.batch.pts_seconds,
+            signature=located.signatures.astype(np.float16),
+            num_faces=np.bincount(faces.row, minlength=len(chunk.batch)).astype(np.uint16),
+            xyxy=faces.xyxy,
+            score=faces.score,
+            landmarks=landmarks,
+            landmark_score=faces.landmark_score,
+            transform=transform,
+            pose=pose,
+            quality=face_quality(
+                sharpness=sharpness(gray), size_px=size_px, pose=pose, landmark_score=faces.landmark_score
+            ),
+        )
 
     def load(self) -> None:
         """Load the networks now; see ``EmbeddingsStage.load``."""
@@ -171,29 +207,6 @@ class FacesStage:
     def _locate(self, chunk: FrameChunk, row: np.ndarray, looked: np.ndarray, score: np.ndarray) -> _Faces:
         landmarks, landmark_score = self._loaded()[1].locate(chunk.images, row, looked)
         return _Faces(row, looked, landmark_boxes(landmarks), score, landmarks, landmark_score)
-
-    def _table(self, chunk: FrameChunk, signatures: np.ndarray, faces: _Faces) -> FacesTable:
-        height, width = chunk.batch.images.shape[1:3]
-        landmarks = faces.landmarks
-        transform = similarity_transforms(five_points(landmarks))
-        pose = head_pose(landmarks, image_size=(width, height))
-        gray = chunk.aligned_faces(faces.row, transform, QUALITY_SIZE).mean(1).cpu().numpy()  # (N, S, S)
-        size_px = (faces.xyxy[:, 2:] - faces.xyxy[:, :2]).max(1, initial=0)
-        return FacesTable(
-            frame_index=chunk.batch.frame_index,
-            pts_seconds=chunk.batch.pts_seconds,
-            signature=signatures.astype(np.float16),
-            num_faces=np.bincount(faces.row, minlength=len(chunk.batch)).astype(np.uint16),
-            xyxy=faces.xyxy,
-            score=faces.score,
-            landmarks=landmarks,
-            landmark_score=faces.landmark_score,
-            transform=transform,
-            pose=pose,
-            quality=face_quality(
-                sharpness=sharpness(gray), size_px=size_px, pose=pose, landmark_score=faces.landmark_score
-            ),
-        )
 
     def _loaded(self) -> tuple[FaceDetector, FaceLandmarker]:
         if self._networks is None:
