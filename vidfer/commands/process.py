@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 
 from vidfer.commands import EXIT_FAILED, EXIT_OK
@@ -33,7 +34,9 @@ def run(options: argparse.Namespace) -> int:
     config = pipeline_of(options)
     out = Path(options.out)
     videos = find_videos(options.paths)
-    run_options = RunOptions(force=options.force, retry_failed=options.retry_failed)
+    run_options = RunOptions(
+        force=options.force, retry_failed=options.retry_failed, executor=options.engine, address=options.address or ""
+    )
     with ExitStack() as stack:
         progress = stack.enter_context(Progress(len(videos), quiet=options.quiet))
         callbacks: list[EventCallback] = [progress.on_event]
@@ -70,15 +73,16 @@ def pipeline_of(options: argparse.Namespace) -> PipelineConfig:
 
 def closing_table(report: RunReport) -> str:
     """Return the short table that a run ends with."""
-    done = [record for record in report.records if record.status == "ok"]
+    num_done = len(report.records) - len(report.failed)
+    done = list(islice((record for record in report.records if record.status == "ok"), MAX_TABLE_ROWS))
     rows = [("clip", "mostly", "frames with a face", "faces", "time taken")]
-    rows += [_row(record, cached=record.clip_id in report.cached) for record in done[:MAX_TABLE_ROWS]]
+    rows += [_row(record, cached=record.clip_id in report.cached) for record in done]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     if not done:
         lines = []
-    if len(done) > MAX_TABLE_ROWS:
-        lines.append(f"... and {len(done) - MAX_TABLE_ROWS} more: see summary.csv")
+    if num_done > len(done):
+        lines.append(f"... and {num_done - len(done)} more: see summary.csv")
     if report.failed:
         lines.append(f"{len(report.failed)} of {len(report.records)} clips failed: see {report.out / 'failures.csv'}")
     lines.append(f"results: {report.out}   open {report.out / 'index.html'}")

@@ -24,7 +24,6 @@ def run(options: argparse.Namespace) -> int:
 
 def _table(clips: list[ClipStatus]) -> str:
     rows = [COLUMNS, *((clip.clip_id, *(clip.stages[name] for name in COLUMNS[1:-1]), clip.note) for clip in clips)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    line = "  ".join(f"%-{width}s" for width in widths)
+    return "\n".join([(line % row).rstrip() for row in rows])

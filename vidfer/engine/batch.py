@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from vidfer.config import PipelineConfig
 from vidfer.engine.journal import ClipRecord
@@ -14,6 +14,7 @@ from vidfer.exporters.batch_tables import failures_csv, summary_csv
 from vidfer.report.index import render_index
 
 Align = Literal["start", "fraction"]
+MAX_LISTED = 1000  # clips on the start page: 11 MB, which a browser still sorts at once
 PICTURES = ("batch_share.png", "batch_average.png")
 
 
@@ -35,14 +36,15 @@ def write_batch_files(out: Path, records: Sequence[ClipRecord], *, exports: Iter
         A file cannot be written.
     """
     exporters = [EXPORTERS.get(name) for name in exports]
-    done = [record.summary for record in records if record.status == "ok"]
-    failures = [record.failure for record in records if record.status == "failed"]
+    listed: list[dict[str, Any]] = []
+    failures: list[dict[str, Any]] = []
     files = {
-        "summary.csv": summary_csv(done),
+        "summary.csv": summary_csv(_summaries(records, listed, failures)),
         "failures.csv": failures_csv(failures),
         "index.html": render_index(
-            done,
-            failures,
+            listed,
+            failures[:MAX_LISTED],
+            title=_title(len(records), len(listed), len(failures)),
             files=[name for exporter in exporters for name in exporter.filenames],
             pictures=[name for name in PICTURES if (out / name).is_file()],
         ),
@@ -51,6 +53,25 @@ def write_batch_files(out: Path, records: Sequence[ClipRecord], *, exports: Iter
         files |= exporter.shared_files()
     for name, data in files.items():
         write_if_changed(out / name, data)
+
+
+def _summaries(
+    records: Iterable[ClipRecord], listed: list[dict[str, Any]], failures: list[dict[str, Any]]
+) -> Iterator[dict[str, Any]]:
+    """Yield the summaries of finished clips one by one, keeping the first for the start page, and all failures."""
+    for record in records:
+        if record.status == "failed":
+            failures.append(record.failure)
+            continue
+        if len(listed) < MAX_LISTED:
+            listed.append(record.summary)
+        yield record.summary
+
+
+def _title(num_clips: int, num_listed: int, num_failed: int) -> str:
+    if num_clips <= num_listed + min(num_failed, MAX_LISTED):
+        return "vidfer results"
+    return f"vidfer results: the first of {num_clips:,} clips, all of which are in summary.csv and failures.csv"
 
 
 def write_batch_pictures(out: Path, records: Sequence[ClipRecord], *, align: Align) -> None:

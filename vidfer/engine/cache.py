@@ -6,6 +6,7 @@ reported in `StageCache.problems` and the log, and then counts as missing, so th
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import json
@@ -144,6 +145,14 @@ class StageCache:
         except (OSError, CacheError):
             return False
         return (header.stage, header.key, header.part) == (stage, key, -1)
+
+    def keys(self, stage: str) -> frozenset[str]:
+        """Return the keys of all of a stage's tables, by their names: for a look at many clips at once."""
+        found: set[str] = set()
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            for folder in os.scandir(self.root / stage):
+                found.update(name[:-3] for name in os.listdir(folder.path) if len(name) == 67 and name.endswith(".h5"))
+        return frozenset(found)
 
     def load(self, stage: str, key: str) -> CachedTable | None:
         """Return a stage's table, every byte verified; None if there is none or it had to be set aside."""

@@ -64,7 +64,7 @@ def check_engine(name: str, address: str, config: PipelineConfig) -> None:
     """Raise ConfigError for what can be seen to be wrong about the machines that a run asks for."""
     if name not in ENGINES:
         raise ConfigError(unknown_name("engine", name, list(ENGINES)))
-    if address and name != "ray":
+    if address and name == "local":
         raise ConfigError(f"--address {address} is of a Ray cluster: give --engine ray, too")
     device = config.run.device
     if name != "local" and device.startswith("cuda") and not config.resources.frames.num_gpus:
@@ -76,9 +76,11 @@ def check_engine(name: str, address: str, config: PipelineConfig) -> None:
         raise ConfigError(f"--device {device} with --engine {name}: the engine chooses the GPU, give --device cuda")
 
 
-def open_executor(name: str, address: str = "") -> Executor:
+def open_executor(name: str, address: str, out: Path) -> Executor:
     """Return the executor of that name; raises MissingDependency if its extra is not installed."""
     factory = EXECUTORS.get(name)
+    if name == "slurm":
+        return factory(address, folder=private_folder(out.absolute()) / "slurm")
     return factory(address) if address else factory()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -185,7 +185,7 @@ def _without_videos(exports: Sequence[str]) -> tuple[str, ...]:
 _STALE = "made with other settings, weights or another version than the last run's: run vidfer process again"
 
 
-def _chosen(out: Path, records: dict[str, ClipRecord], patterns: Sequence[str]) -> list[ClipRecord]:
+def _chosen(out: Path, records: Mapping[str, ClipRecord], patterns: Sequence[str]) -> list[ClipRecord]:
     """Return the finished clips that the patterns name."""
     finished = {name: record for name, record in sorted(records.items()) if record.status == "ok"}
     if not finished:

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import json
-import platform
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import vidfer
 from vidfer.config import GroupResources, PipelineConfig
-from vidfer.engine.atomic import clean_aside_files, write_bytes
+from vidfer.engine.atomic import clean_aside_files
 from vidfer.engine.batch import exported_files, write_batch_files
 from vidfer.engine.cache import StageCache
 from vidfer.engine.clip import ClipJob, ClipSummary, process_clip
 from vidfer.engine.events import ClipDone, EventCallback, ignore
 from vidfer.engine.executors import Executor, Outcome, Resources, TaskError, plan_resources
 from vidfer.engine.fingerprint import FingerprintMemo, content_fingerprint
-from vidfer.engine.journal import ClipRecord, Journal
+from vidfer.engine.journal import ClipRecord, Journal, SomeRecords
 from vidfer.engine.layout import (
     cache_folder,
     clip_ids,
@@ -32,7 +30,9 @@ from vidfer.engine.layout import (
 from vidfer.engine.lock import RunLock
 from vidfer.engine.nodes import OnNode, check_engine, check_nodes, open_executor, required_of_nodes, resources_of
 from vidfer.engine.outputs import is_untouched, write_if_changed
-from vidfer.engine.plan import OUTPUTS, component_weights, stage_keys
+from vidfer.engine.plan import OUTPUTS, component_weights
+from vidfer.engine.run_json import write_run_json
+from vidfer.engine.seal import Seals
 from vidfer.errors import BadVideo, VidferError
 from vidfer.stages import STAGES, StageName, dependents
 from vidfer.video.find import FoundVideo
@@ -72,7 +72,9 @@ class RunReport:
     out
         The results folder.
     records
-        One per clip, in the order of the inputs.
+        One per clip, in the order of the inputs; read from the results folder when they are asked for.
+    failed
+        Those of the clips without results.
     cached
         Ids of the clips for which nothing was left to do.
     errors
@@ -80,14 +82,10 @@ class RunReport:
     """
 
     out: Path
-    records: tuple[ClipRecord, ...]
+    records: Sequence[ClipRecord]
+    failed: Sequence[ClipRecord]
     cached: frozenset[str]
     errors: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def failed(self) -> tuple[ClipRecord, ...]:
-        """The clips without results."""
-        return tuple(record for record in self.records if record.status == "failed")
 
 
 def run(
@@ -139,19 +137,22 @@ class _Run:
     ) -> None:
         self.lock = lock
         self.out, self.config, self.options, self.on_event, self.journal = out, config, options, on_event, journal
+        folder = out.absolute()
         self.jobs = [
             ClipJob(
                 clip_id=clip_id,
                 path=video.path.absolute(),
-                out=out.absolute(),
+                out=folder,
                 config=config,
                 force=options.force,
                 retry_failed=options.retry_failed,
             )
             for video, clip_id in zip(videos, clip_ids(videos), strict=True)
         ]
+        self.seals = Seals(config)
         self.memo = FingerprintMemo(fingerprints_file(out))
         self.cached: set[str] = set()
+        self.failed: set[str] = set()
         self.errors: dict[str, str] = {}
         self.finished = 0
 
@@ -173,9 +174,11 @@ class _Run:
                     self._finish(outcome)
         finally:
             self.memo.save()
+        clips = tuple(job.clip_id for job in self.jobs)
         report = RunReport(
             out=self.out,
-            records=tuple(self.journal.records[job.clip_id] for job in self.jobs),
+            records=SomeRecords(self.journal.records, clips),
+            failed=SomeRecords(self.journal.records, tuple(clip for clip in clips if clip in self.failed)),
             cached=frozenset(self.cached),
             errors=self.errors,
         )
@@ -192,7 +195,7 @@ class _Run:
         if record.status == "failed":
             known = record.failure.get("permanent") and record.failure.get("vidfer") == vidfer.__version__
             return record if known and not self.options.retry_failed and not self.config.video.strict else None
-        keys = stage_keys(record.fingerprint, record.reader, self.config, clip_id=job.clip_id)
+        keys = self.seals.keys_now(record)
         if record.keys.get(OUTPUTS) != keys[OUTPUTS] or not is_untouched(self.out / job.clip_id, record.files):
             return None
         return record
@@ -200,7 +203,7 @@ class _Run:
     def _outcomes(self, todo: Sequence[ClipJob]) -> Generator[Outcome[ClipJob, ClipSummary], None, None]:
         if not todo:
             return
-        with closing(open_executor(self.options.executor, self.options.address)) as executor:
+        with closing(open_executor(self.options.executor, self.options.address, self.out)) as executor:
             if self.options.executor == "local":
                 resources = plan_resources(self.config.run.jobs, items=len(todo))
                 yield from self._run_on(executor, process_clip, todo, resources)
@@ -242,10 +245,7 @@ class _Run:
         record = self.journal.records.get(job.clip_id)
         if record is None or not record.reader or self.memo.recall(job.path) != record.fingerprint:
             return True
-        cache, keys = (
-            StageCache(cache_folder(self.out)),
-            stage_keys(record.fingerprint, record.reader, self.config, clip_id=job.clip_id),
-        )
+        cache, keys = StageCache(cache_folder(self.out)), self.seals.keys_now(record)
         forced = dependents(job.force) if job.force else ()
         frame_stages = [stage.name for stage in STAGES if stage.sees_frames]
         return any(name in forced or not cache.contains(name, keys[name]) for name in frame_stages)
@@ -263,6 +263,7 @@ class _Run:
                 status="ok",
                 reader=value.reader,
                 keys=value.keys,
+                seal=self.seals.of(value.keys, value.reader),
                 files=value.files,
                 summary=value.summary,
                 problems=value.problems,
@@ -302,6 +303,8 @@ class _Run:
 
     def _announce(self, record: ClipRecord, status: Any) -> None:
         self.finished += 1
+        if record.status == "failed":
+            self.failed.add(record.clip_id)
         message = record.failure.get("message", "") or "; ".join(record.problems)
         self.on_event(
             ClipDone(clip_id=record.clip_id, status=status, message=message, done=self.finished, total=len(self.jobs))
@@ -311,38 +314,4 @@ class _Run:
         """Write what stands next to the clips' folders; run.json only if something was done."""
         write_batch_files(self.out, report.records, exports=self.config.output.exports)
         if changed or not (self.out / "run.json").is_file():
-            write_bytes(self.out / "run.json", _run_json(report, self.config))
-
-
-def _run_json(report: RunReport, config: PipelineConfig) -> bytes:
-    """Return what the run was: settings, versions, and per clip its video, time taken and keys."""
-    clips = {
-        record.clip_id: {
-            "path": record.path,
-            "fingerprint": record.fingerprint,
-            "status": record.status,
-            "reader": record.reader,
-            "keys": record.keys,
-            "seconds": round(record.seconds, 3),
-            "computed_frames": record.computed_frames,
-            "frames_per_second": round(record.computed_frames / record.seconds, 1) if record.seconds else None,
-            "cached": record.clip_id in report.cached,
-        }
-        for record in report.records
-    }
-    body = {
-        "vidfer": vidfer.__version__,
-        "python": platform.python_version(),
-        "machine": f"{platform.system()} {platform.machine()}",
-        "packages": {name: _version(name) for name in ("torch", "av", "decord", "numpy", "h5py")},
-        "pipeline": config.model_dump(mode="json"),
-        "clips": clips,
-    }
-    return (json.dumps(body, indent=1, ensure_ascii=False) + "\n").encode(errors="surrogateescape")
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
+            write_run_json(self.out / "run.json", report.records, report.cached, self.config)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,13 +11,15 @@ from typing import Literal
 from vidfer.config import PipelineConfig, parse_section
 from vidfer.engine.cache import StageCache
 from vidfer.engine.fingerprint import FingerprintMemo
-from vidfer.engine.journal import ClipRecord, Journal
+from vidfer.engine.journal import ClipRecord, read_heads
 from vidfer.engine.layout import cache_folder, fingerprints_file, journal_file, private_folder, settings_file
 from vidfer.engine.outputs import is_untouched
-from vidfer.engine.plan import OUTPUTS, stage_keys
+from vidfer.engine.plan import OUTPUTS
+from vidfer.engine.seal import Seals
 from vidfer.errors import ConfigError, OutputError
 from vidfer.stages import STAGES
 
+_NAMES = (*(stage.name for stage in STAGES), OUTPUTS)
 StageState = Literal["cached", "stale", "failed", "missing"]
 
 
@@ -29,8 +32,8 @@ class ClipStatus:
     clip_id
         The clip.
     stages
-        Per stage, and for ``outputs``: ``cached`` (a run would use it as it is), ``stale`` (made by other settings,
-        weights or from another content), ``missing`` or ``failed``.
+        Per stage, and for ``outputs``: ``cached`` (it is there; a run would use it, unless it finds it damaged),
+        ``stale`` (made by other settings, weights or from another content), ``missing`` or ``failed``.
     note
         Why, for people.
     """
@@ -49,10 +52,14 @@ def read_status(out: Path) -> list[ClipStatus]:
         The folder holds no results of vidfer's, or those of a run that never finished a clip.
     """
     config = config_of_last_run(out)
-    records = Journal(journal_file(out)).records
     cache = StageCache(cache_folder(out))
-    memo = FingerprintMemo(fingerprints_file(out))
-    return [_status(record, out, config, cache, memo) for _, record in sorted(records.items())]
+    view = _View(
+        out=str(out),
+        seals=Seals(config),
+        cached={stage.name: cache.keys(stage.name) for stage in STAGES},
+        memo=FingerprintMemo(fingerprints_file(out)),
+    )
+    return [_status(record, view) for record in read_heads(journal_file(out))]
 
 
 def config_of_last_run(out: Path) -> PipelineConfig:
@@ -72,27 +79,32 @@ def config_of_last_run(out: Path) -> PipelineConfig:
         raise OutputError(f"{path}: not the settings of a run ({error}): run vidfer process again") from error
 
 
-def _status(
-    record: ClipRecord, out: Path, config: PipelineConfig, cache: StageCache, memo: FingerprintMemo
-) -> ClipStatus:
-    names = [*(stage.name for stage in STAGES), OUTPUTS]
+@dataclass(frozen=True, kw_only=True)
+class _View:
+    """What is there: looked at once for all clips, so that a hundred thousand take seconds."""
+
+    out: str
+    seals: Seals
+    cached: dict[str, frozenset[str]]
+    memo: FingerprintMemo
+
+
+def _status(record: ClipRecord, view: _View) -> ClipStatus:
     if record.status == "failed":
-        states: dict[str, StageState] = dict.fromkeys(names, "missing")
+        states: dict[str, StageState] = dict.fromkeys(_NAMES, "missing")
         states[STAGES[0].name if record.failure["stage"] == "decode" else OUTPUTS] = "failed"
         return ClipStatus(clip_id=record.clip_id, stages=states, note=record.failure["message"])
-    if not Path(record.path).is_file():
-        note = f"the video is no longer at {record.path}"
-    elif memo.recall(record.path) not in (record.fingerprint, None):
-        return ClipStatus(clip_id=record.clip_id, stages=dict.fromkeys(names, "stale"), note="the video has changed")
-    else:
-        note = ""
-    keys = stage_keys(record.fingerprint, record.reader, config, clip_id=record.clip_id)
+    known = view.memo.recall(record.path)
+    if known not in (record.fingerprint, None):
+        return ClipStatus(clip_id=record.clip_id, stages=dict.fromkeys(_NAMES, "stale"), note="the video has changed")
+    note = "" if known or os.path.isfile(record.path) else f"the video is no longer at {record.path}"
+    keys = view.seals.keys_now(record)
     states = {}
-    for stage in STAGES:
-        there = cache.contains(stage.name, keys[stage.name])
-        other = record.keys.get(stage.name) != keys[stage.name]
-        states[stage.name] = "cached" if there else "stale" if other else "missing"
-    untouched = is_untouched(out / record.clip_id, record.files)
+    for name in _NAMES[:-1]:
+        there = keys[name] in view.cached[name]
+        other = record.keys.get(name) != keys[name]
+        states[name] = "cached" if there else "stale" if other else "missing"
     current = record.keys.get(OUTPUTS) == keys[OUTPUTS]
+    untouched = current and is_untouched(f"{view.out}/{record.clip_id}", record.files)
     states[OUTPUTS] = "stale" if not current else "cached" if untouched else "missing"
     return ClipStatus(clip_id=record.clip_id, stages=states, note=note)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import tracemalloc
+from dataclasses import asdict
 from pathlib import Path
 
-from vidfer.engine.journal import ClipRecord, Journal
+from vidfer.engine.journal import ClipRecord, Journal, read_heads
 
 
 def record(clip_id: str, **values: object) -> ClipRecord:
@@ -37,3 +40,65 @@ def test_no_file_is_made_before_there_is_something_to_say(tmp_path: Path) -> Non
     with Journal(tmp_path / "j.jsonl"):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+def test_lines_of_an_earlier_version_are_read(tmp_path: Path) -> None:
+    old = {name: value for name, value in asdict(record("a", summary={"x": 1})).items() if name != "seal"}
+    (tmp_path / "j.jsonl").write_text(json.dumps(old) + "\n")
+    with Journal(tmp_path / "j.jsonl") as journal:
+        journal.add(record("b"))
+    assert dict(Journal(tmp_path / "j.jsonl").records) == {"a": record("a", summary={"x": 1}), "b": record("b")}
+
+
+def test_a_field_of_a_later_version_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "j.jsonl").write_text(json.dumps(asdict(record("a")) | {"mood": "good"}) + "\n")
+    assert Journal(tmp_path / "j.jsonl").records["a"] == record("a")
+
+
+def test_a_damaged_line_loses_only_its_clip(tmp_path: Path) -> None:
+    path = tmp_path / "j.jsonl"
+    with Journal(path) as journal:
+        for name in "abc":
+            journal.add(record(name))
+    data = path.read_bytes()
+    where = data.index(b"/v/b.mp4")
+    path.write_bytes(data[:where] + b"#" + data[where + 1 :])
+    assert set(Journal(path).records) == {"a", "c"}
+
+
+def test_ids_of_any_kind_come_back(tmp_path: Path) -> None:
+    ids = ['tab\tand "quote"', "line\nbreak", "Umlaut ü/x", "not text \udcff"]
+    with Journal(tmp_path / "j.jsonl") as journal:
+        for name in ids:
+            journal.add(record(name))
+    assert list(Journal(tmp_path / "j.jsonl").records) == ids
+    assert [head.clip_id for head in read_heads(tmp_path / "j.jsonl")] == sorted(ids)
+
+
+def test_records_stay_readable_when_another_run_rewrites_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "j.jsonl"
+    with Journal(path) as journal:
+        for number in range(9):
+            journal.add(record("a", seconds=float(number)))
+        journal.add(record("b"))
+    before = Journal(path).records
+    with Journal(path) as journal:
+        journal.add(record("c"))  # most lines were replaced: the file is written anew
+    assert len(path.read_bytes().splitlines()) == 3
+    assert before["a"].seconds == 8.0
+    assert before["b"] == record("b")
+
+
+def test_many_clips_take_little_memory_and_heads_leave_summaries_out(tmp_path: Path) -> None:
+    path, summary = tmp_path / "j.jsonl", {"course": [0.125] * 500}
+    with Journal(path) as journal:
+        for number in range(300):
+            journal.add(record(f"{number:03d}", summary=summary))
+    tracemalloc.start()
+    try:
+        records = Journal(path).records
+        assert tracemalloc.get_traced_memory()[0] < 300 * 400  # bytes; with their summaries ten times as much
+    finally:
+        tracemalloc.stop()
+    assert records["007"].summary == summary
+    assert [head.summary for head in read_heads(path)] == [{}] * 300

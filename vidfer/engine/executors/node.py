@@ -34,8 +34,8 @@ def work(
     Yields
     ------
     ``("node", name)`` first; then ``("event", (item, event))`` and ``("outcome", outcome)`` as they come, and
-    ``("alive", None)`` where nothing was said for ``BEAT_SECONDS``; ``("unusable", TaskError)``, and no more, if no worker
-    starts here.
+    ``("alive", None)`` where nothing was said for ``BEAT_SECONDS``. If no worker starts here:
+    ``("unusable", TaskError)``, and no more.
     """
     yield "node", f"{socket.gethostname()} (process {os.getpid()})"
     messages: queue.SimpleQueue[Message | None] = queue.SimpleQueue()

@@ -1,0 +1,55 @@
+"""run.json: what a run was. Settings, versions, and per clip its video, time taken and keys."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Iterable
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import vidfer
+from vidfer.config import PipelineConfig
+from vidfer.engine.atomic import aside_of
+from vidfer.engine.journal import ClipRecord
+
+
+def write_run_json(path: Path, records: Iterable[ClipRecord], cached: frozenset[str], config: PipelineConfig) -> None:
+    """Write the file clip by clip, so that a hundred thousand take no memory; raises OutputError."""
+    body = {
+        "vidfer": vidfer.__version__,
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+        "packages": {name: _version(name) for name in ("torch", "av", "decord", "numpy", "h5py")},
+        "pipeline": config.model_dump(mode="json"),
+    }
+    with aside_of(path) as aside, aside.open("x", encoding="utf-8", errors="surrogateescape") as file:
+        file.write(json.dumps(body, indent=1, ensure_ascii=False).removesuffix("\n}") + ',\n "clips": {')
+        separator = "\n"
+        for record in records:
+            clip = json.dumps(_clip(record, cached), ensure_ascii=False)
+            file.write(f"{separator}  {json.dumps(record.clip_id, ensure_ascii=False)}: {clip}")
+            separator = ",\n"
+        file.write("\n }\n}\n")
+
+
+def _clip(record: ClipRecord, cached: frozenset[str]) -> dict[str, Any]:
+    return {
+        "path": record.path,
+        "fingerprint": record.fingerprint,
+        "status": record.status,
+        "reader": record.reader,
+        "keys": record.keys,
+        "seconds": round(record.seconds, 3),
+        "computed_frames": record.computed_frames,
+        "frames_per_second": round(record.computed_frames / record.seconds, 1) if record.seconds else None,
+        "cached": record.clip_id in cached,
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,41 @@
+"""Whether a clip was made by the settings of a pipeline, told without computing its cache keys again.
+
+A clip's keys follow from its content, its reader, its id and the settings; the first three are in its record. So the
+seal over its keys and the settings shows, at a hundredth of the cost, that computing them again would give the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+from vidfer.config import PipelineConfig
+from vidfer.engine.journal import ClipRecord
+from vidfer.engine.plan import stage_keys
+
+
+class Seals:
+    """Seals for the settings of one pipeline.
+
+    Parameters
+    ----------
+    config
+        The pipeline.
+    """
+
+    def __init__(self, config: PipelineConfig) -> None:
+        self._config = config
+        self._settings: dict[str, str] = {}  # by reader
+
+    def of(self, keys: Mapping[str, str], reader: str) -> str:
+        """Return the seal of a clip's keys."""
+        if reader not in self._settings:
+            nothing = stage_keys("", reader, self._config, clip_id="")  # everything that is not the clip's own
+            self._settings[reader] = " ".join(nothing.values())
+        return hashlib.sha256(" ".join((self._settings[reader], *keys.values())).encode()).hexdigest()[:16]
+
+    def keys_now(self, record: ClipRecord) -> Mapping[str, str]:
+        """Return the keys that a finished clip has by these settings."""
+        if record.seal and record.seal == self.of(record.keys, record.reader):
+            return record.keys
+        return stage_keys(record.fingerprint, record.reader, self._config, clip_id=record.clip_id)
