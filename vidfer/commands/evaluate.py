@@ -161,7 +161,11 @@ def _see_videos(
     videos = len({manifest.path[int(row)] for row in rows})
     with Progress(videos, quiet=options.quiet) as progress:
         tracks = labelled_tracks(
-            manifest, rows, Path(options.clips or Path(options.out) / "clips"), config, on_event=progress.on_event
+            manifest,
+            rows,
+            Path(options.clips or Path(options.out) / "clips"),
+            config,
+            on_event=progress.on_event,
         )
     return [
         None
