@@ -1,18 +1,22 @@
-"""Compares all sequence models and baselines on sequences made from FER+'s test pictures: one table.
+"""Compares all sequence models and baselines on sequences made from FER+'s test pictures: two tables.
 
-``python benchmarks/temporal.py --data DIR [--split test] [--weights lstm=FILE] [--sweep]``
+``python benchmarks/temporal.py --data DIR [--split test] [--runs DIR] [--weights lstm=FILE] [--sweep]``
 
-Rows of the table: every registered model that has weights. ``--sweep`` instead measures the settings of the
-baselines on validation sequences, which is how their defaults were chosen.
+Rows: every registered model that has weights in the package, those that were trained into ``runs/temporal_NAME``
+(lstm, tcn, gru_causal), and those that are given. The first table says how good they are, the second whether frame
+rate and joins of windows can be seen, and what an hour of one face costs. ``--sweep`` instead measures the settings of
+the baselines on validation sequences, which is how their defaults were chosen.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
+import multiprocessing
 import resource
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +31,10 @@ from vidfer.temporal.hmm import HiddenMarkov
 from vidfer.temporal.median import RunningMedian
 from vidfer.training.temporal import BankBuilder, evaluation_sequences, read_recipe
 
+SETTINGS = {"device": "cpu", "window_seconds": 60.0, "overlap_seconds": 10.0}
+BESIDE = ("lstm", "tcn", "gru_causal")  # trained as well, but not in the package
+FRAME_RATES = (10, 25, 30, 60)
+CHECKS = ("model", "frame rates differ by", "joins differ by", "us/row", "an hour, s", "peak, GB")
 COLUMNS = ("model", "WAR %", "UAR %", "F1 %", "ECE %", "changes/min", "x truth", "onset s", "found %", "us/row")
 HOUR_ROWS = 108_000
 
@@ -37,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--recipe", type=Path, default=Path("pipelines/train/temporal_gru.toml"))
     parser.add_argument("--bank", type=Path, default=Path("runs/temporal_gru/bank"), help="where people are kept")
     parser.add_argument("--split", choices=["validation", "test"], default="test")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="where further models were trained")
     parser.add_argument("--weights", action="append", default=[], metavar="MODEL=FILE", help="may be repeated")
     parser.add_argument("--sweep", action="store_true")
     options = parser.parse_args(arguments)
@@ -46,22 +55,44 @@ def main(arguments: Sequence[str] | None = None) -> None:
     split = "validation" if options.sweep else options.split
     banks = BankBuilder(recipe.data, options.data, folder).banks(split)
     sequences = evaluation_sequences(recipe, banks, seed=1 if split == "validation" else 2)
-    print_table(swept() if options.sweep else chosen(options.weights), sequences)
-    if not options.sweep:
-        print_hour(sequences[0].track)
+    if options.sweep:
+        print_table(swept(), sequences)
+        return
+    chosen = list(choose(options.weights, options.runs))
+    print_table(((name, one.make()) for name, one in chosen), sequences)
+    print_checks(chosen, [s.track for s in sequences[:20]])
 
 
-def chosen(given: Iterable[str]) -> Iterable[tuple[str, TemporalModel]]:
-    """Yield every registered model that can be made, and those whose weights are given."""
-    settings = {"device": "cpu", "window_seconds": 60.0, "overlap_seconds": 10.0}
-    for name in TEMPORAL_MODELS.names():
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """How a model is made."""
+
+    name: str
+    weights: str = ""
+    causal: bool = False
+
+    def make(self, **options: float) -> TemporalModel:
+        settings = {**SETTINGS, **options}
+        return TEMPORAL_MODELS.get(self.name)(weights=self.weights, causal=self.causal, **settings)
+
+
+def choose(given: Iterable[str], runs: Path) -> Iterable[tuple[str, Chosen]]:
+    """Yield every registered model that can be made, what was trained beside, and those whose weights are given."""
+    for title in (*TEMPORAL_MODELS.names(), "gru_causal"):
+        name, _, kind = title.partition("_")
+        beside = runs / f"temporal_{title}" / "best.safetensors"
+        weights = str(beside) if title in BESIDE and beside.is_file() else ""
+        one = Chosen(name=name, weights=weights, causal=bool(kind))
         try:
-            yield name, TEMPORAL_MODELS.get(name)(weights="", **settings)
+            one.make()
         except WeightsError as error:
-            print(f"({name} is left out: {error})")
+            print(f"({title} is left out: {error})")
+        else:
+            yield title, one
     for pair in given:
-        name, _, path = pair.partition("=")
-        yield f"{name} {Path(path).parent.name}", TEMPORAL_MODELS.get(name)(weights=path, **settings)
+        title, _, path = pair.partition("=")
+        name, _, kind = title.partition("_")
+        yield f"{title} {Path(path).parent.name}", Chosen(name=name, weights=path, causal=bool(kind))
 
 
 def swept() -> Iterable[tuple[str, TemporalModel]]:
@@ -100,23 +131,80 @@ def cells(figures: SequenceFigures) -> list[str]:
     ]
 
 
-def print_hour(track: TrackSequence) -> None:
-    """Time the default model on an hour at 30 frames per second."""
-    index = np.resize(np.arange(len(track)), HOUR_ROWS)
-    hour = TrackSequence(
-        pts_seconds=np.arange(HOUR_ROWS) / 30,
-        vectors=track.vectors[index],
-        logits=track.logits[index],
-        quality=track.quality[index],
-    )
-    model = TEMPORAL_MODELS.get("gru")(device="cpu", weights="", window_seconds=60.0, overlap_seconds=10.0)
+def print_checks(chosen: list[tuple[str, Chosen]], tracks: list[TrackSequence]) -> None:
+    """Print what must not be seen (frame rate, joins), and what an hour at 30 frames per second costs."""
+    print("\n| " + " | ".join(CHECKS) + " |\n|" + " --- |" * len(CHECKS))
+    for title, one in chosen:
+        cost = hour_in_a_process(one, tracks[0])
+        print(
+            f"| {title} | {frame_rate_difference(one.make(), tracks):.3f} | {join_difference(one, tracks):.1e} | "
+            f"{1e6 * cost[0] / HOUR_ROWS:.0f} | {cost[0]:.1f} | {cost[1]:.2f} |",
+            flush=True,
+        )
+
+
+def frame_rate_difference(model: TemporalModel, tracks: list[TrackSequence]) -> float:
+    """Return the largest difference of a probability between frame rates, for one and the same smooth course.
+
+    The course goes in straight lines through a track's rows of every half second.
+    """
+    worst = 0.0
+    for track in tracks:
+        knots = track.pts_seconds[0] + np.arange(0.0, 10.0, 0.5)
+        rows = np.searchsorted(track.pts_seconds, knots).clip(0, len(track) - 1)
+        at = np.arange(0.5, 9.0, 0.1)
+        curves = []
+        for fps in FRAME_RATES:
+            pts = np.arange(int(9.5 * fps) + 1) / fps
+            seen = TrackSequence(
+                pts_seconds=pts,
+                vectors=between(pts, track.vectors[rows]),
+                logits=between(pts, track.logits[rows]),
+                quality=np.full(len(pts), 0.8, np.float32),
+            )
+            (found,) = model.predict([seen])
+            curves.append(np.stack([np.interp(at, pts, column) for column in found.T]))
+        worst = max(worst, float(np.ptp(np.array(curves), axis=0).max()))
+    return worst
+
+
+def between(pts: np.ndarray, knots: np.ndarray) -> np.ndarray:
+    """Return values at times (T,) on the lines through knots (M, C) that lie half a second apart."""
+    place = pts / 0.5
+    left = np.minimum(place.astype(np.int64), len(knots) - 2)
+    share = (place - left)[:, None]
+    return (knots[left] * (1 - share) + knots[left + 1] * share).astype(np.float32)
+
+
+def join_difference(one: Chosen, tracks: list[TrackSequence]) -> float:
+    """Return the largest difference of a probability between windows of a minute and one pass, 5 s from the ends."""
+    track = repeated(tracks, 25 * 600, fps=25)
+    (pieces,), (whole,) = one.make().predict([track]), one.make(window_seconds=1e5).predict([track])
+    inside = slice(5 * 25, -5 * 25)
+    return float(np.abs(pieces[inside] - whole[inside]).max())
+
+
+def hour_in_a_process(one: Chosen, track: TrackSequence) -> tuple[float, float]:
+    """Return the processor time in seconds of an hour at 30 frames per second, and the process's peak memory, GB."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(an_hour, (one, track))
+
+
+def an_hour(one: Chosen, track: TrackSequence) -> tuple[float, float]:
+    torch.set_num_threads(1)
+    model, hour = one.make(), repeated([track], HOUR_ROWS, fps=30)
     start = time.process_time()
     model.predict([hour])
     seconds = time.process_time() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(
-        f"gru, one hour at 30 fps ({HOUR_ROWS} rows): {seconds:.1f} s of one core; peak of this process {peak:.2f} GiB"
-    )
+    return seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+
+def repeated(tracks: list[TrackSequence], num_rows: int, *, fps: float) -> TrackSequence:
+    """Return the tracks one after another, again and again, as one steady track."""
+    tables = [np.concatenate([getattr(t, name) for t in tracks]) for name in ("vectors", "logits", "quality")]
+    index = np.resize(np.arange(len(tables[0])), num_rows)
+    vectors, logits, quality = (table[index] for table in tables)
+    return TrackSequence(pts_seconds=np.arange(num_rows) / fps, vectors=vectors, logits=logits, quality=quality)
 
 
 if __name__ == "__main__":

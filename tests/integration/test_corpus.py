@@ -40,7 +40,7 @@ def kept(clips):
 
 
 def test_nothing_is_computed_twice(clips, kept):
-    results, events = kept
+    _, events = kept
     again = {event.clip_id for event in events if isinstance(event, ClipDone) and event.status == "cached"}
     assert len(again) == 6
     assert {event.clip_id for event in events if isinstance(event, FramesDone)}.isdisjoint(again)

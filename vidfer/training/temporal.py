@@ -46,6 +46,7 @@ from vidfer.weights import file_digest, locate
 
 _LOG = logging.getLogger(__name__)
 BANK_VERSION = 2  # raised when the same settings give other pictures
+SEVERE = {"damage_share": 0.5, "damage_every": 4.0}  # of ``[script]``: half of the video bad throughout
 SplitName = Literal["train", "validation", "test"]
 BankProgress = Callable[[str, int, int], None]  # what, people done, people in all
 
@@ -83,6 +84,7 @@ class LearningConfig(Section):
     hard_share: float = Field(0.5, ge=0.0, le=1.0, description="of the target: the label; the rest: the votes")
     balance: float = Field(0.5, ge=0.0, le=1.0, description="0: every frame counts alike; 1: every emotion")
     steadiness: float = Field(0.0, ge=0.0, description="weight of changes from one step to the next")
+    severe: float = Field(0.0, ge=0.0, description="bad video in fitting the temperature; 1: as much as validation")
     steps_per_epoch: int = Field(100, ge=1)
     pool: int = Field(400, ge=1, description="sequences drawn anew for each epoch")
 
@@ -110,6 +112,9 @@ class TemporalTask:
         Fixed.
     provenance
         JSON-ready; kept in the weight file.
+    severe
+        Fixed too: worse ones, with which the temperature is fitted besides those of validation. A temperature that is
+        fitted on easy video alone makes the model too sure of itself on any other.
     """
 
     def __init__(
@@ -118,8 +123,10 @@ class TemporalTask:
         sequences: SequenceSource,
         validation: Sequence[LabelledSequence],
         provenance: dict[str, Any] | None = None,
+        *,
+        severe: Sequence[LabelledSequence] = (),
     ) -> None:
-        self.recipe, self.sequences, self.validation = recipe, sequences, validation
+        self.recipe, self.sequences, self.validation, self.severe = recipe, sequences, validation, severe
         self._provenance = provenance or {}
         # A corpus with one label a clip is judged by its clips, as in the field.
         self.monitor = "clip_uar" if any(clip_ids(validation)) else "uar"
@@ -170,11 +177,13 @@ class TemporalTask:
         assert isinstance(model, Refiner)
         model.log_temperature.zero_()
         predictor = NetworkModel(model, device=str(device))
-        labels = [s.labels for s in self.validation]
-        tracks = [s.track for s in self.validation]
-        log_p, truth = (np.concatenate(rows) for rows in ([np.log(p) for p in predictor.predict(tracks)], labels))
+        fitted = [*self.validation, *self.severe]
+        log_p = np.log(np.concatenate(predictor.predict([s.track for s in fitted])))
+        truth = np.concatenate([s.labels for s in fitted])
         temperature = fit_temperature(log_p[truth >= 0], truth[truth >= 0])
         model.log_temperature.fill_(float(np.log(temperature)))
+        labels = [s.labels for s in self.validation]
+        tracks = [s.track for s in self.validation]
         timelines = predictor.predict(tracks)
         found = sequence_figures(timelines, labels, [t.pts_seconds for t in tracks])
         return {
@@ -323,6 +332,12 @@ def evaluation_sequences(recipe: TemporalRecipe, banks: list[FaceBank], *, seed:
     return FaceSequences(banks, recipe.script).evaluation_set(count, seed=seed)
 
 
+def severe_sequences(recipe: TemporalRecipe, banks: list[FaceBank]) -> list[LabelledSequence]:
+    """Return ``[learning] severe`` times as many sequences as validation has, of the same people on worse video."""
+    count = round(sum(map(len, banks)) * recipe.learning.sequences / 100 * recipe.learning.severe)
+    return FaceSequences(banks, recipe.script.model_copy(update=SEVERE)).evaluation_set(count, seed=3)
+
+
 def read_recipe(recipe_file: Path) -> TemporalRecipe:
     """Read a recipe; raises ConfigError naming file, section and key."""
     return parse_section(TemporalRecipe, read_toml(recipe_file), source=str(recipe_file))
@@ -346,9 +361,11 @@ def train_temporal(
     chosen = pick_device(device)
     builder = BankBuilder(recipe.data, data, Path(recipe.data.folder or out / "bank"), device=str(chosen))
     training = builder.banks("train", bank_progress)
-    validation = evaluation_sequences(recipe, builder.banks("validation", bank_progress), seed=1)
+    people = builder.banks("validation", bank_progress)
+    validation = evaluation_sequences(recipe, people, seed=1)
     _LOG.info("%d people to learn from, %d sequences to validate on", sum(map(len, training)), len(validation))
     sequences = FaceSequences(training, recipe.script)
-    task = TemporalTask(recipe, sequences, validation, {"backbone": builder.backbone})
+    severe = severe_sequences(recipe, people)
+    task = TemporalTask(recipe, sequences, validation, {"backbone": builder.backbone}, severe=severe)
     stamped = {**recipe.model_dump(mode="json"), "backbone": builder.backbone}
     return train(task, recipe.loop, out, device=chosen, progress=progress, recipe=stamped)

@@ -9,7 +9,8 @@ from fixtures.face_people import random_bank
 from fixtures.tracks import noisy_track
 
 from vidfer.config import pipelines_folder, temporal_weights_name
-from vidfer.datasets.face_sequences import FaceSequences
+from vidfer.datasets.corpus_sequences import CorpusSequences
+from vidfer.datasets.face_sequences import FaceSequences, LabelledSequence
 from vidfer.errors import ConfigError
 from vidfer.evaluation.sequences import sequence_figures
 from vidfer.temporal import TEMPORAL_MODELS
@@ -82,6 +83,35 @@ def test_a_continued_run_ends_like_one_that_was_never_stopped(tmp_path):
     first, second = (load_tensors(tmp_path / run / "best.safetensors")[0] for run in "ab")
     assert first.keys() == second.keys()
     assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_severe_sequences_make_the_temperature_higher_and_are_not_measured_on():
+    recipe = recipe_of()
+    usual = task_of(recipe)
+    wrong = [LabelledSequence(track=s.track, target=np.roll(s.target, 1, axis=1)) for s in usual.validation]
+    severe = TemporalTask(recipe, usual.sequences, usual.validation, severe=wrong)
+    model = usual.build_model().eval()
+    first, second = usual.validate(model, CPU), severe.validate(model, CPU)
+    assert second["temperature"] > 1.2 * first["temperature"]
+    assert second["uar"] == pytest.approx(first["uar"])
+    assert float(model.log_temperature) == pytest.approx(np.log(second["temperature"]))
+
+
+def test_rows_without_a_label_teach_nothing():
+    recipe = recipe_of()
+    made = task_of(recipe)
+    half = [
+        LabelledSequence(track=s.track, target=s.target * (np.arange(len(s.target)) % 2)[:, None])
+        for s in made.validation
+    ]
+    task = TemporalTask(recipe, CorpusSequences(half), half)
+    found = task.validate(task.build_model().eval(), CPU)
+    assert 0 < found["war"] < 1
+    none = [LabelledSequence(track=s.track, target=s.target * 0) for s in made.validation[:2]]
+    batch = TemporalTask(recipe, CorpusSequences([*none, *half]), half).batch(0, torch.Generator().manual_seed(0), CPU)
+    model = task.build_model()
+    loss, _ = task.loss(model, (batch[0], batch[1], torch.zeros_like(batch[2])))
+    assert loss.item() == 0
 
 
 def test_batches_are_determined_by_step_and_cover_durations():

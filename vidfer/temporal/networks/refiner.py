@@ -14,7 +14,6 @@ from vidfer.temporal.grid import STEP_SECONDS, TimeGrid
 from vidfer.temporal.probabilities import log_softmax
 
 SMOOTHING_RADIUS = 10  # steps: how far the learned smoothing reaches to each side
-STEADYING_SECONDS = 0.25  # time constant of the mean over the corrected probabilities: no label for one syllable
 MIN_LOG_PROBABILITY = -8.0  # of one frame; below, a network's certainty says nothing
 NUM_EXTRA = 3  # coverage, quality, log of the time since the face was seen
 MAX_VECTOR = 6.0  # standard deviations; an embedding further out is noise
@@ -62,6 +61,8 @@ class Refiner(nn.Module):
     dropout, vector_dropout
         Share of projected features, and of whole sequences' embeddings, that are hidden in training; the latter
         keeps the model sound on faces unlike those it was trained on.
+    steadying_seconds
+        Time constant of the mean over the corrected probabilities: no label for one syllable.
     """
 
     steadying: Tensor
@@ -79,6 +80,7 @@ class Refiner(nn.Module):
         causal: bool = False,
         dropout: float = 0.1,
         vector_dropout: float = 0.1,
+        steadying_seconds: float = 0.25,
     ) -> None:
         super().__init__()
         self.body, self.dim, self.num_labels, self.causal = body, dim, num_labels, causal
@@ -92,7 +94,7 @@ class Refiner(nn.Module):
         away = torch.arange(taps).float() - SMOOTHING_RADIUS
         self.smoothing = nn.Parameter(-away.abs() / 3.0)  # log-weights; a time constant of 0.3 s to begin with
         self.scale = nn.Parameter(torch.ones(()))
-        self.register_buffer("steadying", torch.softmax(-away.abs() * STEP_SECONDS / STEADYING_SECONDS, 0))
+        self.register_buffer("steadying", torch.softmax(-away.abs() * STEP_SECONDS / steadying_seconds, 0))
         self.register_buffer("vector_mean", torch.zeros(dim))
         self.register_buffer("vector_scale", torch.ones(dim))
         self.register_buffer("log_temperature", torch.zeros(()))
