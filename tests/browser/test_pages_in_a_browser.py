@@ -249,6 +249,8 @@ def test_on_a_phone_nothing_lies_over_anything_else(report: Visit) -> None:
     page = report.page
     page.set_viewport_size({"width": 390, "height": 844})
     report.wait("chart.querySelector('.legend').getBoundingClientRect().height > 60")  # drawn again, in more rows
+    page.wait_for_timeout(500)  # nothing comes after that and undoes it
+    assert page.evaluate("chart.clientHeight") > 400
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
     def box(selector: str) -> dict[str, float]:

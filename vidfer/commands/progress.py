@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 from vidfer.engine.events import ClipDone, Event, FramesDone
+from vidfer.report.wording import display_name
 
 LINE_EVERY_SECONDS = 15.0  # in a log file, at most one line this often while clips are in work
 NAME_WIDTH = 28
@@ -61,7 +62,7 @@ class Progress:
             bar.update(event.done - bar.n)
         elif not self._quiet and time.monotonic() - self._line_at > LINE_EVERY_SECONDS:
             self._line_at = time.monotonic()
-            print(f"{event.clip_id}: {event.done} of {event.total} frames", file=sys.stderr, flush=True)
+            print(f"{display_name(event.clip_id)}: {event.done} of {event.total} frames", file=sys.stderr, flush=True)
 
     def _clip(self, event: ClipDone) -> None:
         bar = self._bars.pop(event.clip_id, None)
@@ -72,11 +73,11 @@ class Progress:
         if event.status == "cached":
             self._cached += 1
         elif event.status == "failed":
-            self._say(f"[{event.done}/{event.total}] {event.clip_id}: failed: {event.message}")
+            self._say(f"[{event.done}/{event.total}] {display_name(event.clip_id)}: failed: {event.message}")
         elif not self._quiet and not self._terminal:
-            self._say(f"[{event.done}/{event.total}] {event.clip_id}: done")
+            self._say(f"[{event.done}/{event.total}] {display_name(event.clip_id)}: done")
         if event.status == "ok" and event.message:
-            self._say(f"{event.clip_id}: {event.message}")
+            self._say(f"{display_name(event.clip_id)}: {event.message}")
 
     def _say(self, line: str) -> None:
         if self._terminal:

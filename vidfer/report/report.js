@@ -58,7 +58,7 @@ function traces(faces) {
       base: episodes.map(e => toAxis(e.start)), x: episodes.map(e => (e.end - e.start) * 1000), showlegend: false,
       text: episodes.map(e => data.emotions[e.emotion]), textposition: 'inside', insidetextanchor: 'middle',
       textangle: 0, textfont: {size: 11, color: episodes.map(e => data.ink[e.emotion])}, name: '',
-      marker: {color: episodes.map(e => data.colours[e.emotion]), line: {color: '#fff', width: 1}},
+      marker: {color: episodes.map(e => data.colours[e.emotion]), line: {color: '#fff', width: episodes.length < 40 ? 1 : 0}},
       hovertext: episodes.map(e => `${data.emotions[e.emotion]} ${clock(e.start)} – ${clock(e.end)}, ` +
         `strongest at ${clock(e.peak)}`), hovertemplate: '%{hovertext}<extra></extra>'};
     return [...fills, ...lines, ribbon];
@@ -93,7 +93,7 @@ function layout(faces) {
   const TOP = 26 + LEGEND_ROW * Math.ceil(data.emotions.length / perRow);
   const height = TOP + BOTTOM + faces.length * panel - SPACE + 14, inner = height - TOP - BOTTOM;
   const result = {
-    height, margin: {l: 44, r: 12, t: TOP, b: BOTTOM}, paper_bgcolor: '#fff', plot_bgcolor: '#fff', uirevision: 'keep',
+    width: chart.clientWidth, height, margin: {l: 44, r: 12, t: TOP, b: BOTTOM}, paper_bgcolor: '#fff', plot_bgcolor: '#fff', uirevision: 'keep',
     font: {family: 'system-ui, -apple-system, "Segoe UI", Roboto, sans-serif', size: 12, color: '#333'},
     hovermode: 'x unified', hoverlabel: {namelength: -1}, dragmode: 'zoom', barmode: 'overlay', bargap: 0,
     uniformtext: {minsize: 9, mode: 'hide'}, legend: {orientation: 'h', x: 0, y: 1, yanchor: 'bottom', yref: 'container',
@@ -129,7 +129,7 @@ function drawChart() {
   chart.hidden = false;
   document.getElementById('band').hidden = stacked() || !faces.some(face => face.low.some(edge => edge));
   document.getElementById('still').hidden = true;
-  Plotly.react(chart, traces(faces), layout(faces), {responsive: true, displaylogo: false, doubleClick: 'reset',
+  Plotly.react(chart, traces(faces), layout(faces), {displaylogo: false, doubleClick: 'reset',
     modeBarButtons: [['toImage', 'zoom2d', 'pan2d', 'resetScale2d']]});
 }
 

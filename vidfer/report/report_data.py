@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from vidfer.labels import EMOTION_COLOURS, EMOTION_INDEX, EMOTIONS
+from vidfer.report.chart_panel import is_stacked
 from vidfer.report.look import WHITE_ON, ChartStyle
 from vidfer.report.series import FaceSeries, end_seconds, face_series, main_faces
 from vidfer.report.wording import count, duration
@@ -28,7 +29,7 @@ def report_data(clip: ClipResult, *, with_overlay: bool, style: ChartStyle = "au
     with_overlay
         Whether the faces of each frame are needed, to be drawn over the video.
     style
-        How the chart begins; lines can be zoomed into, so ``auto`` is lines however long the clip is.
+        How the chart begins; the page has a switch.
     """
     shown, _ = main_faces(clip)
     return {
@@ -36,7 +37,7 @@ def report_data(clip: ClipResult, *, with_overlay: bool, style: ChartStyle = "au
         "emotions": list(EMOTIONS),
         "colours": [EMOTION_COLOURS[name] for name in EMOTIONS],
         "ink": ["#fff" if name in WHITE_ON else "#000" for name in EMOTIONS],
-        "stacked": style == "areas",
+        "stacked": is_stacked(style, end_seconds(clip)),
         "faces": [_face(clip, track) for track in shown],
         "overlay": overlay_data(clip) if with_overlay else None,
     }

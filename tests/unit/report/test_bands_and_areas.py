@@ -105,3 +105,4 @@ def test_the_page_gets_the_bands_that_can_be_seen() -> None:
     assert any(edge is not None for edge in face["low"])
     assert data["stacked"]
     assert not report_data(clip, with_overlay=False, style="auto")["stacked"]
+    assert report_data(make_clip(seconds=301, fps=2), with_overlay=False)["stacked"]
