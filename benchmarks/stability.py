@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -26,7 +27,7 @@ from vidfer.engine.runner import run
 from vidfer.evaluation.calibration import softmax
 from vidfer.faces.boxes import pairwise_iou
 from vidfer.types import ClipResult
-from vidfer.video.find import find_videos
+from vidfer.video.find import FoundVideo
 
 SAME_FACE_IOU = 0.5
 LOSSLESS = {"qp": "0", "preset": "ultrafast"}
@@ -58,12 +59,12 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         work = options.work or Path(scratch)
-        reference = results(options.clips, REFERENCE, work, options.seconds, options.set)
+        found = results(options.clips, (REFERENCE, *VARIANTS), work, options.seconds, options.set)
+        reference = found[REFERENCE.name]
         print("| copy | faces | lost | per frame: mean | 95 % | max | temporal: mean | 95 % | max | label kept |")
         print("|---|---|---|---|---|---|---|---|---|---|")
         for variant in VARIANTS:
-            found = results(options.clips, variant, work, options.seconds, options.set)
-            moved = {name: changes(reference[name], found[name]) for name in reference}
+            moved = {name: changes(reference[name], found[variant.name][name]) for name in reference}
             if options.per_clip:
                 for name, part in moved.items():
                     print(row(f"{variant.name}, {name}", [part]))
@@ -92,21 +93,26 @@ def row(name: str, parts: list[Changes]) -> str:
 
 
 def results(
-    clips: list[Path], variant: Variant, work: Path, seconds: float, settings: list[str]
-) -> dict[str, ClipResult]:
-    """Write the copies (unless they are there) and process them; by the clip's name."""
-    folder = work / "copies" / variant.name.replace(" ", "_")
-    for clip in clips:
-        copy = folder / f"{clip.stem}.mp4"
-        if not copy.is_file():
-            write_copy(clip, copy, variant, seconds=seconds)
-    config = load_pipeline("default", ["output.exports=[]", "run.jobs=1", *settings])
-    out = work / "results" / variant.name.replace(" ", "_")
-    report = run(find_videos([folder / f"{clip.stem}.mp4" for clip in clips]), out, config)
+    clips: list[Path], variants: Sequence[Variant], work: Path, seconds: float, settings: list[str]
+) -> dict[str, dict[str, ClipResult]]:
+    """Write the copies (unless they are there) and process them; by the variant's name, then the clip's."""
+    copies = {}
+    for variant in variants:
+        for clip in clips:
+            copy = work / "copies" / variant.name.replace(" ", "_") / f"{clip.stem}.mp4"
+            copies[str(copy.absolute())] = variant.name
+            if not copy.is_file():
+                write_copy(clip, copy, variant, seconds=seconds)
+    config = load_pipeline("default", ["output.exports=[]", *settings])
+    out = work / "results"
+    report = run([FoundVideo(Path(path), Path(path).relative_to(work.absolute())) for path in copies], out, config)
     if report.failed:
-        raise SystemExit(f"{variant.name}: {report.failed[0].failure}")
+        raise SystemExit(str(report.failed[0].failure))
     cache = StageCache(cache_folder(out))
-    return {record.clip_id: load_clip(cache, record, config) for record in report.records}
+    found: dict[str, dict[str, ClipResult]] = {variant.name: {} for variant in variants}
+    for record in report.records:
+        found[copies[record.path]][Path(record.path).stem] = load_clip(cache, record, config)
+    return found
 
 
 def write_copy(clip: Path, out: Path, variant: Variant, *, seconds: float) -> None:
