@@ -6,27 +6,33 @@
 The reference is YuNet through cv2.FaceDetectorYN at a long side of 640 px. Faces of 40 px or more that it gives 0.6
 or more must be found (IoU >= 0.5); a detection is false if the reference gives nothing there even at 0.3 (IoU >= 0.3).
 A false detection may still be a face that the reference missed: ``--draw`` writes those frames for looking at.
+Then follow: recall by yaw, size, light and what covers the face (face_conditions.py); what following faces saves and
+how exact it is (following.py); and, with ``--side-by-side``, face-alignment's default on the same frames
+(side_by_side.py, minutes). Each of these is a script of its own, too.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from face_conditions import report_conditions
+from following import report_following
+from side_by_side import report_side_by_side
 
 from vidfer.datasets.face_scenes import read_scenes
 from vidfer.evaluation.detection import detection_figures, detection_outcome
+from vidfer.faces.boxes import pairwise_iou
 from vidfer.faces.detectors import DETECTORS, FaceDetector
-from vidfer.faces.nms import pairwise_iou
+from vidfer.faces.landmarks import LANDMARKERS
 
 BATCH = 16
 REFERENCE_LONG_SIDE = 640
-Change = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
 def frames_of(clip: Path) -> Iterator[np.ndarray]:
@@ -168,66 +174,6 @@ def report_pictures(data: Path, detector: FaceDetector, *, min_score: float) -> 
     print(f"{len(empty)} pictures without a face: {fired:.2%} fire")
 
 
-def report_conditions(data: Path, detector: FaceDetector, *, pictures: int = 250) -> None:
-    """Print how many of LFW's held-back main faces are found when the picture is made harder."""
-    scenes = [scene for scene in read_scenes(data, "val") if scene.source == "lfw" and len(scene.score)]
-    scenes = [scene for scene in scenes if (scene.score > 0.85).any()][:pictures]
-    for name, change in CONDITIONS.items():
-        found = 0
-        for scene in scenes:
-            areas = (scene.xyxy[:, 2:] - scene.xyxy[:, :2]).prod(axis=1) * (scene.score > 0.85)
-            pixels, box = change(scene.pixels, scene.xyxy[int(areas.argmax())])
-            boxes = detector.detect(torch.from_numpy(np.ascontiguousarray(pixels))[None])
-            found += bool((pairwise_iou(boxes.xyxy, box[None]) >= 0.5).any())
-        print(f"LFW val, {name}: {found / len(scenes):.2%} of {len(scenes)} main faces found")
-
-
-def _resized_to(face: float, side: int) -> Change:
-    def change(pixels: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Cut or pad to a square of ``side`` px with the face in its middle, ``face`` px large."""
-        from PIL import Image
-
-        half = side / 2 * np.sqrt((box[2:] - box[:2]).prod()) / face
-        middle = (box[:2] + box[2:]) / 2
-        corner = middle - half
-        image = Image.fromarray(pixels).crop(tuple(np.round([*corner, *(middle + half)]).astype(int)))
-        image = image.resize((side, side), Image.Resampling.BILINEAR)
-        scale = side / (2 * half)
-        return np.asarray(image), (box - np.tile(np.round(corner), 2)).astype(np.float32) * np.float32(scale)
-
-    return change
-
-
-def _rolled(pixels: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    from PIL import Image
-
-    middle = (box[:2] + box[2:]) / 2
-    half = (box[2:] - box[:2]) / 2
-    angle = np.deg2rad(30.0)
-    turned = np.sqrt(np.array([[np.cos(angle), np.sin(angle)], [np.sin(angle), np.cos(angle)]]) ** 2 @ half**2)
-    image = Image.fromarray(pixels).rotate(30.0, Image.Resampling.BILINEAR, center=tuple(middle))
-    return np.asarray(image), np.concatenate([middle - turned, middle + turned]).astype(np.float32)
-
-
-def _covered(pixels: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    pixels, (left, top, right, bottom) = pixels.copy(), box
-    lower = slice(max(0, int(top + 0.65 * (bottom - top))), max(0, int(bottom)))
-    pixels[lower, max(0, int(left)) : max(0, int(right))] = (190, 150, 130)
-    return pixels, box
-
-
-CONDITIONS: dict[str, Change] = {
-    "as it is": lambda pixels, box: (pixels, box),
-    "16 px": _resized_to(16.0, 320),
-    "20 px": _resized_to(20.0, 320),
-    "300 px of 320": _resized_to(300.0, 320),
-    "gray": lambda pixels, box: (np.repeat(pixels.mean(axis=2, keepdims=True), 3, axis=2).astype(np.uint8), box),
-    "a seventh of the light": lambda pixels, box: (pixels // 7, box),
-    "rolled by 30 degrees": _rolled,
-    "mouth covered": _covered,
-}
-
-
 def report_speed(detector: FaceDetector) -> None:
     """Print milliseconds per frame on one core."""
     torch.set_num_threads(1)
@@ -247,6 +193,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path("runs/benchmarks"))
     parser.add_argument("--draw", type=Path, help="write frames with a miss or a false detection into this folder")
     parser.add_argument("--skip-speed", action="store_true")
+    parser.add_argument("--side-by-side", action="store_true", help="time face-alignment's default too")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     detector = DETECTORS.get("embedded")(
@@ -256,9 +203,12 @@ def main() -> None:
         report_speed(detector)
     if arguments.data:
         report_pictures(arguments.data, detector, min_score=arguments.min_score)
-        report_conditions(arguments.data, detector)
+        report_conditions(arguments.data, detector, LANDMARKERS.get("embedded")(device="cpu", weights=""))
     if arguments.clips and arguments.reference:
         report_clips(arguments.clips, detector, Reference(arguments.reference, arguments.cache), arguments.draw)
+        report_following(arguments.clips)
+    if arguments.clips and arguments.side_by_side:
+        report_side_by_side(arguments.clips, frames=2, compile=False)
 
 
 if __name__ == "__main__":

@@ -70,14 +70,10 @@ def _most(values: np.ndarray) -> float:
     return float(np.quantile(values, 0.95))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clips", type=Path, required=True, help="folder of clips (*.mp4)")
-    parser.add_argument("--detect-every", type=int, default=FacesConfig().detect_every)
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
+def report_following(clips: Path, *, detect_every: int = FacesConfig().detect_every) -> None:
+    """Print differences and times for each clip and all of them."""
     searching = FacesStage(FacesConfig(detect_every=1), device="cpu")
-    following = FacesStage(FacesConfig(detect_every=arguments.detect_every), device="cpu")
+    following = FacesStage(FacesConfig(detect_every=detect_every), device="cpu")
     for stage in (searching, following):
         stage.load()
     print(f"{'':<37}{'box':>20}{'landmarks':>26}{'ms per frame':>22}")
@@ -86,7 +82,7 @@ def main() -> None:
     heads = "".join(f"{name:>{width}}" for name, width in zip(names, widths, strict=True))
     print(f"{'clip':<8}{'frames':>7}{heads}")
     rows = []
-    for clip in sorted(arguments.clips.glob("*.mp4")):
+    for clip in sorted(clips.glob("*.mp4")):
         rows.append(measure(clip, searching, following))
         print_row(clip.stem, *rows[-1])
     everything = FollowingError(
@@ -96,6 +92,15 @@ def main() -> None:
         extra=sum(row[1].extra for row in rows),
     )
     print_row("all", sum(row[0] for row in rows), everything, sum(row[2] for row in rows), sum(row[3] for row in rows))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clips", type=Path, required=True, help="folder of clips (*.mp4)")
+    parser.add_argument("--detect-every", type=int, default=FacesConfig().detect_every)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    report_following(arguments.clips, detect_every=arguments.detect_every)
 
 
 if __name__ == "__main__":

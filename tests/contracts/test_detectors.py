@@ -73,6 +73,15 @@ def test_no_frames_give_no_faces(detector: FaceDetector) -> None:
     assert boxes.points5.shape == (0, 5, 2)
 
 
+def test_many_frames_at_once(detector: FaceDetector, portrait: torch.Tensor) -> None:
+    small = portrait[:, 40:200, 140:300].contiguous()  # (1, 160, 160, 3)
+    frames = torch.cat([small, torch.zeros_like(small)]).repeat(17, 1, 1, 1)  # (34, 160, 160, 3)
+    boxes = detector.detect(frames)
+    assert boxes.image_row.tolist() == list(range(0, 34, 2))
+    assert np.ptp(boxes.xyxy, axis=0).max() < 0.1
+    assert_finds(boxes, PORTRAIT_FACE - np.array([140, 40, 140, 40], np.float32), image=32)
+
+
 def test_finds_the_face_of_a_portrait(detector: FaceDetector, portrait: torch.Tensor) -> None:
     boxes = detector.detect(portrait)
     assert_finds(boxes, PORTRAIT_FACE)
@@ -110,7 +119,10 @@ def test_frames_of_one_colour_hold_no_face(detector: FaceDetector, value: int, s
 
 
 def test_results_do_not_depend_on_the_batch(detector: FaceDetector, portrait: torch.Tensor) -> None:
-    frames = torch.cat([portrait, portrait.flip(2), torch.zeros_like(portrait), portrait // 2, portrait.roll(40, 1)])
+    kinds = [portrait, portrait.flip(2), torch.zeros_like(portrait), portrait // 2, portrait.roll(40, 1)]
+    frames = torch.cat(
+        [*kinds, *(frame.roll(16, 2) for frame in kinds)]
+    )  # more than some pass to their network at once
     together = detector.detect(frames)
     for i in range(len(frames)):
         alone, mine = detector.detect(frames[i : i + 1]), together.image_row == i

@@ -81,6 +81,22 @@ def test_result_does_not_depend_on_how_faces_are_batched(landmarker: FaceLandmar
     np.testing.assert_allclose(together_scores, np.concatenate([score for _, score in singly]), atol=1e-3)
 
 
+def test_images_without_boxes_and_no_images_at_all(landmarker: FaceLandmarker, portrait: torch.Tensor) -> None:
+    landmarks, scores = landmarker.locate(portrait[:0], rows(0), np.zeros((0, 4), np.float32))
+    assert (landmarks.shape, scores.shape) == ((0, 68, 2), (0,))
+    landmarks, _ = landmarker.locate(torch.cat([portrait, portrait]), np.ones(1, np.int64), PORTRAIT_BOX[None])
+    alone, _ = landmarker.locate(portrait, rows(1), PORTRAIT_BOX[None])
+    np.testing.assert_allclose(landmarks, alone, atol=0.02)
+
+
+def test_one_channel_is_gray(landmarker: FaceLandmarker, portrait: torch.Tensor) -> None:
+    gray = portrait[..., :1].contiguous()  # (1, 512, 512, 1)
+    found, score = landmarker.locate(gray, rows(1), PORTRAIT_BOX[None])
+    expected, _ = landmarker.locate(gray.expand(-1, -1, -1, 3).contiguous(), rows(1), PORTRAIT_BOX[None])
+    np.testing.assert_allclose(found, expected, atol=0.2)
+    assert score[0] > 0.5
+
+
 def test_each_box_is_looked_for_in_its_own_image(landmarker: FaceLandmarker, portrait: torch.Tensor) -> None:
     images = torch.cat([torch.zeros_like(portrait), portrait, torch.roll(portrait, 20, dims=2)])
     boxes = np.stack([PORTRAIT_BOX, PORTRAIT_BOX + np.array([20, 0, 20, 0], np.float32)])
