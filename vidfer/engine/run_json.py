@@ -16,7 +16,10 @@ from vidfer.engine.journal import ClipRecord
 
 
 def write_run_json(path: Path, records: Iterable[ClipRecord], cached: frozenset[str], config: PipelineConfig) -> None:
-    """Write the file clip by clip, so that a hundred thousand take no memory; raises OutputError."""
+    """Write the file clip by clip, so that a hundred thousand take no memory; raises OutputError.
+
+    Bytes of a file name that are no text become ``\\udcXX``, which is how JSON spells them.
+    """
     body = {
         "vidfer": vidfer.__version__,
         "python": platform.python_version(),
@@ -24,7 +27,7 @@ def write_run_json(path: Path, records: Iterable[ClipRecord], cached: frozenset[
         "packages": {name: _version(name) for name in ("torch", "av", "decord", "numpy", "h5py")},
         "pipeline": config.model_dump(mode="json"),
     }
-    with aside_of(path) as aside, aside.open("x", encoding="utf-8", errors="surrogateescape") as file:
+    with aside_of(path) as aside, aside.open("x", encoding="utf-8", errors="backslashreplace") as file:
         file.write(json.dumps(body, indent=1, ensure_ascii=False).removesuffix("\n}") + ',\n "clips": {')
         separator = "\n"
         for record in records:

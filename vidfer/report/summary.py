@@ -62,6 +62,8 @@ SUMMARY_COLUMNS: tuple[str, ...] = (
     *("num_episodes", "mean_quality"),
     *(f"{name}_share_of_time" for name in EMOTIONS),
     *(f"{name}_mean_probability" for name in EMOTIONS),
+    *(f"{name}_episodes" for name in EMOTIONS),
+    *(f"{name}_peak_seconds" for name in EMOTIONS),
     *("truncated", "warnings", "width", "height", "codec", "average_fps", "fingerprint"),
 )
 
@@ -72,6 +74,8 @@ def summary_row(summary: Mapping[str, Any]) -> dict[str, Any]:
     for name, numbers in summary["emotions"].items():
         row[f"{name}_share_of_time"] = numbers["share_of_time"]
         row[f"{name}_mean_probability"] = numbers["mean_probability"]
+        row[f"{name}_episodes"] = numbers["episodes"]
+        row[f"{name}_peak_seconds"] = summary["peaks"].get(name, {}).get("seconds")
     row["truncated"] = int(bool(summary["truncated"]))
     row["warnings"] = " ".join(" ".join(summary["warnings"]).split())
     return row

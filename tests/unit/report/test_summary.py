@@ -102,9 +102,15 @@ def test_says_where_the_result_comes_from_but_not_where_the_file_lay() -> None:
 
 
 def test_the_row_fills_every_column() -> None:
-    row = summary_row(summarise(make_clip(seconds=2)))
+    clip = make_clip(seconds=30)
+    row = summary_row(summarise(clip))
     assert tuple(row) == SUMMARY_COLUMNS
+    shown = {segment.emotion for segment in clip.segments}
+    assert len(shown) > 2
+    peaks = {name.removesuffix("_peak_seconds"): row.pop(name) for name in list(row) if name.endswith("_peak_seconds")}
+    assert {name for name, value in peaks.items() if value is not None} == shown
     assert not [name for name, value in row.items() if value is None]
+    assert sum(row[f"{name}_episodes"] for name in peaks) == len(clip.segments)
 
 
 def test_a_crowd_takes_no_longer_than_its_rows() -> None:
