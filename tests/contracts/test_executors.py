@@ -6,6 +6,7 @@ An executor whose optional package is missing skips. Tasks are real processes an
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,10 +17,13 @@ from fixtures import worker_tasks
 from fixtures.worker_tasks import do
 
 from vidfer.engine.executors import EXECUTORS, Executor, Outcome, Resources
+from vidfer.engine.executors.local import LocalExecutor
 from vidfer.errors import MissingDependency
 
+SLOW = {"slurm": pytest.mark.torture}  # each of its jobs is an interpreter that starts
 
-@pytest.fixture(scope="module", params=EXECUTORS.names())
+
+@pytest.fixture(scope="module", params=[pytest.param(name, marks=SLOW.get(name, ())) for name in EXECUTORS.names()])
 def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
     with pytest.MonkeyPatch.context() as patch:
         # Nodes import the tasks, too.
@@ -115,6 +119,37 @@ def test_a_crash_that_does_not_come_again_is_forgiven(executor: Executor, tmp_pa
     assert (outcome.status, outcome.value, outcome.attempts) == ("ok", "second time lucky", 2)
 
 
+def test_the_process_that_watches_over_a_task_may_die_with_its_node(executor: Executor, tmp_path: Path) -> None:
+    if isinstance(executor, LocalExecutor):
+        pytest.skip("here that process is the caller")
+    bad = {"do": "kill_watcher", "tries": str(tmp_path / "tries")}
+    outcomes = run(executor, [bad, *({"do": "double", "n": n} for n in range(6))], retries=1)
+    assert sorted(outcome.value for outcome in outcomes if outcome.status == "ok") == [0, 2, 4, 6, 8, 10]
+    crashed = only([outcome for outcome in outcomes if outcome.status != "ok"])
+    assert (crashed.status, crashed.attempts, worker_tasks.attempts(bad)) == ("crashed", 2, 2)
+    assert crashed.error is not None
+    assert "the worker process was lost: on " in crashed.error.message
+    assert crashed.error.message.endswith("(tried 2 times)")
+
+
+@pytest.mark.torture
+def test_a_node_that_falls_silent_is_cancelled_by_force(executor: Executor, tmp_path: Path) -> None:
+    if type(executor).__name__ != "RayExecutor":
+        pytest.skip("the driver counts silence for Ray only")
+    impatient = EXECUTORS.get("ray")(silence_seconds=8.0)  # shares the Ray that runs
+    pid_file = tmp_path / "pid"
+    began = time.monotonic()
+    try:
+        outcomes = run(impatient, [{"do": "freeze_watcher", "pid_file": str(pid_file)}, {"do": "double", "n": 1}])
+        assert time.monotonic() - began < 60
+    finally:
+        os.kill(int(pid_file.read_text()), signal.SIGKILL)
+    frozen = only([outcome for outcome in outcomes if outcome.status != "ok"])
+    assert frozen.status == "crashed"
+    assert frozen.error is not None
+    assert "gave no sign of life for" in frozen.error.message
+
+
 @pytest.mark.parametrize("name", ["hang", "hang_in_native_code"])
 def test_a_hang_ends_with_the_timeout(executor: Executor, tmp_path: Path, name: str) -> None:
     bad = {"do": name, "tries": str(tmp_path / "tries")}
@@ -146,6 +181,13 @@ def test_waiting_for_a_worker_does_not_count_as_silence(executor: Executor) -> N
     items = [{"do": "pid", "seconds": 0.6} for _ in range(4)]
     outcomes = run(executor, items, timeout=1.5, resources=Resources(jobs=1))
     assert [outcome.status for outcome in outcomes] == ["ok"] * 4
+
+
+def test_warnings_reach_the_callers_log(executor: Executor, caplog: pytest.LogCaptureFixture) -> None:
+    run(executor, [{"do": "warn"}])
+    assert [(record.name, record.getMessage()) for record in caplog.records if record.name.startswith("vidfer")] == [
+        ("vidfer.somewhere", "set a.h5 aside")
+    ]
 
 
 def test_what_tasks_print_disturbs_nothing(executor: Executor) -> None:

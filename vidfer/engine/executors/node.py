@@ -6,6 +6,7 @@ or a runaway is noticed, described and ended there exactly as on one machine. Wh
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
 import queue
@@ -20,7 +21,7 @@ from vidfer.engine.executors.local import LocalExecutor
 from vidfer.engine.executors.worker import describe
 
 BEAT_SECONDS = 5.0  # a node that works shows it at least this often
-MessageKind = Literal["node", "event", "alive", "outcome", "unusable"]
+MessageKind = Literal["node", "event", "log", "alive", "outcome", "unusable"]
 Message = tuple[MessageKind, Any]
 
 _local = LocalExecutor(keep_workers=True)  # of this process: networks stay loaded from one video to the next
@@ -34,8 +35,8 @@ def work(
     Yields
     ------
     ``("node", name)`` first; then ``("event", (item, event))`` and ``("outcome", outcome)`` as they come, and
-    ``("alive", None)`` where nothing was said for ``BEAT_SECONDS``. If no worker starts here:
-    ``("unusable", TaskError)``, and no more.
+    ``("log", (logger, level, text))`` for what vidfer logs; ``("alive", None)`` where nothing was said for
+    ``BEAT_SECONDS``. If no worker starts here: ``("unusable", TaskError)``, and no more.
     """
     yield "node", f"{socket.gethostname()} (process {os.getpid()})"
     messages: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
@@ -44,12 +45,16 @@ def work(
         def tell(item: ItemT, event: Any) -> None:
             messages.put(("event", (item, event)))
 
+        forward = _Forward(messages)
+        logging.getLogger("vidfer").addHandler(forward)
         try:
             for outcome in _local.run(fn, items, resources=resources, timeout=timeout, retries=0, on_event=tell):
                 messages.put(("outcome", outcome))
         except Exception as error:
             messages.put(("unusable", describe(error)))
-        messages.put(None)
+        finally:
+            logging.getLogger("vidfer").removeHandler(forward)
+            messages.put(None)
 
     threading.Thread(target=run, name="vidfer-node", daemon=True).start()
     while True:
@@ -60,6 +65,21 @@ def work(
         if message is None:
             return
         yield message
+
+
+def log_here(value: tuple[str, int, str]) -> None:
+    """Log what a node has logged, where the user has configured logging."""
+    name, level, text = value
+    logging.getLogger(name).log(level, "%s", text)
+
+
+class _Forward(logging.Handler):
+    def __init__(self, messages: queue.SimpleQueue[Message | None]) -> None:
+        super().__init__(logging.WARNING)
+        self._messages = messages
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._messages.put(("log", (record.name, record.levelno, record.getMessage())))
 
 
 class Unopened:

@@ -15,7 +15,7 @@ from typing import Any, Generic
 
 from vidfer.engine.executors import EXECUTORS, ItemT, Outcome, Resources, ValueT
 from vidfer.engine.executors.channel import pickled_function
-from vidfer.engine.executors.node import Attempts, Message, Unopened, work
+from vidfer.engine.executors.node import Attempts, Message, Unopened, log_here, work
 from vidfer.errors import ClusterError, MissingDependency, VidferError
 
 _PROBE_SECONDS = 5.0
@@ -247,6 +247,8 @@ class _Run(Generic[ItemT, ValueT]):
             task.node = value
         elif kind == "event" and self.on_event is not None:
             self.on_event(task.attempts.item, value[1])
+        elif kind == "log":
+            log_here(value)
         elif kind == "unusable":
             raise ClusterError(f"node {task.node}: {value.message}")
         elif kind == "outcome":

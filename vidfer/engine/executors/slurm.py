@@ -19,7 +19,7 @@ from typing import Any, Generic
 
 from vidfer.engine.executors import EXECUTORS, ItemT, Outcome, Resources, ValueT
 from vidfer.engine.executors.channel import TOKEN_BYTES, ChannelError, FrameReader, encode, pickled_function
-from vidfer.engine.executors.node import Attempts, Message, Unopened, work
+from vidfer.engine.executors.node import Attempts, Message, Unopened, log_here, work
 from vidfer.errors import ClusterError, MissingDependency
 
 ITEMS_PER_JOB = 8  # the networks are loaded once for so many videos; a job that is lost costs one of them an attempt
@@ -63,7 +63,7 @@ class SlurmExecutor:
                 "--engine slurm: no sbatch on this machine: run vidfer on a login node of the cluster "
                 "(--address local tries the same without SLURM)"
             )
-        self._own_folder = folder is None
+        self.is_local = address == "local"
         self.folder = folder or Path(tempfile.mkdtemp(prefix="vidfer-slurm-"))
         self._submitit: Any = submitit.AutoExecutor(folder=self.folder, cluster=address or "slurm")
 
@@ -129,6 +129,7 @@ class _Run(Generic[ItemT, ValueT]):
     jobs: list[_Job[ItemT]] = field(default_factory=list)
     again: deque[_Task[ItemT]] = field(default_factory=deque)
     done: deque[Outcome[ItemT, ValueT]] = field(default_factory=deque)
+    ending: list[_Job[ItemT]] = field(default_factory=list)  # they have told all
 
     def outcomes(self) -> Generator[Outcome[ItemT, ValueT], None, None]:
         try:
@@ -145,6 +146,10 @@ class _Run(Generic[ItemT, ValueT]):
         finally:
             for job in self.jobs:
                 self._cancel(job)
+            if self.executor.is_local:  # our own child processes: see them end
+                deadline = time.monotonic() + _GRACE_SECONDS
+                while not all(job.job.done() for job in self.jobs + self.ending) and time.monotonic() < deadline:
+                    time.sleep(0.02)
 
     def _next(self) -> list[_Task[ItemT]]:
         if self.again:  # alone: what was lost may take others with it
@@ -183,6 +188,8 @@ class _Run(Generic[ItemT, ValueT]):
             job.node = value
         elif kind == "event" and self.on_event is not None and number in job.left:
             self.on_event(job.left[number].attempts.item, value[1])
+        elif kind == "log":
+            log_here(value)
         elif kind == "unusable":
             raise ClusterError(f"node {job.node}: {value.message}")
         elif kind == "outcome" and number in job.left:
@@ -191,6 +198,8 @@ class _Run(Generic[ItemT, ValueT]):
             self._settle(task, task.attempts.verdict(value, retries=self.retries))
         if not job.left and job in self.jobs:
             self.jobs.remove(job)
+            if self.executor.is_local:
+                self.ending.append(job)
             job.messages.unlink(missing_ok=True)
 
     def _watch(self, job: _Job[ItemT]) -> None:
