@@ -40,7 +40,8 @@ def train_on_corpus(
 ) -> dict[str, float]:
     """Train on the corpus's training part, choose by its validation part, and return the best validation's figures.
 
-    Clips with one label are judged by clip (``clip_uar``), frames with labels by frame (``uar``). A run that was
+    Clips with one label are judged by clip (``clip_uar``), frames with labels by frame (``uar``). Where the official
+    split has no validation part (DFEW, FERV39k), a tenth of the training part is held back for it. A run that was
     interrupted is continued.
 
     Raises
@@ -49,6 +50,8 @@ def train_on_corpus(
         If a part has no labelled track, or ``out`` holds a run of another recipe or manifest.
     """
     chosen = pick_device(device)
+    if not len(corpus.manifest.rows_of("validation")):
+        corpus = corpus.with_manifest(held_back(corpus.manifest))
     validation = corpus.part("validation")
     if not validation:
         raise DataError("the corpus gives no labelled track for validation: mark some rows with split validation")
@@ -108,6 +111,23 @@ def fold_manifests(manifest: Manifest, folds: int) -> list[Manifest]:
         split.append(replace(manifest, split=tuple(parts.tolist())))
         check_manifest(split[-1], source=f"fold {test + 1} of {folds}", check_files=False)
     return split
+
+
+def held_back(manifest: Manifest) -> Manifest:
+    """Return the manifest with about a tenth of its training part for validation, the same tenth whenever it is asked.
+
+    Everything of a subject stays together; where subjects are unknown, everything of a video.
+    """
+    clips: dict[Path, str] = {}  # the first clip of each video stands for it, wherever it lies
+    for row in manifest.rows_of("train"):
+        clips[manifest.path[row]] = min(manifest.clip_id[row], clips.get(manifest.path[row], manifest.clip_id[row]))
+    of_row = {int(row): manifest.subject_id[row] or clips[manifest.path[row]] for row in manifest.rows_of("train")}
+    order = sorted(set(of_row.values()), key=lambda name: hashlib.sha256(name.encode()).digest())
+    if len(order) < 2:
+        raise DataError(f"{len(order)} subjects or videos to learn from: too few to hold some back for validation")
+    chosen = set(order[: max(1, len(order) // 10)])
+    split = tuple("validation" if of_row.get(row) in chosen else name for row, name in enumerate(manifest.split))
+    return replace(manifest, split=split)
 
 
 def evaluate_on_corpus(model: TemporalModel, corpus: LabelledCorpus, split: ManifestSplit) -> CorpusEvaluation:
