@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import re
 import shutil
 from pathlib import Path
@@ -101,6 +102,16 @@ def test_a_video_that_has_moved_or_changed_is_said_and_the_chart_is_drawn(
     assert pictures(report) == []
     assert said in report.read_text().replace("&#x27;", "'")
     assert height(tmp_path / "out" / "sample" / "timeline.png") > 500
+
+
+def test_results_of_a_version_that_knew_no_such_settings_are_drawn_without_pictures(folder: Path) -> None:
+    path = folder / ".vidfer" / "pipeline.json"
+    settings = json.loads(path.read_text())
+    del settings["output"]["chart"], settings["output"]["thumbnails"]
+    path.write_text(json.dumps(settings))
+    done = vidfer("report", folder)
+    assert done.returncode == 0, done.stderr
+    assert pictures(folder / "sample" / "report.html") == []
 
 
 def test_unknown_styles_are_one_line(folder: Path) -> None:

@@ -1,8 +1,8 @@
 """fex.csv: the names of Py-Feat (Cheong et al. 2023), to be read with its ``read_feat`` or as a ``Fex`` table.
 
-Columns as in ``feat.utils`` of Py-Feat 0.6: face box, landmarks, pose, seven emotions, frame (from 0). Angles are in
-degrees with the signs of timeline.csv. Py-Feat has no contempt: the seven columns hold vidfer's probabilities as they
-are, and an eighth column ``contempt`` follows, with which a row sums to 1. A frame without a face has a row of
+Columns as in ``feat.utils`` of Py-Feat 0.6 to 2.1: face box, landmarks, pose, seven emotions, frame (from 0). Angles
+are in degrees with the signs of timeline.csv. Py-Feat has no contempt: the seven columns hold vidfer's probabilities as
+they are, and an eighth column ``contempt`` follows, with which a row sums to 1. A frame without a face has a row of
 empty cells, as there.
 """
 
