@@ -63,7 +63,7 @@ def _evaluate_manifest(options: argparse.Namespace) -> None:
     rows = _rows(manifest, split)
     if options.folds:
         _check_folds(manifest, rows, options.folds)
-    seen = _see(manifest, rows, options)
+    seen = see_rows(manifest, rows, options)
     folds = _folds(manifest, rows, seen, options.folds) if options.folds else {}
     found = evaluate_rows(manifest, rows, seen, folds=folds)
     found.write(Path(options.out))
@@ -72,7 +72,7 @@ def _evaluate_manifest(options: argparse.Namespace) -> None:
     for name, figures in found.figures.items():
         print(f"{split}, {name}: {_described(figures, 'frames' if name.endswith('frames') else 'rows')}")
     for name, over in found.folds.items():
-        print(f"{len(over.folds)} folds by subject, {name}: {_spread(over)}")
+        print(f"{len(over.folds)} folds by subject, {name}: {spread_over_folds(over)}")
     if found.without_face:
         missed = f"{len(found.without_face)} of {found.rows} rows"
         print(f"no face found in {missed}; counted as wrong, accuracy is {found.found_and_right:.2%}")
@@ -108,7 +108,7 @@ def _rows(manifest: Manifest, split: str) -> np.ndarray:
     return rows
 
 
-def _see(manifest: Manifest, rows: np.ndarray, options: argparse.Namespace) -> list[Seen | None]:
+def see_rows(manifest: Manifest, rows: np.ndarray, options: argparse.Namespace) -> list[Seen | None]:
     """Return what is seen of each row, from pictures at once, from videos through the cached stages."""
     import numpy as np
 
@@ -210,7 +210,8 @@ def _described(figures: FaceEvaluation, unit: str) -> str:
     )
 
 
-def _spread(over: FoldFigures) -> str:
+def spread_over_folds(over: FoldFigures) -> str:
+    """Return mean and standard deviation of the main figures."""
     return ", ".join(
         f"{name} {over.mean[key]:.2%} ± {over.sd[key]:.2%}"
         for key, name in (("accuracy", "accuracy"), ("uar", "mean recall (UAR)"), ("ece", "calibration error"))

@@ -36,14 +36,22 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigError(
             "vidfer train needs --recipe and --data; emotion-cnn and temporal may have --manifest instead"
         )
-    if options.root:
+    if options.folds and not options.manifest:
+        raise ConfigError("--folds needs --manifest: it says who is seen in each row")
+    if options.root and not options.folds:
         raise ConfigError(f"--root: {options.network} takes paths from the folder of the manifest")
-    if options.folds:
-        raise ConfigError("--folds: only vidfer train temporal --manifest and vidfer evaluate --manifest have folds")
     recipe = find_recipe(options.recipe)
     training = find_training(options.network)
-    with steps_shown(quiet=options.quiet) as show:
-        best = training(recipe, Path(data), Path(options.out), device=options.device, progress=show)
+
+    def train(source: Path, out: Path) -> dict[str, float]:
+        with steps_shown(quiet=options.quiet) as show:
+            return training(recipe, source, out, device=options.device, progress=show)
+
+    if options.folds:
+        from vidfer.commands.folds import train_over_folds
+
+        return train_over_folds(options, train)
+    best = train(Path(data), Path(options.out))
     if not options.quiet:
         print_best(best, Path(options.out))
     return EXIT_OK

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import numpy as np
@@ -121,3 +122,23 @@ def test_training_goes_on_from_the_embedded_weights(tmp_path: Path) -> None:
     ours = task.build_model().state_dict()
     assert all(torch.equal(ours[name].float(), tensor.float()) for name, tensor in tensors.items())
     assert task.validation.label.max() < 7  # FER2013 has no contempt
+
+
+def test_each_fold_has_a_network_of_its_own(folder: Path, tmp_path: Path) -> None:
+    names = ("sadness", "happiness")
+    rows = [(f"picture {i}", f"{i}.png", f"person {i // 2}", "train", names[i % 2]) for i in range(8)]
+    manifest = write_csv(folder / "folds.csv", rows)
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    out = tmp_path / "runs"
+    command = ["train", "emotion-cnn", "--recipe", str(tmp_path / "recipe.toml"), "--manifest", str(manifest)]
+    assert main([*command, "--folds", "4", "--out", str(out), "--device", "cpu", "--quiet"]) == 0
+    figures = json.loads((out / "metrics.json").read_text())
+    folds = figures["folds"]["trained"]["folds"]
+    assert [fold["samples"] for fold in folds] == [2, 2, 2, 2]
+    assert sorted(name for fold in folds for name in fold["subjects"]) == [f"person {i}" for i in range(4)]
+    assert figures["folds"]["trained"]["mean"]["accuracy"] > 0.7  # by brightness, on people it never saw
+    assert len(list(out.glob("fold?/best.safetensors"))) == 4
+    for number in range(1, 5):
+        table = csv.DictReader((out / f"fold{number}.csv").read_text().splitlines())
+        split = {row["subject_id"]: row["split"] for row in table}
+        assert sorted(split.values()) == ["test", "train", "train", "validation"]
