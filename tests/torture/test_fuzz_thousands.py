@@ -19,8 +19,12 @@ FIRST_SEED = int(os.environ.get("VIDFER_FIRST_SEED", "10000"))
 def check(what: str, trials: list[Trial]) -> None:
     tally = fuzz(trials)
     print(f"\n{what}: {tally}")
+    for outcome, example in sorted(tally.examples.items()):
+        print(f"  {outcome}: {example}")
     for text in tally.contained:
         print(f"  contained: {text.splitlines()[0]}")
+    for text in tally.bad:
+        print(f"  bad: {text}")
     assert tally.bad == []
     assert tally.outcomes.total() == len(trials)
     assert tally.outcomes["result"] >= len(trials) // 20
