@@ -72,7 +72,7 @@ TABLE: tuple[WeightFile, ...] = (
         kind="backbone",
         name="compact",
         filename="emotion_cnn.safetensors",
-        sha256="334f0f844984e6eb590f9ef088a71e0473e7f429adf4ff5b049cbbeb1f1e0eb3",
+        sha256="32495f52d544618fb6521653cd3ccd0d08c2b3e33fd559a4ade8d40b2e1f17a8",
     ),
     # Third-party networks, for pipelines that name them. Of SFD and 2DFAN-4 only the start of the digest is known: it
     # is part of their publisher's file names.
@@ -129,7 +129,13 @@ TABLE: tuple[WeightFile, ...] = (
         kind="temporal",
         name="gru",
         filename="temporal_gru.safetensors",
-        sha256="fb1ac8139872aeec58596a3d1f84a12935ffa3da7f4a0571cb2e0e867c42f4b0",
+        sha256="de015da4f4932c9cb5271affb0e8b69c62164980befe86ee3b538795c8ea64a2",
+    ),
+    WeightFile(
+        kind="temporal",
+        name="gru_causal",
+        filename="temporal_gru_causal.safetensors",
+        sha256="fc7c1d4f933cf667b305fcb7a4883f99c9afd56862c605e132baee48854165cb",
     ),
 )
 
