@@ -9,7 +9,7 @@ from fixtures.fer_files import write_fer_files
 from vidfer.backbones import BACKBONES
 from vidfer.backbones.load import EmotionNetwork, load_backbone
 from vidfer.errors import DataError
-from vidfer.evaluation.faces import evaluate_ferplus, evaluate_logits
+from vidfer.evaluation.faces import evaluate_fer2013, evaluate_ferplus, evaluate_logits
 from vidfer.evaluation.gradcam import gradcam
 from vidfer.labels import EMOTIONS
 from vidfer.weights import save_tensors
@@ -55,3 +55,11 @@ def test_gradcam_points_at_what_decided(network: EmotionNetwork) -> None:
     assert heat.min() >= 0
     assert heat.max() <= 1
     assert gradcam(network, faces).shape == (3, 64, 64)
+
+
+def test_the_labels_of_fer2013_itself(network: EmotionNetwork, tmp_path: Path) -> None:
+    found = evaluate_fer2013(network, write_fer_files(tmp_path, per_class=3), "PrivateTest")
+    figures = found["fer2013"].classification
+    assert figures.samples == 24  # every picture has one
+    assert figures.classes["contempt"].support == 0
+    assert figures.classes["disgust"].support == 6  # the two that the factory gives this label
