@@ -22,7 +22,7 @@ from vidfer.errors import ConfigError
 class Section(BaseModel):
     """Base of all sections: unknown keys are errors, values are immutable."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, allow_inf_nan=False)
 
 
 SectionT = TypeVar("SectionT", bound="Section")

@@ -20,7 +20,7 @@ from vidfer.engine.cache import StageCache
 from vidfer.engine.events import ClipRead, ClipStarted, Event, FramesDone, StageDone
 from vidfer.engine.executors.worker import emit
 from vidfer.engine.fingerprint import Fingerprint, fingerprint_file
-from vidfer.engine.layout import cache_folder
+from vidfer.engine.layout import cache_folder, clip_folder
 from vidfer.engine.outputs import FileStamp, write_outputs
 from vidfer.engine.plan import OUTPUTS, PROBE, probe_key, stage_keys
 from vidfer.errors import BadVideo, CacheError
@@ -132,7 +132,7 @@ class _ClipWork:
         exports = self.config.output.exports
         files = write_outputs(
             clip,
-            self.job.out / self.job.clip_id,
+            clip_folder(self.job.out, self.job.clip_id),
             exports,
             look=chart_look(clip, self.config.output, exports, checked=True),
             on_progress=lambda: emit(ClipRead(clip_id=self.job.clip_id)),

@@ -4,7 +4,7 @@ One line per finished clip is appended as it finishes; the last line of a clip c
 skipped, and that clip is then looked at again (its stages are in the cache). Only the process that holds the run lock
 writes here.
 
-A line has four columns between tabs: the clip's id, the checksum of the third, what decides whether something is left
+A line has four columns between tabs: the clip's id, the checksum of the others, what decides whether something is left
 to do, and the clip's summary. Only ids and places are held in memory: a hundred thousand clips need little of it.
 """
 
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any, Literal, Self, overload
 
 from vidfer.engine.atomic import aside_of, output_error
+from vidfer.engine.layout import stays_inside
 from vidfer.engine.outputs import FileStamp
 
 
@@ -205,8 +206,8 @@ def read_heads(path: Path) -> list[ClipRecord]:
 
 def _line(record: ClipRecord) -> bytes:
     values = {name: value for name, value in vars(record).items() if name != "summary"}
-    head, summary = _json(values), _json(record.summary)
-    return b"\t".join((_json(record.clip_id), b"%08x" % zlib.crc32(head), head, summary)) + b"\n"
+    clip_id, rest = _json(record.clip_id), _json(values) + b"\t" + _json(record.summary) + b"\n"
+    return b"\t".join((clip_id, b"%08x" % zlib.crc32(clip_id + rest), rest))
 
 
 def _json(value: Any) -> bytes:
@@ -220,13 +221,16 @@ def _lines(path: Path) -> Iterator[tuple[bytes, int, bytes]]:
         with path.open("rb") as file:
             for line in file:
                 here, place = place, place + len(line)
-                columns = line.split(b"\t", 3)
+                columns = line.split(b"\t", 2)
                 try:
-                    if len(columns) == 4 and line.endswith(b"\n"):
-                        if int(columns[1], 16) == zlib.crc32(columns[2]):
-                            yield columns[0], here, line
+                    if len(columns) == 3 and line.endswith(b"\n"):
+                        clip_id, checksum, rest = columns
+                        if int(checksum, 16) == zlib.crc32(clip_id + rest) and stays_inside(json.loads(clip_id)):
+                            yield clip_id, here, line
                     elif line.startswith(b"{"):  # of an earlier version
-                        yield _json(json.loads(line)["clip_id"]), here, line
+                        clip_id = json.loads(line)["clip_id"]
+                        if stays_inside(clip_id):
+                            yield _json(clip_id), here, line
                 except (ValueError, TypeError, KeyError):
                     continue
     except FileNotFoundError:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+from vidfer.errors import OutputError
 from vidfer.video.find import FoundVideo
 
 PRIVATE = ".vidfer"  # everything below --out that is not for users to read
@@ -29,6 +30,20 @@ def cache_folder(out: Path) -> Path:
 def journal_file(out: Path) -> Path:
     """Return the file that remembers what became of each clip."""
     return out / PRIVATE / "clips.jsonl"
+
+
+def clip_folder(out: Path, clip_id: str) -> Path:
+    """Return the folder of a clip's results.
+
+    Raises
+    ------
+    OutputError
+        A symbolic link on the way leads out of ``out``: what is written must stay there.
+    """
+    folder = out / clip_id
+    if not stays_inside(clip_id) or not folder.resolve().is_relative_to(out.resolve()):
+        raise OutputError(f"{folder}: a symbolic link leads out of {out}: remove it, or choose another --out")
+    return folder
 
 
 def fingerprints_file(out: Path) -> Path:
@@ -56,6 +71,12 @@ def clip_ids(videos: Sequence[FoundVideo]) -> list[str]:
     return [str(path) for path in _numbered(ids)]
 
 
+def stays_inside(clip_id: str) -> bool:
+    """Return whether a clip id, read from a file, is one that names a folder below --out, as those of `clip_ids` do."""
+    path = PurePosixPath(clip_id)
+    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts and "\0" not in clip_id
+
+
 def _resolve(preferred: list[PurePosixPath], otherwise: list[PurePosixPath]) -> list[PurePosixPath]:
     count = Counter(_folded(path) for path in preferred)
     return [p if count[_folded(p)] == 1 else o for p, o in zip(preferred, otherwise, strict=True)]
@@ -80,7 +101,7 @@ def _folded(path: PurePosixPath) -> str:
 
 def _safe(path: PurePosixPath) -> PurePosixPath:
     parts = [part for part in path.parts if part not in ("/", ".", "..")]
-    return PurePosixPath(*(_shortened(part) for part in parts))
+    return PurePosixPath(*(_shortened(part) for part in parts or ["video"]))
 
 
 def _shortened(name: str) -> str:

@@ -17,7 +17,7 @@ from vidfer.engine.events import ClipDone, ClipRead, EventCallback, ignore
 from vidfer.engine.executors import EXECUTORS, plan_resources
 from vidfer.engine.executors.worker import emit
 from vidfer.engine.journal import ClipRecord, Journal
-from vidfer.engine.layout import cache_folder, journal_file, private_folder
+from vidfer.engine.layout import cache_folder, clip_folder, journal_file, private_folder
 from vidfer.engine.lock import RunLock
 from vidfer.engine.outputs import FileStamp, write_outputs
 from vidfer.engine.plan import OUTPUTS, PROBE, stage_keys
@@ -152,7 +152,11 @@ def render_clip(job: RenderJob) -> RenderedClip:
     clip = load_clip(StageCache(cache_folder(job.out)), job.record, job.config)
     look = chart_look(clip, job.config.output, job.exports, checked=False)
     files = write_outputs(
-        clip, job.out / clip.clip_id, job.exports, look=look, on_progress=lambda: emit(ClipRead(clip_id=clip.clip_id))
+        clip,
+        clip_folder(job.out, clip.clip_id),
+        job.exports,
+        look=look,
+        on_progress=lambda: emit(ClipRead(clip_id=clip.clip_id)),
     )
     return RenderedClip(files=files, summary=journal_summary(clip), note=look.note)
 

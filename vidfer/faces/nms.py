@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from vidfer.errors import WeightsError
 from vidfer.faces.boxes import pairwise_iou
 
 
@@ -25,7 +26,14 @@ def suppress(values: np.ndarray, score: np.ndarray, *, max_iou: float) -> tuple[
     -------
     values : (K, 4 + P) float32
     score : (K,) float32, descending
+
+    Raises
+    ------
+    WeightsError
+        A box or a score is no number, which the weights of no working detector give.
     """
+    if not (np.isfinite(values[:, :4]).all() and np.isfinite(score).all()):
+        raise WeightsError("the detector gives boxes that are no numbers: its weights are damaged")
     order = np.argsort(-score, kind="stable")
     values, score = values[order], score[order]
     overlap = pairwise_iou(values[:, :4], values[:, :4])

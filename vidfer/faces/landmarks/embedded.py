@@ -57,8 +57,8 @@ class EmbeddedLandmarker:
         image_row
             (N,) which image each box is in.
         xyxy
-            (N, 4) px: a detector's box, or one from ``align.landmark_boxes``. For a box that is not finite the
-            landmarks are NaN and the score is 0.
+            (N, 4) px: a detector's box, or one from ``align.landmark_boxes``. For a box that is not finite, or has
+            no area, the landmarks are NaN and the score is 0.
         """
         xyxy = np.asarray(xyxy, np.float32).reshape(-1, 4)
         if len(image_row) != len(xyxy):
@@ -77,7 +77,10 @@ class EmbeddedLandmarker:
         crops = warp_faces(images.to(self._device), image_row, transforms, size=self._network.size)  # (N, C, S, S)
         points, logits = self._network(to_gray(crops))
         found = apply_transforms(invert_transforms(transforms), points.cpu().numpy())  # (N, 68, 2)
-        return found, logits.sigmoid().cpu().numpy()
+        scores = logits.sigmoid().cpu().numpy()
+        lost = ~(np.isfinite(found).all((1, 2)) & np.isfinite(scores))  # a box without area, or damaged weights
+        found[lost], scores[lost] = np.nan, 0.0
+        return found, scores
 
 
 @LANDMARKERS.register("embedded")
