@@ -139,6 +139,7 @@ def _chart_arguments(parser: argparse.ArgumentParser) -> None:
 def _status_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("out", metavar="DIR", help="a results folder")
     parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument("--check", action="store_true", help="look at every file also where there are many thousands")
     _verbosity(parser)
 
 

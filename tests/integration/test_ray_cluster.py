@@ -45,10 +45,10 @@ def local_digests(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> dic
     return output_digests(out)
 
 
-def start(cluster: RayCluster, videos: Path, out: Path, events: Path) -> subprocess.Popen[str]:
+def start(cluster: RayCluster, videos: Path, out: Path, events: Path, *settings: str) -> subprocess.Popen[str]:
     arguments = ["process", videos, "--out", out, "--events", events, "--engine", "ray", "--address", cluster.address]
     return subprocess.Popen(
-        [*VIDFER, *map(str, arguments), *SETTINGS],
+        [*VIDFER, *map(str, arguments), *SETTINGS, *settings],
         env=cluster.env,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -115,6 +115,16 @@ def test_a_killed_driver_goes_on_and_repeats_nothing_that_was_finished(
     assert output_digests(tmp_path / "out") == local_digests
     assert not finished & set(clips(second, "ClipStarted"))
     assert set(clips(second, "ClipDone")) >= finished  # announced as cached
+    # Frames want a GPU, which no node has. A change behind them wants none; a change of theirs says what is missing.
+    wants_gpu, third = ["--set", "resources.frames.num_gpus=1"], tmp_path / "third.jsonl"
+    cheap = start(cluster, videos, tmp_path / "out", third, *wants_gpu, "--set", "temporal.name=none")
+    said = finish(cheap)
+    assert cheap.returncode == 1, said
+    assert len(clips(third, "ClipStarted")) == NUM_CLIPS
+    assert not clips(third, "FramesDone")
+    dear = start(cluster, videos, tmp_path / "out", third, *wants_gpu, "--fps", "3")
+    assert "no node has the 1 cores and 1 GPUs that one video is to get (at most 1 and 0)" in finish(dear)
+    assert dear.returncode == 2
 
 
 def test_without_a_cluster_at_the_address_the_error_says_what_to_do(videos: Path, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ def test_bad_nodes_are_named_before_any_work(sample_video: Path, tmp_path: Path)
     shutil.copytree(Path(package.__file__).parent, other / "vidfer", ignore=shutil.ignore_patterns("__pycache__"))
     init = other / "vidfer" / "__init__.py"
     init.write_text(init.read_text().replace(f'"{package.__version__}"', '"0.0.1"'))
+    (other / "sitecustomize.py").write_text("import vidfer\n")  # before Ray puts the driver's path in front
     own_namespace = ["unshare", "--mount", "sh", "-c", f'mount -t tmpfs none "{out}" && exec "$@"', "sh"]
     if subprocess.run([*own_namespace, "true"], capture_output=True, check=False).returncode != 0:
         pytest.skip("a node without the folder needs the right to mount (root)")

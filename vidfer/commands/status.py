@@ -7,18 +7,20 @@ import json
 from pathlib import Path
 
 from vidfer.commands import EXIT_FAILED, EXIT_OK
-from vidfer.engine.status import ClipStatus, read_status
+from vidfer.engine.status import MANY_CLIPS, ClipStatus, read_status
 
 COLUMNS = ("clip", "faces", "embeddings", "tracks", "emotions", "outputs", "note")
 
 
 def run(options: argparse.Namespace) -> int:
     """Print one line per clip; exit code 1 if some clip failed."""
-    clips = read_status(Path(options.out))
+    clips = read_status(Path(options.out), check=options.check)
     if options.json:
         print(json.dumps([{"clip": clip.clip_id, **clip.stages, "note": clip.note} for clip in clips], indent=1))
     elif not options.quiet:
         print(_table(clips))
+        if len(clips) > MANY_CLIPS and not options.check:
+            print(f"{len(clips):,} clips, by the journal: --check looks at every file of theirs")
     return EXIT_FAILED if any("failed" in clip.stages.values() for clip in clips) else EXIT_OK
 
 

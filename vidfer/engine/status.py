@@ -43,8 +43,21 @@ class ClipStatus:
     note: str = ""
 
 
-def read_status(out: Path) -> list[ClipStatus]:
+MANY_CLIPS = 10_000
+
+
+def read_status(out: Path, *, check: bool = False) -> list[ClipStatus]:
     """Return the state of every clip that a results folder knows, by clip id.
+
+    Of more than ``MANY_CLIPS`` neither the video nor the files of results are looked at, each of which would cost a
+    request to the file server: what the journal says of them is taken as it is.
+
+    Parameters
+    ----------
+    out
+        The results folder.
+    check
+        Look at all files, however many there are.
 
     Raises
     ------
@@ -53,13 +66,15 @@ def read_status(out: Path) -> list[ClipStatus]:
     """
     config = config_of_last_run(out)
     cache = StageCache(cache_folder(out))
+    records = read_heads(journal_file(out))
+    look = check or len(records) <= MANY_CLIPS
     view = _View(
         out=str(out),
         seals=Seals(config),
         cached={stage.name: cache.keys(stage.name) for stage in STAGES},
-        memo=FingerprintMemo(fingerprints_file(out)),
+        memo=FingerprintMemo(fingerprints_file(out)) if look else None,
     )
-    return [_status(record, view) for record in read_heads(journal_file(out))]
+    return [_status(record, view) for record in records]
 
 
 def config_of_last_run(out: Path) -> PipelineConfig:
@@ -86,7 +101,7 @@ class _View:
     out: str
     seals: Seals
     cached: dict[str, frozenset[str]]
-    memo: FingerprintMemo
+    memo: FingerprintMemo | None  # None: files are not looked at
 
 
 def _status(record: ClipRecord, view: _View) -> ClipStatus:
@@ -94,7 +109,7 @@ def _status(record: ClipRecord, view: _View) -> ClipStatus:
         states: dict[str, StageState] = dict.fromkeys(_NAMES, "missing")
         states[STAGES[0].name if record.failure["stage"] == "decode" else OUTPUTS] = "failed"
         return ClipStatus(clip_id=record.clip_id, stages=states, note=record.failure["message"])
-    known = view.memo.recall(record.path)
+    known = view.memo.recall(record.path) if view.memo is not None else record.fingerprint
     if known not in (record.fingerprint, None):
         return ClipStatus(clip_id=record.clip_id, stages=dict.fromkeys(_NAMES, "stale"), note="the video has changed")
     note = "" if known or os.path.isfile(record.path) else f"the video is no longer at {record.path}"
@@ -105,6 +120,6 @@ def _status(record: ClipRecord, view: _View) -> ClipStatus:
         other = record.keys.get(name) != keys[name]
         states[name] = "cached" if there else "stale" if other else "missing"
     current = record.keys.get(OUTPUTS) == keys[OUTPUTS]
-    untouched = current and is_untouched(f"{view.out}/{record.clip_id}", record.files)
+    untouched = view.memo is None or is_untouched(f"{view.out}/{record.clip_id}", record.files)
     states[OUTPUTS] = "stale" if not current else "cached" if untouched else "missing"
     return ClipStatus(clip_id=record.clip_id, stages=states, note=note)

@@ -146,6 +146,8 @@ def test_a_suspended_run_that_lost_its_lease_knows_it(tmp_path: Path) -> None:
         while not lock.lost and time.monotonic() < deadline:
             time.sleep(0.02)
         assert lock.lost
+        with pytest.raises(OutputError, match="another vidfer run took over"):
+            lock.check()  # the runner asks before it writes anything
     assert lease.exists()  # it belongs to the other run now
 
 

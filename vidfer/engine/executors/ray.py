@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
+import secrets
 import socket
 import time
 from collections import deque
@@ -50,8 +51,9 @@ class RayExecutor:
 
     def __init__(self, address: str = "local", *, silence_seconds: float = 60.0) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anyone
-        if address == "local" or _has_token():
-            os.environ.setdefault("RAY_AUTH_MODE", "token")  # ours is closed to others, as a cluster may be
+        if address == "local":  # ours is closed to others, and no file with its token is left behind
+            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+            os.environ.setdefault("RAY_AUTH_MODE", "token")
         try:
             import ray
         except ImportError as error:
@@ -106,7 +108,8 @@ class RayExecutor:
         except Exception as error:
             raise ClusterError(
                 f"Ray at {address}: {type(error).__name__}: {' '.join(str(error).split())[:400]}: this machine must be "
-                f"a node of the cluster (ray start --address={address} --num-cpus=0), with the same Ray and Python"
+                f"a node of the cluster (ray start --address={address} --num-cpus=0), with the same Ray and Python; if "
+                f"it has a token, set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN, or copy its ~/.ray/auth_token"
             ) from error
         self._ours = True
 
@@ -115,6 +118,19 @@ class RayExecutor:
         if self._ours:
             self._ours = False
             self._ray.shutdown()
+
+    def require_room(self, resources: Resources) -> None:
+        """Raise ClusterError where no node is large enough for one item: Ray would wait for such a node for ever."""
+        self.connect()
+        nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        for node in nodes:
+            if node.get("CPU", 0) >= resources.num_cpus and node.get("GPU", 0) >= resources.num_gpus:
+                return
+        most = {name: max((node.get(name, 0) for node in nodes), default=0) for name in ("CPU", "GPU")}
+        raise ClusterError(
+            f"no node has the {resources.num_cpus:g} cores and {resources.num_gpus:g} GPUs that one video is to get "
+            f"(at most {most['CPU']:g} and {most['GPU']:g}): change [resources.frames], or start larger nodes first"
+        )
 
     def slots(self, resources: Resources) -> int:
         """Return how many items the cluster can work on at once, at least 1 (nodes may be on their way)."""
@@ -169,6 +185,7 @@ class _Run(Generic[ItemT, ValueT]):
     again: deque[_Running[ItemT]] = field(default_factory=deque)
     done: deque[Outcome[ItemT, ValueT]] = field(default_factory=deque)
     exhausted: bool = False
+    has_room: bool = False
     looked: float = float("-inf")
     limit: int = 0
 
@@ -206,7 +223,9 @@ class _Run(Generic[ItemT, ValueT]):
 
     def _next(self) -> _Running[ItemT] | None:
         for item in self.items:
-            self.executor.connect()
+            if not self.has_room:
+                self.executor.require_room(self.resources)
+                self.has_room = True
             return _Running(Attempts(item), pickle.dumps(item))
         self.exhausted = True
         return None
@@ -215,8 +234,8 @@ class _Run(Generic[ItemT, ValueT]):
         if self.resources.jobs:
             return self.resources.jobs
         if time.monotonic() - self.looked > _LOOK_AT_CLUSTER_SECONDS:  # nodes come and go
-            self.executor.connect()
             self.looked = time.monotonic()
+            self.executor.connect()
             self.limit = _QUEUED_PER_SLOT * self.executor.slots(self.resources)
         return self.limit
 
@@ -330,10 +349,6 @@ def _probe(address: str) -> None:
 
 def _quiet(address: str) -> dict[str, Any]:
     return {"include_dashboard": False} if address == "local" else {}
-
-
-def _has_token() -> bool:
-    return "RAY_AUTH_TOKEN" in os.environ or (Path.home() / ".ray" / "auth_token").is_file()
 
 
 def _in_short(error: BaseException) -> str:

@@ -1,0 +1,84 @@
+"""What is cached, stale or missing, of a few clips and of many."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import vidfer.engine.status
+from vidfer.config import PipelineConfig, load_pipeline
+from vidfer.engine.cache import StageCache
+from vidfer.engine.journal import ClipRecord, Journal
+from vidfer.engine.layout import cache_folder, journal_file, settings_file
+from vidfer.engine.plan import OUTPUTS, stage_keys
+from vidfer.engine.seal import Seals
+from vidfer.engine.status import read_status
+
+STAGES = ("faces", "embeddings", "tracks", "emotions")
+
+
+def finished_clip(out: Path, name: str, config: PipelineConfig, *, sealed: bool) -> ClipRecord:
+    """Write all that a finished clip leaves, as far as status looks at it."""
+    video = out.parent / f"{name}.mp4"
+    video.write_bytes(b"a video")
+    keys = dict(stage_keys(name * 64, "pyav", config, clip_id=name))
+    for stage in STAGES:
+        StageCache(cache_folder(out)).store(stage, keys[stage], {})
+    (out / name).mkdir()
+    (out / name / "timeline.csv").write_text("frame")
+    stamp = (out / name / "timeline.csv").stat()
+    return ClipRecord(
+        clip_id=name,
+        path=str(video),
+        fingerprint=name * 64,
+        status="ok",
+        reader="pyav",
+        keys=keys,
+        seal=Seals(config).of(keys, "pyav") if sealed else "",
+        files={"timeline.csv": (stamp.st_size, stamp.st_mtime_ns)},
+    )
+
+
+@pytest.fixture(params=[True, False], ids=["sealed", "of an earlier version"])
+def results(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    out, config = tmp_path / "out", load_pipeline()
+    with Journal(journal_file(out)) as journal:
+        for name in "ab":
+            journal.add(finished_clip(out, name, config, sealed=request.param))
+    settings_file(out).write_text(json.dumps(config.model_dump(mode="json")))
+    return out
+
+
+def test_what_is_there_is_cached(results: Path) -> None:
+    assert [set(clip.stages.values()) for clip in read_status(results)] == [{"cached"}, {"cached"}]
+
+
+def test_other_settings_make_their_stages_stale(results: Path) -> None:
+    config = load_pipeline("default", ["temporal.name=ema"])
+    settings_file(results).write_text(json.dumps(config.model_dump(mode="json")))
+    for clip in read_status(results):
+        assert {clip.stages[name] for name in STAGES[:3]} == {"cached"}
+        assert {clip.stages[name] for name in ("emotions", OUTPUTS)} == {"stale"}
+
+
+def test_keys_that_were_changed_after_sealing_are_not_taken_for_current(results: Path) -> None:
+    with Journal(journal_file(results)) as journal:
+        record = journal.records["a"]
+        journal.add(replace(record, keys={**record.keys, OUTPUTS: "0" * 64}))  # as `vidfer report` does
+    assert read_status(results)[0].stages[OUTPUTS] == "stale"
+
+
+def test_files_of_many_clips_are_looked_at_on_demand(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (results / "a" / "timeline.csv").unlink()
+    (table,) = StageCache(cache_folder(results)).keys("tracks") - {
+        read.keys["tracks"] for read in [Journal(journal_file(results)).records["b"]]
+    }
+    StageCache(cache_folder(results)).path("tracks", table).unlink()
+    monkeypatch.setattr(vidfer.engine.status, "MANY_CLIPS", 1)
+    (first, second), (looked, _) = read_status(results), read_status(results, check=True)
+    assert (first.stages["tracks"], first.stages[OUTPUTS]) == ("missing", "cached")
+    assert looked.stages[OUTPUTS] == "missing"
+    assert set(second.stages.values()) == {"cached"}
