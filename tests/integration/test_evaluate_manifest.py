@@ -74,6 +74,14 @@ def test_videos_go_through_the_cache(sample_video: Path, pictures: Path, tmp_pat
     assert json.loads((tmp_path / "out" / "metrics.json").read_text()) == figures
 
 
+def test_another_video_than_the_manifest_says_is_refused(sample_video: Path, tmp_path: Path) -> None:
+    manifest = tmp_path / "clips.csv"
+    manifest.write_text(f"clip_id,path,sha256,split,label\na,{sample_video},{'0' * 64},test,happiness\n")
+    done = vidfer("evaluate", "--manifest", manifest, "--out", tmp_path / "out", "--set", "video.fps=2")
+    assert done.returncode == 2
+    assert "expected the video with sha256 000000000000" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("row", "message"),
     [

@@ -76,7 +76,7 @@ def read_corpus(
     for record in report.records:
         if record.status == "ok":
             rows = rows_of[Path(record.path)]
-            _check_content(manifest, rows, record)
+            check_content(manifest, rows, record)
             sequences += _labelled_tracks(cache, record, config, manifest, rows)
     if not sequences:
         raise DataError(
@@ -95,7 +95,8 @@ def _rows_by_video(manifest: Manifest) -> dict[Path, np.ndarray]:
     return {path: np.array(members, np.int64) for path, members in rows.items()}
 
 
-def _check_content(manifest: Manifest, rows: np.ndarray, record: ClipRecord) -> None:
+def check_content(manifest: Manifest, rows: np.ndarray, record: ClipRecord) -> None:
+    """Raise DataError unless a video is the one that these rows of the manifest name by its digest."""
     for row in rows:
         expected = manifest.sha256[row]
         if expected and expected != record.fingerprint:

@@ -11,7 +11,7 @@ from vidfer.config import PipelineConfig
 from vidfer.datasets.manifest import Manifest
 from vidfer.datasets.manifest_faces import rows_in_stretch
 from vidfer.engine.cache import StageCache
-from vidfer.engine.corpus import corpus_videos
+from vidfer.engine.corpus import check_content, corpus_videos
 from vidfer.engine.events import EventCallback, ignore
 from vidfer.engine.layout import cache_folder
 from vidfer.engine.rerender import load_clip
@@ -64,7 +64,7 @@ def labelled_tracks(
     Raises
     ------
     DataError
-        If a video cannot be decoded; names the row.
+        If a video cannot be decoded (names the row) or is not the one that the manifest's sha256 says.
     """
     videos = corpus_videos(manifest.path[int(row)] for row in rows)
     config = config.model_copy(update={"output": config.output.model_copy(update={"exports": ()})})
@@ -81,6 +81,7 @@ def labelled_tracks(
         of_path.setdefault(manifest.path[int(row)], []).append(place)
     found: list[LabelledTrack | None] = [None] * len(rows)
     for record in report.records:
+        check_content(manifest, rows[of_path[Path(record.path)]], record)
         clip = load_clip(cache, record, config)
         for place in of_path[Path(record.path)]:
             row = int(rows[place])
