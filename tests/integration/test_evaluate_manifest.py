@@ -101,6 +101,15 @@ def test_a_bad_row_is_named(pictures: Path, tmp_path: Path, row: tuple[str, ...]
     assert "Traceback" not in done.stderr
 
 
+def test_an_out_that_is_a_file_is_named(pictures: Path, tmp_path: Path) -> None:
+    manifest = write_csv(pictures / "one.csv", ("a", "0.png", "x", "test", "happiness", "", ""))
+    (tmp_path / "out").write_text("a file")
+    done = vidfer("evaluate", "--manifest", manifest, "--out", tmp_path / "out")
+    assert done.returncode == 2
+    assert "out: cannot be written" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_folds_need_people(pictures: Path, tmp_path: Path) -> None:
     manifest = write_csv(pictures / "nobody.csv", ("a", "0.png", "", "test", "fear", "", ""))
     done = vidfer("evaluate", "--manifest", manifest, "--out", tmp_path, "--folds", "2")

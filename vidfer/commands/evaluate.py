@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from vidfer.commands import EXIT_OK
 from vidfer.config import PipelineConfig, load_pipeline
-from vidfer.errors import ConfigError
+from vidfer.errors import ConfigError, OutputError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from vidfer.datasets.manifest import Manifest
     from vidfer.evaluation.faces import FaceEvaluation
     from vidfer.evaluation.folds import FoldFigures
-    from vidfer.evaluation.labelled import Seen
+    from vidfer.evaluation.labelled import ManifestEvaluation, Seen
 
 ALL = "all"
 
@@ -49,7 +49,7 @@ def _evaluate_fer(options: argparse.Namespace) -> None:
     network = _network(options)
     measure = evaluate_fer2013 if options.labels == "fer2013" else evaluate_ferplus
     for protocol, figures in measure(network, Path(options.data), cast(Split, split)).items():
-        figures.write(Path(options.out) / protocol)
+        write_figures(figures, Path(options.out) / protocol)
         if not options.quiet:
             print(f"{split}, {protocol}: {_described(figures, 'faces')}")
 
@@ -66,7 +66,7 @@ def _evaluate_manifest(options: argparse.Namespace) -> None:
     seen = see_rows(manifest, rows, options)
     folds = _folds(manifest, rows, seen, options.folds) if options.folds else {}
     found = evaluate_rows(manifest, rows, seen, folds=folds)
-    found.write(Path(options.out))
+    write_figures(found, Path(options.out))
     if options.quiet:
         return
     for name, figures in found.figures.items():
@@ -208,6 +208,17 @@ def _described(figures: FaceEvaluation, unit: str) -> str:
         f"{classes.samples} {unit}, accuracy {classes.accuracy:.2%}, mean recall (UAR) {classes.uar:.2%}, "
         f"macro F1 {classes.macro_f1:.3f}, calibration error {figures.calibration.ece:.2%}"
     )
+
+
+def write_figures(found: FaceEvaluation | ManifestEvaluation, folder: Path) -> None:
+    """Write JSON and pictures; raises OutputError if they cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        found.write(folder)
+    except OSError as error:
+        raise OutputError(
+            f"{error.filename or folder}: cannot be written: {error.strerror}; choose another --out"
+        ) from error
 
 
 def spread_over_folds(over: FoldFigures) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vidfer.commands import EXIT_OK
-from vidfer.commands.evaluate import see_rows, spread_over_folds
+from vidfer.commands.evaluate import see_rows, spread_over_folds, write_figures
 
 if TYPE_CHECKING:
     from vidfer.evaluation.labelled import Seen
@@ -44,7 +44,7 @@ def train_over_folds(options: argparse.Namespace, train: Callable[[Path, Path], 
     figures = {}
     if found.any():
         figures["trained"] = figures_by_fold(probabilities, manifest.label_index[found], subjects[found], fold)
-    evaluate_rows(manifest, np.arange(len(manifest)), seen, folds=figures).write(out)
+    write_figures(evaluate_rows(manifest, np.arange(len(manifest)), seen, folds=figures), out)
     if not options.quiet:
         spread = spread_over_folds(figures["trained"])
         print(f"{options.folds} folds by subject, each with a network of its own: {spread}")
