@@ -77,8 +77,8 @@ def average_chart(courses: Sequence[Mapping[str, Any]], *, align: Align = "start
     times, values, num_clips = average_course(courses, by_fraction=align == "fraction")
     height = 6.4
     figure = _figure(height, f"Average of {count(len(courses), 'clip')}")
-    grid = figure.subplots(2, 4, sharex=True, sharey=True, gridspec_kw={"hspace": 0.24, "wspace": 0.09})
-    figure.subplots_adjust(left=0.055, right=0.985, top=1 - 0.85 / height, bottom=0.85 / height)
+    grid = figure.subplots(2, 4, sharex=True, sharey=True, gridspec_kw={"hspace": 0.24, "wspace": 0.17})
+    figure.subplots_adjust(left=0.055, right=0.975, top=1 - 0.85 / height, bottom=0.85 / height)
     some = num_clips > 0
     for label, (name, axes) in enumerate(zip(EMOTIONS, grid.flat, strict=True)):
         colour = EMOTION_COLOURS[name]
