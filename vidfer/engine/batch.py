@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ from vidfer.report.index import render_index
 
 Align = Literal["start", "fraction"]
 MAX_LISTED = 1000  # clips on the start page: 11 MB, which a browser still sorts at once
+ROWS_PER_PIECE = 1000
 PICTURES = ("batch_share.png", "batch_average.png")
 
 
@@ -38,21 +40,27 @@ def write_batch_files(out: Path, records: Sequence[ClipRecord], *, exports: Iter
     exporters = [EXPORTERS.get(name) for name in exports]
     listed: list[dict[str, Any]] = []
     failures: list[dict[str, Any]] = []
-    files = {
-        "summary.csv": summary_csv(_summaries(records, listed, failures)),
-        "failures.csv": failures_csv(failures),
-        "index.html": render_index(
-            listed,
-            failures[:MAX_LISTED],
-            title=_title(len(records), len(listed), len(failures)),
-            files=[name for exporter in exporters for name in exporter.filenames],
-            pictures=[name for name in PICTURES if (out / name).is_file()],
-        ),
-    }
+    write_if_changed(out / "summary.csv", _summary_table(_summaries(records, listed, failures)))
+    write_if_changed(out / "failures.csv", failures_csv(failures))
+    page = render_index(
+        listed,
+        failures[:MAX_LISTED],
+        title=_title(len(records), len(listed), len(failures)),
+        files=[name for exporter in exporters for name in exporter.filenames],
+        pictures=[name for name in PICTURES if (out / name).is_file()],
+    )
+    write_if_changed(out / "index.html", page)
     for exporter in exporters:
-        files |= exporter.shared_files()
-    for name, data in files.items():
-        write_if_changed(out / name, data)
+        for name, data in exporter.shared_files().items():
+            write_if_changed(out / name, data)
+
+
+def _summary_table(summaries: Iterator[dict[str, Any]]) -> bytes:
+    """Return summary.csv, put together from pieces, since one text of it would be in memory several times over."""
+    pieces = [summary_csv(islice(summaries, ROWS_PER_PIECE))]
+    while rows := summary_csv(islice(summaries, ROWS_PER_PIECE)).partition(b"\n")[2]:  # without its header
+        pieces.append(rows)
+    return b"".join(pieces)
 
 
 def _summaries(
