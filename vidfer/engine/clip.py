@@ -21,6 +21,7 @@ from vidfer.engine.events import ClipRead, ClipStarted, Event, FramesDone, Stage
 from vidfer.engine.executors.worker import emit
 from vidfer.engine.fingerprint import Fingerprint, fingerprint_file
 from vidfer.engine.layout import cache_folder, clip_folder
+from vidfer.engine.memory import give_back_free_memory
 from vidfer.engine.outputs import FileStamp, write_outputs
 from vidfer.engine.plan import OUTPUTS, PROBE, probe_key, stage_keys
 from vidfer.errors import BadVideo, CacheError
@@ -255,6 +256,7 @@ class _ClipWork:
             self.cache, keys["emotions"], tables, tracks, self.config.temporal, device=self.config.run.device
         )
         self._stage_done("emotions", computed=computed)
+        give_back_free_memory()
         return assemble(self.job.clip_id, info, tables, tracks, timeline, config=self.config, keys=keys)
 
     def _stage_done(self, name: StageName, *, computed: bool) -> None:

@@ -104,7 +104,7 @@ def assemble(
         frames=tables.frames,
         faces=tables.faces,
         tracks=tracks,
-        embeddings=tables.embeddings,
+        embeddings=FaceEmbeddings(vectors=tables.embeddings.vectors[:, :0].copy(), logits=tables.embeddings.logits),
         timeline=timeline,
         segments=find_segments(timeline, tables.frames, **config.timeline.model_dump()),
         provenance=provenance(config, keys, reader=tables.decode.reader),

@@ -12,6 +12,7 @@ GRID = 64  # pixels looked at per side of a frame
 BLOCK = 4  # pixels averaged per side for one of the thumbnail
 THUMBNAIL = GRID // BLOCK  # side of the gray thumbnail
 COLOUR_LEVELS = 8  # levels of each colour channel in the histogram
+ROWS_AT_ONCE = 4096  # frames compared at a time: an hour's at once would take 600 MB
 SIGNATURE_SIZE = THUMBNAIL**2 + 3 * COLOUR_LEVELS
 
 # Measured on the eleven development clips (no cut in any of them) and 1,999 pairs of unrelated photographs (LFW,
@@ -59,6 +60,14 @@ def is_cut(previous: np.ndarray, current: np.ndarray) -> np.ndarray:
     Signatures may have been stored as float16.
     A frame without any structure (black, white) counts as another scene than one with structure.
     """
+    cut = np.zeros(len(current), np.bool_)
+    for start in range(0, len(cut), ROWS_AT_ONCE):
+        rows = slice(start, start + ROWS_AT_ONCE)
+        cut[rows] = _is_cut(previous[rows], current[rows])
+    return cut
+
+
+def _is_cut(previous: np.ndarray, current: np.ndarray) -> np.ndarray:
     split = THUMBNAIL**2
     previous, current = previous.astype(np.float32), current.astype(np.float32)
     a = previous[:, :split] - previous[:, :split].mean(1, keepdims=True)

@@ -76,8 +76,7 @@ class FacesTable(Table):
         """Return the frames, with the hard cuts that their signatures show."""
         cuts = np.zeros(len(self.frame_index), np.bool_)
         if len(cuts) > 1:
-            signature = self.signature.astype(np.float32)
-            cuts[1:] = is_cut(signature[:-1], signature[1:])
+            cuts[1:] = is_cut(self.signature[:-1], self.signature[1:])
         return SampledFrames(frame_index=self.frame_index, pts_seconds=self.pts_seconds, is_cut=cuts)
 
     def detections(self) -> FaceDetections:

@@ -20,6 +20,7 @@ CAUSAL_DELAY_SECONDS = 0.2  # two steps: the last two nodes that a row may read 
 _DELAY_STEPS = CAUSAL_DELAY_SECONDS / STEP_SECONDS
 _GAP_STEPS = _DELAY_STEPS + 1e-3  # rows further apart have a gap between them, behind which nothing is delayed
 _TOLERANCE = 1e-4  # of a step: rows that fall on a node but for rounding are on it
+_COLUMNS_AT_ONCE = 16  # averaged at a time: all of an hour of embeddings at once would take 250 MB
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,11 +74,18 @@ class TimeGrid:
         Nodes without a row lie on the line between their neighbours that have one (causal: keep the last one's).
         """
         values = np.asarray(values, np.float32)
+        nodes = np.empty((len(self), values.shape[1]), np.float32)
+        for start in range(0, values.shape[1], _COLUMNS_AT_ONCE):
+            columns = slice(start, start + _COLUMNS_AT_ONCE)
+            nodes[:, columns] = self._average(values[:, columns])
+        return nodes
+
+    def _average(self, values: np.ndarray) -> np.ndarray:
         nodes = self._mean(values)
         if not self.causal:
             # Averages flatten a curve's bends, more so at high frame rates; what they leave out is put back.
             nodes += self._mean(values - self._between(nodes, self.position))
-        return nodes.astype(np.float32, copy=False)
+        return nodes
 
     def at_rows(self, values: np.ndarray) -> np.ndarray:
         """Return the nodes' values (G, C) at the rows, (T, C) float32."""

@@ -39,10 +39,14 @@ def num_features(dim: int, num_labels: int) -> int:
 def node_features(track: TrackSequence, grid: TimeGrid) -> np.ndarray:
     """Return what a network reads at each node of the grid: (G, F) float32."""
     log_p = np.maximum(log_softmax(track.logits), MIN_LOG_PROBABILITY)
-    rows = np.concatenate([track.vectors, log_p, np.exp(log_p), track.quality[:, None]], 1)
-    nodes = grid.average(rows)
-    since = np.log1p(grid.seconds_since_seen / STEP_SECONDS)
-    return np.concatenate([nodes[:, :-1], grid.coverage[:, None], nodes[:, -1:], since[:, None]], 1)
+    dim = track.vectors.shape[1]
+    features = np.empty((len(grid), num_features(dim, log_p.shape[1])), np.float32)
+    features[:, :dim] = grid.average(track.vectors)
+    features[:, dim:-NUM_EXTRA] = grid.average(np.concatenate([log_p, np.exp(log_p)], 1))
+    features[:, -3] = grid.coverage
+    features[:, -2] = grid.average(track.quality[:, None])[:, 0]
+    features[:, -1] = np.log1p(grid.seconds_since_seen / STEP_SECONDS)
+    return features
 
 
 class Refiner(nn.Module):
