@@ -92,7 +92,9 @@ def subject_folds(subjects: np.ndarray, count: int) -> np.ndarray:
 def figures_by_fold(
     probabilities: np.ndarray, labels: np.ndarray, subjects: np.ndarray, fold: np.ndarray
 ) -> FoldFigures:
-    """Measure probabilities (N, 8) against labels (N,), fold by fold."""
+    """Measure probabilities (N, 8) against labels (N,), fold by fold; raises DataError for fewer than two folds."""
+    if len(np.unique(fold)) < 2:
+        raise DataError("--folds: faces were found in the rows of fewer than two folds: there is no spread to tell")
     found = []
     for number in np.unique(fold):
         mine = fold == number

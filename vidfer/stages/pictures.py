@@ -11,9 +11,9 @@ from vidfer.stages.faces import FacesStage
 from vidfer.types import FrameBatch
 
 BORDER = 0.5  # of the longer side, put around a picture that is all face before it is searched again
-# In that second search the detector may be unsure, but the aligned face must fill the picture: its side is at least this
-# share of the picture's shorter side. Of 33 pictures of FER2013 that the first search misses (of 399) it finds 29, and
-# in 41 pictures without a face 1.
+# In that second search the detector may be unsure, but the aligned face must fill the picture: its side is at least
+# this share of the picture's shorter side. Of 33 pictures of FER2013 that the first search misses (of 399) it finds
+# 29, and in 41 pictures without a face 1.
 DOUBTFUL_SCORE = 0.05
 FILLED = 0.8
 

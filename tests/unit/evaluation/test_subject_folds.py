@@ -63,3 +63,8 @@ def test_a_single_label_cannot_be_learnt() -> None:
     labels = np.zeros(len(SUBJECTS), np.int64)
     with pytest.raises(DataError, match="a single label"):
         refitted(np.zeros((len(SUBJECTS), 4)), labels, SUBJECTS, subject_folds(SUBJECTS, 2))
+
+
+def test_one_fold_with_faces_has_no_spread() -> None:
+    with pytest.raises(DataError, match="fewer than two folds"):
+        figures_by_fold(np.eye(8)[:2], np.arange(2), np.array(["a", "a"]), np.zeros(2, np.int64))
