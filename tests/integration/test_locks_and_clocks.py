@@ -78,7 +78,7 @@ def test_videos_that_cannot_be_written_to(videos: Path, undisturbed: Path, tmp_p
     assert len(inside.stderr.strip().splitlines()) == 1
 
 
-@pytest.mark.parametrize("when", [FUTURE, PAST], ids=["future", "past"])
+@pytest.mark.parametrize("when", [FUTURE, pytest.param(PAST, marks=pytest.mark.torture)])
 def test_dates_that_cannot_be_change_nothing(videos: Path, undisturbed: Path, tmp_path: Path, when: float) -> None:
     """After a jump of the clock files carry dates of the future, or of long ago; only content counts."""
     out, folder, events = tmp_path / "out", tmp_path / "videos", tmp_path / "events.jsonl"

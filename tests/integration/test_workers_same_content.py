@@ -26,9 +26,11 @@ from vidfer.video.probe import VideoProbe, probe
 from vidfer.video.reader import open_reader
 
 SEGMENT_FRAMES = 16
-NUM_FRAMES = 40
+NUM_FRAMES = 24
 KEYS = {name: key_for(name, version=1, config={}) for name in (FACES, EMBEDDINGS)}
-CONFIG = load_pipeline("default", ["output.exports=['csv']", f"run.segment_frames={SEGMENT_FRAMES}"])
+CONFIG = load_pipeline(
+    "default", ["output.exports=['csv']", f"run.segment_frames={SEGMENT_FRAMES}", "faces.long_side=64"]
+)
 STAGES = FacesStage(CONFIG.faces, device="cpu"), EmbeddingsStage(CONFIG.backbone, device="cpu")
 
 
@@ -119,7 +121,7 @@ def test_another_worker_finishes_the_same_video_at_any_moment(
         if not cache.was_interrupted:
             break
         moments += 1
-    assert moments > 10
+    assert moments >= 8
 
 
 def parts_of(finished: Path, begun: Path, counts: dict[str, int]) -> None:
@@ -135,14 +137,15 @@ def parts_of(finished: Path, begun: Path, counts: dict[str, int]) -> None:
                 column: table.arrays[column][frames] if len(table.arrays[column]) == NUM_FRAMES else array
                 for column, array in empty.items()
             }
-            decode = {**table.attributes["decode"], "expected_frames": SEGMENT_FRAMES, "decoded_frames": SEGMENT_FRAMES}
+            num_frames = min(SEGMENT_FRAMES, NUM_FRAMES - index * SEGMENT_FRAMES)
+            decode = {**table.attributes["decode"], "expected_frames": num_frames, "decoded_frames": num_frames}
             attributes = {"decode": decode, "segment_frames": SEGMENT_FRAMES}
             target.store_part(name, KEYS[name], index, rows, attributes)
 
 
 def test_four_workers_on_one_content(tmp_path: Path) -> None:
     """The real engine in four processes; each round is a fresh folder, which all four begin at about the same time."""
-    rounds, workers = 8, 4
+    rounds, workers = 6, 4
     path = make_clip(tmp_path / "a.mp4", num_frames=NUM_FRAMES, width=96, height=64)
     jobs = [
         ClipJob(clip_id=f"copy {copy}", path=path, out=tmp_path / f"out{turn}", config=CONFIG)
