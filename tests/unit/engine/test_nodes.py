@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -14,7 +16,15 @@ import pytest
 import vidfer
 from vidfer.config import PipelineConfig, load_pipeline
 from vidfer.engine.executors import Outcome, TaskError
-from vidfer.engine.nodes import Requirements, check_engine, check_node, check_nodes, required_of_nodes, resources_of
+from vidfer.engine.nodes import (
+    Requirements,
+    check_engine,
+    check_node,
+    check_nodes,
+    open_executor,
+    required_of_nodes,
+    resources_of,
+)
 from vidfer.errors import ClusterError, ConfigError, VidferError
 
 
@@ -136,3 +146,32 @@ def test_resources_come_from_the_pipeline() -> None:
     assert (clips.num_gpus, clips.max_rss_bytes, clips.jobs) == (0.0, 1 << 29, 3)
     with pytest.raises(VidferError, match="num_gpu"):
         load_pipeline("default", ["resources.frames.num_gpu=1"])
+
+
+def python(code: str, *arguments: Any) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_a_local_run_imports_no_engine_of_clusters() -> None:
+    code = (
+        "import sys, vidfer.commands.process\nfrom vidfer.engine.executors import EXECUTORS\n"
+        "print(EXECUTORS.names(), {'ray', 'submitit'} & set(sys.modules))"
+    )
+    assert python(code).stdout == "['local', 'ray', 'slurm'] set()\n"
+
+
+@pytest.mark.parametrize(("engine", "package"), [("ray", "ray"), ("slurm", "submitit")])
+def test_without_its_extra_an_engine_says_what_to_install(tmp_path: Path, engine: str, package: str) -> None:
+    (tmp_path / "a.mp4").write_text("a video")
+    code = f"import sys; sys.modules[{package!r}] = None; from vidfer.cli import main; sys.exit(main(sys.argv[1:]))"
+    done = python(code, "process", tmp_path / "a.mp4", "--out", tmp_path / "out", "--engine", engine)
+    assert done.returncode == 2
+    assert f"pip install 'vidfer[{engine}]'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_without_slurm_the_error_says_where_to_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ClusterError, match="no sbatch on this machine"):
+        open_executor("slurm", "", tmp_path)
