@@ -11,6 +11,7 @@ import hashlib
 import json
 import math
 import os
+import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -204,8 +205,10 @@ def user_folders() -> list[Path]:
 def file_digest(path: Path) -> str:
     """Return the sha256 of a file in hex; raises WeightsError if it cannot be read."""
     try:
-        stat = path.stat()
-        return _digest(path, stat.st_size, stat.st_mtime_ns)
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):  # a device or a pipe might never end
+            raise WeightsError(f"weights {path} cannot be read: expected a file")
+        return _digest(path, found.st_size, found.st_mtime_ns)
     except (OSError, ValueError) as error:  # ValueError: a path that no file can have
         raise WeightsError(f"weights {path} cannot be read: {getattr(error, 'strerror', error)}") from error
 

@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -41,8 +42,11 @@ def test_kills(sample_video: Path, clips_folder: Path, tmp_path: Path) -> None:
         runs += 1
         process = start_vidfer("process", videos, "--out", out, "--events", events, *SETTINGS)
         while process.poll() is None and sum(done.values()) < KILLS:
+            what = draw.choice(["parent", "worker", "worker", "whole group"])
+            if what == "worker" or draw.random() < 0.7:  # else also while it starts
+                wait_for_workers(process)
             time.sleep(draw.uniform(0.05, 3.0))
-            done[strike(process.pid, draw)] += 1
+            done[what] += strike(process.pid, what, draw)
             if draw.random() < 0.5:
                 break
         if process.poll() is None:
@@ -55,21 +59,32 @@ def test_kills(sample_video: Path, clips_folder: Path, tmp_path: Path) -> None:
     rounds = 1 + (runs - 1) // 12
     repeated = computed_frames(read_events(events), "faces") - rounds * frames
     print(f"\n{done} kills over {runs} runs: {repeated} frames repeated, {repeated / sum(done.values()):.1f} a kill")
+    assert min(done.values()) >= KILLS // 10  # parent and workers were both hit
     assert repeated <= sum(done.values()) * 2 * SEGMENT_FRAMES  # two workers, a segment each at most
 
 
-def strike(parent: int, draw: random.Random) -> str:
-    """Kill the parent, one worker, or everything; return which."""
-    children = Path(f"/proc/{parent}/task/{parent}/children")
-    workers = [int(pid) for pid in children.read_text().split()] if children.is_file() else []
-    what = draw.choice(["parent", "worker", "worker", "whole group"] if workers else ["parent", "whole group"])
+def workers_of(parent: int) -> list[int]:
+    try:
+        return [int(pid) for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def wait_for_workers(process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 60
+    while process.poll() is None and not workers_of(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+def strike(parent: int, what: str, draw: random.Random) -> bool:
+    """Kill the parent, one worker, or everything; return whether there was something to kill."""
     try:
         if what == "worker":
-            os.kill(draw.choice(workers), signal.SIGKILL)
+            os.kill(draw.choice(workers_of(parent)), signal.SIGKILL)
         elif what == "parent":
             os.kill(parent, signal.SIGKILL)
         else:
             os.killpg(parent, signal.SIGKILL)
-    except ProcessLookupError:
-        pass  # it has just finished
-    return what
+    except (ProcessLookupError, IndexError):
+        return False  # it has just finished
+    return True

@@ -20,7 +20,7 @@ from vidfer.faces.detectors import DETECTORS
 from vidfer.faces.landmarks import LANDMARKERS
 from vidfer.faces.third_party import load_checkpoint
 from vidfer.temporal import TEMPORAL_MODELS
-from vidfer.weights import assets_folder
+from vidfer.weights import assets_folder, digests
 
 EMOTIONS_CNN, GRU = assets_folder() / "emotion_cnn.safetensors", assets_folder() / "temporal_gru.safetensors"
 
@@ -126,3 +126,10 @@ def test_a_compressed_checkpoint_is_not_unpacked(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="not compressed"):
         load_checkpoint(path, torch.nn.Linear(2, 2))
     assert peak() - before < 24 << 20
+
+
+def test_what_never_ends_is_no_weight_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in ("/dev/zero", str(tmp_path / "pipe"), str(tmp_path)):
+        with pytest.raises(WeightsError, match="expected a file"):
+            digests("backbone", "compact", path)
