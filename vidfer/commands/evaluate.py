@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -127,7 +128,8 @@ def see_rows(manifest: Manifest, rows: np.ndarray, options: argparse.Namespace) 
 def _pipeline(options: argparse.Namespace) -> PipelineConfig:
     settings = [f"run.device={options.device}", *options.set]
     if options.weights or options.backbone:
-        settings = [f'backbone.name="{_backbone_name(options)}"', f'backbone.weights="{options.weights}"', *settings]
+        own = {"backbone.name": _backbone_name(options), "backbone.weights": options.weights}
+        settings = [*(f"{key}={json.dumps(value)}" for key, value in own.items()), *settings]
     if options.weights and not any(setting.startswith("temporal.") for setting in options.set):
         settings.append('temporal.name="ema"')  # a trained sequence model knows the embeddings of one backbone alone
     return load_pipeline(options.pipeline, settings)
@@ -193,6 +195,8 @@ def _folds(manifest: Manifest, rows: np.ndarray, seen: list[Seen | None], count:
     fold = subject_folds(subjects, count)
     found = np.array([one is not None for one in seen])
     people = [one for one in seen if one is not None]
+    if not people:
+        return {}  # and nothing to evaluate at all
     labels, subjects, fold = manifest.label_index[rows][found], subjects[found], fold[found]
     as_trained = np.stack([one.network.mean(0) for one in people])
     vectors = np.stack([one.vectors.astype(np.float32).mean(0) for one in people])

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from vidfer.cli import main
 from vidfer.datasets.manifest import Manifest
 from vidfer.errors import DataError
 from vidfer.evaluation.labelled import Seen, evaluate_rows
@@ -83,3 +85,14 @@ def test_a_row_without_a_face_counts_as_wrong_and_is_named(tmp_path: Path) -> No
 def test_no_face_at_all_is_an_error() -> None:
     with pytest.raises(DataError, match="no face was found in any row"):
         evaluate_rows(manifest_of("anger"), np.arange(1), [None])
+
+
+def test_pictures_without_a_face_are_no_crash(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in "ab":
+        Image.fromarray(np.zeros((64, 64), np.uint8)).save(tmp_path / f"{name}.png")
+    (tmp_path / "faces.csv").write_text(
+        "clip_id,path,subject_id,split,label\na,a.png,x,test,fear\nb,b.png,y,test,anger\n"
+    )
+    command = ["evaluate", "--manifest", str(tmp_path / "faces.csv"), "--out", str(tmp_path / "out"), "--folds", "2"]
+    assert main(command) == 2
+    assert "no face was found in any row" in capsys.readouterr().err
