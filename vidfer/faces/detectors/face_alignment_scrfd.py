@@ -106,7 +106,9 @@ def _open(runtime: Any, path: Path, providers: list[str]) -> Any:
     try:
         session = runtime.InferenceSession(str(path), providers=providers)
     except Exception as error:  # onnxruntime's errors share no base class
-        raise WeightsError(f"{path}: expected SCRFD as ONNX, ONNX Runtime says: {error}") from error
+        raise WeightsError(
+            f"{path}: expected SCRFD as ONNX, ONNX Runtime says: {weight_files.in_brief(error)}"
+        ) from error
     if len(session.get_outputs()) not in (2 * len(STRIDES), 3 * len(STRIDES)):
         raise WeightsError(f"{path}: expected SCRFD with 6 or 9 outputs, got {len(session.get_outputs())}")
     return session

@@ -41,8 +41,8 @@ class YuNetDetector:
             # Suppression is left to detect_in_batches: OpenCV's keeps boxes that overlap less than 1.
             self._network = cv2.FaceDetectorYN.create(str(path), "", (320, 320), min_score, 1.0, 400)
         except cv2.error as error:
-            raise WeightsError(f"{path}: expected YuNet as ONNX, OpenCV says: {error.err or error}") from error
-        self._long_side = long_side
+            raise _not_yunet(path, error) from error
+        self._long_side, self._path, self._error = long_side, path, cv2.error
 
     def detect(self, images: Tensor) -> FaceBoxes:
         """Return the faces of images (B, H, W, 3) uint8 RGB, ordered by image, then by descending score."""
@@ -54,13 +54,20 @@ class YuNetDetector:
         # OpenCV pads with black to a multiple of 32 itself; done here, so that every size takes the same path.
         pictures = frames.nan_to_num(0.0).round().byte().flip(1).permute(0, 2, 3, 1).contiguous().numpy()  # BGR
         self._network.setInputSize((pictures.shape[2], pictures.shape[1]))
-        found = [self._network.detect(picture)[1] for picture in pictures]
+        try:
+            found = [self._network.detect(picture)[1] for picture in pictures]
+        except self._error as error:  # OpenCV looks at some parts of a file only when they are used
+            raise _not_yunet(self._path, error) from error
         faces = [np.zeros((0, 15), np.float32) if face is None else face for face in found]
         # x, y, width, height, then right eye, left eye, nose, right and left mouth corner, then the score
         table = np.concatenate([np.zeros((0, 15), np.float32), *faces])
         values = np.concatenate([table[:, :2], table[:, :2] + table[:, 2:4], table[:, 4:14]], axis=1)
         rows = np.repeat(np.arange(len(faces)), [len(face) for face in faces])
         return Candidates(rows, values, np.clip(table[:, 14], 0, 1))
+
+
+def _not_yunet(path: Path, error: Exception) -> WeightsError:
+    return WeightsError(f"{path}: expected YuNet as ONNX, OpenCV says: {weight_files.in_brief(error)}")
 
 
 @DETECTORS.register("yunet")
