@@ -26,7 +26,7 @@ test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 torture: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -m torture -s tests/torture tests/contracts $(ARGS)
+	$(BIN)/python -m pytest -m torture -s tests $(ARGS)
 
 bench: $(VENV)/.installed-test
 	$(BIN)/python benchmarks/decode.py
