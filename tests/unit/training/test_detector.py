@@ -77,6 +77,16 @@ def test_boxes_follow_the_picture_through_every_change(folder):
     assert faces > 20
 
 
+def test_small_faces_are_drawn_at_all_sizes_up_to_the_limit_of_enlargement(folder):
+    maker = MosaicMaker(read_scenes(folder, "train"), MosaicConfig(max_enlarged_small=2.0, least_filled=0.1))
+    face = np.array([100, 100, 120, 120], np.float32)
+    rng = np.random.default_rng(0)
+    scales = np.array([maker._scale(np.zeros((224, 224, 3), np.uint8), face, 320, rng) for _ in range(300)])
+    assert scales.max() <= 2.0 + 1e-6
+    assert (scales > 1.95).mean() < 0.1  # not piled up at the limit
+    assert (scales < 1.0).mean() > 0.3
+
+
 def test_batches_are_determined_by_the_generator(folder):
     task = build_task(SMALL, folder)
     first, again, other = (task.batch(0, torch.Generator().manual_seed(seed), CPU) for seed in (3, 3, 4))
