@@ -79,7 +79,6 @@ def check_victim_failed(done, out: Path, undisturbed: Path, *, says: str, attemp
         ("segfault", "killed by SIGSEGV"),
         ("garble", "garbled"),
         pytest.param("kill", "killed by SIGKILL", marks=pytest.mark.torture),
-        pytest.param("eat", "out of memory", marks=pytest.mark.torture),  # until it holds 4 GB
     ],
 )
 def test_a_worker_that_dies_costs_its_clip_after_a_retry(
@@ -96,6 +95,13 @@ def test_a_worker_that_hangs_in_native_code_is_killed(videos: Path, begun: Path,
     settings = [*SETTINGS, "--set", "run.timeout_seconds=8", "--set", "run.retries=0"]
     done = vidfer("process", videos, "--out", begun, *settings, env=sabotaged("hang:victim.mp4"))
     check_victim_failed(done, begun, undisturbed, says="no sign of life for 8 s", attempts=1)
+
+
+@pytest.mark.torture
+def test_a_worker_that_eats_memory_is_killed(videos: Path, begun: Path, undisturbed: Path) -> None:
+    """It is ended at 4 GB, or at its share of what the machine has, if that is more."""
+    done = vidfer("process", videos, "--out", begun, *SETTINGS, "--jobs", "3", env=sabotaged("eat:victim.mp4"))
+    check_victim_failed(done, begun, undisturbed, says="out of memory: it held more than", attempts=2)
 
 
 @pytest.mark.torture
