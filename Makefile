@@ -31,6 +31,7 @@ torture: $(VENV)/.installed-test
 bench: $(VENV)/.installed-test
 	$(BIN)/python benchmarks/decode.py
 	$(BIN)/python benchmarks/throughput.py
+	$(BIN)/python benchmarks/cost.py
 
 clean:
 	rm -rf $(VENV) build dist sample results
