@@ -197,9 +197,7 @@ class Journal:
 
 def read_heads(path: Path) -> list[ClipRecord]:
     """Return every clip's last record without its summary, by id: the file is read once, and summaries never parsed."""
-    last: dict[bytes, bytes] = {}
-    for clip_id, _, line in _lines(path):
-        last[clip_id] = _columns(line)[0]
+    last = {clip_id: _columns(line)[0] for clip_id, _, line in _lines(path)}
     records = [_record(json.loads(head.decode()) | {"summary": {}}) for head in last.values()]
     return sorted(records, key=lambda record: record.clip_id)
 
@@ -221,17 +219,18 @@ def _lines(path: Path) -> Iterator[tuple[bytes, int, bytes]]:
         with path.open("rb") as file:
             for line in file:
                 here, place = place, place + len(line)
-                columns = line.split(b"\t", 2)
+                tab = line.find(b"\t")
                 try:
-                    if len(columns) == 3 and line.endswith(b"\n"):
-                        clip_id, checksum, rest = columns
-                        if int(checksum, 16) == zlib.crc32(clip_id + rest) and stays_inside(json.loads(clip_id)):
+                    if tab > 0 and line.endswith(b"\n"):
+                        clip_id, checksum, rest = line[:tab], line[tab + 1 : tab + 9], memoryview(line)[tab + 10 :]
+                        whole = int(checksum, 16) == zlib.crc32(rest, zlib.crc32(clip_id))
+                        if whole and stays_inside(json.loads(clip_id.decode())):
                             yield clip_id, here, line
                     elif line.startswith(b"{"):  # of an earlier version
                         clip_id = json.loads(line)["clip_id"]
                         if stays_inside(clip_id):
                             yield _json(clip_id), here, line
-                except (ValueError, TypeError, KeyError):
+                except (ValueError, TypeError, KeyError, AttributeError):
                     continue
     except FileNotFoundError:
         pass

@@ -73,8 +73,9 @@ def clip_ids(videos: Sequence[FoundVideo]) -> list[str]:
 
 def stays_inside(clip_id: str) -> bool:
     """Return whether a clip id, read from a file, is one that names a folder below --out, as those of `clip_ids` do."""
-    path = PurePosixPath(clip_id)
-    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts and "\0" not in clip_id
+    parts = clip_id.split("/")
+    named = any(part not in ("", ".") for part in parts)
+    return named and not clip_id.startswith("/") and ".." not in parts and "\0" not in clip_id
 
 
 def _resolve(preferred: list[PurePosixPath], otherwise: list[PurePosixPath]) -> list[PurePosixPath]:
