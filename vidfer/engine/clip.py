@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from vidfer.video.probe import VideoProbe
     from vidfer.video.reader import DecoderName
 
+READERS = ("decord", "pyav")  # `vidfer.video.reader.DecoderName`, which is not to be imported for a cached clip
 CACHE_TRIES = 2  # a cache file may be set aside or removed between two looks at it; then the clip is gone through again
 
 
@@ -158,7 +159,7 @@ class _ClipWork:
         if failure is not None:
             raise BadVideo(self.job.path, failure["reason"], failure["detail"])
         table = self.cache.load(PROBE, key)
-        if table is not None:
+        if table is not None and table.attributes.get("reader") in READERS:
             info = VideoInfo(path=str(self.job.path), fingerprint=fingerprint, **table.attributes["info"])
             return info, table.attributes["reader"]
         from vidfer.video.reader import choose_reader
