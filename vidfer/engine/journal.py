@@ -221,7 +221,7 @@ def _lines(path: Path) -> Iterator[tuple[bytes, int, bytes]]:
                 here, place = place, place + len(line)
                 tab = line.find(b"\t")
                 try:
-                    if tab > 0 and line.endswith(b"\n"):
+                    if tab > 0 and line[tab + 9 : tab + 10] == b"\t" and line.endswith(b"\n"):
                         clip_id, checksum, rest = line[:tab], line[tab + 1 : tab + 9], memoryview(line)[tab + 10 :]
                         whole = int(checksum, 16) == zlib.crc32(rest, zlib.crc32(clip_id))
                         if whole and stays_inside(json.loads(clip_id.decode())):
