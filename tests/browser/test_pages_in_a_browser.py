@@ -89,11 +89,11 @@ class Visit:
         page.on("request", lambda request: self.requests.append(request.url))
 
     def open(self, path: Path) -> Visit:
-        self.page.goto(path.as_uri())
+        self.page.goto(path.as_uri(), timeout=120_000)
         return self
 
     def wait(self, condition: str) -> None:
-        self.page.wait_for_function(condition, timeout=20_000)
+        self.page.wait_for_function(condition, timeout=60_000)
 
     def time(self) -> float:
         return float(self.page.evaluate("video.currentTime"))

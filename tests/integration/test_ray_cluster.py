@@ -106,7 +106,8 @@ def test_a_killed_driver_goes_on_and_repeats_nothing_that_was_finished(
     try:
         wait_until(lambda: clips(first, "ClipDone").total() >= 3, run)
     finally:
-        os.killpg(run.pid, signal.SIGKILL)
+        if run.poll() is None:
+            os.killpg(run.pid, signal.SIGKILL)
         finish(run)
     finished = set(clips(first, "ClipDone"))
     again = start(cluster, videos, tmp_path / "out", second)

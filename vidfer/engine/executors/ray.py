@@ -83,18 +83,26 @@ class RayExecutor:
         return _Run(self, pickled_function(fn), iter(items), resources, timeout, retries, on_event).outcomes()
 
     def run_on_each_node(self, fn: Callable[[str], ValueT], *, timeout: float) -> dict[str, Outcome[str, ValueT]]:
-        """Run ``fn`` with the node's name on every node that has room for work, and return the outcomes by name."""
+        """Run ``fn`` with the node's name on every node that has room for work, and return the outcomes by name.
+
+        A node that is lost meanwhile is left out: the cluster may have listed it as alive for some time after its end.
+        """
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         self.connect()
         tasks = {}
-        for node in self._ray.nodes():
-            if node["Alive"] and node["Resources"].get("CPU", 0) > 0:
+        for node_id, node in self._living_nodes().items():
+            if node["Resources"].get("CPU", 0) > 0:
                 name = f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']}:{node['NodeManagerPort']})"
-                strategy = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+                strategy = NodeAffinitySchedulingStrategy(node_id, soft=False)
                 task = self.task(Resources(num_cpus=0, jobs=1), scheduling_strategy=strategy)
-                tasks[name] = task.remote(pickle.dumps(fn), pickle.dumps(name), Resources(), timeout)
-        return {name: self._only_outcome(name, stream, timeout) for name, stream in tasks.items()}
+                tasks[node_id] = name, task.remote(pickle.dumps(fn), pickle.dumps(name), Resources(), timeout)
+        outcomes = {node_id: self._only_outcome(name, stream, timeout) for node_id, (name, stream) in tasks.items()}
+        living = self._living_nodes()
+        return {one.item: one for node_id, one in outcomes.items() if one.status != "crashed" or node_id in living}
+
+    def _living_nodes(self) -> dict[str, Any]:
+        return {node["NodeID"]: node for node in self._ray.nodes() if node["Alive"]}
 
     def connect(self) -> None:
         """Start or reach Ray, once; raises ClusterError."""
@@ -122,7 +130,7 @@ class RayExecutor:
     def require_room(self, resources: Resources) -> None:
         """Raise ClusterError where no node is large enough for one item: Ray would wait for such a node for ever."""
         self.connect()
-        nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        nodes = [node["Resources"] for node in self._living_nodes().values()]
         for node in nodes:
             if node.get("CPU", 0) >= resources.num_cpus and node.get("GPU", 0) >= resources.num_gpus:
                 return
