@@ -130,7 +130,7 @@ TABLE: tuple[WeightFile, ...] = (
         kind="temporal",
         name="gru",
         filename="temporal_gru.safetensors",
-        sha256="de015da4f4932c9cb5271affb0e8b69c62164980befe86ee3b538795c8ea64a2",
+        sha256="7c4c89a115520f1a1609908bd1812dd183eeca319c015f9f7bca660f66804254",
     ),
     WeightFile(
         kind="temporal",
