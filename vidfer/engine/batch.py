@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import stat
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
+import vidfer
 from vidfer.config import PipelineConfig
-from vidfer.engine.journal import ClipRecord
+from vidfer.engine.atomic import write_bytes
+from vidfer.engine.journal import ClipRecord, SomeRecords
+from vidfer.engine.layout import batch_file, journal_file
 from vidfer.engine.outputs import write_if_changed
 from vidfer.exporters import EXPORTERS
 from vidfer.exporters.batch_tables import failures_csv, summary_csv
@@ -18,10 +25,13 @@ Align = Literal["start", "fraction"]
 MAX_LISTED = 1000  # clips on the start page: 11 MB, which a browser still sorts at once
 ROWS_PER_PIECE = 1000
 PICTURES = ("batch_share.png", "batch_average.png")
+VERSION = 1  # bumped by hand when the files of the same clips change
 
 
 def write_batch_files(out: Path, records: Sequence[ClipRecord], *, exports: Iterable[str]) -> None:
     """Write what stands next to the clips' folders, leaving alone what has not changed.
+
+    Where neither the journal nor a file has been touched since they were written from it, no record is read.
 
     Parameters
     ----------
@@ -38,6 +48,11 @@ def write_batch_files(out: Path, records: Sequence[ClipRecord], *, exports: Iter
         A file cannot be written.
     """
     exporters = [EXPORTERS.get(name) for name in exports]
+    shared = {name: data for exporter in exporters for name, data in exporter.shared_files().items()}
+    files = [out / name for name in ("summary.csv", "failures.csv", "index.html", *shared)]
+    origin = _origin(out, records, [[exporter.name, exporter.version] for exporter in exporters])
+    if origin and _are_of(batch_file(out), origin, files):
+        return
     listed: list[dict[str, Any]] = []
     failures: list[dict[str, Any]] = []
     write_if_changed(out / "summary.csv", _summary_table(_summaries(records, listed, failures)))
@@ -50,9 +65,41 @@ def write_batch_files(out: Path, records: Sequence[ClipRecord], *, exports: Iter
         pictures=[name for name in PICTURES if (out / name).is_file()],
     )
     write_if_changed(out / "index.html", page)
-    for exporter in exporters:
-        for name, data in exporter.shared_files().items():
-            write_if_changed(out / name, data)
+    for name, data in shared.items():
+        write_if_changed(out / name, data)
+    if origin:
+        write_bytes(batch_file(out), json.dumps({"origin": origin, "files": _stamps(files)}).encode())
+
+
+def _origin(out: Path, records: Sequence[ClipRecord], exporters: list[list[Any]]) -> list[Any]:
+    """Return what the files follow from, told without reading a record; empty where only the records tell."""
+    journal = _stamps([journal_file(out)])
+    if not isinstance(records, SomeRecords) or None in journal:
+        return []
+    clips = hashlib.sha256(json.dumps(records.clip_ids).encode()).hexdigest()
+    pictures = [(out / name).is_file() for name in PICTURES]
+    return [vidfer.__version__, VERSION, clips, journal, exporters, pictures]
+
+
+def _are_of(note: Path, origin: list[Any], files: Sequence[Path]) -> bool:
+    """Return whether the files are untouched since they were written from this origin."""
+    with suppress(OSError, ValueError):
+        known = json.loads(note.read_bytes())
+        stamps = _stamps(files)
+        return bool(None not in stamps and known == json.loads(json.dumps({"origin": origin, "files": stamps})))
+    return False
+
+
+def _stamps(files: Iterable[Path]) -> list[tuple[int, int] | None]:
+    """Return size in bytes and mtime in nanoseconds of each file; None for one that is not there, or is a link."""
+    stamps: list[tuple[int, int] | None] = []
+    for path in files:
+        stamps.append(None)
+        with suppress(OSError):
+            status = path.lstat()
+            if stat.S_ISREG(status.st_mode):
+                stamps[-1] = (status.st_size, status.st_mtime_ns)
+    return stamps
 
 
 def _summary_table(summaries: Iterator[dict[str, Any]]) -> bytes:

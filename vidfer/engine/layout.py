@@ -32,6 +32,11 @@ def journal_file(out: Path) -> Path:
     return out / PRIVATE / "clips.jsonl"
 
 
+def batch_file(out: Path) -> Path:
+    """Return the file that remembers from what the files of the whole batch were written."""
+    return out / PRIVATE / "batch.json"
+
+
 def clip_folder(out: Path, clip_id: str) -> Path:
     """Return the folder of a clip's results.
 

@@ -187,7 +187,7 @@ class _Run:
 
     def _settled(self, job: ClipJob) -> ClipRecord | None:
         """Return the record of a clip for which nothing is left to do, without opening video or cache."""
-        record = self.journal.records.get(job.clip_id)
+        record = self.journal.records.head(job.clip_id)
         if record is None or self.options.force is not None or record.path != str(job.path):
             return None
         if not record.fingerprint or self._fingerprint_of(job.path) != record.fingerprint:

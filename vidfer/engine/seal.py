@@ -25,14 +25,29 @@ class Seals:
 
     def __init__(self, config: PipelineConfig) -> None:
         self._config = config
-        self._settings: dict[str, str] = {}  # by reader
+        self._settings: dict[str, hashlib._Hash] = {}  # over the settings, by reader
 
     def of(self, keys: Mapping[str, str], reader: str) -> str:
         """Return the seal of a clip's keys."""
+        return self._seal(" ".join(keys.values()).encode(), reader)
+
+    def hold(self, state: bytes) -> bool:
+        """Return whether a clip is finished and sealed by these settings, from the journal's column of its state alone.
+
+        False if that is not so, or must be told from the rest of its record.
+        """
+        status, _, rest = state.partition(b" ")
+        seal, _, rest = rest.partition(b" ")
+        reader, _, keys = rest.partition(b" ")
+        return status == b"ok" and seal == self._seal(keys, reader.decode()).encode()
+
+    def _seal(self, keys: bytes, reader: str) -> str:
         if reader not in self._settings:
             nothing = stage_keys("", reader, self._config, clip_id="")  # everything that is not the clip's own
-            self._settings[reader] = " ".join(nothing.values())
-        return hashlib.sha256(" ".join((self._settings[reader], *keys.values())).encode()).hexdigest()[:16]
+            self._settings[reader] = hashlib.sha256(" ".join((*nothing.values(), "")).encode())
+        seal = self._settings[reader].copy()
+        seal.update(keys)
+        return seal.hexdigest()[:16]
 
     def keys_now(self, record: ClipRecord) -> Mapping[str, str]:
         """Return the keys that a finished clip has by these settings."""

@@ -14,7 +14,7 @@ from typing import Literal
 from vidfer.config import PipelineConfig, parse_section
 from vidfer.engine.cache import StageCache
 from vidfer.engine.fingerprint import FingerprintMemo
-from vidfer.engine.journal import ClipRecord, read_heads
+from vidfer.engine.journal import ClipRecord, Records
 from vidfer.engine.layout import cache_folder, fingerprints_file, journal_file, private_folder, settings_file
 from vidfer.engine.outputs import is_untouched
 from vidfer.engine.plan import OUTPUTS
@@ -24,6 +24,7 @@ from vidfer.stages import STAGES
 
 _NAMES = (*(stage.name for stage in STAGES), OUTPUTS)
 StageState = Literal["cached", "stale", "failed", "missing"]
+_ALL_CACHED: dict[str, StageState] = dict.fromkeys(_NAMES, "cached")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +71,7 @@ def read_status(out: Path, *, check: bool = False) -> list[ClipStatus]:
     config = config_of_last_run(out)
     cache = StageCache(cache_folder(out))
     with _no_garbage_collection():
-        records = read_heads(journal_file(out))
+        records = Records(journal_file(out), with_states=True)
         look = check or len(records) <= MANY_CLIPS
         view = _View(
             out=str(out),
@@ -78,7 +79,7 @@ def read_status(out: Path, *, check: bool = False) -> list[ClipStatus]:
             cached={stage.name: cache.keys(stage.name) for stage in STAGES} if look else None,
             memo=FingerprintMemo(fingerprints_file(out)) if look else None,
         )
-        return [_status(record, view) for record in records]
+        return [_status(clip_id, records, view) for clip_id in sorted(records)]
 
 
 @contextmanager
@@ -120,7 +121,15 @@ class _View:
     memo: FingerprintMemo | None
 
 
-def _status(record: ClipRecord, view: _View) -> ClipStatus:
+def _status(clip_id: str, records: Records, view: _View) -> ClipStatus:
+    if view.memo is None and view.seals.hold(records.states.get(clip_id, b"")):  # nothing of it need be parsed
+        return ClipStatus(clip_id=clip_id, stages=_ALL_CACHED.copy())
+    record = records.head(clip_id)
+    assert record is not None
+    return _status_of(record, view)
+
+
+def _status_of(record: ClipRecord, view: _View) -> ClipStatus:
     if record.status == "failed":
         states: dict[str, StageState] = dict.fromkeys(_NAMES, "missing")
         states[STAGES[0].name if record.failure["stage"] == "decode" else OUTPUTS] = "failed"

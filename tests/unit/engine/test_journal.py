@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import tracemalloc
-from dataclasses import asdict
+import zlib
+from dataclasses import asdict, replace
 from pathlib import Path
 
-from vidfer.engine.journal import ClipRecord, Journal, read_heads
+from vidfer.engine.journal import ClipRecord, Journal, Records, state_column
 
 
 def record(clip_id: str, **values: object) -> ClipRecord:
@@ -72,7 +73,7 @@ def test_ids_of_any_kind_come_back(tmp_path: Path) -> None:
         for name in ids:
             journal.add(record(name))
     assert list(Journal(tmp_path / "j.jsonl").records) == ids
-    assert [head.clip_id for head in read_heads(tmp_path / "j.jsonl")] == sorted(ids)
+    assert list(Records(tmp_path / "j.jsonl", with_states=True).states) == ids
 
 
 def test_records_stay_readable_when_another_run_rewrites_the_file(tmp_path: Path) -> None:
@@ -101,4 +102,38 @@ def test_many_clips_take_little_memory_and_heads_leave_summaries_out(tmp_path: P
     finally:
         tracemalloc.stop()
     assert records["007"].summary == summary
-    assert [head.summary for head in read_heads(path)] == [{}] * 300
+    assert records.head("007") == record("007")
+    assert records.head("of another run") is None
+
+
+def test_states_are_read_without_parsing_and_are_those_of_the_records(tmp_path: Path) -> None:
+    path = tmp_path / "j.jsonl"
+    sealed = record("a", keys={"faces": "1f", "outputs": "2f"}, seal="3f", reader="odd name\twith blanks %")
+    with Journal(path) as journal:
+        journal.add(record("a"))
+        journal.add(record("b"))
+        journal.add(sealed)
+    records = Records(path, with_states=True)
+    assert records["a"] == records.head("a") == sealed
+    assert records.states == {"a": state_column(sealed), "b": b"ok  "}
+    assert state_column(sealed).split(b" ")[0::3] == [b"ok", b"1f"]
+    assert len(state_column(sealed).split(b" ")) == 5
+
+
+def test_lines_of_four_columns_are_read(tmp_path: Path) -> None:
+    old = record("a", summary={"x": 1}, keys={"faces": "1f"}, seal="3f", reader="pyav")
+    head = {name: value for name, value in asdict(old).items() if name != "summary"}
+    name, rest = b'"a"', json.dumps(head).encode() + b"\t" + json.dumps(old.summary).encode() + b"\n"
+    path = tmp_path / "j.jsonl"
+    path.write_bytes(b"%s\t%08x\t%s" % (name, zlib.crc32(name + rest), rest))
+    records = Records(path, with_states=True)
+    assert records["a"] == old
+    assert records.head("a") == replace(old, summary={})
+    assert records.states == {"a": b""}
+    with Journal(path) as journal:
+        for _ in range(4):
+            journal.add(record("b"))
+    with Journal(path) as journal:
+        journal.add(record("c"))  # most lines were replaced: the file is written anew, in the form of today
+    assert Records(path, with_states=True).states["a"] == state_column(old)
+    assert Records(path)["a"] == old

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -42,20 +42,31 @@ def finished_clip(out: Path, name: str, config: PipelineConfig, *, sealed: bool)
     )
 
 
-@pytest.fixture(params=[True, False], ids=["sealed", "of an earlier version"])
+@pytest.fixture(params=["sealed", "without seal", "journal of an earlier version"])
 def results(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     out, config = tmp_path / "out", load_pipeline()
     with Journal(journal_file(out)) as journal:
         for name in "ab":
-            journal.add(finished_clip(out, name, config, sealed=request.param))
+            journal.add(finished_clip(out, name, config, sealed=request.param != "without seal"))
+        if request.param == "journal of an earlier version":
+            lines = [json.dumps(asdict(journal.records[name])) + "\n" for name in "ab"]
+            journal_file(out).write_text("".join(lines))
     settings_file(out).write_text(json.dumps(config.model_dump(mode="json")))
     return out
 
 
+@pytest.fixture(params=["few clips", "many clips"])
+def number(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param == "many clips":
+        monkeypatch.setattr(vidfer.engine.status, "MANY_CLIPS", 1)
+
+
+@pytest.mark.usefixtures("number")
 def test_what_is_there_is_cached(results: Path) -> None:
     assert [set(clip.stages.values()) for clip in read_status(results)] == [{"cached"}, {"cached"}]
 
 
+@pytest.mark.usefixtures("number")
 def test_other_settings_make_their_stages_stale(results: Path) -> None:
     config = load_pipeline("default", ["temporal.name=ema"])
     settings_file(results).write_text(json.dumps(config.model_dump(mode="json")))
@@ -64,11 +75,22 @@ def test_other_settings_make_their_stages_stale(results: Path) -> None:
         assert {clip.stages[name] for name in ("emotions", OUTPUTS)} == {"stale"}
 
 
+@pytest.mark.usefixtures("number")
 def test_keys_that_were_changed_after_sealing_are_not_taken_for_current(results: Path) -> None:
     with Journal(journal_file(results)) as journal:
         record = journal.records["a"]
         journal.add(replace(record, keys={**record.keys, OUTPUTS: "0" * 64}))  # as `vidfer report` does
     assert read_status(results)[0].stages[OUTPUTS] == "stale"
+
+
+@pytest.mark.usefixtures("number")
+def test_a_failed_clip_says_why(results: Path) -> None:
+    failure = {"stage": "decode", "message": "no frames: record it again"}
+    with Journal(journal_file(results)) as journal:
+        journal.add(ClipRecord(clip_id="a", path="a.mp4", fingerprint="", status="failed", failure=failure))
+    failed, other = read_status(results)
+    assert (failed.clip_id, failed.stages["faces"], failed.note) == ("a", "failed", failure["message"])
+    assert set(other.stages.values()) == {"cached"}
 
 
 def test_files_of_many_clips_are_looked_at_on_demand(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
