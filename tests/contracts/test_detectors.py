@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
@@ -146,3 +147,20 @@ def test_only_faces_of_the_asked_score_are_returned(name: str, portrait: torch.T
         pytest.skip(str(strict))
     assert (strict.detect(portrait).score >= 0.8).all()
     assert len(lenient.detect(portrait)) >= len(strict.detect(portrait))
+
+
+def test_one_that_says_so_can_be_shared_by_threads(detector: FaceDetector, portrait: torch.Tensor) -> None:
+    if not getattr(detector, "is_thread_safe", False):
+        pytest.skip("does not say that threads may share it")
+    views = [portrait[:, : 512 - 16 * k].contiguous() for k in range(6)]
+    alone, shared = (
+        list(
+            ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)).map(
+                detector.detect, views * 4
+            )
+        )
+        for threads in (1, 3)
+    )
+    for found, expected in zip(shared, alone, strict=True):
+        np.testing.assert_array_equal(found.xyxy, expected.xyxy)
+        np.testing.assert_array_equal(found.score, expected.score)

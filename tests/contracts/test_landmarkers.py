@@ -6,6 +6,7 @@ A network whose weights or optional package are not on this machine skips and sa
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 import numpy as np
@@ -148,3 +149,20 @@ def test_every_landmarker_is_built_from_the_same_arguments() -> None:
     factories: list[Callable[..., FaceLandmarker]] = [LANDMARKERS.get(name) for name in LANDMARKERS.names()]
     assert all(callable(factory) for factory in factories)
     assert "embedded" in LANDMARKERS.names()
+
+
+def test_one_that_says_so_can_be_shared_by_threads(landmarker: FaceLandmarker, portrait: torch.Tensor) -> None:
+    if not getattr(landmarker, "is_thread_safe", False):
+        pytest.skip("does not say that threads may share it")
+    boxes = [PORTRAIT_BOX + np.float32(k) + np.zeros((3, 1), np.float32) for k in range(24)]
+    alone, shared = (
+        list(
+            ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)).map(
+                lambda some: landmarker.locate(portrait, rows(3), some), boxes
+            )
+        )
+        for threads in (1, 3)
+    )
+    for found, expected in zip(shared, alone, strict=True):
+        np.testing.assert_array_equal(found[0], expected[0])
+        np.testing.assert_array_equal(found[1], expected[1])

@@ -4,8 +4,9 @@ The sampled frames of a video are divided into segments of a fixed number of fra
 publishes its rows as a part; a run that is killed continues after the last part, and the joined table has the same
 bytes. Stages see frames in chunks that never cross a segment's border.
 
-With more than one thread the work is a pipeline: one thread decodes, one finds the faces of the chunk before, and the
-caller's describes and embeds those of the chunk before that.
+Chunks do not depend on each other. With more than one thread each has a whole chunk in its hands (one chunk's small
+pictures do not divide well among several), another thread decodes, and the caller's publishes rows in the order of the
+video: neither the number of threads nor their timing changes a byte.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import dataclasses
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from itertools import takewhile
 from typing import Any
 
@@ -24,18 +26,26 @@ from vidfer.engine.cache import StageCache
 from vidfer.engine.clip_tables import load_faces
 from vidfer.engine.events import EventCallback, FramesDone
 from vidfer.errors import CacheError
-from vidfer.stages.chunk import CHUNK_FRAMES, FrameChunk
+from vidfer.stages.chunk import CHUNK_FRAMES, MAX_CHUNK_BYTES, FrameChunk, chunk_frames
 from vidfer.stages.embeddings import EmbeddingsStage
-from vidfer.stages.faces import FacesStage, LocatedFaces
+from vidfer.stages.faces import FacesStage
 from vidfer.stages.tables import EmbeddingsTable, FacesTable
 from vidfer.types import DecodeReport, FrameBatch
 from vidfer.video.collect import damage_warnings
-from vidfer.video.prefetch import prefetch
+from vidfer.video.prefetch import map_in_order, prefetch
 from vidfer.video.reader import FrameReader
 
 FACES, EMBEDDINGS = "faces", "embeddings"
-# Chunks that wait between the steps of the pipeline, and those in the steps' hands, take no more than this.
-HELD_BYTES = 640 << 20
+HELD_BYTES = 6 * MAX_CHUNK_BYTES  # decoded frames that exist at a time take no more
+
+
+def chunks_at_once(threads: int, chunk_bytes: int) -> int:
+    """Return how many chunks can be computed at a time within ``HELD_BYTES``.
+
+    Besides them one waits for the threads, one is on its way to them, one waits behind the reader, and one is being
+    filled.
+    """
+    return max(1, min(threads, HELD_BYTES // max(1, chunk_bytes) - 4))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,12 +118,22 @@ class FramePass:
 
 
 @dataclass(frozen=True)
-class _Located:
-    """A chunk whose faces are found, now or by an earlier run; None for both where a segment ends."""
+class _Piece:
+    """A chunk to compute, with its faces if an earlier run found them; without frames: the end of a segment."""
 
     segment: int
-    chunk: FrameChunk | None
-    faces: LocatedFaces | FacesTable | None
+    batch: FrameBatch | None
+    known: FacesTable | None = None
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """What a piece has become: its tables, and which frames it held; without frames: the end of a segment."""
+
+    segment: int
+    frame_index: np.ndarray | None = None
+    faces: FacesTable | None = None
+    embeddings: EmbeddingsTable | None = None
 
 
 class _Pass:
@@ -124,53 +144,63 @@ class _Pass:
     ) -> None:
         self.work, self.reader, self.indices, self.have, self.num_segments = work, reader, indices, have, num_segments
         self.first = min(have.values())
+        self.chunk_frames = chunk_frames(work.frame_bytes)
         self.replay = _Replay(work, indices, computed_faces=FACES in have)
-        self.threads = torch.get_num_threads()
 
     def run(self) -> None:
         """Publish every part that is missing."""
-        chunk_bytes = CHUNK_FRAMES * max(1, self.work.frame_bytes)
-        pipelined = EMBEDDINGS in self.have and self.threads > 1 and 5 * chunk_bytes <= HELD_BYTES
-        located = self._located(pipelined, decode_ahead=3 * chunk_bytes <= HELD_BYTES)
-        if pipelined:
-            self.work.faces.load()
-            self.work.embeddings.load()
-            located = prefetch(located, depth=1)
-            torch.set_num_threads(self.threads // 2)
-        try:
-            with closing(located):
-                self._embed(located)
-        finally:
-            torch.set_num_threads(self.threads)
+        chunk_bytes = self.chunk_frames * self.work.frame_bytes
+        threads = torch.get_num_threads() if self.work.device.type == "cpu" else min(2, torch.get_num_threads())
+        at_once = chunks_at_once(threads, chunk_bytes)
+        pieces = self._pieces(decode_ahead=3 * chunk_bytes <= HELD_BYTES)
+        with closing(pieces):
+            if at_once == 1 or not self._may_share():
+                self._publish_segments(map(self._compute, pieces))
+                return
+            # Within a chunk one thread: PyTorch picks another algorithm for several, which rounds differently.
+            one_each = partial(torch.set_num_threads, 1)
+            with closing(map_in_order(self._compute, pieces, threads=at_once, on_start=one_each)) as rows:
+                self._publish_segments(rows)
 
-    def _located(self, pipelined: bool, *, decode_ahead: bool) -> Generator[_Located, None, None]:
-        """Yield every chunk with its faces, and the ends of segments; pipelined, in a thread of its own."""
-        if pipelined:
-            torch.set_num_threads(self.threads - self.threads // 2)  # of this thread
+    def _may_share(self) -> bool:
+        """Return whether threads may share the networks that are needed; load those, which threads could not."""
+        if EMBEDDINGS in self.have:
+            self.work.embeddings.load()
+        return FACES not in self.have or self.work.faces.load()
+
+    def _compute(self, piece: _Piece) -> _Rows:
+        """Return the rows of a chunk; chunks do not depend on each other."""
+        if piece.batch is None:
+            return _Rows(piece.segment)
+        chunk = FrameChunk(piece.batch, self.work.device)
+        faces = self.work.faces.process(chunk) if piece.known is None else piece.known
+        embeddings = None
+        if EMBEDDINGS in self._todo(piece.segment):
+            embeddings = self.work.embeddings.process(chunk, faces.detections())
+        return _Rows(piece.segment, piece.batch.frame_index, faces, embeddings)
+
+    def _pieces(self, *, decode_ahead: bool) -> Generator[_Piece, None, None]:
+        """Yield every chunk, and the ends of segments."""
         groups = self._decoded_segments(decode_ahead)
         with closing(groups):
             for segment, batches in groups:
                 known = None if FACES in self._todo(segment) else self.replay.segment(segment)
                 for batch in batches:
-                    yield self._with_faces(segment, batch, known)
+                    yield _Piece(segment, batch, None if known is None else _rows_of(known, batch))
                     del batch  # it may be large
-                yield _Located(segment, None, None)
-
-    def _with_faces(self, segment: int, batch: FrameBatch, known: FacesTable | None) -> _Located:
-        chunk = FrameChunk(batch, self.work.device)
-        return _Located(segment, chunk, self.work.faces.locate(chunk) if known is None else _rows_of(known, batch))
+                yield _Piece(segment, None)
 
     def _decoded_segments(self, decode_ahead: bool) -> Generator[tuple[int, Iterator[FrameBatch]], None, None]:
         """Yield (segment, its chunks) for every segment from the first on, also those without a decodable frame."""
         size = self.work.segment_frames
         wanted = self.indices[self.first * size :]
-        batches = self.reader.read(wanted, batch_size=CHUNK_FRAMES)
+        batches = self.reader.read(wanted, batch_size=self.chunk_frames)
         source = prefetch(batches, depth=1) if decode_ahead else _generator(batches)
         with closing(source):
-            chunks = _regrouped(source, wanted)
+            chunks = _regrouped(source, wanted, self.chunk_frames)
             pending = next(chunks, None)
             for segment in range(self.first, self.num_segments):
-                end = (segment + 1 - self.first) * size // CHUNK_FRAMES
+                end = (segment + 1 - self.first) * size // self.chunk_frames
 
                 def of_segment(end: int = end) -> Iterator[FrameBatch]:
                     nonlocal pending
@@ -183,27 +213,26 @@ class _Pass:
 
                 yield segment, of_segment()
 
-    def _embed(self, located: Iterable[_Located]) -> None:
-        """Embed the faces of each chunk, and publish each segment's parts."""
+    def _publish_segments(self, rows: Iterable[_Rows]) -> None:
+        """Announce each chunk, and publish each segment's parts."""
         work = self.work
         faces: list[FacesTable] = []
         embeddings: list[EmbeddingsTable] = []
-        for item in located:
+        for item in rows:
             todo = self._todo(item.segment)
-            if item.chunk is None or item.faces is None:
+            if item.frame_index is None:
                 self._publish(item.segment, todo, faces, embeddings)
                 if all(work.cache.contains(name, work.keys[name]) for name in self.have):
                     return  # another worker had the same video under another name, and has finished it
                 faces, embeddings = [], []
                 continue
-            chunk, batch = item.chunk, item.chunk.batch
-            faces.append(item.faces if isinstance(item.faces, FacesTable) else work.faces.describe(chunk, item.faces))
-            if EMBEDDINGS in todo:
-                embeddings.append(work.embeddings.process(chunk, faces[-1].detections()))
-            done = int(np.searchsorted(self.indices, batch.frame_index[-1])) + 1
-            computed = {name: len(batch) for name in todo}
+            if item.faces is not None:
+                faces.append(item.faces)
+            if item.embeddings is not None:
+                embeddings.append(item.embeddings)
+            done = int(np.searchsorted(self.indices, item.frame_index[-1])) + 1
+            computed = {name: len(item.frame_index) for name in todo}
             work.emit(FramesDone(clip_id=work.clip_id, done=done, total=len(self.indices), computed=computed))
-            del chunk, batch, item  # they may be large
 
     def _publish(
         self, segment: int, todo: list[str], faces: list[FacesTable], embeddings: list[EmbeddingsTable]
@@ -264,8 +293,10 @@ def _rows_of(faces: FacesTable, batch: FrameBatch) -> FacesTable:
     return rows
 
 
-def _regrouped(batches: Iterable[FrameBatch], wanted: np.ndarray) -> Iterator[tuple[int, FrameBatch]]:
-    """Yield (number, chunk): chunk k holds what was decoded of wanted[k * CHUNK_FRAMES :][:CHUNK_FRAMES].
+def _regrouped(
+    batches: Iterable[FrameBatch], wanted: np.ndarray, size: int = CHUNK_FRAMES
+) -> Iterator[tuple[int, FrameBatch]]:
+    """Yield (number, chunk): chunk k holds what was decoded of wanted[k * size :][:size].
 
     Readers fill their batches past frames that were lost, so after a loss batches must be divided anew for chunks not
     to depend on where reading began. Without losses nothing is copied.
@@ -273,14 +304,14 @@ def _regrouped(batches: Iterable[FrameBatch], wanted: np.ndarray) -> Iterator[tu
     held: list[FrameBatch] = []
     number = -1
     for batch in batches:
-        slots = np.searchsorted(wanted, batch.frame_index) // CHUNK_FRAMES
+        slots = np.searchsorted(wanted, batch.frame_index) // size
         for slot in np.unique(slots).tolist():
             if held and slot != number:
                 yield number, _joined_batch(held)
                 held = []
             number = slot
             held.append(batch if (slots == slot).all() else _selected(batch, slots == slot))
-        if number >= 0 and len(held) == 1 and len(held[0]) == CHUNK_FRAMES:
+        if number >= 0 and len(held) == 1 and len(held[0]) == size:
             yield number, held.pop()
     if held:
         yield number, _joined_batch(held)

@@ -9,13 +9,21 @@ from torch import Tensor
 from vidfer.faces.align import warp_faces
 from vidfer.types import FrameBatch
 
-CHUNK_FRAMES = (
-    16  # results depend on it (detection is spread over a chunk): change it only with the version of the stage "faces"
-)
+# Results depend on both (detection is spread over a chunk): change them only with the version of the stage "faces".
+CHUNK_FRAMES = 16
+MAX_CHUNK_BYTES = 108 << 20  # 16 frames of 2048x1080; 4 of 3840x2160; 1 of 7680x4320
+
+
+def chunk_frames(frame_bytes: int) -> int:
+    """Return how many frames of this size a chunk holds: CHUNK_FRAMES, or a power of two below for large frames."""
+    frames = CHUNK_FRAMES
+    while frames > 1 and frames * frame_bytes > MAX_CHUNK_BYTES:
+        frames //= 2
+    return frames
 
 
 class FrameChunk:
-    """Up to CHUNK_FRAMES sampled frames of one video.
+    """Up to ``chunk_frames`` sampled frames of one video.
 
     Attributes
     ----------

@@ -137,9 +137,9 @@ class FacesStage:
             ),
         )
 
-    def load(self) -> None:
-        """Load the networks now; see ``EmbeddingsStage.load``."""
-        self._loaded()
+    def load(self) -> bool:
+        """Load the networks now (see ``EmbeddingsStage.load``); return whether threads may share this stage."""
+        return all(getattr(network, "is_thread_safe", False) for network in self._loaded())
 
     def empty(self) -> FacesTable:
         """Return the table of a stretch of video without a decodable frame."""

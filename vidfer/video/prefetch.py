@@ -1,14 +1,17 @@
-"""Decode ahead of the computation: an iterator run in a thread, behind a queue that bounds memory."""
+"""Decode ahead of the computation, and compute several items at once: threads behind queues that bound memory."""
 
 from __future__ import annotations
 
 import logging
 import queue
 import threading
-from collections.abc import Generator, Iterable
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +53,51 @@ def prefetch(source: Iterable[T], *, depth: int = 2) -> Generator[T, None, None]
         thread.join(_JOIN_SECONDS)
         if thread.is_alive():
             logger.warning("the reader thread is stuck in native code and is left behind")
+
+
+def map_in_order(
+    function: Callable[[T], R], source: Iterable[T], *, threads: int, on_start: Callable[[], None]
+) -> Generator[R, None, None]:
+    """Yield ``function`` of each item, in the order of ``source``, computed by several threads at once.
+
+    At most ``threads`` + 1 items are with the threads or wait for them; ``source`` runs in the caller's thread. What
+    ``function`` or ``source`` raises is raised here, after the results of the items before it. The threads end when
+    the items end or this generator is closed, once each has finished the item in its hands.
+
+    Parameters
+    ----------
+    function
+        Must not depend on which items other threads have in hand.
+    source
+        The items.
+    threads
+        How many, from 1.
+    on_start
+        Called in each thread before its first item.
+    """
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="vidfer-map", initializer=on_start)
+    pending: deque[Future[R]] = deque()
+    failure: Exception | None = None
+    items = iter(source)
+    try:
+        while True:
+            try:
+                item = next(items)
+            except StopIteration:
+                break
+            except Exception as error:
+                failure = error
+                break
+            pending.append(pool.submit(function, item))
+            del item  # it may be large
+            if len(pending) > threads:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+        if failure is not None:
+            raise failure
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _fill(source: Iterable[T], items: queue.Queue[object], stop: threading.Event) -> None:

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 
 class FaceDetector(Protocol):
-    """Finds faces in a batch of frames. Results do not depend on how frames are batched."""
+    """Finds faces in a batch of frames. Results do not depend on how frames are batched.
+
+    One that several threads may call at once says so: it has an attribute ``is_thread_safe`` that is True.
+    """
 
     def detect(self, images: Tensor) -> FaceBoxes:
         """Return the faces of images (B, H, W, 3) uint8 RGB in pixels of these images, ordered by image, then score.

@@ -41,6 +41,8 @@ class EmbeddedDetector:
         Frames are shrunk so that their longer side is this many px; smaller ones are enlarged, at most by half.
     """
 
+    is_thread_safe = True
+
     def __init__(self, network: DetectorNetwork, *, device: str, min_score: float, long_side: int) -> None:
         import torch
 

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 class FaceLandmarker(Protocol):
-    """Places 68 landmarks on given faces. Results do not depend on how faces are batched."""
+    """Places 68 landmarks on given faces. Results do not depend on how faces are batched.
+
+    One that several threads may call at once says so: it has an attribute ``is_thread_safe`` that is True.
+    """
 
     def locate(self, images: Tensor, image_row: np.ndarray, xyxy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return landmarks (N, 68, 2) float32 px of the images and scores (N,) float32 0..1 (is this a face?).

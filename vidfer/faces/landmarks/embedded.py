@@ -35,6 +35,8 @@ class EmbeddedLandmarker:
         If the weights are missing, damaged or of another model.
     """
 
+    is_thread_safe = True
+
     def __init__(self, *, device: str = "cpu", weights: str = "") -> None:
         path = locate("landmarks", "embedded", weights)[0]
         tensors, metadata = load_tensors(path)

@@ -1,0 +1,117 @@
+"""Chunks computed by several threads: the same bytes, and networks that cannot be shared never are."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from fixtures.face_clips import draw_portrait
+from fixtures.numbered_clips import make_clip
+from torch import Tensor
+
+from vidfer.config import load_pipeline
+from vidfer.engine.cache import StageCache, key_for
+from vidfer.engine.events import Event, FramesDone
+from vidfer.engine.frames import EMBEDDINGS, FACES, HELD_BYTES, FramePass, chunks_at_once
+from vidfer.faces.detectors import DETECTORS
+from vidfer.stages.chunk import CHUNK_FRAMES, MAX_CHUNK_BYTES, chunk_frames
+from vidfer.stages.embeddings import EmbeddingsStage
+from vidfer.stages.faces import FacesStage
+from vidfer.types import FaceBoxes
+from vidfer.video.probe import VideoProbe, probe
+from vidfer.video.reader import open_reader
+
+NUM_FRAMES = 5 * CHUNK_FRAMES + 3
+KEYS = {name: key_for(name, version=1, config={}) for name in (FACES, EMBEDDINGS)}
+CONFIG = load_pipeline("default", ["faces.long_side=96"])
+EMBEDDER = EmbeddingsStage(CONFIG.backbone, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> VideoProbe:
+    path = tmp_path_factory.mktemp("video") / "face.mp4"
+    return probe(make_clip(path, num_frames=NUM_FRAMES, width=320, height=240, draw=draw_portrait))
+
+
+@pytest.fixture
+def threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def compute(
+    root: Path, video: VideoProbe, *, threads: int, faces: FacesStage | None = None, segment_frames: int = 32
+) -> tuple[dict[str, bytes], list[Event]]:
+    """Return the files of the cache, and the events."""
+    torch.set_num_threads(threads)
+    events: list[Event] = []
+    frame_pass = FramePass(
+        clip_id="a", cache=StageCache(root), keys=KEYS, faces=faces or FacesStage(CONFIG.faces, device="cpu"),
+        embeddings=EMBEDDER, device=torch.device("cpu"), segment_frames=segment_frames, emit=events.append,
+    )  # fmt: skip
+    frame_pass.run(open_reader(video), np.arange(NUM_FRAMES), (FACES, EMBEDDINGS))
+    assert torch.get_num_threads() == threads
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}, events
+
+
+@pytest.mark.usefixtures("threads")
+def test_the_number_of_threads_changes_no_byte_and_no_order(video: VideoProbe, tmp_path: Path) -> None:
+    alone, _ = compute(tmp_path / "1", video, threads=1)
+    for count in (2, 5):
+        shared, events = compute(tmp_path / str(count), video, threads=count)
+        assert shared == alone
+        done = [event.done for event in events if isinstance(event, FramesDone)]
+        assert done == [*range(CHUNK_FRAMES, NUM_FRAMES, CHUNK_FRAMES), NUM_FRAMES]
+    table = StageCache(tmp_path / "1").load(FACES, KEYS[FACES])
+    assert table is not None
+    assert len(table.arrays["score"]) == NUM_FRAMES  # it is about real faces
+
+
+class OneAtATime:
+    """The embedded detector, as one that does not say that threads may share it; notes who calls it when."""
+
+    def __init__(self, **options: object) -> None:
+        self._detector = DETECTORS.get("embedded")(**options)
+        self._busy = threading.Lock()
+        self.callers: set[int] = set()
+
+    def detect(self, images: Tensor) -> FaceBoxes:
+        assert self._busy.acquire(blocking=False), "two threads at once"
+        try:
+            self.callers.add(threading.get_ident())
+            return self._detector.detect(images)
+        finally:
+            self._busy.release()
+
+
+@pytest.mark.usefixtures("threads")
+def test_a_detector_that_does_not_say_so_is_not_shared(video: VideoProbe, tmp_path: Path) -> None:
+    stage = FacesStage(CONFIG.faces, device="cpu")
+    stage.load()
+    assert stage._networks is not None
+    detector = OneAtATime(device="cpu", min_score=CONFIG.faces.min_score, long_side=96)
+    stage._networks = detector, stage._networks[1]
+    compute(tmp_path, video, threads=3, faces=stage)
+    assert detector.callers == {threading.get_ident()}
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "frames"), [(512, 512, 16), (1920, 1080, 16), (2560, 1440, 8), (3840, 2160, 4), (7680, 4320, 1)]
+)
+def test_large_frames_come_in_small_chunks_of_which_several_fit(width: int, height: int, frames: int) -> None:
+    frame_bytes = 3 * width * height
+    assert chunk_frames(frame_bytes) == frames
+    assert frames * frame_bytes <= MAX_CHUNK_BYTES
+    assert 2 <= chunks_at_once(16, frames * frame_bytes) <= 16
+    assert (chunks_at_once(16, frames * frame_bytes) + 4) * frames * frame_bytes <= HELD_BYTES
+
+
+def test_every_chunk_length_divides_the_segments() -> None:
+    lengths = {chunk_frames(size) for size in range(1 << 20, 3 << 27, 1 << 20)}
+    assert lengths == {1, 2, 4, 8, CHUNK_FRAMES}
+    assert chunks_at_once(8, 1 << 30) == 1  # nothing fits: one after the other
