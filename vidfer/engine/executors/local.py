@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-import pickle
 import selectors
 import time
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic
 
@@ -18,10 +16,10 @@ from vidfer.engine.executors import (
     Outcome,
     Resources,
     Status,
-    TaskError,
     ValueT,
     available_cpus,
 )
+from vidfer.engine.executors.attempts import Attempts, Task
 from vidfer.engine.executors.channel import ChannelError, pickled_function
 from vidfer.engine.executors.process import WorkerProcess
 from vidfer.errors import VidferError
@@ -77,7 +75,7 @@ class LocalExecutor:
         pickled_fn = pickled_function(fn)
         if not resources.jobs:
             resources = replace(resources, jobs=available_cpus())
-        run: _Run[ItemT, ValueT] = _Run(pickled_fn, iter(items), resources, timeout, retries, on_event)
+        run: _Run[ItemT, ValueT] = _Run(pickled_fn, Attempts(items, retries=retries), resources, timeout, on_event)
         if self._keep_workers:
             # A GPU that was assigned anew is seen by a new process only.
             signs = (pickled_fn, resources.threads_per_worker, os.environ.get("CUDA_VISIBLE_DEVICES"))
@@ -93,34 +91,23 @@ class LocalExecutor:
             self._kept.pop().process.kill()
 
 
-@dataclass
-class _Task(Generic[ItemT]):
-    item: ItemT
-    pickled: bytes
-    attempts: int = 0
-
-
 @dataclass(eq=False)
 class _Worker(Generic[ItemT]):
     process: WorkerProcess
     deadline: float
     ready: bool = False
-    task: _Task[ItemT] | None = None
+    task: Task[ItemT] | None = None
 
 
 @dataclass
 class _Run(Generic[ItemT, ValueT]):
     pickled_fn: bytes
-    items: Iterator[ItemT]
+    attempts: Attempts[ItemT, ValueT]
     resources: Resources
     timeout: float
-    retries: int
     on_event: Callable[[ItemT, Any], None] | None
     workers: list[_Worker[ItemT]] = field(default_factory=list)
-    again: deque[_Task[ItemT]] = field(default_factory=deque)
-    done: deque[Outcome[ItemT, ValueT]] = field(default_factory=deque)
     failed_starts: int = 0
-    exhausted: bool = False
     kept: list[_Worker[ItemT]] | None = None  # idle workers of the run before, and for the run after
 
     def outcomes(self) -> Generator[Outcome[ItemT, ValueT], None, None]:
@@ -129,12 +116,11 @@ class _Run(Generic[ItemT, ValueT]):
         try:
             while True:
                 self._hand_out()  # before yielding: workers have work while the caller deals with an outcome
-                while self.done:
+                while self.attempts.done:
                     left = time.monotonic()
-                    yield self.done.popleft()
+                    yield self.attempts.done.popleft()
                     self._put_off(time.monotonic() - left)
-                busy = any(worker.task is not None for worker in self.workers)
-                if not busy and not self.again and self.exhausted:
+                if all(worker.task is None for worker in self.workers):
                     break
                 self._listen()
                 self._watch()
@@ -148,35 +134,16 @@ class _Run(Generic[ItemT, ValueT]):
             worker = next((w for w in self.workers if w.task is None), None)
             if worker is None and len(self.workers) >= self.resources.jobs:
                 return
-            task = self._next_task()
-            if task is None:
+            began = time.monotonic()
+            tasks = self.attempts.take()
+            self._put_off(time.monotonic() - began)
+            if not tasks:
                 return
             if worker is None:
                 worker = self._take_kept() or self._start()
-            task.attempts += 1
-            worker.task = task
+            (worker.task,) = tasks
             if worker.ready:
                 self._send(worker)
-
-    def _next_task(self) -> _Task[ItemT] | None:
-        if self.again:
-            return self.again.popleft()
-        while not self.exhausted:
-            began = time.monotonic()
-            try:
-                item = next(self.items)
-            except StopIteration:
-                self.exhausted = True
-                break
-            finally:
-                self._put_off(time.monotonic() - began)
-            try:
-                return _Task(item, pickle.dumps(item))
-            except Exception as error:
-                message = f"the item cannot be sent to a worker: {error}"
-                failure = TaskError(kind=type(error).__name__, message=message, permanent=True)
-                self.done.append(Outcome(item=item, status="failed", value=None, error=failure, attempts=1))
-        return None
 
     def _start(self) -> _Worker[ItemT]:
         try:
@@ -265,20 +232,11 @@ class _Run(Generic[ItemT, ValueT]):
         elif kind == "exhausted":
             self._lose(worker, "crashed", f"out of memory: {value.message}")
         else:
-            self._finish(worker.task, "ok" if kind == "ok" else "failed", value)
-            worker.task = None
-
-    def _finish(self, task: _Task[ItemT], status: Status, value: Any) -> None:
-        ok = status == "ok"
-        self.done.append(
-            Outcome(
-                item=task.item,
-                status=status,
-                value=value if ok else None,
-                error=None if ok else value,
-                attempts=task.attempts,
-            )
-        )
+            task, worker.task = worker.task, None
+            if kind == "ok":
+                self.attempts.end(task, "ok", value=value)
+            else:
+                self.attempts.end(task, "failed", error=value)
 
     def _watch(self) -> None:
         """End workers that have been silent for too long or hold too much memory."""
@@ -301,19 +259,9 @@ class _Run(Generic[ItemT, ValueT]):
                 hint = tail.rpartition("\n")[2]
                 raise VidferError(f"worker processes do not start: {reason}" + (f": {hint}" if hint else ""))
             if task is not None:
-                task.attempts -= 1  # it was never sent
-                self.again.appendleft(task)
-            return
-        if task is None:
-            return
-        if task.attempts <= self.retries:
-            self.again.append(task)
-            return
-        kind = "WorkerTimeout" if status == "timeout" else "WorkerCrash"
-        what = "was killed" if status == "timeout" else "was lost"
-        tries = f" (tried {task.attempts} times)" if task.attempts > 1 else ""
-        message = f"the worker process {what}: {reason}{tries}"
-        self._finish(task, status, TaskError(kind=kind, message=message, traceback=tail))
+                self.attempts.put_back(task)  # it was never sent
+        elif task is not None:
+            self.attempts.lose(task, status, reason, traceback=tail)
 
     def _remove(self, worker: _Worker[ItemT]) -> None:
         self.workers.remove(worker)

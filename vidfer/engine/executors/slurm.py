@@ -5,21 +5,19 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import pickle
 import secrets
 import shutil
 import tempfile
 import time
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import dataclass, field, replace
-from itertools import islice
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic
+from typing import Any
 
 from vidfer.engine.executors import EXECUTORS, ItemT, Outcome, Resources, ValueT
 from vidfer.engine.executors.channel import TOKEN_BYTES, ChannelError, FrameReader, encode, pickled_function
-from vidfer.engine.executors.node import Attempts, Message, Unopened, log_here, work
+from vidfer.engine.executors.driver import Gone, drive
+from vidfer.engine.executors.node import Message, work
 from vidfer.errors import ClusterError, MissingDependency
 
 ITEMS_PER_JOB = 8  # the networks are loaded once for so many videos; a job that is lost costs one of them an attempt
@@ -85,12 +83,18 @@ class SlurmExecutor:
             self._submitit.update_parameters(mem_gb=math.ceil(resources.max_rss_bytes / 2**30) + 1)
         if resources.num_gpus:
             self._submitit.update_parameters(gpus_per_node=math.ceil(resources.num_gpus))
-        return _Run(self, pickled_function(fn), iter(items), resources, timeout, retries, on_event).outcomes()
+        return self._outcomes(_Jobs(self, pickled_function(fn), resources, timeout), items, retries, on_event)
+
+    def _outcomes(
+        self, jobs: _Jobs, items: Iterable[ItemT], retries: int, on_event: Callable[[ItemT, Any], None] | None
+    ) -> Generator[Outcome[ItemT, Any], None, None]:
+        with contextlib.closing(jobs):
+            yield from drive(jobs, items, retries=retries, on_event=on_event)
 
     def submit(self, *arguments: Any) -> Any:
         """Submit one job; raises ClusterError with what SLURM says."""
         try:
-            return self._submitit.submit(_work_on_some, *arguments)
+            return self._submitit.submit(_work, *arguments)
         except Exception as error:
             raise ClusterError(f"SLURM takes no job: {' '.join(str(error).split())[:400]}") from error
 
@@ -100,156 +104,91 @@ class SlurmExecutor:
 
 
 @dataclass(eq=False)
-class _Task(Generic[ItemT]):
-    attempts: Attempts[ItemT]
-    pickled: bytes
-
-
-@dataclass(eq=False)
-class _Job(Generic[ItemT]):
+class _Job:
     job: Any
     messages: Path
     reader: FrameReader
-    left: dict[int, _Task[ItemT]]  # by number within the job
+    unfinished: int
     place: int = 0
-    heard: float | None = None
     ended: float | None = None
-    node: str = "a node"
 
 
-@dataclass
-class _Run(Generic[ItemT, ValueT]):
-    executor: SlurmExecutor
-    pickled_fn: bytes
-    items: Iterator[ItemT]
-    resources: Resources
-    timeout: float
-    retries: int
-    on_event: Callable[[ItemT, Any], None] | None
-    jobs: list[_Job[ItemT]] = field(default_factory=list)
-    again: deque[_Task[ItemT]] = field(default_factory=deque)
-    done: deque[Outcome[ItemT, ValueT]] = field(default_factory=deque)
-    ending: list[_Job[ItemT]] = field(default_factory=list)  # they have told all
+class _Jobs:
+    """The jobs of one run: an `vidfer.engine.executors.driver.Engine`."""
 
-    def outcomes(self) -> Generator[Outcome[ItemT, ValueT], None, None]:
-        try:
-            while True:
-                while len(self.jobs) < (self.resources.jobs or MOST_JOBS) and (tasks := self._next()):
-                    self._submit(tasks)
-                while self.done:
-                    yield self.done.popleft()
-                if not self.jobs:
-                    return
-                heard = [self._listen(job) for job in list(self.jobs)]
-                if not any(heard):
-                    time.sleep(_POLL_SECONDS)
-        finally:
-            for job in self.jobs:
-                self._cancel(job)
-            if self.executor.is_local:  # our own child processes: see them end
-                deadline = time.monotonic() + _GRACE_SECONDS
-                while not all(job.job.done() for job in self.jobs + self.ending) and time.monotonic() < deadline:
-                    time.sleep(0.02)
+    items_per_submission = ITEMS_PER_JOB
+    silence_seconds = _SILENCE_SECONDS
 
-    def _next(self) -> list[_Task[ItemT]]:
-        if self.again:  # alone: what was lost may take others with it
-            return [self.again.popleft()]
-        return [_Task(Attempts(item), pickle.dumps(item)) for item in islice(self.items, ITEMS_PER_JOB)]
+    def __init__(self, executor: SlurmExecutor, pickled_fn: bytes, resources: Resources, timeout: float) -> None:
+        self.executor, self.pickled_fn, self.resources, self.timeout = executor, pickled_fn, resources, timeout
+        self.ending: list[_Job] = []  # they have told all, or are being cancelled
 
-    def _submit(self, tasks: list[_Task[ItemT]]) -> None:
+    def room(self) -> int:
+        return self.resources.jobs or MOST_JOBS
+
+    def submit(self, pickled_items: Sequence[bytes]) -> _Job:
         token = secrets.token_bytes(TOKEN_BYTES)
         messages = self.executor.folder / f"{token.hex()}.messages"
-        resources = replace(self.resources, jobs=1)
-        arguments = (self.pickled_fn, [task.pickled for task in tasks], resources, self.timeout, messages, token)
-        job = self.executor.submit(*arguments)
-        self.jobs.append(_Job(job, messages, FrameReader(token), dict(enumerate(tasks))))
+        job = self.executor.submit(self.pickled_fn, pickled_items, self.resources, self.timeout, messages, token)
+        return _Job(job, messages, FrameReader(token), len(pickled_items))
 
-    def _listen(self, job: _Job[ItemT]) -> bool:
-        """Take in what a job has written; True if it was something."""
+    def listen(self, handles: Sequence[_Job]) -> Iterator[tuple[_Job, Message | Gone]]:
+        is_silent = True
+        for job in handles:
+            for heard in self._new_of(job):
+                is_silent = False
+                yield job, heard
+        if is_silent:
+            time.sleep(_POLL_SECONDS)
+
+    def _new_of(self, job: _Job) -> Iterator[Message | Gone]:
+        data = b""
         with contextlib.suppress(FileNotFoundError), job.messages.open("rb") as file:
             file.seek(job.place)
             data = file.read()
-            job.place += len(data)
-            if data:
-                job.heard = time.monotonic()
-            try:
-                for number, message in job.reader.feed(data):
-                    self._take_in(job, number, message)
-            except ChannelError as error:
-                self._lose(job, f"its messages were garbled: {error}")
-            if data or job not in self.jobs:
-                return True
-        self._watch(job)
-        return False
-
-    def _take_in(self, job: _Job[ItemT], number: int, message: Message) -> None:
-        kind, value = message
-        if kind == "node":
-            job.node = value
-        elif kind == "event" and self.on_event is not None and number in job.left:
-            self.on_event(job.left[number].attempts.item, value[1])
-        elif kind == "log":
-            log_here(value)
-        elif kind == "unusable":
-            raise ClusterError(f"node {job.node}: {value.message}")
-        elif kind == "outcome" and number in job.left:
-            task = job.left.pop(number)
-            task.attempts.made += 1
-            self._settle(task, task.attempts.verdict(value, retries=self.retries))
-        if not job.left and job in self.jobs:
-            self.jobs.remove(job)
-            if self.executor.is_local:
-                self.ending.append(job)
+        job.place += len(data)
+        try:
+            for message in job.reader.feed(data):
+                yield message
+                if message[0] == "outcome":
+                    job.unfinished -= 1
+        except ChannelError as error:
+            yield Gone(f"its messages were garbled: {error}")
+            return
+        if not job.unfinished:
             job.messages.unlink(missing_ok=True)
-
-    def _watch(self, job: _Job[ItemT]) -> None:
-        now = time.monotonic()
-        if job.heard is not None and now - job.heard > _SILENCE_SECONDS:
-            self._cancel(job)
-            self._lose(job, f"it gave no sign of life for {now - job.heard:.0f} s")
+            self._see_the_end_of(job)
+        elif data:
+            return
         elif job.ended is None and job.job.done():
-            job.ended = now
-        elif job.ended is not None and now - job.ended > _GRACE_SECONDS:
-            self._lose(job, f"its SLURM job {job.job.job_id} ended: {job.job.state}: {_last_words(job.job)}")
+            job.ended = time.monotonic()
+        elif job.ended is not None and time.monotonic() - job.ended > _GRACE_SECONDS:
+            yield Gone(f"its SLURM job {job.job.job_id} ended: {job.job.state}: {_last_words(job.job)}")
 
-    def _lose(self, job: _Job[ItemT], reason: str) -> None:
-        """Try the tasks of a job again that has ended without them; the first of them was being tried."""
-        self.jobs.remove(job)
-        for position, task in enumerate(job.left.values()):
-            if position == 0:
-                task.attempts.made += 1
-                self._settle(task, task.attempts.lost(f"on {job.node}: {reason}", retries=self.retries))
-            else:
-                self.again.append(task)
-
-    def _cancel(self, job: _Job[ItemT]) -> None:
+    def cancel(self, handle: _Job) -> None:
         with contextlib.suppress(Exception):
-            job.job.cancel(check=False)
+            handle.job.cancel(check=False)
+        self._see_the_end_of(handle)
 
-    def _settle(self, task: _Task[ItemT], outcome: Outcome[ItemT, Any] | None) -> None:
-        if outcome is None:
-            self.again.append(task)
-        else:
-            self.done.append(outcome)
+    def _see_the_end_of(self, job: _Job) -> None:
+        if self.executor.is_local:  # our own child processes
+            self.ending.append(job)
+
+    def close(self) -> None:
+        deadline = time.monotonic() + _GRACE_SECONDS
+        while not all(job.job.done() for job in self.ending) and time.monotonic() < deadline:
+            time.sleep(0.02)
 
 
-def _work_on_some(
+def _work(
     pickled_fn: bytes, pickled_items: list[bytes], resources: Resources, timeout: float, messages: Path, token: bytes
 ) -> None:
-    """Run some items one after the other, writing what happens to a file: a SLURM job."""
+    """Work on some items, writing what happens to a file: a SLURM job."""
     with messages.open("ab", buffering=0) as file:
-        for number, pickled_item in enumerate(pickled_items):
-            for kind, value in work(
-                Unopened(pickled_fn), [Unopened(pickled_item)], resources=resources, timeout=timeout
-            ):
-                if kind == "event":
-                    value = (None, value[1])
-                elif kind == "outcome":
-                    value = replace(value, item=None)
-                file.write(encode(token, (number, (kind, value))))
-                if kind == "unusable":
-                    return
-            os.fsync(file.fileno())
+        for message in work(pickled_fn, pickled_items, resources=resources, timeout=timeout):
+            file.write(encode(token, message))
+            if message[0] == "outcome":
+                os.fsync(file.fileno())
 
 
 def _last_words(job: Any) -> str:
