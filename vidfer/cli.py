@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import importlib
 import os
 import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import NoReturn
 
 import vidfer
 from vidfer.commands import EXIT_INTERRUPTED, EXIT_USAGE
@@ -19,16 +21,21 @@ COMMANDS = {
     "status": "say what is done, stale or failed in a results folder",
     "manifest": "build and check tables of labelled clips",
     "train": "train one of the networks by a recipe, or continue a stopped training",
-    "evaluate": "measure a per-frame network on labelled faces",
+    "evaluate": "measure a network on labelled faces or videos",
     "explain": "show what the per-frame network saw in one frame",
     "sample": "make a small sample video to try things on",
 }
 
+STAGES = ("faces", "embeddings", "tracks", "emotions")
+EXPORTS = (
+    *("csv", "parquet", "segments", "summary", "chart", "report"),  # what the default pipeline writes
+    *("openface", "fex", "elan", "vtt", "json", "chart-svg", "overlay"),
+)
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code: 0 done, 1 some clip failed, 2 wrong usage, 130 interrupted."""
-    parser = build_parser()
-    options = parser.parse_args(arguments)
+    options = parse(arguments)
     command = importlib.import_module(f"vidfer.commands.{options.command}")
     from vidfer.errors import VidferError
 
@@ -47,9 +54,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 128 + signal.SIGPIPE
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line; the usage is longer than a screen and hides it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(EXIT_USAGE, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Return the parsed options of a command line; one that is wrong ends the process with exit code 2."""
+    parser = build_parser()
+    if not (sys.argv[1:] if arguments is None else arguments):
+        parser.print_help(sys.stderr)
+        parser.exit(EXIT_USAGE)
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        command = _command_parser(parser, options.command)
+        known = [option for action in command._actions for option in action.option_strings]
+        near = difflib.get_close_matches(unknown[0].partition("=")[0], known, n=1)
+        command.error(f"unrecognized arguments: {' '.join(unknown)}" + (f"; did you mean {near[0]}?" if near else ""))
+    return options
+
+
+def _command_parser(parser: argparse.ArgumentParser, command: str) -> argparse.ArgumentParser:
+    choices = next(action.choices for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    return choices[command]
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of all commands; imports nothing heavy."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="vidfer",
         description="Facial-expression timelines from folders of videos. "
         "Reports expressions as people label them; it does not read minds and recognises nobody.",
@@ -63,49 +97,56 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _process_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = "Example: vidfer process videos/ --out results/ --fps 10 --export csv,segments,openface"
     parser.add_argument("paths", nargs="+", metavar="PATH", help="a video, a folder (searched recursively) or a glob")
     parser.add_argument("--out", required=True, metavar="DIR", help="results folder; a second run goes on there")
-    parser.add_argument("--pipeline", default="default", metavar="NAME|FILE.toml", help="default: default")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="override one setting; repeatable"
+    how = parser.add_argument_group("what is computed")
+    _pipeline_arguments(how)
+    how.add_argument("--fps", type=float, metavar="N", help="frames looked at per second of video; default: every")
+    how.add_argument("--strict", action="store_true", help="a truncated or damaged video is a failure")
+    how.add_argument(
+        "--force",
+        nargs="?",
+        const="faces",
+        type=_stage,
+        metavar="STAGE",
+        help=f"compute again from this stage on ({', '.join(STAGES)}; without a name: everything)",
     )
-    parser.add_argument("--fps", type=float, metavar="N", help="frames looked at per second of video; default: every")
-    parser.add_argument("--device", metavar="auto|cpu|cuda[:i]", help="default: auto")
-    parser.add_argument("--jobs", type=int, metavar="N", help="videos at a time; default: from the machine")
-    parser.add_argument(
+    how.add_argument("--retry-failed", action="store_true", help="try videos again that are known to be bad")
+    written = parser.add_argument_group("what is written")
+    _export_argument(written, default="the pipeline's")
+    written.add_argument("--no-plots", action="store_true", help="tables only, no charts and reports")
+    _chart_arguments(written)
+    machine = parser.add_argument_group("where it runs")
+    machine.add_argument("--device", metavar="auto|cpu|cuda[:i]", help="default: auto")
+    machine.add_argument("--jobs", type=int, metavar="N", help="videos at a time; default: from the machine")
+    machine.add_argument("--decoder", choices=["auto", "decord", "pyav"], help="default: auto")
+    machine.add_argument(
         "--engine",
         choices=["local", "ray", "slurm"],
         default="local",
-        help="where videos are worked on: this machine (default), Ray, or SLURM; see docs/scaling.md",
+        help="this machine (default), Ray, or SLURM; see docs/scaling.md",
     )
-    parser.add_argument(
+    machine.add_argument(
         "--address",
         metavar="auto|HOST:PORT",
         help="with --engine ray: the cluster; auto: the one that ray start began here; default: this machine alone",
     )
-    parser.add_argument("--decoder", choices=["auto", "decord", "pyav"], help="default: auto")
-    parser.add_argument("--strict", action="store_true", help="a truncated or damaged video is a failure")
-    parser.add_argument(
-        "--force",
-        nargs="?",
-        const="faces",
-        choices=["faces", "embeddings", "tracks", "emotions"],
-        metavar="STAGE",
-        help="compute again from this stage on (faces, embeddings, tracks, emotions; without a name: everything)",
-    )
-    parser.add_argument("--retry-failed", action="store_true", help="try videos again that are known to be bad")
-    parser.add_argument("--no-plots", action="store_true", help="tables only, no charts and reports")
-    parser.add_argument("--export", metavar="NAME[,NAME...]", help="output formats instead of the pipeline's")
-    _blur_argument(parser)
-    _chart_arguments(parser)
     parser.add_argument("--events", metavar="FILE", help="append every progress event to FILE, as JSON lines")
     _verbosity(parser)
 
 
+def _stage(name: str) -> str:
+    if name not in STAGES:
+        raise argparse.ArgumentTypeError(
+            f"expected a stage ({', '.join(STAGES)}) or nothing, got {name!r}; for everything give it after the paths"
+        )
+    return name
+
+
 def _report_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("out", metavar="DIR", help="a results folder")
-    parser.add_argument("--export", metavar="NAME[,NAME...]", help="output formats; default: those of the last run")
-    _blur_argument(parser)
+    _export_argument(parser, default="those of the last run but videos")
     parser.add_argument(
         "--clip", action="append", default=[], metavar="NAME", help="only this clip, or a pattern; repeatable"
     )
@@ -119,13 +160,34 @@ def _report_arguments(parser: argparse.ArgumentParser) -> None:
     _verbosity(parser)
 
 
-def _blur_argument(parser: argparse.ArgumentParser) -> None:
+def _pipeline_arguments(parser: argparse._ArgumentGroup | argparse.ArgumentParser, *, when: str = "") -> None:
+    parser.add_argument(
+        "--pipeline",
+        default="default",
+        metavar="NAME|FILE.toml",
+        help=f"{when}default, fast (10 frames a second), accurate (large networks, fetched by you), or your own file",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="SECTION.KEY=VALUE",
+        help=f"{when}override one setting, e.g. faces.min_score=0.6; repeatable; all of them: docs/settings.md",
+    )
+
+
+def _export_argument(parser: argparse._ArgumentGroup | argparse.ArgumentParser, *, default: str) -> None:
+    parser.add_argument(
+        "--export",
+        metavar="NAME[,NAME...]",
+        help=f"files to write: {', '.join(EXPORTS)}; default: {default}",
+    )
     parser.add_argument(
         "--blur-faces", action="store_true", help="with --export overlay: hide the faces found, keep boxes and bars"
     )
 
 
-def _chart_arguments(parser: argparse.ArgumentParser) -> None:
+def _chart_arguments(parser: argparse._ArgumentGroup | argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--chart", choices=["auto", "lines", "areas"], help="instead of the settings'; auto: areas above five minutes"
     )
@@ -144,7 +206,8 @@ def _status_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _train_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("network", choices=["detector", "landmarks", "emotion-cnn", "temporal"])
+    networks = ["detector", "landmarks", "emotion-cnn", "temporal"]
+    parser.add_argument("network", choices=networks, metavar="NETWORK", help=", ".join(networks))
     parser.add_argument("--recipe", default="", metavar="FILE.toml|NAME", help="see pipelines/train")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--data", metavar="DIR", help="folder with the data files that the recipe names")
@@ -158,7 +221,7 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
         "--folds", type=int, default=0, metavar="K", help="with --manifest: cross-validation by subject, K trainings"
     )
     _corpus_arguments(parser)
-    parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:i]")
+    parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:i]", help="default: auto")
     parser.add_argument("--threads", type=int, default=0, metavar="N", help="cores to use; default: all")
     _verbosity(parser)
 
@@ -169,8 +232,7 @@ def _corpus_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--clips", metavar="DIR", help="results folder that keeps what is computed of the videos; default: OUT/clips"
     )
-    parser.add_argument("--pipeline", default="default", metavar="NAME|FILE.toml", help="with --manifest")
-    parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="with --manifest")
+    _pipeline_arguments(parser, when="with --manifest: ")
 
 
 def _manifest_arguments(parser: argparse.ArgumentParser) -> None:
@@ -178,11 +240,11 @@ def _manifest_arguments(parser: argparse.ArgumentParser) -> None:
     build = actions.add_parser("build", help="find the labelled clips of a corpus")
     build.add_argument("corpus", metavar="CORPUS", help="ravdess, crema-d, savee, ... (vidfer manifest list)")
     build.add_argument("folder", metavar="DIR", help="the corpus, unpacked")
-    build.add_argument("--out", required=True, metavar="FILE.csv")
+    build.add_argument("--out", required=True, metavar="FILE.csv", help="the manifest to write")
     build.add_argument("--fold", type=int, default=1, metavar="N", help="official fold (DFEW: 1 to 5)")
     build.add_argument("--no-digests", action="store_true", help="do not read every video once for its sha256")
     check = actions.add_parser("check", help="check a manifest row by row")
-    check.add_argument("file", metavar="FILE.csv")
+    check.add_argument("file", metavar="FILE.csv", help="the manifest")
     check.add_argument("--root", metavar="DIR", help="folder that relative paths start from")
     listing = actions.add_parser("list", help="corpora, licences, where to get them")
     for action in (build, check, listing):
@@ -195,7 +257,8 @@ def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         choices=["emotion-cnn", "temporal"],
         default="emotion-cnn",
-        help="what is measured; temporal: a sequence model on the videos of a manifest",
+        metavar="NETWORK",
+        help="emotion-cnn (default): single faces; temporal: a sequence model on the videos of a manifest",
     )
     parser.add_argument(
         "--model", default="", metavar="NAME", help="of temporal: gru (default), lstm, tcn, hmm, ema, median, none"
@@ -216,7 +279,7 @@ def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", default="", metavar="FILE", help="your own weights; default: the embedded ones")
     parser.add_argument("--out", default="evaluation", metavar="DIR", help="for metrics.json and pictures")
     _corpus_arguments(parser)
-    parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:i]")
+    parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:i]", help="default: auto")
     _verbosity(parser)
 
 
@@ -224,8 +287,7 @@ def _explain_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("clip", metavar="CLIP", help="a video")
     parser.add_argument("--frame", type=int, required=True, metavar="N", help="as in timeline.csv, from 1")
     parser.add_argument("--out", metavar="FILE.png", help="default: CLIP-frameN.png here")
-    parser.add_argument("--pipeline", default="default", metavar="NAME|FILE.toml")
-    parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE")
+    _pipeline_arguments(parser)
     _verbosity(parser)
 
 

@@ -101,7 +101,9 @@ class TimelineConfig(Section):
 class OutputConfig(Section):
     """``[output]``: what is written for each clip."""
 
-    exports: tuple[str, ...] = ("csv", "parquet", "segments", "summary", "chart", "report")
+    exports: tuple[str, ...] = Field(
+        ("csv", "parquet", "segments", "summary", "chart", "report"), description='names, e.g. ["csv", "segments"]'
+    )
     chart: Literal["auto", "lines", "areas"] = Field("auto", description="auto: areas for clips over five minutes")
     thumbnails: bool = Field(False, description="show the face at the peak of its episodes; keeps pictures of faces")
 
@@ -109,7 +111,7 @@ class OutputConfig(Section):
 class RunConfig(Section):
     """``[run]``: how it is computed; never part of a cache key."""
 
-    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N")
     jobs: int = Field(0, ge=0, description="videos at a time; 0 = chosen from the machine")
     segment_frames: int = Field(256, ge=16, multiple_of=16, description="frames per checkpoint")
     timeout_seconds: float = Field(120.0, gt=0.0, description="a worker silent for this long is killed")
@@ -161,20 +163,23 @@ def load_pipeline(name_or_file: str = "default", settings: Sequence[str] = ()) -
     """
     path = find_pipeline(name_or_file)
     data = read_toml(path)
+    config = parse_section(PipelineConfig, data, source=str(path))
+    if not settings:
+        return config
     for setting in settings:
         _apply_setting(data, setting)
-    return parse_section(PipelineConfig, data, source=str(path))
+    return parse_section(PipelineConfig, data)
 
 
 def find_pipeline(name_or_file: str) -> Path:
     """Return the file of a pipeline given by name (``default``) or by path (``my.toml``)."""
-    given = Path(name_or_file)
+    given, folder = Path(name_or_file), pipelines_folder()
+    known = sorted(p.stem for p in folder.glob("*.toml"))
     if given.suffix == ".toml":
         if given.is_file():
             return given
-        raise ConfigError(f"pipeline file {given} does not exist")
-    folder = pipelines_folder()
-    known = sorted(p.stem for p in folder.glob("*.toml"))
+        own = f": vidfer's own pipelines go by name: {', '.join(known)}" if given.stem in known else ""
+        raise ConfigError(f"pipeline file {given} does not exist{own}")
     if name_or_file in known:
         return folder / f"{name_or_file}.toml"
     raise ConfigError(f"unknown pipeline {name_or_file!r}. Known: {', '.join(known)}; or give a .toml file.")
@@ -191,21 +196,34 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: not valid TOML: {error}") from error
 
 
-def parse_section(kind: type[SectionT], data: dict[str, Any], *, source: str) -> SectionT:
-    """Build a typed config from parsed TOML; every problem is named with file, section, key and nearest match."""
+def parse_section(kind: type[SectionT], data: dict[str, Any], *, source: str = "") -> SectionT:
+    """Build a typed config from parsed TOML.
+
+    Raises
+    ------
+    ConfigError
+        Names every problem with ``source`` (the file, if it is one), section, key and nearest match.
+    """
     try:
         return kind.model_validate(data)
     except ValidationError as error:
         problems = [_describe(problem, kind) for problem in error.errors()]
         more = f"; and {len(problems) - MAX_PROBLEMS} more" if len(problems) > MAX_PROBLEMS else ""
-        raise ConfigError(f"{source}: {'; '.join(problems[:MAX_PROBLEMS])}{more}") from None
+        where = f"{source}: " if source else ""
+        raise ConfigError(f"{where}{'; '.join(problems[:MAX_PROBLEMS])}{more}") from None
 
 
 def _apply_setting(data: dict[str, Any], setting: str) -> None:
     key, equals, text = setting.partition("=")
     *sections, name = key.strip().split(".")
     if not (equals and name and sections and all(sections)):
-        raise ConfigError(f"--set {setting!r}: expected section.key=value, e.g. --set faces.min_score=0.6")
+        meant = [f"{section}.{name}" for section in PipelineConfig.model_fields if name in _keys_of(section)]
+        hint = ""
+        if name in PipelineConfig.model_fields:
+            hint = f"; {name} is a section with the keys {', '.join(_keys_of(name))}"
+        elif meant and not sections:
+            hint = f"; did you mean {' or '.join(meant)}?"
+        raise ConfigError(f"--set {setting!r}: expected section.key=value, e.g. --set faces.min_score=0.6{hint}")
     try:
         value = tomllib.loads(f"value = {text.strip()}")["value"]
     except (ValueError, RecursionError):
@@ -218,21 +236,66 @@ def _apply_setting(data: dict[str, Any], setting: str) -> None:
     table[name] = value
 
 
+_EXPECTED = {
+    **dict.fromkeys(("float_type", "float_parsing"), "a number"),
+    **dict.fromkeys(("int_type", "int_parsing", "int_parsing_size", "int_from_float"), "a whole number"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "true or false"),
+    **dict.fromkeys(("tuple_type", "list_type"), "a list"),
+    **dict.fromkeys(("model_type", "model_attributes_type", "dict_type"), "a section of its own, with keys"),
+    "finite_number": "a finite number",
+    "string_type": "text",
+    "literal_error": "{expected}",
+    "greater_than": "more than {gt:g}",
+    "greater_than_equal": "{ge:g} or more",
+    "less_than": "less than {lt:g}",
+    "less_than_equal": "{le:g} or less",
+    "multiple_of": "a multiple of {multiple_of:g}",
+}
+
+
 def _describe(problem: Any, kind: type[Section]) -> str:
-    location = [str(part)[:60] for part in problem["loc"]]
+    """Return one of pydantic's problems in our words: where, expected, got."""
+    location = [str(part)[:60] for part in problem["loc"]] or ["settings"]
     where = f"[{'.'.join(location[:-1])}] {location[-1]}" if len(location) > 1 else location[0]
-    if problem["type"] != "extra_forbidden":
-        return f"{where}: {problem['msg'].lower()}, got {reprlib.repr(problem['input'])}"
-    known = _keys_beside(kind, location)
-    near = difflib.get_close_matches(location[-1], known, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
-    return f"{where}: unknown {'key' if len(location) > 1 else 'section'}{hint}"
+    is_section = isinstance(problem["input"], dict)
+    if problem["type"] == "missing":
+        return f"{where}: missing"
+    if problem["type"] == "extra_forbidden":
+        known = _keys_beside(kind, location)
+        near = difflib.get_close_matches(location[-1], known, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
+        what = "section" if is_section and len(location) == 1 else "key"
+        return f"{where}: unknown {what}{hint}"
+    meaning = _meaning(kind, location)
+    if problem["type"] == "string_pattern_mismatch" and meaning:
+        return f"{where}: expected {meaning}, got {reprlib.repr(problem['input'])}"
+    if problem["type"] in _EXPECTED:
+        expected = f"expected {_EXPECTED[problem['type']].format(**problem.get('ctx', {}))}"
+    else:
+        expected = problem["msg"].removeprefix("Value error, ")
+    return f"{where}: {expected}, got {reprlib.repr(problem['input'])}" + (f" ({meaning})" if meaning else "")
+
+
+def _meaning(kind: type[BaseModel], location: list[str]) -> str:
+    """Return what a key is for, as its field says; empty for one that is not there."""
+    section = _section_at(kind, location[:-1])
+    field = section.model_fields.get(location[-1]) if section else None
+    return (field.description or "") if field else ""
 
 
 def _keys_beside(kind: type[BaseModel], location: list[str]) -> list[str]:
-    for part in location[:-1]:
+    section = _section_at(kind, location[:-1])
+    return sorted(section.model_fields) if section else []
+
+
+def _keys_of(section: str) -> list[str]:
+    return _keys_beside(PipelineConfig, [section, ""])
+
+
+def _section_at(kind: type[BaseModel], path: list[str]) -> type[BaseModel] | None:
+    for part in path:
         field = kind.model_fields.get(part)
         if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
-            return []
+            return None
         kind = field.annotation
-    return sorted(kind.model_fields)
+    return kind

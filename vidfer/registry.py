@@ -12,6 +12,8 @@ from vidfer.errors import ConfigError
 
 T = TypeVar("T")
 
+MAX_NAMES = 20  # listed in one message: clips have names, too, and there may be thousands
+
 
 class Registry(Generic[T]):
     """The components of one family, found by importing every module of the family's package.
@@ -63,8 +65,11 @@ class Registry(Generic[T]):
         self._discovered = True
 
 
-def unknown_name(kind: str, name: str, known: list[str]) -> str:
-    """Return the message for a name that nobody registered, with the nearest match if there is one."""
+def unknown_name(kind: str, name: str, known: list[str], *, hint: str = "") -> str:
+    """Return the message for a name that nobody registered, with ``hint``, or the nearest match if there is one."""
     near = difflib.get_close_matches(name, known, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"unknown {kind} {name!r}{hint} Known: {', '.join(known)}."
+    if near and not hint:
+        hint = f"did you mean {near[0]!r}?"
+    what = f"unknown {kind} {name!r}" + (f"; {hint}" if hint else ".")
+    more = f" and {len(known) - MAX_NAMES} more" if len(known) > MAX_NAMES else ""
+    return f"{what} Known: {', '.join(known[:MAX_NAMES]) or 'none'}{more}."

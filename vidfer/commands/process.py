@@ -13,14 +13,14 @@ from itertools import islice
 from pathlib import Path
 
 from vidfer.commands import EXIT_FAILED, EXIT_OK
-from vidfer.commands.exports import named_exports
+from vidfer.commands.exports import check_exports, named_exports
 from vidfer.commands.progress import Progress
 from vidfer.config import PipelineConfig, load_pipeline
 from vidfer.engine.events import Event, EventCallback
 from vidfer.engine.journal import ClipRecord
 from vidfer.engine.runner import RunOptions, RunReport
 from vidfer.engine.runner import run as run_engine
-from vidfer.errors import OutputError
+from vidfer.errors import ConfigError, OutputError
 from vidfer.report.wording import display_name, duration
 from vidfer.video.find import find_videos
 
@@ -52,7 +52,13 @@ def run(options: argparse.Namespace) -> int:
 
 
 def pipeline_of(options: argparse.Namespace) -> PipelineConfig:
-    """Return the pipeline with the command line's settings over it."""
+    """Return the pipeline with the command line's settings over it.
+
+    Raises
+    ------
+    ConfigError
+        A setting is wrong, an exporter does not exist, or ``--no-plots`` contradicts what else is asked for.
+    """
     flags = {
         "video.fps": options.fps,
         "video.decoder": options.decoder,
@@ -64,8 +70,12 @@ def pipeline_of(options: argparse.Namespace) -> PipelineConfig:
     }
     settings = [f"{key}={value}" for key, value in flags.items() if value is not None]
     config = load_pipeline(options.pipeline, [*options.set, *settings])
-    exports: Sequence[str] = named_exports(options) or config.output.exports
+    named = named_exports(options)
+    exports: Sequence[str] = named or config.output.exports
+    check_exports(exports)
     if options.no_plots:
+        if options.chart or options.thumbnails or PICTURES & set(named):
+            raise ConfigError("--no-plots: nothing is drawn: leave out --chart, --thumbnails and exports of pictures")
         exports = [name for name in exports if name not in PICTURES]
     output = config.output.model_copy(update={"exports": tuple(exports)})
     return config.model_copy(update={"output": output})

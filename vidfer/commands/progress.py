@@ -40,7 +40,8 @@ class Progress:
             if bar is not None:
                 bar.close()
         if self._cached and not self._quiet:
-            print(f"{self._cached} of {self._num_clips} clips: nothing left to do", file=sys.stderr)
+            what = "nothing left to do" if self._cached == self._num_clips else "done before, nothing left to do"
+            print(f"{self._cached} of {self._num_clips} clips: {what}", file=sys.stderr)
 
     def on_event(self, event: Event) -> None:
         """Show one event."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import glob
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from vidfer.errors import VidferError
+
+logger = logging.getLogger(__name__)
 
 _VIDEO = """
     .mp4 .m4v .mov .qt .avi .mkv .webm .ts .mts .m2ts .m2t .mpg .mpeg .mpe .m1v .m2v .vob .wmv .asf .flv .f4v .3gp
@@ -22,6 +25,8 @@ _OTHER = """
     .ckpt .safetensors .onnx .bin .exe .dll .so .whl .eaf .textgrid .lock .tmp .part .bak .ds_store .db-wal .url
     .lnk
 """
+OWN_VIDEOS = frozenset({"overlay.mp4", "overlay_blurred.mp4"})  # what exporters write into results folders
+RESULTS_MARK = ".vidfer"  # the folder that a results folder has
 VIDEO_SUFFIXES = frozenset(_VIDEO.split())
 OTHER_SUFFIXES = frozenset(_OTHER.split())
 
@@ -48,7 +53,8 @@ def find_videos(paths: Sequence[str | Path]) -> list[FoundVideo]:
     A file is taken whatever it is. A folder is searched recursively, sorted by name, without hidden files and folders;
     symbolic links are followed, each folder once. In a folder a known video suffix is enough (a broken file is to be
     reported, not overlooked), suffixes known as something else are passed over, and the rest is opened and looked into
-    (``.gif``, too: one that moves is a video, a single picture is not).
+    (``.gif``, too: one that moves is a video, a single picture is not). Videos that vidfer itself wrote into a results
+    folder in there are passed over as well. A folder that cannot be opened is logged as a warning.
     A pattern (``*``, ``?``, ``[...]``, ``**``) that is no existing file stands for its matches.
 
     Raises
@@ -74,14 +80,14 @@ def _expand(given: str | Path) -> list[FoundVideo]:
     if path.is_dir():
         videos = list(_walk(path, below=path))
         if not videos:
-            raise VidferError(f"{path}: no video in this folder or below it (hidden files are not looked at)")
+            raise VidferError(f"{path}: no video in this folder or below it, {_instead(path)}")
         return videos
     if path.exists():
         return [FoundVideo(path, Path(path.name))]
     if path.is_symlink():
         raise VidferError(f"{path}: this link points to {os.readlink(path)}, which does not exist")
     if not glob.has_magic(str(path)):
-        raise VidferError(f"{path}: no such file or folder")
+        raise VidferError(f"{path}: no such file or folder" + ("" if path.is_absolute() else f" in {Path.cwd()}"))
     return _matches(path)
 
 
@@ -108,17 +114,38 @@ def _until_magic(pattern: Path) -> Iterator[str]:
 
 def _walk(folder: Path, *, below: Path) -> Iterator[FoundVideo]:
     visited: set[tuple[int, int]] = set()
-    for root, folders, files in os.walk(folder, followlinks=True):
+    results: list[str] = []  # results folders come before what is below them
+    for root, folders, files in os.walk(folder, followlinks=True, onerror=_warn):
         status = os.stat(root)
         if (status.st_dev, status.st_ino) in visited:
             folders.clear()  # a symbolic link back to where we have been
             continue
         visited.add((status.st_dev, status.st_ino))
+        if RESULTS_MARK in folders:
+            results.append(os.path.join(root, ""))
+        is_result = root.startswith(tuple(results))
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
             path = Path(root, name)
-            if not name.startswith(".") and _is_listed(path):
-                yield FoundVideo(path, path.relative_to(below))
+            if name.startswith(".") or (is_result and name in OWN_VIDEOS) or not _is_listed(path):
+                continue
+            yield FoundVideo(path, path.relative_to(below))
+
+
+def _warn(error: OSError) -> None:
+    logger.warning("%s: cannot be opened (%s): videos in there are left out", error.filename, error.strerror)
+
+
+def _instead(folder: Path) -> str:
+    """Return what a folder without videos has, for people."""
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError as error:
+        return f"which cannot be opened: {error.strerror}"
+    seen = [name for name in names if not name.startswith(".")]
+    if not seen:
+        return "only hidden files and folders, which are not looked at" if names else "it is empty"
+    return f"only {', '.join(seen[:3])}" + (f" and {len(seen) - 3} more files and folders" if len(seen) > 3 else "")
 
 
 def _is_listed(path: Path) -> bool:

@@ -6,7 +6,8 @@ import pytest
 from fixtures.numbered_clips import make_audio, make_clip
 
 from vidfer.errors import VidferError
-from vidfer.video.find import find_videos
+from vidfer.exporters import EXPORTERS, VideoExporter
+from vidfer.video.find import OWN_VIDEOS, find_videos
 
 
 @pytest.fixture
@@ -92,3 +93,30 @@ def test_finding_known_suffixes_imports_neither_numpy_nor_av(folder: Path) -> No
         "assert not {'numpy', 'av', 'torch'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code, str(folder)], check=True)
+
+
+@pytest.mark.parametrize("out", ["results", "."])
+def test_videos_that_vidfer_wrote_below_the_input_are_no_input(folder: Path, out: str) -> None:
+    results = folder / out
+    for name in (".vidfer/cache/x", "z/overlay.mp4", "b/deep/broken/overlay_blurred.mp4"):
+        (results / name).parent.mkdir(parents=True, exist_ok=True)
+        (results / name).write_bytes(b"")
+    (folder / "overlay.mp4").write_bytes(b"")  # the user's own
+    assert _relative([folder]) == ["A.MP4", "overlay.mp4", "z.mp4", "b/deep/broken.mkv"]
+    assert _relative([results / "z" / "overlay.mp4"]) == ["overlay.mp4"]  # who names it means it
+
+
+def test_the_names_passed_over_are_those_that_exporters_write() -> None:
+    videos = [EXPORTERS.get(name) for name in EXPORTERS.names() if isinstance(EXPORTERS.get(name), VideoExporter)]
+    assert {name for exporter in videos for name in exporter.filenames} == OWN_VIDEOS
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [([], "it is empty"), ([".a.mp4"], "only hidden files"), (["b.txt", "a.pdf", ".c"], "only a.pdf, b.txt$")],
+)
+def test_a_folder_without_videos_says_what_it_has(tmp_path: Path, names: list[str], expected: str) -> None:
+    for name in names:
+        (tmp_path / name).write_text("x")
+    with pytest.raises(VidferError, match=f"no video in this folder or below it, {expected}"):
+        find_videos([tmp_path])
