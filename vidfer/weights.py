@@ -1,8 +1,8 @@
 """Which weight files exist, by digest, and where they are found.
 
 The search order is: the file inside the package, ``$VIDFER_WEIGHTS``, the user's cache folder. Nothing is ever
-downloaded unless a pipeline names a model that needs it and the table knows its digest; without network the error
-says which file to fetch, from where, and where to put it.
+downloaded: where a pipeline names a model whose file is not there, the error says which file to fetch, from where, and
+where to put it.
 """
 
 from __future__ import annotations
@@ -29,6 +29,13 @@ ComponentKind = Literal["detector", "landmarks", "backbone", "temporal"]
 MAX_FILE_BYTES = 1 << 30  # the largest network here, VGG-19, has 287 MB as vidfer saves it
 _MAX_SIZE = 4096  # channels, layers, pixels
 _MAX_DESCRIPTION = 200  # values
+
+_SETTINGS: dict[ComponentKind, str] = {
+    "detector": "faces.detector_weights",
+    "landmarks": "faces.landmark_weights",
+    "backbone": "backbone.weights",
+    "temporal": "temporal.weights",
+}
 
 ModuleT = TypeVar("ModuleT", bound="nn.Module")
 
@@ -183,7 +190,7 @@ def locate(kind: ComponentKind, name: str, own_file: str = "") -> list[Path]:
             )
         found.append(path)
     if not found:
-        raise WeightsError(f"the {kind} {name!r} has no weights of its own; set {kind}.weights to a file")
+        raise WeightsError(f"the {kind} {name!r} has no weights of its own; set {_SETTINGS[kind]} to a file")
     return found
 
 

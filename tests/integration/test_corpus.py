@@ -125,7 +125,7 @@ def test_another_video_than_the_manifest_says_is_refused(clips, kept):
     ("arguments", "message"),
     [
         (["train", "landmarks", "--manifest", "m.csv", "--out", "o"], "landmarks takes --data"),
-        (["train", "temporal", "--data", "d", "--out", "o"], "needs --recipe and --data"),
+        (["train", "temporal", "--data", "d", "--out", "o"], "--recipe is missing: give a file, or one of"),
         (["evaluate", "temporal", "--data", "d"], "needs --manifest"),
     ],
 )

@@ -51,6 +51,14 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         ("process v --out o --no-plots --export csv,chart", "--no-plots: nothing is drawn: leave out"),
         ("process v --out o --blur-faces", "--blur-faces: there is no video to blur faces in: add --export overlay"),
         (
+            "evaluate --data d --model hmm",
+            "--model hmm: a choice of vidfer evaluate temporal; single frames: --backbone",
+        ),
+        ("evaluate --manifest m --labels fer2013", "--labels fer2013: goes with --data; a manifest has the labels of"),
+        ("evaluate temporal --manifest m --backbone vgg", "--backbone: for a sequence model, --set backbone.name=vgg"),
+        ("evaluate --manifest m", "m: cannot be read: No such file or directory"),
+        ("train emotion-cnn --data d --out o", "--recipe is missing: give a file, or one of vidfer's own: detector, "),
+        (
             "manifest build x y",
             "vidfer manifest build: the following arguments are required: --out; see vidfer manifest",
         ),
@@ -64,6 +72,11 @@ def test_a_mistake_is_named_in_one_line(
     assert expected in line
     assert "\n" not in line
     assert not list(tmp_path.iterdir())  # nothing was begun
+
+
+def test_a_sample_in_a_file_says_to_choose_another_folder(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    assert said(capsys, "sample", str(tmp_path / "file")).endswith("is a file: choose another folder")
 
 
 def test_without_a_command_the_help_is_shown(capsys: pytest.CaptureFixture[str]) -> None:

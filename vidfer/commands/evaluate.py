@@ -25,6 +25,12 @@ ALL = "all"
 
 def run(options: argparse.Namespace) -> int:
     """Print the figures and write metrics.json, confusion.png and reliability.png."""
+    if options.model and options.network != "temporal":
+        raise ConfigError(f"--model {options.model}: a choice of vidfer evaluate temporal; single frames: --backbone")
+    if options.backbone and options.network == "temporal":
+        raise ConfigError(f"--backbone: for a sequence model, --set backbone.name={options.backbone}")
+    if options.manifest and options.labels != "ferplus":
+        raise ConfigError(f"--labels {options.labels}: goes with --data; a manifest has the labels of its rows")
     if options.network == "temporal":
         from vidfer.commands.corpus import evaluate_temporal
 

@@ -29,13 +29,10 @@ def run(options: argparse.Namespace) -> int:
         from vidfer.commands.corpus import train_on_manifest
 
         return train_on_manifest(options)
-    data = options.data or options.manifest
     if options.manifest and options.network != "emotion-cnn":
         raise ConfigError(f"--manifest: emotion-cnn and temporal learn from manifests; {options.network} takes --data")
-    if not (options.recipe and data):
-        raise ConfigError(
-            "vidfer train needs --recipe and --data; emotion-cnn and temporal may have --manifest instead"
-        )
+    if not options.recipe:
+        raise ConfigError(f"--recipe is missing: give a file, or one of vidfer's own: {', '.join(own_recipes())}")
     if options.folds and not options.manifest:
         raise ConfigError("--folds needs --manifest: it says who is seen in each row")
     if options.root and not options.folds:
@@ -51,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
         from vidfer.commands.folds import train_over_folds
 
         return train_over_folds(options, train)
-    best = train(Path(data), Path(options.out))
+    best = train(Path(options.data or options.manifest), Path(options.out))
     if not options.quiet:
         print_best(best, Path(options.out))
     return EXIT_OK
@@ -86,5 +83,9 @@ def find_recipe(given: str) -> Path:
     for path in (Path(given), pipelines_folder() / "train" / f"{given}.toml"):
         if path.is_file():
             return path
-    known = sorted(path.stem for path in (pipelines_folder() / "train").glob("*.toml"))
-    raise ConfigError(f"--recipe {given}: no such file, nor one of vidfer's own recipes: {', '.join(known)}")
+    raise ConfigError(f"--recipe {given}: no such file, nor one of vidfer's own recipes: {', '.join(own_recipes())}")
+
+
+def own_recipes() -> list[str]:
+    """Return the sorted names of the recipes that come with vidfer."""
+    return sorted(path.stem for path in (pipelines_folder() / "train").glob("*.toml"))

@@ -14,6 +14,7 @@ import io
 import math
 import os
 import re
+import reprlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -242,7 +243,7 @@ def _rows(path: Path) -> Iterator[dict[str, str]]:
             reader.fieldnames = names
             for name in names:
                 if name not in known:
-                    raise DataError(f"{path}: unknown column {name!r}{_nearest(name, known)}")
+                    raise DataError(f"{path}: {_wrong_column(name, known)}")
             missing = [name for name in REQUIRED if name not in names]
             if missing:
                 raise DataError(f"{path}: missing column {missing[0]!r}; got {', '.join(names) or 'nothing'}")
@@ -254,7 +255,16 @@ def _rows(path: Path) -> Iterator[dict[str, str]]:
                     raise DataError(f"{_where(str(path), number)}: path is empty")
                 yield {name: row.get(name, "").strip() for name in known}
     except (OSError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read: {error}") from error
+        raise DataError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _wrong_column(name: str, known: Sequence[str]) -> str:
+    if not name.replace("\t", "").isprintable():
+        return "expected a CSV file, got one that is no text"
+    for sign, word in ((";", "semicolons"), ("\t", "tabs")):
+        if sign in name:
+            return f"expected commas between the columns, got {word} (Excel: save as CSV UTF-8, comma delimited)"
+    return f"unknown column {reprlib.repr(name)}{_nearest(name, known)}"
 
 
 def _seconds(rows: list[dict[str, str]], column: str, path: Path) -> np.ndarray:

@@ -34,8 +34,10 @@ def write_sample(path: Path) -> None:
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
             container.mux(stream.encode())
         aside.replace(path)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise OutputError(f"{path}: cannot be written: a part of this path is a file: choose another folder") from error
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
+        raise OutputError(f"{path}: cannot be written: {error.strerror or error}: choose another folder") from error
 
 
 def _scenes() -> Iterator[np.ndarray]:

@@ -123,6 +123,21 @@ def test_a_wrong_file_is_named(tmp_path: Path) -> None:
         read_manifest(tmp_path / "empty.csv")
 
 
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"clip_id;path;split;label\na;a.mp4;train;anger\n", "expected commas between the columns, got semicolons"),
+        (b"clip_id\tpath\tsplit\tlabel\n", "expected commas between the columns, got tabs"),
+        (b"\0\0\0 ftypisom\0\0", "expected a CSV file, got one that is no text"),
+        (b"x" * 5000, "^.{0,400}$"),
+    ],
+)
+def test_a_file_of_another_kind_is_said_to_be_one(tmp_path: Path, content: bytes, expected: str) -> None:
+    (tmp_path / "m.csv").write_bytes(content)
+    with pytest.raises(DataError, match=expected):
+        read_manifest(tmp_path / "m.csv")
+
+
 def test_a_wrong_manifest_is_not_written(tmp_path: Path) -> None:
     manifest = read_manifest(write_rows(tmp_path, *GOOD))
     wrong = manifest.select([0, 0])

@@ -83,7 +83,8 @@ def load_network(name: NetworkName, own_file: str = "", *, causal: bool = False)
     tensors, metadata = load_tensors(path)
     found = (metadata.get("kind"), metadata.get("name"))
     if found != ("temporal", name):
-        raise WeightsError(f"{path}: expected weights of the temporal model {name!r}, got those of {found}")
+        got = in_brief(" ".join(str(part) for part in found if part) or "something else")
+        raise WeightsError(f"{path}: expected weights of the temporal model {name!r}, got those of {got}")
     if metadata.get("labels") != list(EMOTIONS) or metadata.get("step_seconds") != STEP_SECONDS:
         raise WeightsError(f"{path}: made for other labels or another step of time; train it again with this vidfer")
     try:
