@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from fixtures.commands import VIDFER, output_digests, read_events, vidfer
-from fixtures.ray_cluster import RayCluster
+from fixtures.ray_cluster import OTHER_HOST, RayCluster
 
 SETTINGS = ["--fps", "2", "--no-plots", "--set", "run.retries=2"]
 NUM_CLIPS = 6
@@ -45,10 +47,13 @@ def local_digests(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> dic
     return output_digests(out)
 
 
-def start(cluster: RayCluster, videos: Path, out: Path, events: Path, *settings: str) -> subprocess.Popen[str]:
-    arguments = ["process", videos, "--out", out, "--events", events, "--engine", "ray", "--address", cluster.address]
+def start(
+    cluster: RayCluster, videos: Path, out: Path, events: Path, *settings: str, inside: Sequence[str] = ()
+) -> subprocess.Popen[str]:
+    address = "auto" if inside else cluster.address  # as `ray start` noted it on that machine
+    arguments = ["process", videos, "--out", out, "--events", events, "--engine", "ray", "--address", address]
     return subprocess.Popen(
-        [*VIDFER, *map(str, arguments), *SETTINGS, *settings],
+        [*inside, *VIDFER, *map(str, arguments), *SETTINGS, *settings],
         env=cluster.env,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -98,9 +103,11 @@ def test_a_lost_node_costs_nothing_and_the_bytes_are_a_local_runs(
     assert started["bad"] == 1  # a permanent failure is not retried
 
 
-def test_a_killed_driver_goes_on_and_repeats_nothing_that_was_finished(
+def test_a_killed_driver_goes_on_on_another_machine_and_repeats_nothing_that_was_finished(
     cluster: RayCluster, videos: Path, local_digests: dict[str, str], tmp_path: Path
 ) -> None:
+    other_machine = cluster.add_machine() or []  # where that is not allowed it goes on here
+    lease = tmp_path / "out" / ".vidfer" / "lease.json"
     first, second = tmp_path / "first.jsonl", tmp_path / "second.jsonl"
     run = start(cluster, videos, tmp_path / "out", first)
     try:
@@ -110,8 +117,13 @@ def test_a_killed_driver_goes_on_and_repeats_nothing_that_was_finished(
             os.killpg(run.pid, signal.SIGKILL)
         finish(run)
     finished = set(clips(first, "ClipDone"))
-    again = start(cluster, videos, tmp_path / "out", second)
-    said = finish(again)
+    assert json.loads(lease.read_text())["host"] == socket.gethostname()  # it is dead, but who knows that elsewhere?
+    again = start(cluster, videos, tmp_path / "out", second, inside=other_machine)
+    try:
+        wait_until(lambda: clips(second, "ClipDone").total() >= 3, again)
+        assert json.loads(lease.read_text())["host"] == (OTHER_HOST if other_machine else socket.gethostname())
+    finally:
+        said = finish(again)
     assert again.returncode == 1, said
     assert output_digests(tmp_path / "out") == local_digests
     assert not finished & set(clips(second, "ClipStarted"))

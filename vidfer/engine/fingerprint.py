@@ -22,6 +22,7 @@ _RECENT_NS = 100_000_000  # file systems with fractions of a second keep time to
 _RECENT_COARSE_NS = 2_000_000_000  # and those without to 2 s (FAT)
 _MAX_STORE_BYTES = 1 << 30
 _PIECE_BYTES = 16 << 20
+_SAVING_SHARE = 100  # so many times as long as it takes to save passes until the next time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +58,8 @@ class FingerprintMemo:
     path
         The file, e.g. ``<out>/.vidfer/fingerprints.json``; read now, written by `save`.
     save_every_seconds
-        `remember` saves on its own when the last save is this long ago, so that a killed run loses little.
+        `remember` saves on its own when the last save is this long ago, so that a killed run loses little; more rarely
+        where saving itself takes long, so that of a hundred thousand clips it takes no larger part of the time.
     """
 
     def __init__(self, path: str | Path, *, save_every_seconds: float = 10.0) -> None:
@@ -66,6 +68,7 @@ class FingerprintMemo:
         self._entries = _read_store(self.path)
         self._changed = False
         self._saved_at = time.monotonic()
+        self._saving_seconds = 0.0
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -89,18 +92,21 @@ class FingerprintMemo:
         entry = [fingerprint.sha256, fingerprint.size, fingerprint.mtime_ns, fingerprint.ctime_ns]
         self._entries[os.path.abspath(path)] = entry
         self._changed = True
-        if time.monotonic() - self._saved_at > self._save_every_seconds:
+        wait = max(self._save_every_seconds, _SAVING_SHARE * self._saving_seconds)
+        if time.monotonic() - self._saved_at > wait:
             self.save()
 
     def save(self) -> None:
         """Write the file if anything changed; raises OutputError if that is impossible."""
         if not self._changed:
             return
+        began = time.monotonic()
         body = json.dumps(self._entries, separators=(",", ":"), ensure_ascii=True).encode()
         digest = hashlib.sha256(body).hexdigest().encode()
         write_bytes(self.path, _MAGIC + digest + b"\n" + body + b"\n")
         self._changed = False
         self._saved_at = time.monotonic()
+        self._saving_seconds = self._saved_at - began
 
 
 def content_fingerprint(path: str | Path, memo: FingerprintMemo | None = None) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import vidfer.engine.fingerprint
 from vidfer.engine.fingerprint import Fingerprint, FingerprintMemo, content_fingerprint, fingerprint_file
 from vidfer.errors import BadVideo
 
@@ -125,3 +126,18 @@ def test_a_file_without_read_permission_is_a_bad_video(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").chmod(0)
     with pytest.raises(BadVideo, match="permission denied"):
         content_fingerprint(tmp_path / "a.mp4")
+
+
+def test_where_saving_takes_long_it_is_done_more_rarely(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saves = 0
+
+    def slow(path: Path, data: bytes) -> None:
+        nonlocal saves
+        saves += 1
+        time.sleep(0.2)
+
+    monkeypatch.setattr(vidfer.engine.fingerprint, "write_bytes", slow)
+    memo = fill(FingerprintMemo(tmp_path / "fingerprints.json", save_every_seconds=0.0), 2_000)
+    assert saves == 1
+    memo.save()
+    assert saves == 2
