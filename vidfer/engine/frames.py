@@ -25,8 +25,9 @@ import torch
 from vidfer.engine.cache import StageCache
 from vidfer.engine.clip_tables import load_faces
 from vidfer.engine.events import EventCallback, FramesDone
+from vidfer.engine.regroup import regrouped
 from vidfer.errors import CacheError
-from vidfer.stages.chunk import CHUNK_FRAMES, MAX_CHUNK_BYTES, FrameChunk, chunk_frames
+from vidfer.stages.chunk import MAX_CHUNK_BYTES, FrameChunk, chunk_frames
 from vidfer.stages.embeddings import EmbeddingsStage
 from vidfer.stages.faces import FacesStage
 from vidfer.stages.tables import EmbeddingsTable, FacesTable
@@ -197,7 +198,7 @@ class _Pass:
         batches = self.reader.read(wanted, batch_size=self.chunk_frames)
         source = prefetch(batches, depth=1) if decode_ahead else _generator(batches)
         with closing(source):
-            chunks = _regrouped(source, wanted, self.chunk_frames)
+            chunks = regrouped(source, wanted, self.chunk_frames)
             pending = next(chunks, None)
             for segment in range(self.first, self.num_segments):
                 end = (segment + 1 - self.first) * size // self.chunk_frames
@@ -291,46 +292,6 @@ def _rows_of(faces: FacesTable, batch: FrameBatch) -> FacesTable:
     if not np.array_equal(rows.frame_index, batch.frame_index):
         raise CacheError("the cached faces belong to other frames than were decoded now: run again with --force faces")
     return rows
-
-
-def _regrouped(
-    batches: Iterable[FrameBatch], wanted: np.ndarray, size: int = CHUNK_FRAMES
-) -> Iterator[tuple[int, FrameBatch]]:
-    """Yield (number, chunk): chunk k holds what was decoded of wanted[k * size :][:size].
-
-    Readers fill their batches past frames that were lost, so after a loss batches must be divided anew for chunks not
-    to depend on where reading began. Without losses nothing is copied.
-    """
-    held: list[FrameBatch] = []
-    number = -1
-    for batch in batches:
-        slots = np.searchsorted(wanted, batch.frame_index) // size
-        for slot in np.unique(slots).tolist():
-            if held and slot != number:
-                yield number, _joined_batch(held)
-                held = []
-            number = slot
-            held.append(batch if (slots == slot).all() else _selected(batch, slots == slot))
-        if number >= 0 and len(held) == 1 and len(held[0]) == size:
-            yield number, held.pop()
-    if held:
-        yield number, _joined_batch(held)
-
-
-def _selected(batch: FrameBatch, rows: np.ndarray) -> FrameBatch:
-    return FrameBatch(
-        images=batch.images[rows], frame_index=batch.frame_index[rows], pts_seconds=batch.pts_seconds[rows]
-    )
-
-
-def _joined_batch(batches: list[FrameBatch]) -> FrameBatch:
-    if len(batches) == 1:
-        return batches[0]
-    return FrameBatch(
-        images=np.concatenate([b.images for b in batches]),
-        frame_index=np.concatenate([b.frame_index for b in batches]),
-        pts_seconds=np.concatenate([b.pts_seconds for b in batches]),
-    )
 
 
 def _joined(reports: list[dict[str, Any]]) -> DecodeReport:

@@ -17,6 +17,7 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from vidfer.config import Section
+from vidfer.packed import PackedConvolution, can_pack
 
 STRIDES = (8, 16, 32)
 NUM_OUTPUTS = 15  # score, centre x and y, log width and height, five points
@@ -39,7 +40,7 @@ class _Convolution(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, size: int = 3, stride: int = 1, *, rectify: bool = True) -> None:
         super().__init__()
-        self.conv: nn.Conv2d = nn.Conv2d(inputs, outputs, size, stride, size // 2, bias=False)
+        self.conv: nn.Conv2d | PackedConvolution = nn.Conv2d(inputs, outputs, size, stride, size // 2, bias=False)
         self.norm: nn.Module = nn.BatchNorm2d(outputs)
         self.rectify = rectify
 
@@ -55,6 +56,9 @@ class _Residual(nn.Module):
         self.second = _Convolution(channels, channels, rectify=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        if isinstance(self.second.conv, PackedConvolution):
+            packed: Tensor = self.second.conv(self.first(x), x)
+            return packed
         return functional.relu_(self.second(self.first(x)).add_(x))
 
 
@@ -64,7 +68,7 @@ class _Head(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.smooth = _Convolution(channels, channels)
-        self.predict = nn.Conv2d(channels, NUM_OUTPUTS, 1)
+        self.predict: nn.Conv2d | PackedConvolution = nn.Conv2d(channels, NUM_OUTPUTS, 1)
         if not self.predict.weight.is_meta:  # nothing to fill, yet PyTorch would import its compiler: 1 s
             nn.init.normal_(self.predict.weight, std=0.01)
         nn.init.zeros_(self.predict.bias)  # type: ignore[arg-type]
@@ -144,6 +148,7 @@ def fused(network: DetectorNetwork, dtype: torch.dtype) -> DetectorNetwork:
     network = copy.deepcopy(network).eval()
     for module in network.modules():
         if isinstance(module, _Convolution) and isinstance(module.norm, nn.BatchNorm2d):
+            assert isinstance(module.conv, nn.Conv2d)
             module.conv = fuse_conv_bn_eval(module.conv, module.norm)
             module.norm = nn.Identity()
     first: Any = network.stem[0]
@@ -153,4 +158,18 @@ def fused(network: DetectorNetwork, dtype: torch.dtype) -> DetectorNetwork:
     for module in network.modules():
         if isinstance(module, _Convolution):
             module.to(dtype)
-    return network.requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = network.requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return _packed(network) if can_pack(first.conv.weight.device) else network
+
+
+def _packed(network: DetectorNetwork) -> DetectorNetwork:
+    """Lay the weights of a network without norms out for the CPU, in place, and return it."""
+    for block in network.modules():
+        if isinstance(block, _Residual) and isinstance(block.second.conv, nn.Conv2d):
+            block.second.conv = PackedConvolution(block.second.conv, relu=True)
+    for unit in network.modules():
+        if isinstance(unit, _Convolution) and isinstance(unit.conv, nn.Conv2d):
+            unit.conv, unit.rectify = PackedConvolution(unit.conv, relu=unit.rectify), False
+        if isinstance(unit, _Head) and isinstance(unit.predict, nn.Conv2d):
+            unit.predict = PackedConvolution(unit.predict)
+    return network

@@ -163,17 +163,19 @@ def _solve(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _linearise(points: np.ndarray, rotation: np.ndarray, translation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the residuals (N, 136) and their derivatives (N, 136, 6) by a small turn (3) and a shift (3)."""
-    turned = np.einsum("nij,pj->npi", rotation, MEAN_FACE)  # (N, 68, 3)
+    turned = MEAN_FACE @ rotation.transpose(0, 2, 1)  # (N, 68, 3)
     seen = turned + translation[:, None]
     depth = seen[..., 2]
     projected = seen[..., :2] / depth[..., None]
     x, y, z = turned[..., 0], turned[..., 1], turned[..., 2]
     u, v = projected[..., 0], projected[..., 1]
-    one, zero = np.ones_like(u), np.zeros_like(u)
     # d projected / d seen is [1, 0, -u; 0, 1, -v] / depth; d seen / d turn is the cross product with the turned point.
-    du = np.stack([-u * y, z + u * x, -y, one, zero, -u], axis=-1)  # (N, 68, 6)
-    dv = np.stack([-z - v * y, v * x, x, zero, one, -v], axis=-1)
-    jacobian = np.stack([du, dv], axis=2) / depth[..., None, None]  # (N, 68, 2, 6)
+    jacobian = np.zeros((*u.shape, 2, 6))  # (N, 68, 2, 6); 0 where neither line below says otherwise
+    for column, du in ((0, -u * y), (1, z + u * x), (2, -y), (3, 1), (5, -u)):
+        jacobian[:, :, 0, column] = du
+    for column, dv in ((0, -z - v * y), (1, v * x), (2, x), (4, 1), (5, -v)):
+        jacobian[:, :, 1, column] = dv
+    jacobian /= depth[..., None, None]
     return (points - projected).reshape(len(points), -1), jacobian.reshape(len(points), -1, 6)
 
 
@@ -210,8 +212,9 @@ def _exponential(turn: np.ndarray) -> np.ndarray:
     """Return rotation matrices (N, 3, 3) of rotation vectors (N, 3) in radians (Rodrigues)."""
     angle = np.linalg.norm(turn, axis=1)
     x, y, z = (turn / np.maximum(angle, 1e-12)[:, None]).T
-    zero = np.zeros_like(x)
-    cross = np.stack([np.stack([zero, -z, y], -1), np.stack([z, zero, -x], -1), np.stack([-y, x, zero], -1)], -2)
+    cross = np.zeros((len(turn), 3, 3))
+    cross[:, 2, 1], cross[:, 0, 2], cross[:, 1, 0] = x, y, z
+    cross -= cross.transpose(0, 2, 1)
     sine, cosine = np.sin(angle)[:, None, None], np.cos(angle)[:, None, None]
     rotation: np.ndarray = np.eye(3) + sine * cross + (1 - cosine) * (cross @ cross)
     return rotation

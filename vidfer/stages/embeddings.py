@@ -41,5 +41,6 @@ class EmbeddingsStage:
 
     def _loaded(self) -> EmotionNetwork:
         if self._network is None:
-            self._network = load_backbone(self._config.name, device=self._device, weights=self._config.weights)
+            network = load_backbone(self._config.name, device=self._device, weights=self._config.weights)
+            self._network = network.packed()
         return self._network

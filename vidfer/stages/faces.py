@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields
 from itertools import pairwise
 
 import numpy as np
+import torch
 from scipy.optimize import linear_sum_assignment
 
 from vidfer.config import FacesConfig
@@ -183,7 +184,9 @@ class FacesStage:
         It looks twice, the second time around its own landmarks: where the detector put the box matters little then.
         """
         config = self._config
-        images = chunk.images if len(rows) == len(chunk.batch) else chunk.images[rows]
+        images = chunk.images
+        if len(rows) < len(chunk.batch):
+            images = images.index_select(0, torch.from_numpy(rows).to(images.device))
         found = self._loaded()[0].detect(images)
         large = (found.xyxy[:, 2:] - found.xyxy[:, :2]).max(1, initial=0) >= config.min_size
         # Rows come by image, then score: the rank within an image is the distance to its first row.

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vidfer.engine.frames import _regrouped
+from vidfer.engine.regroup import regrouped
 from vidfer.stages.chunk import CHUNK_FRAMES
 from vidfer.types import FrameBatch
 
@@ -33,7 +33,7 @@ def test_chunks_depend_only_on_which_frames_were_decoded(
         size = sizes[len(batches) % len(sizes)]
         batches.append(batch(decoded[at : at + size]))
         at += size
-    chunks = list(_regrouped(batches, wanted))
+    chunks = list(regrouped(batches, wanted))
     expected = {
         number: [i for i in wanted[number * CHUNK_FRAMES :][:CHUNK_FRAMES] if i in set(decoded.tolist())]
         for number in range(-(-num_frames // CHUNK_FRAMES))
@@ -46,7 +46,7 @@ def test_chunks_depend_only_on_which_frames_were_decoded(
 
 def test_whole_chunks_are_handed_on_without_a_copy() -> None:
     batches = [batch(np.arange(16)), batch(np.arange(16, 32)), batch(np.arange(32, 40))]
-    chunks = [chunk for _, chunk in _regrouped(batches, np.arange(40))]
+    chunks = [chunk for _, chunk in regrouped(batches, np.arange(40))]
     assert all(np.shares_memory(a.images, b.images) for a, b in zip(batches, chunks, strict=True))
 
 
@@ -58,6 +58,6 @@ def test_a_chunk_is_handed_on_as_soon_as_it_is_whole() -> None:
             taken.append(first)
             yield batch(np.arange(first, first + 16))
 
-    chunks = _regrouped(source(), np.arange(48))
+    chunks = regrouped(source(), np.arange(48))
     next(chunks)
     assert taken == [0]

@@ -91,7 +91,9 @@ class EmbeddedDetector:
                 planes = planes.float()
             planes = functional.interpolate(planes, size=size, mode="bilinear", antialias=True)
         padded = [-(-side // _PADDING) * _PADDING for side in size]
-        inputs = torch.zeros((count, *padded, 3), dtype=self._dtype, device=self._device).permute(0, 3, 1, 2)
+        inputs = torch.empty((count, *padded, 3), dtype=self._dtype, device=self._device).permute(0, 3, 1, 2)
+        inputs[:, :, size[0] :] = 0
+        inputs[:, :, :, size[1] :] = 0
         inputs[:, :, : size[0], : size[1]] = planes  # (B, 3, H', W'), channels last in memory
         return inputs, (width / size[1], height / size[0])
 

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vidfer.errors import WeightsError
+from vidfer.packed import PackedConvolution
 from vidfer.weights import check_description, fill, in_brief
 
 NUM_LANDMARKS = 68
 MAX_SIDE = 512  # px of a crop
-LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
 class PointNetwork(nn.Module):
@@ -87,7 +87,7 @@ class ConvUnit(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, *, kernel: int = 3, stride: int = 1, relu: bool = True) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
+        self.conv: nn.Conv2d | PackedConvolution = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
         self.norm: nn.Module = nn.BatchNorm2d(outputs)
         self.relu = relu
 
@@ -108,6 +108,9 @@ class Residual(nn.Module):
         nn.init.zeros_(start)  # each block starts as the identity (Goyal et al. 2017)
 
     def forward(self, x: Tensor) -> Tensor:
+        if isinstance(self.second.conv, PackedConvolution):
+            packed: Tensor = self.second.conv(self.first(x), x)
+            return packed
         return functional.relu_(self.second(self.first(x)) + x)
 
 
@@ -117,14 +120,6 @@ def standardise(crops: Tensor) -> Tensor:
     mean = crops.mean((2, 3), keepdim=True)
     deviation = (crops - mean).square().mean((2, 3), keepdim=True).sqrt()
     return (crops - mean) / (deviation + 0.01)
-
-
-def to_gray(crops: Tensor) -> Tensor:
-    """Return crops (N, 1 or 3, S, S) as gray (N, 1, S, S)."""
-    if crops.shape[1] == 1:
-        return crops
-    red, green, blue = LUMA
-    return crops[:, 0:1] * red + crops[:, 1:2] * green + crops[:, 2:3] * blue
 
 
 def build_network(tensors: dict[str, Tensor], metadata: dict[str, Any], *, source: str) -> PointNetwork:
@@ -157,7 +152,7 @@ def fuse_norms(network: PointNetwork) -> PointNetwork:
     """Fold every batch normalisation into its convolution, in place, and return the network."""
     for unit in network.modules():
         if isinstance(unit, ConvUnit) and isinstance(unit.norm, nn.BatchNorm2d):
-            unit.conv = nn.utils.fusion.fuse_conv_bn_eval(unit.conv, unit.norm)
+            unit.conv = nn.utils.fusion.fuse_conv_bn_eval(_plain(unit.conv), unit.norm)
             unit.norm = nn.Identity()
     return network
 
@@ -168,6 +163,24 @@ def halve_body(network: PointNetwork) -> PointNetwork:
     network.votes.float()
     network.score.float()
     return network
+
+
+def pack(network: PointNetwork) -> PointNetwork:
+    """Lay the weights of a network without norms out for the CPU, in place, and return it; no gradients any more."""
+    for block in network.modules():
+        if isinstance(block, Residual):
+            block.second.conv = PackedConvolution(_plain(block.second.conv), relu=True)
+    for unit in network.modules():
+        if isinstance(unit, ConvUnit) and isinstance(unit.conv, nn.Conv2d):
+            unit.conv, unit.relu = PackedConvolution(unit.conv, relu=unit.relu), False
+    for name in ("lateral", "context", "votes"):
+        setattr(network, name, PackedConvolution(_plain(getattr(network, name))))
+    return network
+
+
+def _plain(conv: nn.Module) -> nn.Conv2d:
+    assert isinstance(conv, nn.Conv2d)
+    return conv
 
 
 def _stage(inputs: int, outputs: int, blocks: int) -> nn.Sequential:
