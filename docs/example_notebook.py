@@ -25,7 +25,7 @@ if not given:
     if not Path("sample/sample.mp4").is_file():
         write_sample(Path("sample/sample.mp4"))
     process("sample", RESULTS, settings=["video.fps=10"])
-clips = pd.read_csv(RESULTS / "summary.csv")
+clips = pd.read_csv(RESULTS / "summary.csv", dtype={"clip": str})  # clips may be called 001
 print(clips[["clip", "num_faces", "dominant_emotion", "num_episodes"]])
 
 # %% [markdown]

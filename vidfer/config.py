@@ -33,7 +33,7 @@ MAX_PROBLEMS = 3  # named in one message
 class VideoConfig(Section):
     """``[video]``: which frames are read, and how."""
 
-    decoder: Literal["auto", "decord", "pyav"] = "auto"
+    decoder: Literal["auto", "decord", "pyav"] = Field("auto", description="auto: decord where it reads the video")
     fps: float = Field(0.0, ge=0.0, le=1000.0, description="frames sampled per second of video; 0 = every frame")
     strict: bool = Field(False, description="a truncated or damaged video is a failure")
 
@@ -41,11 +41,11 @@ class VideoConfig(Section):
 class FacesConfig(Section):
     """``[faces]``: finding faces and their landmarks."""
 
-    detector: str = "embedded"
-    landmarks: str = "embedded"
+    detector: str = Field("embedded", description="or sfd, retinaface, scrfd, yunet, blazeface (face-alignment's)")
+    landmarks: str = Field("embedded", description="or 2dfan4 (face-alignment's)")
     long_side: int = Field(320, ge=64, le=4096, description="frames are shrunk to this before detection, px")
-    min_score: float = Field(0.5, ge=0.0, le=1.0)
-    min_landmark_score: float = Field(0.5, ge=0.0, le=1.0)
+    min_score: float = Field(0.5, ge=0.0, le=1.0, description="the detector's; raise it against false faces")
+    min_landmark_score: float = Field(0.5, ge=0.0, le=1.0, description="`confidence` in the tables")
     min_size: float = Field(16.0, ge=1.0, description="smaller faces are ignored, px of the source frame")
     max_faces: int = Field(16, ge=1, description="per frame, the best by score")
     detect_every: int = Field(5, ge=1, description="frames from one detection to the next; 1 = detect in each")
@@ -56,7 +56,7 @@ class FacesConfig(Section):
 class TracksConfig(Section):
     """``[tracks]``: who is who over time."""
 
-    min_iou: float = Field(0.2, ge=0.0, le=1.0)
+    min_iou: float = Field(0.2, ge=0.0, le=1.0, description="overlap of a face's successive boxes")
     max_gap_seconds: float = Field(1.0, ge=0.0, description="a face may be lost for this long and keep its id")
     min_duration_seconds: float = Field(0.2, ge=0.0, description="shorter tracks are dropped")
     start_score: float = Field(0.65, ge=0.0, le=1.0, description="tracks never seen this clearly are dropped")
@@ -65,18 +65,18 @@ class TracksConfig(Section):
 class BackboneConfig(Section):
     """``[backbone]``: the per-frame network."""
 
-    name: str = "compact"
+    name: str = Field("compact", description="others need weights of your own: docs/data.md")
     weights: str = Field("", description="file with your own weights")
 
 
 class TemporalConfig(Section):
     """``[temporal]``: the sequence model."""
 
-    name: str = "gru"
+    name: str = Field("gru", description="or hmm, ema, median, none; lstm and tcn need weights of your own")
     weights: str = Field("", description="file with your own weights")
     causal: bool = Field(False, description="no row depends on a later one: may be run live; lags 0.2 s")
-    window_seconds: float = Field(60.0, gt=0.0)
-    overlap_seconds: float = Field(10.0, gt=0.0)
+    window_seconds: float = Field(60.0, gt=0.0, description="tcn reads longer tracks in windows")
+    overlap_seconds: float = Field(10.0, gt=0.0, description="of two windows")
 
     @property
     def weights_name(self) -> str:
@@ -92,8 +92,8 @@ def temporal_weights_name(name: str, *, causal: bool) -> str:
 class TimelineConfig(Section):
     """``[timeline]``: from probabilities to episodes."""
 
-    enter_probability: float = Field(0.5, gt=0.0, le=1.0, description="an episode starts at or above this")
-    leave_probability: float = Field(0.35, gt=0.0, le=1.0, description="and ends below this")
+    enter_probability: float = Field(0.5, gt=0.0, le=1.0, description="another label takes over at once from here")
+    leave_probability: float = Field(0.35, gt=0.0, le=1.0, description="until then a label is kept down to this")
     min_duration_seconds: float = Field(0.3, ge=0.0, description="shorter episodes join their neighbours")
     max_gap_seconds: float = Field(0.5, ge=0.0, description="a face missing for longer ends the episode")
 
