@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from vidfer.cli import COMMANDS, EXPORTS, STAGES, build_parser, main
+from vidfer.cli import build_parser, main
+from vidfer.commands.arguments import COMMANDS, EXPORTS, STAGES
 from vidfer.config import OutputConfig
 from vidfer.exporters import EXPORTERS
 from vidfer.stages import STAGES as DECLARED_STAGES
