@@ -126,6 +126,7 @@ def load_backbone(
     WeightsError
         If the file is missing, damaged or does not fit.
     """
+    BACKBONES.get(name)  # a misspelt name is said to be one, not to lack weights
     path = locate("backbone", name, str(weights))[0]
     tensors, metadata = load_tensors(path)
     temperature = finite_number(metadata, "temperature", default=1.0, source=path)

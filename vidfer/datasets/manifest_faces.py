@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,8 +14,6 @@ from vidfer.datasets.manifest import Manifest
 from vidfer.datasets.pictures import is_picture, read_picture, with_border
 from vidfer.errors import BadVideo, DataError
 from vidfer.faces.align import warp_faces
-
-Progress = Callable[[int, int], None]  # rows done, rows in all
 
 
 class FaceFinder(Protocol):
@@ -53,7 +51,6 @@ def read_manifest_faces(
     size: int,
     border: int = 0,
     frames_per_clip: int = 8,
-    progress: Progress | None = None,
 ) -> ManifestFaces:
     """Find and align the largest face of each picture; of a video, of frames spread evenly over the labelled stretch.
 
@@ -75,7 +72,7 @@ def read_manifest_faces(
     """
     whole = size + 2 * border
     faces, kept, without = [], [], []
-    for done, row in enumerate(np.asarray(rows, np.int64).tolist()):
+    for row in np.asarray(rows, np.int64).tolist():
         found_any = False
         for picture in _pictures(manifest, row, frames_per_clip):
             found = finder.find(picture)
@@ -88,8 +85,6 @@ def read_manifest_faces(
             kept.append(row)
         if not found_any:
             without.append(row)
-        if progress is not None:
-            progress(done + 1, len(rows))
     return ManifestFaces(
         faces=torch.cat(faces) if faces else torch.zeros((0, 3, whole, whole), dtype=torch.uint8),
         row=np.array(kept, np.int64),

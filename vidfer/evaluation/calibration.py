@@ -87,7 +87,7 @@ def fit_temperature(logits: np.ndarray, truth: np.ndarray) -> float:
     return float(np.exp(found.x))
 
 
-def plot_reliability(figures: Calibration, path: Path, *, title: str = "") -> None:
+def plot_reliability(figures: Calibration, path: Path) -> None:
     """Draw the reliability diagram as PNG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -104,7 +104,7 @@ def plot_reliability(figures: Calibration, path: Path, *, title: str = "") -> No
         np.array(figures.confidence)[filled], np.array(figures.accuracy)[filled], "o", color="#d55e00", markersize=4
     )
     top.set_ylabel("accuracy")
-    top.set_title(title or f"expected calibration error {figures.ece:.1%}, {len(count)} bins")
+    top.set_title(f"expected calibration error {figures.ece:.1%}, {len(count)} bins")
     top.legend(loc="upper left")
     bottom.bar(edges[:-1], count, widths, align="edge", edgecolor="white", color="#8c8c8c")
     bottom.set_xlabel("confidence")

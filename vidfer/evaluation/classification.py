@@ -93,7 +93,7 @@ def classification(truth: np.ndarray, predicted: np.ndarray, labels: Sequence[st
     )
 
 
-def plot_confusion(figures: Classification, path: Path, *, title: str = "") -> None:
+def plot_confusion(figures: Classification, path: Path) -> None:
     """Draw the confusion matrix as PNG: counts, coloured by the share of the true class."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -111,7 +111,7 @@ def plot_confusion(figures: Classification, path: Path, *, title: str = "") -> N
     axes.set_yticks(ticks, figures.labels)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
-    axes.set_title(title or f"accuracy {figures.accuracy:.1%}, mean recall {figures.uar:.1%}, n = {figures.samples}")
+    axes.set_title(f"accuracy {figures.accuracy:.1%}, mean recall {figures.uar:.1%}, n = {figures.samples}")
     figure.colorbar(image, label="share of the true class")
     figure.savefig(path, dpi=120)
 

@@ -15,6 +15,7 @@ from vidfer.types import FaceBoxes
 
 MIN_TEACHER_SCORE = 0.6  # below, the label is neither face nor background
 MAX_DISAGREEMENT = 0.09  # of the landmark teachers; above, often an animal
+MIN_SIZE = 16.0  # px, root of the area; smaller faces do not count
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,10 +40,10 @@ class DetectionOutcome:
     empty_score: np.ndarray
 
 
-def detection_outcome(detector: FaceDetector, scenes: Sequence[Scene], *, min_size: float = 16.0) -> DetectionOutcome:
+def detection_outcome(detector: FaceDetector, scenes: Sequence[Scene]) -> DetectionOutcome:
     """Run a detector, built with a low ``min_score``, on photographs.
 
-    Faces below ``min_size`` px, doubtful ones and probable animals neither count nor cost.
+    Faces below ``MIN_SIZE`` px, doubtful ones and probable animals neither count nor cost.
     """
     scores: list[float] = []
     hits: list[bool] = []
@@ -50,8 +51,8 @@ def detection_outcome(detector: FaceDetector, scenes: Sequence[Scene], *, min_si
     for scene in scenes:
         boxes = detector.detect(torch.from_numpy(np.array(scene.pixels))[None])
         size = np.sqrt((scene.xyxy[:, 2:] - scene.xyxy[:, :2]).prod(axis=1))
-        wanted = scene.is_clear(min_score=MIN_TEACHER_SCORE, max_disagreement=MAX_DISAGREEMENT) & (size >= min_size)
-        for i, hit in _counted(boxes, scene.xyxy, wanted, min_size):
+        wanted = scene.is_clear(min_score=MIN_TEACHER_SCORE, max_disagreement=MAX_DISAGREEMENT) & (size >= MIN_SIZE)
+        for i, hit in _counted(boxes, scene.xyxy, wanted):
             scores.append(float(boxes.score[i]))
             hits.append(hit)
         num_faces += int(wanted.sum())
@@ -89,7 +90,7 @@ def working_point(outcome: DetectionOutcome, *, precision: float) -> float:
     return float(outcome.score[order][np.flatnonzero(reached)[-1]]) if reached.any() else 0.5
 
 
-def _counted(boxes: FaceBoxes, faces: np.ndarray, wanted: np.ndarray, min_size: float) -> list[tuple[int, bool]]:
+def _counted(boxes: FaceBoxes, faces: np.ndarray, wanted: np.ndarray) -> list[tuple[int, bool]]:
     """Return the detections of one picture that count, and whether they hit."""
     iou = pairwise_iou(boxes.xyxy, faces)
     taken = np.zeros(len(faces), bool)
@@ -99,6 +100,6 @@ def _counted(boxes: FaceBoxes, faces: np.ndarray, wanted: np.ndarray, min_size: 
         if free.max(initial=0.0) >= 0.5:
             taken[int(free.argmax())] = True
             counted.append((i, True))
-        elif not (iou[i] >= 0.3).any() and np.sqrt((boxes.xyxy[i, 2:] - boxes.xyxy[i, :2]).prod()) >= min_size:
+        elif not (iou[i] >= 0.3).any() and np.sqrt((boxes.xyxy[i, 2:] - boxes.xyxy[i, :2]).prod()) >= MIN_SIZE:
             counted.append((i, False))  # neither a doubtful nor a small face
     return counted

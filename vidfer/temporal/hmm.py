@@ -67,10 +67,10 @@ def default_transitions() -> Transitions:
     return Transitions(matrix=matrix, start=start)
 
 
-def estimate_transitions(labels: list[np.ndarray], num_labels: int = NUM_EMOTIONS) -> Transitions:
+def estimate_transitions(labels: list[np.ndarray]) -> Transitions:
     """Count transitions in label sequences (G,) with one step every ``STEP_SECONDS``; each cell starts at 0.1."""
-    counts = np.full((num_labels, num_labels), 0.1)
-    start = np.full(num_labels, 0.1)
+    counts = np.full((NUM_EMOTIONS, NUM_EMOTIONS), 0.1)
+    start = np.full(NUM_EMOTIONS, 0.1)
     for sequence in labels:
         np.add.at(counts, (sequence[:-1], sequence[1:]), 1.0)
         if len(sequence):

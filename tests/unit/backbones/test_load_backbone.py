@@ -6,7 +6,7 @@ import torch
 
 from vidfer.backbones import BACKBONES
 from vidfer.backbones.load import load_backbone
-from vidfer.errors import ConfigError, WeightsError
+from vidfer.errors import ConfigError, VidferError, WeightsError
 from vidfer.labels import EMOTIONS
 from vidfer.weights import save_tensors
 
@@ -35,6 +35,18 @@ def test_mirrored_face_shows_the_same_emotion(weights: Path) -> None:
 def test_weights_of_another_backbone_are_refused_by_name(weights: Path) -> None:
     with pytest.raises(ConfigError, match=r"own.safetensors holds weights of the backbone 'compact', not 'vgg'"):
         load_backbone("vgg", weights=weights)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("resnet50", "unknown backbone 'resnet50'; did you mean 'resnet'"),
+        ("resnet", "'resnet' has no weights of its own; set backbone.weights to a file"),
+    ],
+)
+def test_a_misspelt_name_is_told_from_one_without_weights(name: str, expected: str) -> None:
+    with pytest.raises(VidferError, match=expected):
+        load_backbone(name)
 
 
 def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:

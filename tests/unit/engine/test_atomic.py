@@ -122,7 +122,8 @@ def test_no_permission_is_an_output_error(tmp_path: Path) -> None:
 
 
 def test_a_name_as_long_as_the_file_system_allows_works(tmp_path: Path) -> None:
-    write_text(tmp_path / ("x" * 255), "x")
+    write_text(tmp_path / ("x" * 255), "y")
+    assert (tmp_path / ("x" * 255)).read_text() == "y"
 
 
 def test_kill_at_any_moment_leaves_the_old_or_the_new_content(tmp_path: Path) -> None:
