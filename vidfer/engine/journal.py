@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -74,6 +75,7 @@ class ClipRecord:
 _FIELDS = frozenset(field.name for field in fields(ClipRecord))
 _IN_STATE = ("status", "seal", "reader")  # and the values of ``keys``, whose names are among the rest
 _READ_BYTES = 1 << 20
+_SYNC_SECONDS = 1.0
 
 
 class Records(Mapping[str, ClipRecord]):
@@ -173,9 +175,15 @@ class Journal:
         self.path = path
         self.records = Records(path)
         self._file: IO[bytes] | None = None
+        self._synced = float("-inf")
 
     def add(self, record: ClipRecord) -> None:
-        """Remember a clip's outcome, on disk; raises OutputError if that fails."""
+        """Remember a clip's outcome; raises OutputError if that fails.
+
+        It outlives this process from now on, and a power failure, too, unless another clip was remembered less than
+        ``_SYNC_SECONDS`` before: flushing to the disk for each would keep the driver of many workers from its work.
+        What a power failure takes is looked at again, and is in the cache.
+        """
         try:
             if self._file is None:
                 self._file = self._open()
@@ -183,21 +191,32 @@ class Journal:
             place = self._file.seek(0, os.SEEK_END)
             self._file.write(line)
             self._file.flush()
-            os.fsync(self._file.fileno())
+            if time.monotonic() - self._synced >= _SYNC_SECONDS:
+                self._sync()
         except OSError as error:
             raise output_error(self.path, error) from error
         self.records.moved(record.clip_id, place, len(line))
 
     def close(self) -> None:
         if self._file is not None:
-            self._file.close()
-            self._file = None
+            try:
+                self._sync()
+                self._file.close()
+            except OSError as error:
+                raise output_error(self.path, error) from error
+            finally:
+                self._file = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *unused: object) -> None:
         self.close()
+
+    def _sync(self) -> None:
+        assert self._file is not None
+        os.fsync(self._file.fileno())
+        self._synced = time.monotonic()
 
     def _open(self) -> IO[bytes]:
         """Open the file to append to it; where most of it was replaced since, it is written anew first."""

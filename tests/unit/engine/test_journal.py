@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 import tracemalloc
 import zlib
 from dataclasses import asdict, replace
 from pathlib import Path
+
+import pytest
 
 from vidfer.engine.journal import ClipRecord, Journal, Records, state_column
 
@@ -137,3 +141,17 @@ def test_lines_of_four_columns_are_read(tmp_path: Path) -> None:
         journal.add(record("c"))  # most lines were replaced: the file is written anew, in the form of today
     assert Records(path, with_states=True).states["a"] == state_column(old)
     assert Records(path)["a"] == old
+
+
+def test_many_clips_are_flushed_to_the_disk_together_and_all_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda handle: sizes.append(os.fstat(handle).st_size))
+    began = time.monotonic()
+    with Journal(tmp_path / "j.jsonl") as journal:
+        for number in range(200):
+            journal.add(record(str(number)))
+        assert len(Journal(tmp_path / "j.jsonl").records) == 200  # whatever becomes of this process
+        assert 1 <= len(sizes) <= 1 + time.monotonic() - began
+    assert sizes[-1] == (tmp_path / "j.jsonl").stat().st_size
