@@ -106,7 +106,7 @@ def draw_times(random: np.random.Generator, script: Script, *, fps: float) -> np
 def render_sequence(
     bank: FaceBank, person: int, script: Script, pts_seconds: np.ndarray, random: np.random.Generator
 ) -> LabelledSequence:
-    """Return what the per-frame network sees of a person acting a script, at these times."""
+    """Return what the per-frame network sees of a person acting a script, at these times (T,), in seconds."""
     slot, look = script.slot(pts_seconds), script.look_at(pts_seconds)
     intensity = script.intensity_at(pts_seconds)
     sway: np.ndarray = np.clip(script.sway_at(pts_seconds) + random.normal(0.0, 0.15, len(pts_seconds)), 0.0, 1.0)

@@ -56,7 +56,7 @@ class FerPictures:
         return len(self.images)
 
     def take(self, keep: np.ndarray) -> FerPictures:
-        """Return the rows that a mask or an index selects."""
+        """Return the rows that a mask (N,) bool or an index (M,) selects."""
         return FerPictures(**{name: getattr(self, name)[keep] for name in self.__dataclass_fields__})
 
 

@@ -49,7 +49,7 @@ class LabelledPictures:
         return len(self.label)
 
     def take(self, keep: np.ndarray) -> LabelledPictures:
-        """Return the rows that a mask or an index selects."""
+        """Return the rows that a mask (N,) bool or an index (M,) selects."""
         return LabelledPictures(**{name: getattr(self, name)[keep] for name in self.__dataclass_fields__})
 
     def persons_with_two_faces(self) -> LabelledPictures:

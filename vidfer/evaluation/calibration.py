@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from vidfer.errors import DataError
+from vidfer.temporal.probabilities import log_softmax
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,9 +41,7 @@ class Calibration:
 
 def softmax(logits: np.ndarray, *, temperature: float = 1.0) -> np.ndarray:
     """Return probabilities (N, K) float64 of logits (N, K) divided by the temperature."""
-    scaled = np.asarray(logits, np.float64) / temperature
-    powers = np.exp(scaled - scaled.max(1, keepdims=True))
-    return powers / powers.sum(1, keepdims=True)
+    return np.exp(log_softmax(np.asarray(logits, np.float64) / temperature))
 
 
 def calibration(probabilities: np.ndarray, truth: np.ndarray, *, bins: int = 15) -> Calibration:

@@ -14,13 +14,13 @@ MIN_PROBABILITY = 1e-4  # of one frame where logarithms are averaged: below, a n
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:
-    """Return log-probabilities over the last axis, in the dtype of the logits."""
+    """Return log-probabilities over the last axis of logits (..., K), in their shape and dtype."""
     shifted = logits - logits.max(-1, keepdims=True)
     return np.asarray(shifted - np.log(np.exp(shifted).sum(-1, keepdims=True)))
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """Return probabilities over the last axis, float32, summing to 1."""
+    """Return probabilities over the last axis of logits (..., K), in their shape, float32, summing to 1."""
     return np.exp(log_softmax(np.asarray(logits, np.float64))).astype(np.float32)
 
 

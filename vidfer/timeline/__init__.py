@@ -1,0 +1,1 @@
+"""From probabilities per frame to episodes."""
