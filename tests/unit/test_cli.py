@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -82,6 +84,12 @@ def test_a_sample_in_a_file_says_to_choose_another_folder(capsys: pytest.Capture
 
 def test_without_a_command_the_help_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert said(capsys).startswith("usage: vidfer")
+
+
+def test_the_module_runs_as_the_command_does() -> None:
+    done = subprocess.run([sys.executable, "-m", "vidfer", "process"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("vidfer process: the following arguments are required: PATH, --out")
 
 
 def test_help_names_what_there_is() -> None:
