@@ -33,8 +33,9 @@ bench: $(VENV)/.installed-test
 	$(BIN)/python benchmarks/throughput.py
 	$(BIN)/python benchmarks/cost.py
 
+# Results stay: they may be hours of work.
 clean:
-	rm -rf $(VENV) build dist sample results
+	rm -rf $(VENV) build dist sample
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
