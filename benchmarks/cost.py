@@ -1,11 +1,12 @@
 """What `vidfer process` costs as clips get longer and more: time, memory, disk, start-up, each beside its aim.
 
-    python benchmarks/cost.py [--only length|jobs|start ...] [--minutes 1 10 60] [--rounds N] [--size PX]
+    python benchmarks/cost.py [--only length|rows|jobs|start ...] [--minutes 1 10 60] [--rounds N] [--size PX]
 
 One face, embedded defaults, every frame, everything written. `length`: one worker of as many threads as there are
 cores; time per frame runs from the 20th chunk of frames to the last (start-up is in `start`), memory is the worker's
-peak. `jobs`: two clips in two workers against the same two in one worker with one thread. A busy machine disturbs
-times: then believe the processor time, and measure again on an idle one.
+peak. `rows`: memory of what follows the last frame, by the rows of one minute repeated in the cache. `jobs`: two clips
+in two workers against the same two in one worker with one thread. A busy machine disturbs times: then believe the
+processor time, and measure again on an idle one.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -28,8 +30,11 @@ from throughput import make_clip
 
 from vidfer.api import load_timeline, process
 from vidfer.engine import runner
+from vidfer.engine.cache import StageCache
 from vidfer.engine.events import ClipDone, Event, FramesDone, StageDone
 from vidfer.engine.executors import Resources, plan_resources
+from vidfer.engine.layout import cache_folder
+from vidfer.engine.runner import RunOptions
 
 WARM_CHUNKS = 20
 FPS = 25
@@ -159,6 +164,42 @@ def measure_length(folder: Path, *, minutes: list[int], rounds: int, size: int) 
         row(f"{length} min - {base} min: memory", f"{(memory[length] - memory[base]) / 1e6:.0f} MB", "<= 50 MB")
 
 
+def measure_rows(folder: Path, *, minutes: list[int], size: int) -> None:
+    """Memory of what follows the last frame (tracks, emotions, everything written) by the clip's length."""
+    video = make_clip(folder / "rows.mp4", width=size, height=size, fps=FPS, seconds=60)
+    once = folder / "rows once"
+    watched([video], once, jobs=1)
+    memory: dict[int, int] = {}
+    for length in minutes:
+        out = folder / f"rows {length}"
+        shutil.copytree(once, out)
+        repeat_rows(out, length)
+        watch = Watch()
+        options = RunOptions(force="tracks")
+        report = process([str(video)], out, settings=["run.jobs=1"], options=options, on_event=watch)
+        assert not report.failed, report.failed
+        memory[length] = max(watch.peak_bytes.values())
+        row(f"{length} min: peak memory after the last frame", f"{memory[length] / 1e6:.0f} MB")
+    for length in minutes[1:]:
+        more = (memory[length] - memory[minutes[0]]) / 1e6
+        row(f"{length} min - {minutes[0]} min: memory after the last frame", f"{more:.0f} MB", "<= 50 MB")
+
+
+def repeat_rows(out: Path, times: int) -> None:
+    """Have the cached tables of a one-minute clip say that it was shown so many times."""
+    cache = StageCache(cache_folder(out))
+    for stage in ("faces", "embeddings"):
+        (key,) = cache.keys(stage)
+        table = cache.load(stage, key)
+        assert table is not None
+        arrays = {name: np.concatenate([column] * times) for name, column in table.arrays.items()}
+        if stage == "faces":
+            arrays["frame_index"] = np.arange(len(arrays["frame_index"]))
+            minute = np.repeat(np.arange(times), len(table.arrays["pts_seconds"]))
+            arrays["pts_seconds"] = arrays["pts_seconds"] + 60.0 * minute
+        cache.store(stage, key, arrays, table.attributes)
+
+
 def measure_jobs(folder: Path, *, rounds: int, size: int) -> None:
     """Two workers against one with one thread, over the same two clips."""
     first = make_clip(folder / "a.mp4", width=size, height=size, fps=FPS, seconds=40)
@@ -239,7 +280,7 @@ def first_frames_after(video: Path, out: Path) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parts = ("length", "jobs", "start")
+    parts = ("length", "rows", "jobs", "start")
     parser.add_argument("--only", nargs="+", choices=parts, default=parts)
     parser.add_argument("--minutes", type=int, nargs="+", default=[1, 10, 60], help="lengths of the clips, ascending")
     parser.add_argument("--rounds", type=int, default=2, help="the best of these counts; one for more than 10 minutes")
@@ -251,6 +292,8 @@ def main() -> None:
         folder = Path(name)
         if "length" in options.only:
             measure_length(folder, minutes=options.minutes, rounds=options.rounds, size=options.size)
+        if "rows" in options.only:
+            measure_rows(folder, minutes=options.minutes, size=options.size)
         if "jobs" in options.only:
             measure_jobs(folder, rounds=options.rounds, size=options.size)
         if "start" in options.only:

@@ -13,7 +13,7 @@ import json
 import logging
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -154,9 +154,12 @@ class StageCache:
                 found.update(name[:-3] for name in os.listdir(folder.path) if len(name) == 67 and name.endswith(".h5"))
         return frozenset(found)
 
-    def load(self, stage: str, key: str) -> CachedTable | None:
-        """Return a stage's table, every byte verified; None if there is none or it had to be set aside."""
-        return self._read(self.path(stage, key), stage, key, -1, _table_of(stage, key))
+    def load(self, stage: str, key: str, *, only: Collection[str] | None = None) -> CachedTable | None:
+        """Return a stage's table, every byte verified; None if there is none or it had to be set aside.
+
+        ``only`` names the arrays to take into memory, None for all.
+        """
+        return self._read(self.path(stage, key), stage, key, -1, _table_of(stage, key, only))
 
     def store(
         self, stage: str, key: str, arrays: Mapping[str, np.ndarray], attributes: Mapping[str, Any] | None = None
@@ -372,9 +375,11 @@ class StageCache:
         return self._folder(stage, key) / f"{key}.err.json"
 
 
-def _table_of(stage: str, key: str) -> Callable[[h5py.File], CachedTable]:
+def _table_of(stage: str, key: str, only: Collection[str] | None = None) -> Callable[[h5py.File], CachedTable]:
     def read(file: h5py.File) -> CachedTable:
         layout = cachefile.read_layout(file, key=key)
+        if only is not None:
+            layout = {name: block for name, block in layout.items() if name in only}
         attributes = cachefile.read_attributes(file)
         return CachedTable(stage=stage, key=key, arrays=cachefile.read_arrays(file, layout), attributes=attributes)
 

@@ -21,7 +21,7 @@ from vidfer.engine.events import ClipRead, ClipStarted, Event, FramesDone, Stage
 from vidfer.engine.executors.worker import emit
 from vidfer.engine.fingerprint import Fingerprint, fingerprint_file
 from vidfer.engine.layout import cache_folder, clip_folder
-from vidfer.engine.memory import give_back_free_memory
+from vidfer.engine.memory import give_back_free_memory, keep_memory_at_hand
 from vidfer.engine.outputs import FileStamp, write_outputs
 from vidfer.engine.plan import OUTPUTS, PROBE, probe_key, stage_keys
 from vidfer.errors import BadVideo, CacheError
@@ -103,6 +103,7 @@ def process_clip(job: ClipJob) -> ClipSummary:
         Weights are missing, results cannot be written, ...
     """
     started = time.monotonic()
+    keep_memory_at_hand()
     emit(ClipStarted(clip_id=job.clip_id))
     work = _ClipWork(job)
     for attempt in range(1, CACHE_TRIES + 1):
@@ -245,6 +246,7 @@ class _ClipWork:
         )
         indices = sample_indices(frame_times_seconds(video), self.config.video.fps)
         frame_pass.run(open_reader(video, decoder=reader), indices, missing)
+        give_back_free_memory()
 
     def _clip(self, info: VideoInfo, keys: Mapping[str, str]) -> ClipResult:
         """Bring the tables of the clip stages up to date, and put everything about the clip together."""
@@ -258,7 +260,12 @@ class _ClipWork:
         )
         self._stage_done("emotions", computed=computed)
         give_back_free_memory()
-        return assemble(self.job.clip_id, info, tables, tracks, timeline, config=self.config, keys=keys)
+        clip = assemble(
+            self.job.clip_id, info, tables, tracks, timeline, config=self.config, keys=keys, cache=self.cache
+        )
+        del tables
+        give_back_free_memory()
+        return clip
 
     def _stage_done(self, name: StageName, *, computed: bool) -> None:
         emit(StageDone(clip_id=self.job.clip_id, stage=name, status="computed" if computed else "cached"))

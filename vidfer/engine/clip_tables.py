@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
+
+import numpy as np
 
 from vidfer.config import PipelineConfig, TemporalConfig, TracksConfig
 from vidfer.engine.cache import CachedTable, StageCache
@@ -16,6 +18,7 @@ from vidfer.stages.tables import EmbeddingsTable, EmotionsTable, FacesTable, Tra
 from vidfer.stages.tracks import TracksStage
 from vidfer.timeline.segments import find_segments
 from vidfer.types import (
+    NUM_LANDMARKS,
     ClipResult,
     DecodeReport,
     EmotionTimeline,
@@ -29,14 +32,20 @@ from vidfer.types import (
 
 def load_faces(cache: StageCache, key: str) -> tuple[FacesTable, DecodeReport]:
     """Return a finished faces table and how its frames were decoded; raises CacheError if it has gone."""
-    table = _load(cache, "faces", key)
+    return _faces_of(_load(cache, "faces", key))
+
+
+def _faces_of(table: CachedTable) -> tuple[FacesTable, DecodeReport]:
     decode = table.attributes["decode"]
-    return FacesTable.from_arrays(table.arrays), DecodeReport(**{**decode, "warnings": tuple(decode["warnings"])})
+    arrays = dict(table.arrays)
+    if "landmarks" not in arrays:
+        arrays["landmarks"] = np.broadcast_to(np.float32(np.nan), (len(arrays["score"]), NUM_LANDMARKS, 2))
+    return FacesTable.from_arrays(arrays), DecodeReport(**{**decode, "warnings": tuple(decode["warnings"])})
 
 
 @dataclass(frozen=True, kw_only=True)
 class FrameTables:
-    """What the frame stages found in a clip."""
+    """What the frame stages found in a clip; the landmarks of ``faces`` are NaN."""
 
     frames: SampledFrames
     faces: FaceDetections
@@ -45,8 +54,12 @@ class FrameTables:
 
 
 def load_frame_tables(cache: StageCache, keys: Mapping[str, str]) -> FrameTables:
-    """Return the finished tables of the frame stages; raises CacheError if one has gone."""
-    faces, decode = load_faces(cache, keys["faces"])
+    """Return the finished tables of the frame stages, without landmarks; raises CacheError if one has gone.
+
+    Landmarks are a third of it all, and neither tracks nor emotions read them: ``assemble`` loads them.
+    """
+    names = {field.name for field in fields(FacesTable)} - {"landmarks"}
+    faces, decode = _faces_of(_load(cache, "faces", keys["faces"], only=names))
     vectors = EmbeddingsTable.from_arrays(_load(cache, "embeddings", keys["embeddings"]).arrays)
     return FrameTables(
         frames=faces.frames(),
@@ -95,14 +108,16 @@ def assemble(
     *,
     config: PipelineConfig,
     keys: Mapping[str, str],
+    cache: StageCache,
 ) -> ClipResult:
-    """Return everything that exporters get; the episodes are found here."""
+    """Return everything that exporters get; landmarks are loaded and episodes found here."""
+    landmarks = _load(cache, "faces", keys["faces"], only={"landmarks"}).arrays["landmarks"]
     return ClipResult(
         clip_id=clip_id,
         info=info,
         decode=tables.decode,
         frames=tables.frames,
-        faces=tables.faces,
+        faces=replace(tables.faces, landmarks=landmarks),
         tracks=tracks,
         embeddings=FaceEmbeddings(vectors=tables.embeddings.vectors[:, :0].copy(), logits=tables.embeddings.logits),
         timeline=timeline,
@@ -117,8 +132,8 @@ def _emotions_stage(config: TemporalConfig, device: str) -> EmotionsStage:
     return EmotionsStage(config, device=device)
 
 
-def _load(cache: StageCache, stage: str, key: str) -> CachedTable:
-    table = cache.load(stage, key)
+def _load(cache: StageCache, stage: str, key: str, *, only: Collection[str] | None = None) -> CachedTable:
+    table = cache.load(stage, key, only=only)
     if table is None:
         raise CacheError(f"{cache.path(stage, key)} was damaged or removed while in use: run the same command again")
     return table

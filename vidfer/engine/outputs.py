@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from vidfer.engine.atomic import aside_of, write_bytes
+from vidfer.engine.memory import give_back_free_memory
 from vidfer.exporters import EXPORTERS, ChartExporter, VideoExporter
 from vidfer.report.look import ChartLook
 from vidfer.types import ClipResult
@@ -53,6 +54,8 @@ def write_outputs(
             files = exporter.draw(clip, look) if look and isinstance(exporter, ChartExporter) else exporter.render(clip)
             for filename, data in files.items():
                 write_if_changed(folder / filename, data)
+            files = {}
+            give_back_free_memory()  # of an hour, the next exporter would add to what this one has left
         stamps |= {filename: _stamp(folder / filename) for filename in exporter.filenames}
     return stamps
 

@@ -174,7 +174,7 @@ def load_clip(cache: StageCache, record: ClipRecord, config: PipelineConfig) -> 
     timeline, _ = find_emotions(
         cache, record.keys["emotions"], tables, tracks, config.temporal, device=config.run.device
     )
-    return assemble(record.clip_id, info, tables, tracks, timeline, config=config, keys=record.keys)
+    return assemble(record.clip_id, info, tables, tracks, timeline, config=config, keys=record.keys, cache=cache)
 
 
 def _with_look(config: PipelineConfig, chart: ChartStyle | None, thumbnails: bool | None) -> PipelineConfig:

@@ -44,5 +44,6 @@ def render(clip: ClipResult) -> dict[str, bytes]:
     columns = {"frame": clip.frames.frame_index[table.frame_row], "timestamp": timeline["timestamp"], **numbers}
     people = [f"Person_{face}" if face >= 0 else "" for face in timeline["face_id"].tolist()]
     source = quoted(PurePath(clip.info.path).name)
-    lines = [f"{line},{person},{source}" for line, person in zip(format_rows(columns, formats), people, strict=True)]
+    rows = zip(format_rows(columns, formats), people, strict=True)
+    lines = (f"{line},{person},{source}" for line, person in rows)
     return {"fex.csv": join_lines([*columns, "Identity", "input"], lines)}

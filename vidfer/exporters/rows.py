@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,8 @@ import numpy as np
 _CHUNK_ROWS = 8192  # bounds the memory for Python numbers in wide tables
 
 
-def format_rows(columns: Mapping[str, np.ndarray], formats: Mapping[str, str]) -> list[str]:
-    """Return one comma-separated line per row; NaN and None become empty cells.
+def format_rows(columns: Mapping[str, np.ndarray], formats: Mapping[str, str]) -> Iterator[str]:
+    """Yield one comma-separated line per row; NaN and None become empty cells.
 
     Parameters
     ----------
@@ -24,16 +25,18 @@ def format_rows(columns: Mapping[str, np.ndarray], formats: Mapping[str, str]) -
     """
     pattern = ",".join(formats.get(name, "%s") for name in columns)
     arrays = list(columns.values())
-    lines: list[str] = []
     for start in range(0, len(arrays[0]), _CHUNK_ROWS):
         values = zip(*(array[start : start + _CHUNK_ROWS].tolist() for array in arrays), strict=True)
-        lines += [(pattern % row).replace("nan", "").replace("None", "") for row in values]
-    return lines
+        yield from ((pattern % row).replace("nan", "").replace("None", "") for row in values)
 
 
 def join_lines(header: Iterable[str], lines: Iterable[str]) -> bytes:
     """Return the table's bytes: UTF-8, one header line, lines ended by a bare line feed."""
-    return "\n".join([",".join(header), *lines, ""]).encode(errors="backslashreplace")
+    buffer = io.BytesIO()
+    every_line = itertools.chain([",".join(header)], lines)
+    while batch := list(itertools.islice(every_line, _CHUNK_ROWS)):
+        buffer.write("\n".join([*batch, ""]).encode(errors="backslashreplace"))
+    return buffer.getvalue()
 
 
 def records_csv(columns: Sequence[str], records: Iterable[Mapping[str, Any]]) -> bytes:

@@ -23,4 +23,6 @@ def render(clip: ClipResult) -> dict[str, bytes]:
     buffer = io.BytesIO()
     metadata = {"clip": clip.clip_id.encode(errors="backslashreplace")}
     pq.write_table(pa.table(arrays).replace_schema_metadata(metadata), buffer)
+    del arrays
+    pa.default_memory_pool().release_unused()
     return {"timeline.parquet": buffer.getvalue()}

@@ -16,6 +16,7 @@ from vidfer.report.wording import count, duration
 from vidfer.types import ClipResult
 
 MAX_OVERLAY_ROWS = 20_000  # about 4 MB of page; of longer clips every second, third, ... sampled frame is drawn
+_ROWS_AT_ONCE = 2048  # of landmarks: bounds memory
 _MARGIN = 0.25  # how far landmarks may lie outside their box, in box sizes; report.js knows it too
 
 
@@ -100,8 +101,6 @@ def overlay_data(clip: ClipResult, *, max_rows: int = MAX_OVERLAY_ROWS) -> dict[
     xyxy = clip.faces.xyxy[rows]
     size = np.maximum(xyxy[:, 2:] - xyxy[:, :2], 1.0)  # (N, 2)
     box = np.concatenate([xyxy[:, :2], size], axis=1)
-    inside = (clip.faces.landmarks[rows] - xyxy[:, None, :2]) / size[:, None] + _MARGIN  # (N, 68, 2)
-    points = np.nan_to_num(inside / (1 + 2 * _MARGIN) * 255).round().clip(0, 255)
     probabilities = clip.timeline.probabilities[rows]
     arrays = {
         "seconds": clip.frames.pts_seconds[frames].astype("<f4"),
@@ -110,7 +109,17 @@ def overlay_data(clip: ClipResult, *, max_rows: int = MAX_OVERLAY_ROWS) -> dict[
         "box": box.round().clip(-32768, 32767).astype("<i2"),
         "emotion": probabilities.argmax(axis=1).astype(np.uint8),
         "percent": (probabilities.max(axis=1) * 100).round().astype(np.uint8),
-        "landmarks": points.astype(np.uint8),
+        "landmarks": _points_in_boxes(clip.faces.landmarks, rows, xyxy[:, :2], size),
     }
     packed = {name: base64.b64encode(array.tobytes()).decode() for name, array in arrays.items()}
     return {"width": clip.info.width, "height": clip.info.height, **packed}
+
+
+def _points_in_boxes(landmarks: np.ndarray, rows: np.ndarray, corner: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """Return the landmarks (N, 68, 2) uint8 of some rows: 0..255 over the box grown by a quarter on each side."""
+    points = np.empty((len(rows), *landmarks.shape[1:]), np.uint8)
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        part = slice(start, start + _ROWS_AT_ONCE)
+        inside = (landmarks[rows[part]] - corner[part, None]) / size[part, None] + _MARGIN  # (n, 68, 2)
+        points[part] = np.nan_to_num(inside / (1 + 2 * _MARGIN) * 255).round().clip(0, 255).astype(np.uint8)
+    return points

@@ -21,7 +21,7 @@ class TrackSequence:
     pts_seconds
         (T,) float64, strictly increasing; gaps are simply larger steps.
     vectors
-        (T, D) float32 embeddings.
+        (T, D) embeddings, float32, or float16 as they are stored.
     logits
         (T, K) float32 of the per-frame network.
     quality
@@ -36,7 +36,8 @@ class TrackSequence:
     def __post_init__(self) -> None:
         dims: dict[str, int] = {}
         check_array(self, "pts_seconds", ("T",), np.float64, dims)
-        check_array(self, "vectors", ("T", "D"), np.float32, dims)
+        kind = np.float16 if getattr(self.vectors, "dtype", None) == np.float16 else np.float32
+        check_array(self, "vectors", ("T", "D"), kind, dims)
         check_array(self, "logits", ("T", "K"), np.float32, dims)
         check_array(self, "quality", ("T",), np.float32, dims)
 

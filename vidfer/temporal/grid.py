@@ -73,11 +73,10 @@ class TimeGrid:
 
         Nodes without a row lie on the line between their neighbours that have one (causal: keep the last one's).
         """
-        values = np.asarray(values, np.float32)
         nodes = np.empty((len(self), values.shape[1]), np.float32)
         for start in range(0, values.shape[1], _COLUMNS_AT_ONCE):
             columns = slice(start, start + _COLUMNS_AT_ONCE)
-            nodes[:, columns] = self._average(values[:, columns])
+            nodes[:, columns] = self._average(np.asarray(values[:, columns], np.float32))
         return nodes
 
     def _average(self, values: np.ndarray) -> np.ndarray:

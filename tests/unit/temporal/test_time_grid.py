@@ -94,3 +94,10 @@ def test_empty_and_single_row():
     assert len(make_grid(np.zeros(0))) == 0
     grid = make_grid(np.array([5.0]))
     assert grid.at_rows(grid.average(np.array([[0.3, 0.7]]))) == pytest.approx(np.array([[0.3, 0.7]]))
+
+
+def test_values_in_half_precision_count_as_what_they_are() -> None:
+    rng = np.random.default_rng(5)
+    grid = make_grid(np.cumsum(rng.uniform(0.02, 0.3, 50)))
+    halves = rng.standard_normal((50, 37)).astype(np.float16)
+    np.testing.assert_array_equal(grid.average(halves), grid.average(halves.astype(np.float32)))

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import torch
+from torch.nn.utils.rnn import pad_sequence
 
 from vidfer.errors import WeightsError
 from vidfer.temporal import TemporalModel, TrackSequence
@@ -76,7 +77,8 @@ class NetworkModel:
 
     def _run(self, pieces: list[np.ndarray]) -> list[np.ndarray]:
         lengths = [len(piece) for piece in pieces]
-        features = torch.nn.utils.rnn.pad_sequence([torch.from_numpy(p) for p in pieces], batch_first=True)
+        tensors = [torch.from_numpy(p) for p in pieces]
+        features = tensors[0][None] if len(tensors) == 1 else pad_sequence(tensors, batch_first=True)  # (B, G, F)
         with torch.inference_mode():
             logits = self._network(features.to(self._device), torch.tensor(lengths, device=self._device))
         log_p = logits.float().log_softmax(-1).cpu().numpy()  # (B, G, K)
