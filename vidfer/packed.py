@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 
 def can_pack(device: torch.device | str) -> bool:
-    """Return whether this PyTorch has the operators, and the device is for them."""
-    return (
-        torch.device(device).type == "cpu"
-        and torch.backends.mkldnn.is_available()
-        and hasattr(torch._C._nn, "mkldnn_reorder_conv2d_weight")
-        and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
-    )
+    """Return whether the device is for packed convolutions, and this PyTorch and processor compute them rightly."""
+    return torch.device(device).type == "cpu" and torch.backends.mkldnn.is_available() and _computes()
+
+
+@cache
+def _computes() -> bool:
+    """Try it: the operators are PyTorch's own, for its compiler, and may change with it."""
+    with torch.random.fork_rng(devices=[]):  # the global random state stays as it is
+        conv = nn.Conv2d(8, 8, 3, padding=1).requires_grad_(False)
+        x = torch.randn((2, 8, 12, 16)).to(memory_format=torch.channels_last)
+    try:
+        found = PackedConvolution(conv, relu=True)(x), PackedConvolution(conv, relu=True)(x, x)
+    except (AttributeError, RuntimeError, TypeError):
+        return False
+    wanted = functional.relu(conv(x)), functional.relu(conv(x) + x)
+    return all(torch.allclose(a, b, rtol=1e-3, atol=1e-3) for a, b in zip(found, wanted, strict=True))
 
 
 def fits(conv: nn.Conv2d) -> bool:
