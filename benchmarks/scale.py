@@ -89,7 +89,11 @@ def _forget(item: Any, event: Any) -> None:
 
 
 def throughput(num_clips: int) -> None:
-    """Print frames per second of the whole command over copies of the sample, by engine and workers."""
+    """Print frames per second over copies of the sample, by engine and workers, each bound to as many cores as workers.
+
+    Apart from the whole command, what it does once it works is told: from the clip with which every worker has done
+    one, to the last.
+    """
     from vidfer.video.sample_clip import write_sample
 
     with tempfile.TemporaryDirectory() as folder:
@@ -100,21 +104,39 @@ def throughput(num_clips: int) -> None:
             shutil.copy(videos / "0.mp4", videos / f"{number}.mp4")
             with (videos / f"{number}.mp4").open("ab") as file:
                 file.write(b"\0\0\0\x0cfree" + number.to_bytes(4, "big"))
-        print("| engine | workers | frames/s, start-up included | of one local worker |\n|---|---|---|---|")
+        print("| engine | workers | seconds in all | frames/s, start-up included | frames/s at work | of one local |")
+        print("|" + "---|" * 6)
         first = 0.0
         for engine in ("local", "ray"):
             for workers in (1, 2):
                 out = Path(folder) / f"{engine}{workers}"
-                command = [sys.executable, "-m", "vidfer.cli", "process", videos, "--out", out, "--engine", engine]
-                options = ["--quiet", "--jobs", workers]
-                environment = os.environ | {"OMP_NUM_THREADS": "1"}
-                began = time.perf_counter()
-                subprocess.run([str(part) for part in command + options], check=True, env=environment)
-                seconds = time.perf_counter() - began
+                seconds, done = _timed_run(videos, out, engine, workers)
                 clips = json.loads((out / "run.json").read_text())["clips"].values()
-                speed = sum(clip["computed_frames"] for clip in clips) / seconds
-                first = first or speed
-                print(f"| {engine} | {workers} | {speed:.0f} | {speed / first:.2f} |", flush=True)
+                frames = sum(clip["computed_frames"] for clip in clips)
+                steady = frames * (num_clips - workers) / num_clips / (done[-1] - done[workers - 1])
+                first = first or steady
+                row = f"{seconds:.1f} | {frames / seconds:.0f} | {steady:.0f} | {steady / first:.2f}"
+                print(f"| {engine} | {workers} | {row} |", flush=True)
+
+
+def _timed_run(videos: Path, out: Path, engine: str, workers: int) -> tuple[float, list[float]]:
+    """Return how many seconds the command took, and after how many each clip was done."""
+    events = out.with_suffix(".jsonl")
+    command = [sys.executable, "-m", "vidfer.cli", "process", videos, "--out", out, "--engine", engine]
+    options = ["--quiet", "--jobs", workers, "--events", events]
+    cores = sorted(os.sched_getaffinity(0))[:workers]
+    began, done = time.perf_counter(), list[float]()
+    with subprocess.Popen(
+        [str(part) for part in command + options], preexec_fn=lambda: os.sched_setaffinity(0, cores)
+    ) as run:
+        has_ended = False
+        while not has_ended:
+            has_ended = run.poll() is not None
+            found = events.read_text().count('"ClipDone"') if events.exists() else 0
+            done += [time.perf_counter() - began] * (found - len(done))
+            time.sleep(0.02)
+    assert run.returncode == 0
+    return time.perf_counter() - began, done
 
 
 # --- a hundred thousand videos ------------------------------------------------------------------------------------
