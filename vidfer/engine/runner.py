@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,8 @@ from vidfer.video.find import FoundVideo
 
 # Errors that every clip would meet: they end the run with one message instead of filling failures.csv.
 NOT_THE_CLIPS_FAULT = frozenset({"ConfigError", "WeightsError", "MissingDependency", "OutputError", "ClusterError"})
+
+MOST_BYTES = 8 << 30  # of a worker's memory: five times what embedded defaults take at any size of frame
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,6 +208,8 @@ class _Run:
         with closing(open_executor(self.options.executor, self.options.address, self.out)) as executor:
             if self.options.executor == "local":
                 resources = plan_resources(self.config.run.jobs, items=len(todo))
+                most = min(resources.max_rss_bytes, MOST_BYTES)  # one worker's share may be the whole machine
+                resources = replace(resources, max_rss_bytes=most)
                 yield from self._run_on(executor, process_clip, todo, resources)
                 return
             with required_of_nodes(self.out, self.config, [job.path for job in todo]) as requirements:

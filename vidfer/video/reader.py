@@ -16,7 +16,7 @@ from vidfer.video.probe import VideoProbe
 DecoderName = Literal["decord", "pyav"]
 DecoderChoice = Literal["auto", "decord", "pyav"]
 
-MAX_SEGMENT_BYTES = 1 << 30  # decord reads ahead without bound, so a segment must fit into memory decoded
+MAX_SEGMENT_BYTES = 1 << 29  # decord reads ahead without bound, so a segment must fit into memory decoded
 _DECORD_CODECS = frozenset({"h264", "hevc", "vp8", "vp9", "mpeg4", "mjpeg"})
 _DECORD_PIXELS = frozenset({"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p"})
 
@@ -175,5 +175,5 @@ def _segment_objection(probe: VideoProbe) -> str | None:
         return "it does not begin with a keyframe"
     longest = int(np.diff(np.append(starts, len(probe.packets))).max())
     if longest * probe.coded_width * probe.coded_height * 3 > MAX_SEGMENT_BYTES:
-        return f"its {longest} frames between keyframes would need more than 1 GiB"
+        return f"its {longest} frames between keyframes would need more than 512 MiB"
     return None
