@@ -83,7 +83,7 @@ def _origin(out: Path, records: Sequence[ClipRecord], exporters: list[list[Any]]
 
 def _are_of(note: Path, origin: list[Any], files: Sequence[Path]) -> bool:
     """Return whether the files are untouched since they were written from this origin."""
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, RecursionError):
         known = json.loads(note.read_bytes())
         stamps = _stamps(files)
         return bool(None not in stamps and known == json.loads(json.dumps({"origin": origin, "files": stamps})))
