@@ -154,47 +154,49 @@ def warp_faces(
     (N, C, S, S) float32, 0..1, on the images' device; C is 1 for ``gray``. A face whose transform is not finite comes
     out black.
     """
-    channels = images.shape[3]
+    channels, device = images.shape[3], images.device
     to_source = invert_transforms(np.asarray(transforms))  # unit square -> source px
-    corners = np.array([[0, 0], [1, 0], [0, 1], [1, 1]], np.float32)
-    quads = apply_transforms(to_source, np.broadcast_to(corners, (len(to_source), 4, 2)))  # (N, 4, 2)
     reduced = math.ceil(size * 1.5)
     # Only the CPU resizes uint8 without conversion.
-    dtype = torch.uint8 if images.device.type == "cpu" else torch.float32
-    patches = torch.zeros((len(to_source), channels, reduced, reduced), dtype=dtype, device=images.device)
-    to_patch = np.zeros((len(to_source), 2, 3), np.float32)
-    extent = np.ones((len(to_source), 2), np.float32)
-    for i, (row, quad) in enumerate(zip(image_row, quads, strict=True)):
-        box = _patch_box(quad, images.shape[2], images.shape[1])
-        if box is None:
-            continue
-        left, top, right, bottom, side = box
-        width = min(reduced, max(1, round((right - left) * reduced / side)))
-        height = min(reduced, max(1, round((bottom - top) * reduced / side)))
-        patch = images[int(row), top:bottom, left:right].permute(2, 0, 1)[None]  # (1, C, h, w)
-        patches[i, :, :height, :width] = functional.interpolate(
-            patch.to(dtype), size=(height, width), mode="bilinear", antialias=True
+    dtype = torch.uint8 if device.type == "cpu" else torch.float32
+    patches = torch.zeros((len(to_source), channels, reduced, reduced), dtype=dtype, device=device)
+    usable, corner, extent, shrunk = _patch_boxes(to_source, images.shape[2], images.shape[1], reduced)
+    boxes = zip(np.asarray(image_row)[usable].tolist(), corner.tolist(), extent.tolist(), shrunk.tolist(), strict=True)
+    for i, (row, (left, top), (width, height), (to_width, to_height)) in zip(usable.tolist(), boxes, strict=True):
+        patch = images[row, top : top + height, left : left + width].permute(2, 0, 1)[None].to(dtype)  # (1, C, h, w)
+        patches[i, :, :to_height, :to_width] = functional.interpolate(
+            patch, size=(to_height, to_width), mode="bilinear", antialias=True
         )[0]
-        scale = np.array([width / (right - left), height / (bottom - top)], np.float32)
-        to_patch[i, :, :2] = to_source[i, :, :2] * scale[:, None]
-        to_patch[i, :, 2] = (to_source[i, :, 2] - np.array([left, top], np.float32)) * scale
-        extent[i] = width, height
+    scale = (shrunk / extent).astype(np.float32)  # (M, 2)
+    to_patch = np.zeros((len(to_source), 2, 3), np.float32)
+    to_patch[usable, :, :2] = to_source[usable, :, :2] * scale[:, :, None]
+    to_patch[usable, :, 2] = (to_source[usable, :, 2] - corner.astype(np.float32)) * scale
+    limits = np.ones((len(to_source), 2), np.float32)
+    limits[usable] = shrunk
     patches = to_gray(patches.float()) if gray else patches.float()
-    return _sample(patches.div_(255), torch.from_numpy(to_patch), torch.from_numpy(extent), size)
+    return _sample(patches.div_(255), torch.from_numpy(to_patch), torch.from_numpy(limits), size)
 
 
-def _patch_box(quad: np.ndarray, width: int, height: int) -> tuple[int, int, int, int, float] | None:
-    """Return the part of the image that a face covers (left, top, right, bottom) and the side of the whole square."""
-    if not np.isfinite(quad).all():
-        return None
-    low, high = quad.min(0), quad.max(0)
-    side = float(max((high - low).max(), 1.0))
+def _patch_boxes(
+    to_source: np.ndarray, width: int, height: int, reduced: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return what part of the image each of the M faces with finite transforms covers, and how small it is made.
+
+    Returns
+    -------
+    Which they are (M,); left and top, width and height of the part (M, 2) px; its size in the patch (M, 2) px. All int.
+    """
+    corners = np.array([[0, 0], [1, 0], [0, 1], [1, 1]], np.float32)
+    quads = apply_transforms(to_source, np.broadcast_to(corners, (len(to_source), 4, 2)))  # (N, 4, 2)
+    usable = np.flatnonzero(np.isfinite(quads).all((1, 2)))
+    low, high = quads[usable].min(1), quads[usable].max(1)  # (M, 2)
+    shape = np.array([width, height], np.float32)
     # A face beyond the edge keeps one row or column, the border that is repeated.
-    left = min(max(math.floor(low[0]), 0), width - 1)
-    top = min(max(math.floor(low[1]), 0), height - 1)
-    right = max(min(math.ceil(high[0]), width), left + 1)
-    bottom = max(min(math.ceil(high[1]), height), top + 1)
-    return left, top, right, bottom, max(side, float(right - left), float(bottom - top))
+    first = np.clip(np.floor(low), 0, shape - 1).astype(np.int64)
+    extent = np.clip(np.ceil(high), first + 1, shape).astype(np.int64) - first
+    side = np.maximum((high - low).max(1, initial=1.0).astype(np.float64), extent.max(1, initial=1))  # (M,)
+    shrunk = np.clip(np.rint(extent * reduced / side[:, None]), 1, reduced).astype(np.int64)
+    return usable, first, extent, shrunk
 
 
 def to_gray(pictures: Tensor) -> Tensor:
