@@ -225,6 +225,8 @@ class _ClipWork:
     def _decode(
         self, info: VideoInfo, reader: DecoderName, keys: Mapping[str, str], missing: Sequence[StageName]
     ) -> None:
+        import torch
+
         from vidfer.engine.frames import FramePass
         from vidfer.video.probe import frame_times_seconds
         from vidfer.video.reader import open_reader
@@ -245,7 +247,9 @@ class _ClipWork:
             frame_bytes=3 * info.width * info.height,
         )
         indices = sample_indices(frame_times_seconds(video), self.config.video.fps)
-        frame_pass.run(open_reader(video, decoder=reader), indices, missing)
+        # Not a thread per core: other workers use them, and each holds frames.
+        opened = open_reader(video, decoder=reader, num_threads=max(2, torch.get_num_threads()))
+        frame_pass.run(opened, indices, missing)
         give_back_free_memory()
 
     def _clip(self, info: VideoInfo, keys: Mapping[str, str]) -> ClipResult:
