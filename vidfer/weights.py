@@ -68,7 +68,7 @@ TABLE: tuple[WeightFile, ...] = (
         kind="detector",
         name="embedded",
         filename="detector.safetensors",
-        sha256="818866dfa9c639a15dadfd05025e95630834ebddfe0594bf080e2e163a0a4804",
+        sha256="20c24f37355664e07ce318d9083fc88b4c1660ba6de59522644be0da1634cac2",
     ),
     WeightFile(
         kind="landmarks",
