@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from vidfer.errors import OutputError
-from vidfer.video.find import FoundVideo
+from vidfer.video.find import RESULTS_MARK, FoundVideo
 
-PRIVATE = ".vidfer"  # everything below --out that is not for users to read
 RESERVED = frozenset(  # names that vidfer gives itself next to the clips' folders
-    {PRIVATE, "assets", "summary.csv", "failures.csv", "run.json", "index.html"}
+    {RESULTS_MARK, "assets", "summary.csv", "failures.csv", "run.json", "index.html"}
     | {"batch_share.png", "batch_average.png"}
 )
 MAX_NAME_BYTES = 240  # of one folder name; file systems allow 255
@@ -19,22 +18,22 @@ MAX_NAME_BYTES = 240  # of one folder name; file systems allow 255
 
 def private_folder(out: Path) -> Path:
     """Return where vidfer keeps what it needs itself."""
-    return out / PRIVATE
+    return out / RESULTS_MARK
 
 
 def cache_folder(out: Path) -> Path:
     """Return the folder of the stage cache."""
-    return out / PRIVATE / "cache"
+    return out / RESULTS_MARK / "cache"
 
 
 def journal_file(out: Path) -> Path:
     """Return the file that remembers what became of each clip."""
-    return out / PRIVATE / "clips.jsonl"
+    return out / RESULTS_MARK / "clips.jsonl"
 
 
 def batch_file(out: Path) -> Path:
     """Return the file that remembers from what the files of the whole batch were written."""
-    return out / PRIVATE / "batch.json"
+    return out / RESULTS_MARK / "batch.json"
 
 
 def clip_folder(out: Path, clip_id: str) -> Path:
@@ -53,12 +52,12 @@ def clip_folder(out: Path, clip_id: str) -> Path:
 
 def fingerprints_file(out: Path) -> Path:
     """Return the file that remembers the content digests of videos."""
-    return out / PRIVATE / "fingerprints.json"
+    return out / RESULTS_MARK / "fingerprints.json"
 
 
 def settings_file(out: Path) -> Path:
     """Return the file with the settings of the last run."""
-    return out / PRIVATE / "pipeline.json"
+    return out / RESULTS_MARK / "pipeline.json"
 
 
 def clip_ids(videos: Sequence[FoundVideo]) -> list[str]:

@@ -6,6 +6,9 @@ import contextlib
 import ctypes
 import sys
 
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h of glibc
+_KEEP_BYTES, _LARGE_BYTES = 128 << 20, 8 << 20
+
 
 def give_back_free_memory() -> None:
     """Let the C library return what it keeps of freed memory; without effect where it is not glibc.
@@ -15,10 +18,6 @@ def give_back_free_memory() -> None:
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).malloc_trim(0)
-
-
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h of glibc
-_KEEP_BYTES, _LARGE_BYTES = 128 << 20, 8 << 20
 
 
 def keep_memory_at_hand() -> None:

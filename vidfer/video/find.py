@@ -26,7 +26,7 @@ _OTHER = """
     .lnk
 """
 OWN_VIDEOS = frozenset({"overlay.mp4", "overlay_blurred.mp4"})  # what exporters write into results folders
-RESULTS_MARK = ".vidfer"  # the folder that a results folder has
+RESULTS_MARK = ".vidfer"  # in a results folder everything below it is not for users to read
 VIDEO_SUFFIXES = frozenset(_VIDEO.split())
 OTHER_SUFFIXES = frozenset(_OTHER.split())
 
