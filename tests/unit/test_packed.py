@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from vidfer.backbones.load import load_backbone
-from vidfer.packed import PackedConvolution, can_pack
+from vidfer.packed import PackedConvolution, _computes, can_pack
 
 pytestmark = pytest.mark.skipif(not can_pack("cpu"), reason="this PyTorch has no packed convolutions")
 
@@ -70,6 +70,12 @@ def test_neither_batch_nor_threads_change_a_bit(dtype: torch.dtype) -> None:
             torch.set_num_threads(2)
             assert torch.equal(packed(x), together)
             torch.set_num_threads(1)
+
+
+def test_the_trial_is_the_same_within_autocast() -> None:
+    _computes.cache_clear()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert can_pack("cpu")
 
 
 def test_padding_that_it_does_not_know_is_refused() -> None:

@@ -16,6 +16,7 @@ from torch.nn import functional
 from vidfer.config import Section, parse_section, read_toml
 from vidfer.datasets.face_scenes import Scene, read_scenes
 from vidfer.device import pick_device
+from vidfer.errors import DataError
 from vidfer.evaluation.detection import detection_figures, detection_outcome, working_point
 from vidfer.faces.boxes import pairwise_iou
 from vidfer.faces.detector_network import STRIDES, DetectorNetwork, DetectorShape, cells, decode
@@ -60,7 +61,7 @@ class DetectorRecipe(Section):
     validation_pictures: int = Field(300, ge=0, description="of the scenes; 0 = all")
     working_precision: float = Field(0.99, gt=0.0, lt=1.0, description="a score of 0.5 is where this is reached")
     hard_score: float = Field(0.15, ge=0.0, le=1.0, description="places that fire at this are hard (mosaic.hard)")
-    start_from: str = Field("", description="weight file to start from instead of random numbers")
+    start_from: str = Field("", description="weight file to start from; its network may be narrower, not deeper")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +94,7 @@ class DetectorTask:
     def build_model(self) -> nn.Module:
         network = DetectorNetwork(self.recipe.network)
         if self.recipe.start_from:
-            network.load_state_dict(load_tensors(Path(self.recipe.start_from))[0])
+            start_as(network, load_tensors(Path(self.recipe.start_from))[0])
         return network
 
     def steps_per_epoch(self) -> int:
@@ -159,6 +160,29 @@ def train_detector(
     parsed = read_toml(recipe)
     task = build_task(parsed, data, source=str(recipe))
     return train(task, task.recipe.loop, out, device=pick_device(device), progress=progress, recipe=parsed)
+
+
+def start_as(network: nn.Module, tensors: dict[str, Tensor]) -> None:
+    """Fill ``network`` from the weights of the same or of a narrower one, so that it computes the same at first.
+
+    What the old channels take from new ones is zero; what the new ones take stays as it is: random (after Net2Net,
+    Chen et al. 2016, arXiv:1511.05641, with new channels in place of copies).
+
+    Raises
+    ------
+    DataError
+        If a tensor is missing, or larger than the network's.
+    """
+    state = network.state_dict()
+    for name, whole in state.items():
+        old = tensors.get(name)
+        if old is None or old.ndim != whole.ndim or any(a > b for a, b in zip(old.shape, whole.shape, strict=True)):
+            found = "nothing" if old is None else tuple(old.shape)
+            raise DataError(f"start_from: {name} is to be {tuple(whole.shape)} or smaller, the weight file has {found}")
+        if whole.ndim > 1:
+            whole[: old.shape[0]] = 0.0
+        whole[tuple(slice(length) for length in old.shape)] = old
+    network.load_state_dict(state)
 
 
 def find_hard_places(recipe: DetectorRecipe, scenes: list[Scene]) -> list[tuple[Scene, np.ndarray]]:
