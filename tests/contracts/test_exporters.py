@@ -17,7 +17,7 @@ import vidfer.exporters
 from vidfer.config import OutputConfig
 from vidfer.errors import ConfigError
 from vidfer.exporters import EXPORTERS, VideoExporter
-from vidfer.types import ClipResult, DecodeReport, SampledFrames
+from vidfer.types import ClipResult, DecodeReport, SampledFrames, StoredArray
 
 TESTS = Path(__file__).parents[1]
 DAMAGED = DecodeReport(
@@ -90,6 +90,20 @@ def test_leaves_the_clip_as_it_was(name: str) -> None:
     EXPORTERS.get(name).render(clip)
     for (part_name, field_name), value in before.items():
         np.testing.assert_array_equal(getattr(getattr(clip, part_name), field_name), value)
+
+
+def test_reads_landmarks_that_stay_on_disk_piece_by_piece(name: str) -> None:
+    clip = make_clip(seconds=100, faces=2, gaps=[(0, 10, 90), (1, 20, 30)])
+    values = np.asarray(clip.faces.landmarks)
+    sizes = [0]
+
+    def read(first: int, last: int) -> np.ndarray:
+        sizes.append(last - first)
+        return values[first:last]
+
+    faces = dataclasses.replace(clip.faces, landmarks=StoredArray(values.shape, values.dtype, read))
+    assert EXPORTERS.get(name).render(dataclasses.replace(clip, faces=faces)) == EXPORTERS.get(name).render(clip)
+    assert max(sizes) < len(values) / 2
 
 
 def test_works_on_variable_frame_rate(name: str) -> None:

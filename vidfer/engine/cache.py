@@ -13,7 +13,9 @@ import json
 import logging
 import os
 import re
+import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -26,6 +28,8 @@ from vidfer.errors import CacheError
 if TYPE_CHECKING:
     import h5py
     import numpy as np
+
+    from vidfer.types.stored import StoredArray
 
 T = TypeVar("T")
 
@@ -160,6 +164,22 @@ class StageCache:
         ``only`` names the arrays to take into memory, None for all.
         """
         return self._read(self.path(stage, key), stage, key, -1, _table_of(stage, key, only))
+
+    def open_array(self, stage: str, key: str, name: str) -> StoredArray | None:
+        """Return one array of a stage's table, which stays on disk; every byte is verified now; None as in ``load``.
+
+        The file is open for as long as the array is in use. Reading rows raises CacheError where it was damaged since.
+        """
+        from vidfer.types.stored import StoredArray
+
+        path = self.path(stage, key)
+        with self._setting_aside(path, stage), ExitStack() as opened:
+            _, file = opened.enter_context(cachefile.open_verified(path, stage=stage, key=key))
+            block = cachefile.read_layout(file, key=key)[name]
+            array = StoredArray(block.shape, block.dtype, _row_reader(file[name], path))
+            weakref.finalize(array, opened.pop_all().close)
+            return array
+        return None
 
     def store(
         self, stage: str, key: str, arrays: Mapping[str, np.ndarray], attributes: Mapping[str, Any] | None = None
@@ -310,16 +330,21 @@ class StageCache:
 
     def _read(self, path: Path, stage: str, key: str, part: int, read: Callable[[h5py.File], T]) -> T | None:
         """Return what ``read`` makes of a verified file; None if it is missing or had to be set aside."""
+        with self._setting_aside(path, stage), cachefile.open_verified(path, stage=stage, key=key, part=part) as opened:
+            return read(opened[1])
+        return None
+
+    @contextlib.contextmanager
+    def _setting_aside(self, path: Path, stage: str) -> Iterator[None]:
+        """Leave the block where the file is missing; where it cannot be used, set it aside as well."""
         try:
-            with cachefile.open_verified(path, stage=stage, key=key, part=part) as (_, file):
-                return read(file)
+            yield
         except FileNotFoundError:
-            return None
+            pass
         except CacheError as error:
             self._set_aside(path, stage, str(error))
         except OSError as error:
             self._set_aside(path, stage, f"it cannot be read: {error.strerror or error}")
-        return None
 
     def _iter_parts(self, stage: str, key: str, read: Callable[[h5py.File], T]) -> Iterator[T]:
         previous = ""
@@ -382,6 +407,17 @@ def _table_of(stage: str, key: str, only: Collection[str] | None = None) -> Call
             layout = {name: block for name, block in layout.items() if name in only}
         attributes = cachefile.read_attributes(file)
         return CachedTable(stage=stage, key=key, arrays=cachefile.read_arrays(file, layout), attributes=attributes)
+
+    return read
+
+
+def _row_reader(dataset: h5py.Dataset, path: Path) -> Callable[[int, int], np.ndarray]:
+    def read(first: int, last: int) -> np.ndarray:
+        try:
+            rows: np.ndarray = dataset[first:last]
+        except OSError as error:
+            raise CacheError(f"{path} was damaged while in use: run the same command again") from error
+        return rows
 
     return read
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
+from typing import TypeVar
 
 import numpy as np
 
@@ -28,6 +29,8 @@ from vidfer.types import (
     SampledFrames,
     VideoInfo,
 )
+
+T = TypeVar("T")
 
 
 def load_faces(cache: StageCache, key: str) -> tuple[FacesTable, DecodeReport]:
@@ -56,7 +59,7 @@ class FrameTables:
 def load_frame_tables(cache: StageCache, keys: Mapping[str, str]) -> FrameTables:
     """Return the finished tables of the frame stages, without landmarks; raises CacheError if one has gone.
 
-    Landmarks are a third of it all, and neither tracks nor emotions read them: ``assemble`` loads them.
+    Landmarks are a third of it all, and neither tracks nor emotions read them: ``assemble`` gives them to exporters.
     """
     names = {field.name for field in fields(FacesTable)} - {"landmarks"}
     faces, decode = _faces_of(_load(cache, "faces", keys["faces"], only=names))
@@ -110,8 +113,8 @@ def assemble(
     keys: Mapping[str, str],
     cache: StageCache,
 ) -> ClipResult:
-    """Return everything that exporters get; landmarks are loaded and episodes found here."""
-    landmarks = _load(cache, "faces", keys["faces"], only={"landmarks"}).arrays["landmarks"]
+    """Return everything that exporters get; episodes are found here, and landmarks are read when they are asked for."""
+    landmarks = _there(cache.open_array("faces", keys["faces"], "landmarks"), cache, "faces", keys["faces"])
     return ClipResult(
         clip_id=clip_id,
         info=info,
@@ -133,7 +136,10 @@ def _emotions_stage(config: TemporalConfig, device: str) -> EmotionsStage:
 
 
 def _load(cache: StageCache, stage: str, key: str, *, only: Collection[str] | None = None) -> CachedTable:
-    table = cache.load(stage, key, only=only)
-    if table is None:
+    return _there(cache.load(stage, key, only=only), cache, stage, key)
+
+
+def _there(found: T | None, cache: StageCache, stage: str, key: str) -> T:
+    if found is None:
         raise CacheError(f"{cache.path(stage, key)} was damaged or removed while in use: run the same command again")
-    return table
+    return found

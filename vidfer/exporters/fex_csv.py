@@ -8,22 +8,41 @@ empty cells, as there.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import PurePath
 
 import numpy as np
 
 from vidfer.exporters import exporter
 from vidfer.exporters.rows import format_rows, join_lines, quoted
-from vidfer.exporters.table import landmark_columns, timeline_table
+from vidfer.exporters.table import LANDMARK_COLUMNS, TimelineTable, landmark_columns, timeline_table
 from vidfer.types import ClipResult
 
 EMOTION_COLUMNS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
 
 
+_NUMBERS: tuple[str, ...] = (
+    *("FaceRectX", "FaceRectY", "FaceRectWidth", "FaceRectHeight", "FaceScore"),
+    *LANDMARK_COLUMNS,
+    *("Pitch", "Roll", "Yaw"),
+    *(*EMOTION_COLUMNS, "contempt"),
+)
+COLUMNS: tuple[str, ...] = ("frame", "timestamp", *_NUMBERS, "Identity", "input")
+FORMATS: dict[str, str] = {
+    **dict.fromkeys(_NUMBERS, "%.3f"),
+    **dict.fromkeys((*EMOTION_COLUMNS, "contempt", "FaceScore", "timestamp"), "%.6f"),
+}
+
+
 @exporter("fex", filenames=("fex.csv",), version=1)
 def render(clip: ClipResult) -> dict[str, bytes]:
     """Return fex.csv."""
-    table = timeline_table(clip)
+    lines = (line for part in timeline_table(clip).parts() for line in _lines(clip, part))
+    return {"fex.csv": join_lines(COLUMNS, lines)}
+
+
+def _lines(clip: ClipResult, table: TimelineTable) -> Iterator[str]:
+    """Yield some rows of the table."""
     timeline = table.columns
     score = np.full(len(table), np.nan, dtype=np.float32)
     score[table.has_face] = clip.faces.score[table.face_row[table.has_face]]
@@ -39,11 +58,8 @@ def render(clip: ClipResult) -> dict[str, bytes]:
         "Yaw": timeline["yaw"],
         **{name: timeline[name] for name in (*EMOTION_COLUMNS, "contempt")},
     }
-    formats = dict.fromkeys(numbers, "%.3f")
-    formats |= dict.fromkeys((*EMOTION_COLUMNS, "contempt", "FaceScore", "timestamp"), "%.6f")
     columns = {"frame": clip.frames.frame_index[table.frame_row], "timestamp": timeline["timestamp"], **numbers}
     people = [f"Person_{face}" if face >= 0 else "" for face in timeline["face_id"].tolist()]
     source = quoted(PurePath(clip.info.path).name)
-    rows = zip(format_rows(columns, formats), people, strict=True)
-    lines = (f"{line},{person},{source}" for line, person in rows)
-    return {"fex.csv": join_lines([*columns, "Identity", "input"], lines)}
+    rows = zip(format_rows(columns, FORMATS), people, strict=True)
+    return (f"{line},{person},{source}" for line, person in rows)

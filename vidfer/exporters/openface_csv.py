@@ -20,47 +20,56 @@ import numpy as np
 
 from vidfer.exporters import exporter
 from vidfer.exporters.rows import format_rows, join_lines
-from vidfer.exporters.table import landmark_columns, timeline_table
+from vidfer.exporters.table import LANDMARK_COLUMNS, TimelineTable, landmark_columns, timeline_table
 from vidfer.types import ClipResult
+
+COLUMNS: tuple[str, ...] = (
+    *("frame", "face_id", "timestamp", "confidence", "success", "pose_Rx", "pose_Ry", "pose_Rz"),
+    *LANDMARK_COLUMNS,
+)
+FORMATS: dict[str, str] = {
+    "timestamp": "%.6f",  # OpenFace writes milliseconds; frames of fast video need more
+    **dict.fromkeys(("confidence", "pose_Rx", "pose_Ry", "pose_Rz", *LANDMARK_COLUMNS), "%.3f"),
+}
 
 
 @exporter("openface", filenames=("openface.csv",), version=2)
 def render(clip: ClipResult) -> dict[str, bytes]:
     """Return openface.csv."""
-    table = timeline_table(clip)
-    timeline = table.columns
+    parts = timeline_table(clip).parts()
+    lines = (line for part in parts for line in format_rows(_columns(clip, part), FORMATS))
+    return {"openface.csv": join_lines(COLUMNS, lines)}
+
+
+def _columns(clip: ClipResult, table: TimelineTable) -> dict[str, np.ndarray]:
+    """Return ``COLUMNS`` of some rows of the timeline."""
+    timeline, has_face = table.columns, table.has_face
     pose = np.full((len(table), 3), np.nan)
-    pose[table.has_face] = _angles(clip)[table.face_row[table.has_face]]
+    pose[has_face] = _angles(clip, table.face_row[has_face])
     numbers = {
         "confidence": timeline["confidence"],
         **{f"pose_R{axis}": pose[:, column] for column, axis in enumerate("xyz")},
         **landmark_columns(clip, table),
     }
-    numbers = {name: np.where(table.has_face, values, 0.0) for name, values in numbers.items()}
-    columns = {
-        **{name: timeline[name] for name in ("frame", "face_id", "timestamp")},
-        "confidence": numbers.pop("confidence"),
-        "success": timeline["success"],
-        **numbers,
-    }
-    formats = {name: "%.3f" for name in columns if name not in ("frame", "face_id", "success")}
-    formats["timestamp"] = "%.6f"  # OpenFace writes milliseconds; frames of fast video need more
-    return {"openface.csv": join_lines(columns, format_rows(columns, formats))}
+    columns = {name: np.where(has_face, values, 0.0) for name, values in numbers.items()}
+    columns |= {name: timeline[name] for name in ("frame", "face_id", "timestamp", "success")}
+    return {name: columns[name] for name in COLUMNS}
 
 
-def _angles(clip: ClipResult) -> np.ndarray:
-    """Return each face's angles (N, 3) in radians as OpenFace gives them; NaN where the pose is not known."""
+def _angles(clip: ClipResult, rows: np.ndarray) -> np.ndarray:
+    """Return the angles of some faces, (n, 3) radians as OpenFace gives them; NaN where the pose is not known."""
     from scipy.spatial.transform import Rotation
 
     # The focal length that the pose was found with (``faces.pose``), and where the middle of the mean face lies.
     width, height = clip.info.width, clip.info.height
-    bridge = clip.faces.landmarks[:, 28:30].mean(axis=1)  # (N, 2)
+    bridge = clip.faces.landmarks[rows, 28:30].mean(axis=1)  # (n, 2)
     offset = (bridge - np.array([width / 2, height / 2])) / max(width, height)
     angles = np.full((len(offset), 3), np.nan)
-    known = np.isfinite(clip.faces.pose).all(axis=1) & np.isfinite(offset).all(axis=1)
+    pose = clip.faces.pose[rows]
+    known = np.isfinite(pose).all(axis=1) & np.isfinite(offset).all(axis=1)
     if not known.any():
         return angles
-    pitch, yaw, roll = clip.faces.pose[known].T.astype(np.float64)
+    pitch, yaw, roll = pose[known].T.astype(np.float64)
     seen = Rotation.from_euler("YXZ", np.stack([-yaw, -pitch, roll], axis=1), degrees=True)
     x, y = offset[known].T
     distance = np.hypot(x, y)

@@ -26,6 +26,7 @@ a face.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,6 +39,8 @@ COLUMNS: tuple[str, ...] = (
     *("pitch", "yaw", "roll", "quality", "emotion", "emotion_confidence"),
     *EMOTIONS,
 )
+LANDMARK_COLUMNS: tuple[str, ...] = tuple(f"{axis}_{i}" for axis in "xy" for i in range(NUM_LANDMARKS))
+_PART_ROWS = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +69,13 @@ class TimelineTable:
 
     def __len__(self) -> int:
         return len(self.frame_row)
+
+    def parts(self) -> Iterator[TimelineTable]:
+        """Yield the rows in tables of about a thousand: what is made of each bounds the memory for wide formats."""
+        for start in range(0, len(self), _PART_ROWS):
+            rows = slice(start, start + _PART_ROWS)
+            columns = {name: column[rows] for name, column in self.columns.items()}
+            yield TimelineTable(frame_row=self.frame_row[rows], face_row=self.face_row[rows], columns=columns)
 
 
 def timeline_table(clip: ClipResult) -> TimelineTable:
@@ -120,7 +130,8 @@ def _rows(clip: ClipResult) -> tuple[np.ndarray, np.ndarray]:
 
 
 def landmark_columns(clip: ClipResult, table: TimelineTable) -> dict[str, np.ndarray]:
-    """Return the landmarks as columns ``x_0 .. x_67, y_0 .. y_67``, (R,) pixels each, NaN without a face."""
+    """Return the landmarks as ``LANDMARK_COLUMNS``, (R,) pixels each, NaN without a face."""
     points = np.full((len(table), NUM_LANDMARKS, 2), np.nan, dtype=np.float32)
     points[table.has_face] = clip.faces.landmarks[table.face_row[table.has_face]]
-    return {f"{axis}_{i}": points[:, i, k] for k, axis in enumerate("xy") for i in range(NUM_LANDMARKS)}
+    values = points.transpose(2, 1, 0).reshape(-1, len(table))  # (2 * 68, R)
+    return dict(zip(LANDMARK_COLUMNS, values, strict=True))

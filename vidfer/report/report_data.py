@@ -13,10 +13,10 @@ from vidfer.report.chart_panel import is_stacked
 from vidfer.report.look import WHITE_ON, ChartStyle
 from vidfer.report.series import FaceSeries, end_seconds, face_series, main_faces
 from vidfer.report.wording import count, duration
-from vidfer.types import ClipResult
+from vidfer.types import ClipResult, StoredArray
 
 MAX_OVERLAY_ROWS = 20_000  # about 4 MB of page; of longer clips every second, third, ... sampled frame is drawn
-_ROWS_AT_ONCE = 2048  # of landmarks: bounds memory
+_ROWS_AT_ONCE = 512  # of landmarks: bounds memory
 _MARGIN = 0.25  # how far landmarks may lie outside their box, in box sizes; report.js knows it too
 
 
@@ -115,7 +115,9 @@ def overlay_data(clip: ClipResult, *, max_rows: int = MAX_OVERLAY_ROWS) -> dict[
     return {"width": clip.info.width, "height": clip.info.height, **packed}
 
 
-def _points_in_boxes(landmarks: np.ndarray, rows: np.ndarray, corner: np.ndarray, size: np.ndarray) -> np.ndarray:
+def _points_in_boxes(
+    landmarks: np.ndarray | StoredArray, rows: np.ndarray, corner: np.ndarray, size: np.ndarray
+) -> np.ndarray:
     """Return the landmarks (N, 68, 2) uint8 of some rows: 0..255 over the box grown by a quarter on each side."""
     points = np.empty((len(rows), *landmarks.shape[1:]), np.uint8)
     for start in range(0, len(rows), _ROWS_AT_ONCE):

@@ -8,6 +8,7 @@ from vidfer.types.faces import FaceBoxes as FaceBoxes
 from vidfer.types.faces import FaceDetections as FaceDetections
 from vidfer.types.faces import FaceEmbeddings as FaceEmbeddings
 from vidfer.types.faces import FaceTracks as FaceTracks
+from vidfer.types.stored import StoredArray as StoredArray
 from vidfer.types.video import DecodeReport as DecodeReport
 from vidfer.types.video import FrameBatch as FrameBatch
 from vidfer.types.video import SampledFrames as SampledFrames

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vidfer.types.stored import StoredArray
 from vidfer.types.validation import check_array
 
 NUM_LANDMARKS = 68
@@ -58,7 +59,8 @@ class FaceDetections:
     score
         (N,) float32, the detector's, 0..1 (of the last detection where the face was followed).
     landmarks
-        (N, 68, 2) float32 display pixels, in the iBUG 300-W order.
+        (N, 68, 2) float32 display pixels, in the iBUG 300-W order; those of a finished clip stay on disk until rows are
+        asked for.
     landmark_score
         (N,) float32, 0..1: how sure the landmark network is that this is a face.
     transform
@@ -73,7 +75,7 @@ class FaceDetections:
     frame_row: np.ndarray
     xyxy: np.ndarray
     score: np.ndarray
-    landmarks: np.ndarray
+    landmarks: np.ndarray | StoredArray
     landmark_score: np.ndarray
     transform: np.ndarray
     pose: np.ndarray

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from vidfer.types.stored import StoredArray
+
 
 def check_array(owner: object, field: str, shape: tuple[int | str, ...], dtype: Any, dims: dict[str, int]) -> None:
     """Raise ValueError unless ``owner.field`` is an array of this dtype and shape.
@@ -15,7 +17,7 @@ def check_array(owner: object, field: str, shape: tuple[int | str, ...], dtype: 
     value = getattr(owner, field)
     where = f"{type(owner).__name__}.{field}"
     expected = f"({', '.join(str(d) for d in shape)}{',' if len(shape) == 1 else ''}) {np.dtype(dtype).name}"
-    if not isinstance(value, np.ndarray):
+    if not isinstance(value, np.ndarray | StoredArray):
         raise ValueError(f"{where}: expected an array {expected}, got {type(value).__name__}")
     found = f"{value.shape} {value.dtype.name}"
     if value.dtype != np.dtype(dtype) or value.ndim != len(shape):

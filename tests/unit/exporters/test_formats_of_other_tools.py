@@ -63,6 +63,16 @@ def test_fex_has_the_columns_py_feat_looks_for(clip: ClipResult) -> None:
     assert table["FaceScore"].isna().sum() == 25
 
 
+@pytest.mark.parametrize("name", ["openface", "fex"])
+def test_landmarks_of_a_long_clip_stand_in_their_rows(name: str) -> None:
+    clip = make_clip(seconds=100, fps=25, gaps=[(0, 30, 60)])
+    table = pd.read_csv(io.BytesIO(render(name, clip)))
+    assert len(table) == 2500
+    seen = table["frame"].between(1 + 750, 1500) if name == "openface" else table["frame"].between(750, 1499)
+    expected = np.asarray(clip.faces.landmarks).transpose(0, 2, 1).reshape(-1, 136)
+    np.testing.assert_allclose(table.loc[~seen, LANDMARKS].to_numpy(float), expected, rtol=0, atol=0.0006)
+
+
 def test_elan_refers_only_to_what_it_defines_and_keeps_the_times(clip: ClipResult) -> None:
     root = ET.fromstring(render("elan", clip))
     assert root.tag == "ANNOTATION_DOCUMENT"

@@ -111,7 +111,7 @@ class Refiner(nn.Module):
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
         """Return logits (B, G, K) from node features (B, G, F); what lies behind a sequence's length is undefined."""
         valid = torch.arange(features.shape[1], device=features.device) < lengths[:, None]  # (B, G)
-        x = self._standardised(features) * valid[..., None]
+        x = self._standardised(features).mul_(valid[..., None])
         hidden = self.body(self.dropout(functional.gelu(self.norm(self.project(x)))), lengths)  # (B, G, W)
         log_p = features[..., self.dim : self.dim + self.num_labels]
         coverage = features[..., self.dim + 2 * self.num_labels]
@@ -126,11 +126,14 @@ class Refiner(nn.Module):
         return logits / self.log_temperature.exp()
 
     def _standardised(self, features: Tensor) -> Tensor:
-        vectors = ((features[..., : self.dim] - self.vector_mean) * self.vector_scale).clamp(-MAX_VECTOR, MAX_VECTOR)
+        """Return a copy with standardised embeddings; in place from there, for an hour's nodes take 20 MB."""
+        x = features.clone()
+        vectors = x[..., : self.dim]
+        vectors.sub_(self.vector_mean).mul_(self.vector_scale).clamp_(-MAX_VECTOR, MAX_VECTOR)
         if self.training and self.vector_dropout:
             keep = torch.rand(len(vectors), 1, 1, device=vectors.device) >= self.vector_dropout
-            vectors = vectors * keep
-        return torch.cat([vectors, features[..., self.dim :]], -1)
+            vectors.mul_(keep)
+        return x
 
     def _smoothed(self, log_p: Tensor, weight: Tensor) -> Tensor:
         """Return the weighted mean (B, G, K) of log-probabilities around each node."""
