@@ -48,7 +48,7 @@ class FacesConfig(Section):
     min_landmark_score: float = Field(0.5, ge=0.0, le=1.0, description="`confidence` in the tables")
     min_size: float = Field(16.0, ge=1.0, description="smaller faces are ignored, px of the source frame")
     max_faces: int = Field(16, ge=1, description="per frame, the best by score")
-    detect_every: int = Field(5, ge=1, description="frames from one detection to the next; 1 = detect in each")
+    detect_every: int = Field(8, ge=1, description="frames from one detection to the next; 1 = detect in each")
     detector_weights: str = Field("", description="file with your own weights for the detector")
     landmark_weights: str = Field("", description="file with your own weights for the landmark network")
 

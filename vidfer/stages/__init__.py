@@ -41,7 +41,7 @@ class StageDeclaration:
 STAGES: tuple[StageDeclaration, ...] = (
     StageDeclaration(
         name="faces",
-        version=5,
+        version=6,
         section="faces",
         components=(("detector", "detector", "detector_weights"), ("landmarks", "landmarks", "landmark_weights")),
         sees_frames=True,

@@ -1,10 +1,10 @@
 """Stage 1: where the faces are, with 68 landmarks, head pose and quality.
 
 A face is not searched for anew in every frame. Frames are looked at in chunks; the detector runs on every
-``detect_every``-th frame of a chunk and on its last one, paths in between are interpolated, and the landmark network
-then places each face exactly, in a second look if it has left its path. The detector also runs wherever that cannot be
-trusted: across a hard cut, where a face comes or goes, where frames lie far apart in time, and where the landmark score
-falls. A chunk depends on no other chunk, so a run can go on at any of them and gives the same rows.
+``detect_every``-th frame of a chunk and on its last one (sooner where frames lie far apart in time), paths in between
+are interpolated, and the landmark network then places each face exactly, in a second look if it has left its path. The
+detector also runs wherever that cannot be trusted: across a hard cut, where a face comes or goes, and where the
+landmark score falls. A chunk depends on no other chunk, so a run can go on at any of them and gives the same rows.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from vidfer.stages.tables import FacesTable
 from vidfer.types import NUM_LANDMARKS
 
 QUALITY_SIZE = 48  # px of the aligned face on which sharpness is measured; the default backbone's, so it is shared
-MAX_FOLLOW_SECONDS = 0.25  # frames of a chunk further apart than this are searched one by one
+MAX_FOLLOW_SECONDS = 0.35  # searched frames are no further apart, unless one comes right after the other
 # A face whose landmarks put its box so far from its path, in face sizes, is looked for again there.
 MAX_ASIDE = 0.01
 SAME_FACE_IOU = 0.4  # least overlap of a face in two searched frames for its box to be interpolated between them
@@ -228,14 +228,15 @@ class FacesStage:
 def _stops(pts_seconds: np.ndarray, signatures: np.ndarray, detect_every: int) -> np.ndarray:
     """Return the rows that the detector searches in any case: ascending, the first and last row among them."""
     num_frames = len(pts_seconds)
-    stops = np.arange(num_frames) % detect_every == 0
-    stops[-1:] = True
+    stops = np.zeros(num_frames, np.bool_)
+    stops[:1] = stops[-1:] = True
     cuts = np.flatnonzero(is_cut(signatures[:-1], signatures[1:])) + 1 if num_frames > 1 else np.zeros(0, np.int64)
     stops[cuts] = stops[cuts - 1] = True  # the last frame before a cut and the first one after it
-    rows = np.flatnonzero(stops)
-    for first, last in pairwise(rows.tolist()):
-        if pts_seconds[last] - pts_seconds[first] > MAX_FOLLOW_SECONDS:
-            stops[first:last] = True
+    in_time = np.searchsorted(pts_seconds, pts_seconds + MAX_FOLLOW_SECONDS, "right") - 1  # (B,) last row to follow to
+    for row, last in pairwise(np.flatnonzero(stops).tolist()):
+        while row < last:
+            row = min(max(row + 1, min(row + detect_every, int(in_time[row]))), last)
+            stops[row] = True
     return np.flatnonzero(stops)
 
 
