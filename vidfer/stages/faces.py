@@ -76,21 +76,35 @@ class LocatedFaces:
 
 @dataclass(frozen=True)
 class _Path:
-    """Faces between two searched frames, if they moved evenly: row (N,), looked and xyxy (N, 4) px, score (N,)."""
+    """Faces between two searched frames, if they moved evenly.
+
+    Attributes
+    ----------
+    row
+        (N,) the frame.
+    before, after
+        (N,) which of the searched faces it is in the searched frame before, and in the one after.
+    weight
+        (N, 1) how far it is on its way, 0..1.
+    """
 
     row: np.ndarray
-    looked: np.ndarray
-    xyxy: np.ndarray
-    score: np.ndarray
+    before: np.ndarray
+    after: np.ndarray
+    weight: np.ndarray
+
+    def between(self, boxes: np.ndarray) -> np.ndarray:
+        """Return where these faces are (N, 4), given the searched faces' boxes (M, 4)."""
+        return boxes[self.before] * (1 - self.weight) + boxes[self.after] * self.weight
+
+    def where(self, keep: np.ndarray) -> _Path:
+        return _Path(*(getattr(self, field.name)[keep] for field in fields(self)))
 
     @staticmethod
     def join(parts: list[_Path]) -> _Path:
-        return _Path(
-            np.concatenate([np.zeros(0, np.int64), *(p.row for p in parts)]),
-            np.concatenate([np.zeros((0, 4), np.float32), *(p.looked for p in parts)]),
-            np.concatenate([np.zeros((0, 4), np.float32), *(p.xyxy for p in parts)]),
-            np.concatenate([np.zeros(0, np.float32), *(p.score for p in parts)]),
-        )
+        nobody = np.zeros(0, np.int64)
+        none = _Path(nobody, nobody, nobody, np.zeros((0, 1), np.float32))
+        return _Path(*(np.concatenate([getattr(p, field.name) for p in (none, *parts)]) for field in fields(_Path)))
 
 
 class FacesStage:
@@ -162,27 +176,22 @@ class FacesStage:
         """Return the faces of all frames of the chunk."""
         pts_seconds = chunk.batch.pts_seconds
         stops = _stops(pts_seconds, signatures, self._config.detect_every)
-        found = self._search(chunk, stops)
+        seen = self._detect(chunk, stops)
         lost = np.zeros(len(chunk.batch), np.bool_)  # frames in which faces cannot be followed
         paths: list[_Path] = []
         for first, last in pairwise(stops.tolist()):
             if last - first < 2:
                 continue
-            path = _interpolate(found.where(found.row == first), found.where(found.row == last), pts_seconds)
+            path = _interpolate(seen, first, last, pts_seconds)
             if path is None:
                 lost[first + 1 : last] = True
             else:
                 paths.append(path)
-        followed = self._follow(chunk, _Path.join(paths))
-        lost[followed.row[followed.landmark_score < self._config.min_landmark_score]] = True
-        again = self._search(chunk, np.flatnonzero(lost))
-        return _Faces.join([found, followed.where(~lost[followed.row]), again])
+        found, followed = self._follow(chunk, seen, _Path.join(paths), lost)
+        return _Faces.join([found, followed.where(~lost[followed.row]), self._search(chunk, np.flatnonzero(lost))])
 
-    def _search(self, chunk: FrameChunk, rows: np.ndarray) -> _Faces:
-        """Run the detector on some frames; return the faces that the landmark network confirms.
-
-        It looks twice, the second time around its own landmarks: where the detector put the box matters little then.
-        """
+    def _detect(self, chunk: FrameChunk, rows: np.ndarray) -> _Faces:
+        """Run the detector on some frames; return the faces that the landmark network confirms."""
         config = self._config
         images = chunk.images
         if len(rows) < len(chunk.batch):
@@ -192,20 +201,44 @@ class FacesStage:
         # Rows come by image, then score: the rank within an image is the distance to its first row.
         rank = np.arange(len(found)) - np.searchsorted(found.image_row, found.image_row)
         keep = large & (rank < config.max_faces)
-        faces = self._locate(chunk, rows[found.image_row[keep]], found.xyxy[keep], found.score[keep])
-        faces = faces.where(faces.landmark_score >= config.min_landmark_score)
-        faces = self._locate(chunk, faces.row, faces.xyxy, faces.score)
-        return faces.where(faces.landmark_score >= config.min_landmark_score)
+        return self._confirmed(self._locate(chunk, rows[found.image_row[keep]], found.xyxy[keep], found.score[keep]))
 
-    def _follow(self, chunk: FrameChunk, path: _Path) -> _Faces:
-        """Place landmarks on faces between searched frames; look again where one has left its path."""
-        faces = self._locate(chunk, path.row, path.looked, path.score)
-        aside = faces.xyxy - path.xyxy  # (N, 4)
-        size = np.sqrt(np.maximum((path.xyxy[:, 2:] - path.xyxy[:, :2]).prod(1), 1.0))
+    def _search(self, chunk: FrameChunk, rows: np.ndarray) -> _Faces:
+        """Detect, then look a second time, around the landmarks: where the detector put the box matters little then."""
+        seen = self._detect(chunk, rows)
+        return self._confirmed(self._locate(chunk, seen.row, seen.xyxy, seen.score))
+
+    def _follow(self, chunk: FrameChunk, seen: _Faces, path: _Path, lost: np.ndarray) -> tuple[_Faces, _Faces]:
+        """Look at searched faces a second time (see ``_search``), and at those between them; again at some of these.
+
+        Returns the searched faces and the others, and marks the frames in which one of the others is ``lost``.
+        """
+        score = np.minimum(seen.score[path.before], seen.score[path.after])
+        both = self._locate(
+            chunk,
+            np.concatenate([seen.row, path.row]),
+            np.concatenate([seen.xyxy, path.between(seen.xyxy)]),
+            np.concatenate([seen.score, score]),
+        )
+        searched = np.arange(len(both.row)) < len(seen.row)
+        found, followed = both.where(searched), both.where(~searched)
+        least = self._config.min_landmark_score
+        known = found.landmark_score >= least
+        lost[path.row[known[path.before] != known[path.after]]] = True
+        of_face = known[path.before] & known[path.after]
+        path, followed = path.where(of_face), followed.where(of_face)
+
+        aside = followed.xyxy - path.between(found.xyxy)  # (N, 4)
+        size = np.sqrt(np.maximum((followed.looked[:, 2:] - followed.looked[:, :2]).prod(1), 1.0))
         left = np.abs(aside).max(1, initial=0) > MAX_ASIDE * size
-        left &= faces.landmark_score >= self._config.min_landmark_score
-        again = self._locate(chunk, path.row[left], (path.looked + aside)[left], path.score[left])
-        return _Faces.join([faces.where(~left), again])
+        left &= followed.landmark_score >= least
+        again = self._locate(chunk, path.row[left], (followed.looked + aside)[left], followed.score[left])
+        followed = _Faces.join([followed.where(~left), again])
+        lost[followed.row[followed.landmark_score < least]] = True
+        return found.where(known), followed
+
+    def _confirmed(self, faces: _Faces) -> _Faces:
+        return faces.where(faces.landmark_score >= self._config.min_landmark_score)
 
     def _locate(self, chunk: FrameChunk, row: np.ndarray, looked: np.ndarray, score: np.ndarray) -> _Faces:
         landmarks, landmark_score = self._loaded()[1].locate(chunk.images, row, looked)
@@ -240,21 +273,22 @@ def _stops(pts_seconds: np.ndarray, signatures: np.ndarray, detect_every: int) -
     return np.flatnonzero(stops)
 
 
-def _interpolate(first: _Faces, last: _Faces, pts_seconds: np.ndarray) -> _Path | None:
-    """Return boxes for the frames strictly between two searched ones; None if a face came, went or jumped."""
-    if len(first.row) != len(last.row):
+def _interpolate(seen: _Faces, start: int, stop: int, pts_seconds: np.ndarray) -> _Path | None:
+    """Return paths through the frames strictly between two searched ones; None if a face came, went or jumped."""
+    first, last = np.flatnonzero(seen.row == start), np.flatnonzero(seen.row == stop)
+    if len(first) != len(last):
         return None
-    if len(first.row) == 0:
+    if len(first) == 0:
         return _Path.join([])
-    overlap = pairwise_iou(first.xyxy, last.xyxy)  # (N, N)
+    overlap = pairwise_iou(seen.xyxy[first], seen.xyxy[last])  # (N, N)
     a, b = linear_sum_assignment(-overlap)
     if overlap[a, b].min() < SAME_FACE_IOU:
         return None
-    start, stop = int(first.row[0]), int(last.row[0])
     rows = np.arange(start + 1, stop)
     weight = (pts_seconds[rows] - pts_seconds[start]) / (pts_seconds[stop] - pts_seconds[start])  # (R,)
-    weight = weight[:, None, None].astype(np.float32)
-    looked = first.looked[a] * (1 - weight) + last.looked[b] * weight  # (R, N, 4)
-    xyxy = first.xyxy[a] * (1 - weight) + last.xyxy[b] * weight
-    score = np.minimum(first.score[a], last.score[b])  # (N,)
-    return _Path(np.repeat(rows, len(a)), looked.reshape(-1, 4), xyxy.reshape(-1, 4), np.tile(score, len(rows)))
+    return _Path(
+        row=np.repeat(rows, len(a)),
+        before=np.tile(first[a], len(rows)),
+        after=np.tile(last[b], len(rows)),
+        weight=np.repeat(weight, len(a))[:, None].astype(np.float32),
+    )
