@@ -213,7 +213,7 @@ def stub_clip(job: Any) -> Any:
     from vidfer.engine.executors.worker import emit
     from vidfer.engine.fingerprint import Fingerprint
     from vidfer.engine.layout import cache_folder
-    from vidfer.engine.plan import stage_keys
+    from vidfer.engine.plan import NUMBERS, OUTPUTS, stage_keys
 
     emit(ClipStarted(clip_id=job.clip_id))
     emit(FramesDone(clip_id=job.clip_id, done=150, total=150, computed={"faces": 150, "embeddings": 150}))
@@ -221,7 +221,7 @@ def stub_clip(job: Any) -> Any:
     sha256 = hashlib.sha256(os.fsencode(job.path)).hexdigest()
     keys = stage_keys(sha256, "decord", job.config, clip_id=job.clip_id)
     for stage, key in keys.items():
-        if stage != "outputs":
+        if stage not in (NUMBERS, OUTPUTS):
             folder = cache_folder(job.out) / stage / key[:2]
             folder.mkdir(parents=True, exist_ok=True)
             (folder / f"{key}.h5").write_bytes(b"x" * 100)

@@ -7,7 +7,8 @@ import json
 from pathlib import Path
 
 from vidfer.commands import EXIT_FAILED, EXIT_OK
-from vidfer.engine.status import MANY_CLIPS, ClipStatus, read_status
+from vidfer.engine.journal import MANY_CLIPS
+from vidfer.engine.status import ClipStatus, read_status
 
 COLUMNS = ("clip", "faces", "embeddings", "tracks", "emotions", "outputs", "note")
 

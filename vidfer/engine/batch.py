@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -14,9 +15,11 @@ from typing import Any, Literal
 import vidfer
 from vidfer.config import PipelineConfig
 from vidfer.engine.atomic import write_bytes
-from vidfer.engine.journal import ClipRecord, SomeRecords
+from vidfer.engine.journal import MANY_CLIPS, ClipRecord, Records, SomeRecords
 from vidfer.engine.layout import batch_file, journal_file
 from vidfer.engine.outputs import write_if_changed
+from vidfer.engine.plan import NUMBERS, OUTPUTS
+from vidfer.engine.seal import Seals
 from vidfer.exporters import EXPORTERS
 from vidfer.exporters.batch_tables import failures_csv, summary_csv
 from vidfer.report.index import render_index
@@ -26,6 +29,53 @@ MAX_LISTED = 1000  # clips on the start page: 11 MB, which a browser still sorts
 ROWS_PER_PIECE = 1000
 PICTURES = ("batch_share.png", "batch_average.png")
 VERSION = 1  # bumped by hand when the files of the same clips change
+
+
+def records_of_batch(
+    out: Path, records: Records, config: PipelineConfig, *, named: Mapping[str, str] | None = None
+) -> SomeRecords:
+    """Return what the files of the batch tell of, by clip id: all that was done here, whichever command did it.
+
+    A clip of another command counts as long as its folder is there and was made by these settings, or it failed and its
+    video is there. A video counts once, as the last command called it; so does one that has moved.
+
+    Parameters
+    ----------
+    out
+        The results folder.
+    records
+        Everything that it knows.
+    config
+        The settings of this command.
+    named
+        The path of each clip that this command named; all of them count. None: it named no videos, which may be out of
+        reach, so failures count as well.
+    """
+    keep_failures, named = named is None, named or {}
+    others = [clip_id for clip_id in records.by_age() if clip_id not in named]
+    look, seals, paths = len(others) <= MANY_CLIPS, Seals(config), set(named.values())
+    by_path: dict[str, ClipRecord] = {}
+    for clip_id in others:
+        record = records.head(clip_id)
+        if record is None or record.path in paths:
+            continue
+        if record.status == "failed":
+            counts = keep_failures or not look or os.path.isfile(record.path)
+        else:
+            counts = _has_figures_of(seals, record) and (not look or os.path.isdir(out / clip_id))
+        if counts:
+            by_path[record.path] = record
+    gone = {path for path in by_path if look and not os.path.isfile(path)}
+    if gone:
+        here = [by_path[path] for path in by_path if path not in gone] + [records[clip_id] for clip_id in named]
+        contents = {record.fingerprint for record in here}
+        by_path = {path: clip for path, clip in by_path.items() if path not in gone or clip.fingerprint not in contents}
+    return SomeRecords(records, tuple(sorted([*named, *(record.clip_id for record in by_path.values())])))
+
+
+def _has_figures_of(seals: Seals, record: ClipRecord) -> bool:
+    name = NUMBERS if NUMBERS in record.keys else OUTPUTS  # which earlier versions had alone
+    return record.keys.get(name) == seals.keys_now(record)[name]
 
 
 def write_batch_files(out: Path, records: Sequence[ClipRecord], *, exports: Iterable[str]) -> None:

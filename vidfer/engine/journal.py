@@ -26,6 +26,8 @@ from vidfer.engine.atomic import aside_of, output_error
 from vidfer.engine.layout import stays_inside
 from vidfer.engine.outputs import FileStamp
 
+MANY_CLIPS = 10_000  # of more, files are not looked at without being asked: each costs a request to the file server
+
 
 @dataclass(frozen=True, kw_only=True)
 class ClipRecord:
@@ -101,6 +103,10 @@ class Records(Mapping[str, ClipRecord]):
             self.end = place + len(line)
             if with_states:
                 self.states[clip_id] = _state_column(line)
+
+    def by_age(self) -> list[str]:
+        """Return the ids of all clips, that of the youngest record last."""
+        return sorted(self._places, key=self._places.__getitem__)
 
     def __len__(self) -> int:
         return len(self._places)

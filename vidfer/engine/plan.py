@@ -15,6 +15,7 @@ from vidfer.stages import STAGES, StageDeclaration
 PROBE = "probe"  # not a stage that computes: what demuxing a file tells, and which reader its frames come from
 PROBE_VERSION = 2
 OUTPUTS = "outputs"  # nothing that is cached: the key of the files that users read
+NUMBERS = "numbers"  # neither: that of what they say, however it is drawn and written
 
 
 def probe_key(fingerprint: str, config: PipelineConfig) -> str:
@@ -23,7 +24,7 @@ def probe_key(fingerprint: str, config: PipelineConfig) -> str:
 
 
 def stage_keys(fingerprint: str, reader: str, config: PipelineConfig, *, clip_id: str) -> Mapping[str, str]:
-    """Return the keys of all stages of a clip by name, with those of ``probe`` and ``outputs``.
+    """Return the keys of all stages of a clip by name, with those of ``probe``, ``numbers`` and ``outputs``.
 
     Parameters
     ----------
@@ -49,17 +50,19 @@ def stage_keys(fingerprint: str, reader: str, config: PipelineConfig, *, clip_id
             inputs=[keys[name] for name in stage.inputs] or [fingerprint],
             reader=reader if stage.sees_frames else None,
         )
+    timeline, emotions = config.timeline.model_dump(mode="json"), keys[STAGES[-1].name]
+    keys[NUMBERS] = key_for(NUMBERS, version=1, config={"timeline": timeline}, inputs=[emotions])
     keys[OUTPUTS] = key_for(
         OUTPUTS,
         version=vidfer.__version__,
         config={
-            "timeline": config.timeline.model_dump(mode="json"),
+            "timeline": timeline,
             "exports": [[name, EXPORTERS.get(name).version] for name in config.output.exports],
             "chart": [config.output.chart, config.output.thumbnails],
             "strict": config.video.strict,
             "clip_id": clip_id,
         },
-        inputs=[keys[STAGES[-1].name]],
+        inputs=[emotions],
     )
     return keys
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from vidfer.config import PipelineConfig
 from vidfer.engine.apexes import chart_look
-from vidfer.engine.batch import Align, exported_files, write_batch_files, write_batch_pictures
+from vidfer.engine.batch import Align, exported_files, records_of_batch, write_batch_files, write_batch_pictures
 from vidfer.engine.cache import StageCache
 from vidfer.engine.clip import journal_summary
 from vidfer.engine.events import ClipDone, ClipRead, EventCallback, ignore
@@ -20,7 +20,7 @@ from vidfer.engine.journal import ClipRecord, Journal
 from vidfer.engine.layout import cache_folder, clip_folder, journal_file, private_folder
 from vidfer.engine.lock import RunLock
 from vidfer.engine.outputs import FileStamp, write_outputs
-from vidfer.engine.plan import OUTPUTS, PROBE, stage_keys
+from vidfer.engine.plan import NUMBERS, OUTPUTS, PROBE, stage_keys
 from vidfer.engine.status import config_of_last_run
 from vidfer.errors import CacheError, OutputError
 from vidfer.exporters import EXPORTERS, VideoExporter
@@ -141,8 +141,9 @@ def rerender(
         notes: dict[str, str] = {}
         rendered = _render(jobs, journal, problems, notes, executor=executor, on_event=on_event)
         records = tuple(record for _, record in sorted(journal.records.items()))
-        write_batch_pictures(out, records, align=align)
-        write_batch_files(out, records, exports=[*config.output.exports, *names])
+        listed = records_of_batch(out, journal.records, config)
+        write_batch_pictures(out, listed, align=align)
+        write_batch_files(out, listed, exports=[*config.output.exports, *names])
     moved = tuple(name for name in rendered if not Path(journal.records[name].path).is_file())
     return RerenderReport(out=out, records=records, rendered=rendered, moved=moved, problems=problems, notes=notes)
 
@@ -253,6 +254,8 @@ def _updated(record: ClipRecord, value: RenderedClip, job: RenderJob) -> ClipRec
     wanted = set(exported_files(job.config))
     files = {name: stamp for name, stamp in {**record.files, **value.files}.items() if name in wanted}
     keys = {name: key for name, key in record.keys.items() if name != OUTPUTS or not value.note}
+    now = stage_keys(record.fingerprint, record.reader, job.config, clip_id=record.clip_id)
+    keys[NUMBERS] = now[NUMBERS]
     if not value.note and set(_without_videos(job.config.output.exports)) <= set(job.exports):
-        keys[OUTPUTS] = stage_keys(record.fingerprint, record.reader, job.config, clip_id=record.clip_id)[OUTPUTS]
+        keys[OUTPUTS] = now[OUTPUTS]
     return replace(record, files=files, keys=keys, summary=value.summary)

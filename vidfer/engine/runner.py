@@ -12,7 +12,7 @@ from typing import Any
 import vidfer
 from vidfer.config import GroupResources, PipelineConfig
 from vidfer.engine.atomic import clean_aside_files
-from vidfer.engine.batch import exported_files, write_batch_files
+from vidfer.engine.batch import exported_files, records_of_batch, write_batch_files
 from vidfer.engine.cache import StageCache
 from vidfer.engine.clip import ClipJob, ClipSummary, process_clip
 from vidfer.engine.events import ClipDone, EventCallback, ignore
@@ -316,6 +316,8 @@ class _Run:
 
     def _write_batch_files(self, report: RunReport, *, changed: bool) -> None:
         """Write what stands next to the clips' folders; run.json only if something was done."""
-        write_batch_files(self.out, report.records, exports=self.config.output.exports)
+        named = {job.clip_id: str(job.path) for job in self.jobs}
+        records = records_of_batch(self.out, self.journal.records, self.config, named=named)
+        write_batch_files(self.out, records, exports=self.config.output.exports)
         if changed or not (self.out / "run.json").is_file():
             write_run_json(self.out / "run.json", report.records, report.cached, self.config)

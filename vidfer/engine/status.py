@@ -14,7 +14,7 @@ from typing import Literal
 from vidfer.config import PipelineConfig, parse_section
 from vidfer.engine.cache import StageCache
 from vidfer.engine.fingerprint import FingerprintMemo
-from vidfer.engine.journal import ClipRecord, Records
+from vidfer.engine.journal import MANY_CLIPS, ClipRecord, Records
 from vidfer.engine.layout import cache_folder, fingerprints_file, journal_file, private_folder, settings_file
 from vidfer.engine.outputs import is_untouched
 from vidfer.engine.plan import OUTPUTS
@@ -45,9 +45,6 @@ class ClipStatus:
     clip_id: str
     stages: dict[str, StageState]
     note: str = ""
-
-
-MANY_CLIPS = 10_000
 
 
 def read_status(out: Path, *, check: bool = False) -> list[ClipStatus]:

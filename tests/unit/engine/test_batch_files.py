@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 
 import vidfer.engine.batch
-from vidfer.engine.batch import write_batch_files
+from vidfer.config import load_pipeline
+from vidfer.engine.batch import records_of_batch, write_batch_files
 from vidfer.engine.journal import ClipRecord, Journal, SomeRecords
 from vidfer.engine.layout import batch_file, journal_file
+from vidfer.engine.plan import NUMBERS, stage_keys
+from vidfer.engine.seal import Seals
 from vidfer.exporters.batch_tables import summary_csv
 from vidfer.labels import EMOTIONS
 
@@ -140,3 +143,79 @@ def test_another_clip_another_export_or_a_picture_changes_the_files(tmp_path: Pa
         journal.add(written["a"])
     write(tmp_path, written)
     assert b",7," in (tmp_path / "summary.csv").read_bytes()
+
+
+def finished(out: Path, clip_id: str, video: str, *settings: str, content: str = "") -> ClipRecord:
+    """Return what is remembered of a clip that was processed, with its folder and its video there."""
+    path = out.parent / video
+    path.write_bytes(b"a video")
+    (out / clip_id).mkdir(parents=True, exist_ok=True)
+    config, fingerprint = load_pipeline("default", settings), content or video[0] * 64
+    keys = dict(stage_keys(fingerprint, "pyav", config, clip_id=clip_id))
+    seal = Seals(config).of(keys, "pyav")
+    return replace(record(clip_id), path=str(path), fingerprint=fingerprint, reader="pyav", keys=keys, seal=seal)
+
+
+def listed(out: Path, records: list[ClipRecord], named: list[ClipRecord] | None, *settings: str) -> list[str]:
+    journal_file(out).unlink(missing_ok=True)
+    with Journal(journal_file(out)) as journal:
+        for one in records:
+            journal.add(one)
+        names = None if named is None else {one.clip_id: one.path for one in named}
+        found = records_of_batch(out, journal.records, load_pipeline("default", settings), named=names)
+        return [one.clip_id for one in found]
+
+
+def test_clips_of_every_command_are_listed_in_whatever_order_they_came(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    a, b, c = (finished(out, f"x/{name}", f"{name}.mp4") for name in "abc")
+    names = ["x/a", "x/b", "x/c"]
+    assert listed(out, [a, b, c], [c]) == listed(out, [c, a, b], [a, b]) == listed(out, [b, a, c], []) == names
+
+
+def test_clips_of_other_figures_are_not_listed_but_those_drawn_otherwise_are(tmp_path: Path) -> None:
+    out, faster, briefer = tmp_path / "out", "video.fps=5", "timeline.min_duration_seconds=1"
+    a = finished(out, "a", "a.mp4")
+    for settings in (faster, briefer):
+        b = finished(out, "b", "b.mp4", settings)
+        assert listed(out, [a, b], [b], settings) == ["b"]
+        assert listed(out, [a, b], [a]) == ["a"]
+    more = "output.exports=['csv','fex']"
+    assert listed(out, [a, finished(out, "b", "b.mp4", more)], [], more) == ["a", "b"]
+
+
+def test_clips_of_a_version_that_knew_no_figures_are_listed_by_their_files(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    a, b = finished(out, "a", "a.mp4"), finished(out, "b", "b.mp4")
+    del a.keys[NUMBERS]
+    assert listed(out, [a, b], [b]) == ["a", "b"]
+    assert listed(out, [a, b], [b], "timeline.min_duration_seconds=1") == ["b"]
+
+
+def test_a_clip_whose_folder_was_removed_is_forgotten_and_one_whose_video_was_removed_is_not(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    a, b, c = (finished(out, name, f"{name}.mp4") for name in "abc")
+    (out / "a").rmdir()
+    Path(b.path).unlink()
+    assert listed(out, [a, b, c], [c]) == ["b", "c"]
+
+
+def test_a_video_counts_once_as_it_is_called_now(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    before, now = finished(out, "x/a", "a.mp4"), finished(out, "a", "a.mp4")
+    assert listed(out, [before, now], [now]) == ["a"]  # the folder above it was given, then its own
+    assert listed(out, [now, before], []) == ["x/a"]
+    moved, copied = finished(out, "b", "b.mp4", content="0" * 64), finished(out, "c", "c.mp4", content="0" * 64)
+    assert listed(out, [moved, copied], [copied]) == ["b", "c"]
+    Path(moved.path).unlink()
+    assert listed(out, [moved, copied], [copied]) == ["c"]
+
+
+def test_failures_are_listed_while_their_video_is_there(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    done, bad = finished(out, "a", "a.mp4"), replace(record("bad", failed=True), path=str(tmp_path / "bad.mp4"))
+    assert listed(out, [bad, done], [done]) == ["a"]
+    assert listed(out, [bad, done], None) == ["a", "bad"]  # as for `vidfer report`, which asks for no videos
+    Path(bad.path).write_bytes(b"no video")
+    assert listed(out, [bad, done], [done]) == ["a", "bad"]
+    assert listed(out, [done, bad], [bad]) == ["a", "bad"]

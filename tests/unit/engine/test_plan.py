@@ -10,7 +10,7 @@ from vidfer.config import load_pipeline
 from vidfer.engine.plan import stage_keys
 
 FINGERPRINT = "0" * 64
-ALL = {"probe", "faces", "embeddings", "tracks", "emotions", "outputs"}
+ALL = {"probe", "faces", "embeddings", "tracks", "emotions", "numbers", "outputs"}
 
 
 def changed_by(*settings: str, fingerprint: str = FINGERPRINT, reader: str = "decord", clip_id: str = "a") -> set[str]:
@@ -24,10 +24,10 @@ def changed_by(*settings: str, fingerprint: str = FINGERPRINT, reader: str = "de
     [
         ("video.fps=5", ALL - {"probe"}),
         ("faces.min_score=0.7", ALL - {"probe"}),
-        ("backbone.name=vgg", {"embeddings", "emotions", "outputs"}),
-        ("tracks.min_iou=0.3", {"tracks", "emotions", "outputs"}),
-        ("temporal.name=ema", {"emotions", "outputs"}),
-        ("timeline.min_duration_seconds=1", {"outputs"}),
+        ("backbone.name=vgg", {"embeddings", "emotions", "numbers", "outputs"}),
+        ("tracks.min_iou=0.3", {"tracks", "emotions", "numbers", "outputs"}),
+        ("temporal.name=ema", {"emotions", "numbers", "outputs"}),
+        ("timeline.min_duration_seconds=1", {"numbers", "outputs"}),
         ("output.exports=['csv']", {"outputs"}),
         ("run.jobs=7", set()),
         ("run.device=cpu", set()),
