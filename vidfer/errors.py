@@ -55,6 +55,12 @@ class OutputError(VidferError):
     """A result cannot be written (permission, disk full, locked by another run)."""
 
 
+class ClipFolderError(OutputError):
+    """Something else lies where one clip's results are to go; other clips are not concerned."""
+
+    reason = "folder_taken"
+
+
 class ClusterError(VidferError):
     """There is no cluster where one was expected, or a machine of it cannot do its part; names the machine."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fixtures.commands import vidfer
+from fixtures.commands import read_csv, vidfer
 from fixtures.fuzz_trials import short_clip
 from hypothesis import given
 from hypothesis import strategies as st
@@ -103,17 +103,26 @@ def test_symbolic_links_do_not_lead_out(video: Path, tmp_path: Path) -> None:
         folder.mkdir()
     shutil.copy(video, videos / "a.mp4")
     (videos / "b.mp4").symlink_to(video)
+    shutil.copy(video, videos / "c.mp4")
+    (out / "c").write_text("a file")
     precious = elsewhere / "precious.csv"
     precious.write_text("do not touch")
     (out / "b" / "timeline.csv").symlink_to(precious)
     (out / "a").symlink_to(elsewhere)
     settings = ["--export", "csv", "--jobs", "1"]
     done = vidfer("process", videos, "--out", out, *settings)
-    assert done.returncode == 2, done.stderr
-    assert "symbolic link" in done.stderr
+    assert done.returncode == 1, done.stderr
     assert "Traceback" not in done.stderr
+    failures = {row["clip"]: row for row in read_csv(out / "failures.csv")}
+    assert {name: (row["reason"], row["attempts"]) for name, row in failures.items()} == {
+        "a": ("folder_taken", "1"), "c": ("folder_taken", "1")
+    }  # fmt: skip
+    assert "a symbolic link leads out of" in failures["a"]["message"]
+    assert "a file lies where" in failures["c"]["message"]
+    assert [row["clip"] for row in read_csv(out / "summary.csv")] == ["b"]  # the batch goes on
     assert [path.name for path in elsewhere.iterdir()] == ["precious.csv"]
-    (out / "a").unlink()
+    for name in "ac":
+        (out / name).unlink()
     done = vidfer("process", videos, "--out", out, *settings)
     assert done.returncode == 0, done.stderr
     assert precious.read_text() == "do not touch"

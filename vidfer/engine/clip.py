@@ -126,6 +126,7 @@ class _ClipWork:
         self._video: VideoProbe | None = None
 
     def run(self) -> ClipSummary:
+        clip_folder(self.job.out, self.job.clip_id)  # before hours of work, and again before anything is written
         fingerprint = fingerprint_file(self.job.path, on_progress=lambda: emit(ClipRead(clip_id=self.job.clip_id)))
         info, reader = self._probed(fingerprint.sha256)
         keys, reader = self._frame_tables(info, reader)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from vidfer.errors import OutputError
+from vidfer.errors import ClipFolderError
 from vidfer.video.find import RESULTS_MARK, FoundVideo
 
 RESERVED = frozenset(  # names that vidfer gives itself next to the clips' folders
@@ -41,12 +41,14 @@ def clip_folder(out: Path, clip_id: str) -> Path:
 
     Raises
     ------
-    OutputError
-        A symbolic link on the way leads out of ``out``: what is written must stay there.
+    ClipFolderError
+        A symbolic link on the way leads out of ``out``, where everything must stay, or a file lies there.
     """
     folder = out / clip_id
     if not stays_inside(clip_id) or not folder.resolve().is_relative_to(out.resolve()):
-        raise OutputError(f"{folder}: a symbolic link leads out of {out}: remove it, or choose another --out")
+        raise ClipFolderError(f"{folder}: a symbolic link leads out of {out}: remove it, or choose another --out")
+    if folder.exists() and not folder.is_dir():
+        raise ClipFolderError(f"{folder}: a file lies where this clip's results go: move it, or choose another --out")
     return folder
 
 
