@@ -97,7 +97,21 @@ def key_for(
     reader
         Name of the video reader whose frames it saw; None for stages that see no frames.
     """
-    text = canonical_json(
+    text = key_text(stage_name, version=version, config=config, weights=weights, inputs=inputs, reader=reader)
+    return key_of_text(text)
+
+
+def key_text(
+    stage_name: str,
+    *,
+    version: int | str,
+    config: Mapping[str, Any],
+    weights: Sequence[str] = (),
+    inputs: Sequence[str] = (),
+    reader: str | None = None,
+) -> str:
+    """Return the text that a key is the digest of; parameters as of `key_for`."""
+    return canonical_json(
         {
             "schema": CACHE_SCHEMA,
             "stage": stage_name,
@@ -108,6 +122,10 @@ def key_for(
             "reader": reader,
         }
     )
+
+
+def key_of_text(text: str) -> str:
+    """Return the key for what `key_text` gave."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 

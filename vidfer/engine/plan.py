@@ -8,7 +8,8 @@ from typing import Any
 import vidfer
 from vidfer import weights
 from vidfer.config import PipelineConfig
-from vidfer.engine.cache import key_for
+from vidfer.engine.cache import key_for, key_of_text, key_text
+from vidfer.engine.cachefile import canonical_json
 from vidfer.exporters import EXPORTERS
 from vidfer.stages import STAGES, StageDeclaration
 
@@ -20,7 +21,7 @@ NUMBERS = "numbers"  # neither: that of what they say, however it is drawn and w
 
 def probe_key(fingerprint: str, config: PipelineConfig) -> str:
     """Return the key under which a video's probing is kept: its content, and how its reader is chosen."""
-    return key_for(PROBE, version=PROBE_VERSION, config={"decoder": config.video.decoder}, inputs=[fingerprint])
+    return key_for(PROBE, **_probe(config), inputs=[fingerprint])
 
 
 def stage_keys(fingerprint: str, reader: str, config: PipelineConfig, *, clip_id: str) -> Mapping[str, str]:
@@ -37,34 +38,64 @@ def stage_keys(fingerprint: str, reader: str, config: PipelineConfig, *, clip_id
     clip_id
         Part of the outputs' key only: titles and links show it.
     """
-    keys = {PROBE: probe_key(fingerprint, config)}
-    for stage in STAGES:
-        settings = getattr(config, stage.section).model_dump(mode="json", exclude=_weight_settings(stage))
-        if stage.sees_frames:
-            settings["fps"] = config.video.fps
-        keys[stage.name] = key_for(
-            stage.name,
-            version=stage.version,
-            config=settings,
-            weights=[digest for _, _, digests in component_weights(stage, config) for digest in digests],
-            inputs=[keys[name] for name in stage.inputs] or [fingerprint],
-            reader=reader if stage.sees_frames else None,
-        )
-    timeline, emotions = config.timeline.model_dump(mode="json"), keys[STAGES[-1].name]
-    keys[NUMBERS] = key_for(NUMBERS, version=1, config={"timeline": timeline}, inputs=[emotions])
-    keys[OUTPUTS] = key_for(
-        OUTPUTS,
-        version=vidfer.__version__,
-        config={
+    return KeyPlan(config, reader).keys(fingerprint, clip_id)
+
+
+class KeyPlan:
+    """The keys of many clips by the same settings, a tenth of the work each: only what is the clip's own is filled in.
+
+    Parameters
+    ----------
+    config
+        The pipeline.
+    reader
+        The reader that gives the frames of these clips.
+    """
+
+    def __init__(self, config: PipelineConfig, reader: str) -> None:
+        self._texts: dict[str, list[str]] = {}  # by stage: text, name of what follows it, text, ...
+        self._add(PROBE, [_FINGERPRINT], _probe(config))
+        for stage in STAGES:
+            settings = getattr(config, stage.section).model_dump(mode="json", exclude=_weight_settings(stage))
+            if stage.sees_frames:
+                settings["fps"] = config.video.fps
+            digests = [digest for _, _, digests in component_weights(stage, config) for digest in digests]
+            seen_by = reader if stage.sees_frames else None
+            made_by = {"version": stage.version, "config": settings, "weights": digests, "reader": seen_by}
+            self._add(stage.name, list(stage.inputs) or [_FINGERPRINT], made_by)
+        timeline, emotions = config.timeline.model_dump(mode="json"), STAGES[-1].name
+        self._add(NUMBERS, [emotions], {"version": 1, "config": {"timeline": timeline}})
+        settings = {
             "timeline": timeline,
             "exports": [[name, EXPORTERS.get(name).version] for name in config.output.exports],
             "chart": [config.output.chart, config.output.thumbnails],
             "strict": config.video.strict,
-            "clip_id": clip_id,
-        },
-        inputs=[emotions],
-    )
-    return keys
+            "clip_id": _mark(_CLIP_ID),
+        }
+        self._add(OUTPUTS, [emotions], {"version": vidfer.__version__, "config": settings})
+
+    def keys(self, fingerprint: str, clip_id: str) -> Mapping[str, str]:
+        """Return the keys of one clip by stage: see ``stage_keys``."""
+        known = {_FINGERPRINT: fingerprint, _CLIP_ID: canonical_json(clip_id)[1:-1]}
+        for name, texts in self._texts.items():
+            filled = [known[text] if number % 2 else text for number, text in enumerate(texts)]
+            known[name] = key_of_text("".join(filled))
+        return {name: known[name] for name in self._texts}
+
+    def _add(self, name: str, inputs: list[str], made_by: dict[str, Any]) -> None:
+        self._texts[name] = key_text(name, **made_by, inputs=[_mark(of) for of in inputs]).split(_EDGE)
+
+
+_FINGERPRINT, _CLIP_ID = "fingerprint", "clip"  # names that no stage has
+_EDGE = "<clip's own>"
+
+
+def _mark(name: str) -> str:
+    return f"{_EDGE}{name}{_EDGE}"
+
+
+def _probe(config: PipelineConfig) -> dict[str, Any]:
+    return {"version": PROBE_VERSION, "config": {"decoder": config.video.decoder}}
 
 
 def component_weights(

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from vidfer.config import PipelineConfig
 from vidfer.engine.journal import ClipRecord
-from vidfer.engine.plan import stage_keys
+from vidfer.engine.plan import KeyPlan
 
 
 class Seals:
@@ -25,6 +25,7 @@ class Seals:
 
     def __init__(self, config: PipelineConfig) -> None:
         self._config = config
+        self._plans: dict[str, KeyPlan] = {}  # by reader
         self._settings: dict[str, hashlib._Hash] = {}  # over the settings, by reader
 
     def of(self, keys: Mapping[str, str], reader: str) -> str:
@@ -43,7 +44,7 @@ class Seals:
 
     def _seal(self, keys: bytes, reader: str) -> str:
         if reader not in self._settings:
-            nothing = stage_keys("", reader, self._config, clip_id="")  # everything that is not the clip's own
+            nothing = self._plan(reader).keys("", "")  # everything that is not the clip's own
             self._settings[reader] = hashlib.sha256(" ".join((*nothing.values(), "")).encode())
         seal = self._settings[reader].copy()
         seal.update(keys)
@@ -53,4 +54,9 @@ class Seals:
         """Return the keys that a finished clip has by these settings."""
         if record.seal and record.seal == self.of(record.keys, record.reader):
             return record.keys
-        return stage_keys(record.fingerprint, record.reader, self._config, clip_id=record.clip_id)
+        return self._plan(record.reader).keys(record.fingerprint, record.clip_id)
+
+    def _plan(self, reader: str) -> KeyPlan:
+        if reader not in self._plans:
+            self._plans[reader] = KeyPlan(self._config, reader)
+        return self._plans[reader]

@@ -6,8 +6,12 @@ from pathlib import Path
 
 import pytest
 
+import vidfer
 from vidfer.config import load_pipeline
-from vidfer.engine.plan import stage_keys
+from vidfer.engine.cache import key_for
+from vidfer.engine.plan import KeyPlan, probe_key, stage_keys
+from vidfer.exporters import EXPORTERS
+from vidfer.stages import STAGES
 
 FINGERPRINT = "0" * 64
 ALL = {"probe", "faces", "embeddings", "tracks", "emotions", "numbers", "outputs"}
@@ -53,3 +57,24 @@ def test_where_own_weights_lie_does_not_matter_but_what_they_are(tmp_path: Path)
         for name in ("one", "two", "three")
     ]
     assert keys[0]["embeddings"] == keys[1]["embeddings"] != keys[2]["embeddings"]
+
+
+@pytest.mark.parametrize("clip_id", ["a", 'x/"q" \\ ü\n', "\udce9", "<clip's own>clip<clip's own>"])
+def test_keys_filled_in_for_many_clips_are_those_of_each_alone(clip_id: str) -> None:
+    config = load_pipeline("default", ["output.exports=['csv']"])
+    plan = KeyPlan(config, "decord")
+    plan.keys("1" * 64, "another")
+    keys = plan.keys(FINGERPRINT, clip_id)
+    tracks = next(stage for stage in STAGES if stage.name == "tracks")
+    settings = config.tracks.model_dump(mode="json")
+    assert keys["tracks"] == key_for("tracks", version=tracks.version, config=settings, inputs=[keys["faces"]])
+    outputs = {
+        "timeline": config.timeline.model_dump(mode="json"),
+        "exports": [["csv", EXPORTERS.get("csv").version]],
+        "chart": [config.output.chart, config.output.thumbnails],
+        "strict": config.video.strict,
+        "clip_id": clip_id,
+    }
+    version = vidfer.__version__
+    assert keys["outputs"] == key_for("outputs", version=version, config=outputs, inputs=[keys["emotions"]])
+    assert keys["probe"] == probe_key(FINGERPRINT, config)
