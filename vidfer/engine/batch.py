@@ -62,7 +62,7 @@ def records_of_batch(
         if record.status == "failed":
             counts = keep_failures or not look or os.path.isfile(record.path)
         else:
-            counts = _has_figures_of(seals, record) and (not look or os.path.isdir(out / clip_id))
+            counts = _has_figures_of(seals, record) and (not look or not record.files or os.path.isdir(out / clip_id))
         if counts:
             by_path[record.path] = record
     gone = {path for path in by_path if look and not os.path.isfile(path)}

@@ -18,7 +18,7 @@ from vidfer.engine.clip_tables import find_tracks, load_frame_tables
 from vidfer.engine.events import EventCallback, ignore
 from vidfer.engine.journal import ClipRecord
 from vidfer.engine.layout import cache_folder
-from vidfer.engine.runner import RunOptions, run
+from vidfer.engine.runner import run
 from vidfer.errors import DataError
 from vidfer.stages.emotions import track_rows, track_sequences
 from vidfer.video.find import FoundVideo
@@ -52,7 +52,6 @@ def read_corpus(
     results: Path,
     config: PipelineConfig,
     *,
-    options: RunOptions | None = None,
     on_event: EventCallback = ignore,
 ) -> CorpusReading:
     """Bring the stages of all videos up to date in ``results`` and return their labelled tracks.
@@ -69,7 +68,7 @@ def read_corpus(
     """
     output = config.output.model_copy(update={"exports": ()})
     config = config.model_copy(update={"temporal": TemporalConfig(name="none"), "output": output})
-    report = run(corpus_videos(manifest.path), results, config, options=options, on_event=on_event)
+    report = run(corpus_videos(manifest.path), results, config, on_event=on_event)
     cache = StageCache(cache_folder(results))
     rows_of = _rows_by_video(manifest)
     sequences: list[CorpusSequence] = []

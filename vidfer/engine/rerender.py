@@ -97,7 +97,6 @@ def rerender(
     align: Align = "start",
     chart: ChartStyle | None = None,
     thumbnails: bool | None = None,
-    executor: str = "local",
     on_event: EventCallback = ignore,
 ) -> RerenderReport:
     """Write files of finished clips, and the batch's own, from the cache.
@@ -116,7 +115,7 @@ def rerender(
     chart, thumbnails
         Instead of ``[output]`` of the last run: how charts are drawn, and whether they show faces at the peaks of
         episodes. For those the video is opened; where it has gone the charts are drawn without and say so.
-    executor, on_event
+    on_event
         As in ``engine.runner.run``.
 
     Raises
@@ -139,7 +138,7 @@ def rerender(
             if record.clip_id not in problems
         ]
         notes: dict[str, str] = {}
-        rendered = _render(jobs, journal, problems, notes, executor=executor, on_event=on_event)
+        rendered = _render(jobs, journal, problems, notes, on_event=on_event)
         records = tuple(record for _, record in sorted(journal.records.items()))
         listed = records_of_batch(out, journal.records, config)
         write_batch_pictures(out, listed, align=align)
@@ -217,14 +216,13 @@ def _render(
     problems: dict[str, str],
     notes: dict[str, str],
     *,
-    executor: str,
     on_event: EventCallback,
 ) -> tuple[str, ...]:
     """Run the jobs, remember what they wrote, and return the ids of the clips that were rendered."""
     if not jobs:
         return ()
     config, rendered = jobs[0].config, []
-    outcomes = EXECUTORS.get(executor)().run(
+    outcomes = EXECUTORS.get("local")().run(
         render_clip,
         jobs,
         resources=plan_resources(config.run.jobs, items=len(jobs)),

@@ -76,18 +76,11 @@ class VideoExporter(Output):
 EXPORTERS: Registry[Exporter | VideoExporter] = Registry("exporter", __name__)
 
 
-def exporter(
-    name: str,
-    *,
-    filenames: tuple[str, ...],
-    version: int,
-    shared_files: Callable[[], dict[str, bytes]] = dict,
-) -> Callable[[Render], Render]:
+def exporter(name: str, *, filenames: tuple[str, ...], version: int) -> Callable[[Render], Render]:
     """Return a decorator that registers a function as the exporter called ``name``."""
 
     def decorate(render: Render) -> Render:
-        made = Exporter(name=name, filenames=filenames, version=version, render=render, shared_files=shared_files)
-        EXPORTERS.register(name)(made)
+        EXPORTERS.register(name)(Exporter(name=name, filenames=filenames, version=version, render=render))
         return render
 
     return decorate

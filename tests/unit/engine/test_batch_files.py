@@ -145,6 +145,9 @@ def test_another_clip_another_export_or_a_picture_changes_the_files(tmp_path: Pa
     assert b",7," in (tmp_path / "summary.csv").read_bytes()
 
 
+FILES = {"timeline.csv": (1, 1)}
+
+
 def finished(out: Path, clip_id: str, video: str, *settings: str, content: str = "") -> ClipRecord:
     """Return what is remembered of a clip that was processed, with its folder and its video there."""
     path = out.parent / video
@@ -153,7 +156,9 @@ def finished(out: Path, clip_id: str, video: str, *settings: str, content: str =
     config, fingerprint = load_pipeline("default", settings), content or video[0] * 64
     keys = dict(stage_keys(fingerprint, "pyav", config, clip_id=clip_id))
     seal = Seals(config).of(keys, "pyav")
-    return replace(record(clip_id), path=str(path), fingerprint=fingerprint, reader="pyav", keys=keys, seal=seal)
+    return replace(
+        record(clip_id), path=str(path), fingerprint=fingerprint, reader="pyav", keys=keys, seal=seal, files=FILES
+    )
 
 
 def listed(out: Path, records: list[ClipRecord], named: list[ClipRecord] | None, *settings: str) -> list[str]:

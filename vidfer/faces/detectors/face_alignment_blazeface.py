@@ -35,15 +35,11 @@ class BlazeFaceDetector:
         ``BlazeFace`` with its weights and anchors.
     device, min_score
         As for every detector.
-    max_batch_size
-        Frames per pass.
     """
 
-    def __init__(
-        self, network: Any, *, device: str = "cpu", min_score: float = 0.5, max_batch_size: int = 4 * MAX_BATCH_SIZE
-    ) -> None:
+    def __init__(self, network: Any, *, device: str = "cpu", min_score: float = 0.5) -> None:
         self._network = network.to(device).eval()
-        self._device, self._min_score, self._max_batch_size = device, min_score, max_batch_size
+        self._device, self._min_score = device, min_score
 
     def detect(self, images: Tensor) -> FaceBoxes:
         """Return the faces of images (B, H, W, 3) uint8 RGB, ordered by image, then by descending score."""
@@ -54,7 +50,7 @@ class BlazeFaceDetector:
             long_side=INPUT_SIDE,
             multiple=1,
             max_iou=MAX_IOU,
-            max_batch_size=self._max_batch_size,
+            max_batch_size=4 * MAX_BATCH_SIZE,
         )
 
     def _find(self, frames: Tensor) -> Candidates:

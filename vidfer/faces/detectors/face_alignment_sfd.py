@@ -8,7 +8,7 @@ import numpy as np
 
 from vidfer import weights as weight_files
 from vidfer.faces.detectors import DETECTORS
-from vidfer.faces.detectors.face_alignment_frames import MAX_BATCH_SIZE, Candidates, detect_in_batches
+from vidfer.faces.detectors.face_alignment_frames import Candidates, detect_in_batches
 from vidfer.faces.third_party import import_module, load_checkpoint
 from vidfer.types import FaceBoxes
 
@@ -29,8 +29,6 @@ class SfdDetector:
         ``s3fd`` with its weights.
     device, min_score, long_side
         As for every detector.
-    max_batch_size
-        Frames per pass.
     compile
         Compile the network with ``torch.compile``: minutes at the start, faster after; pays on a GPU only.
     """
@@ -42,14 +40,12 @@ class SfdDetector:
         device: str = "cpu",
         min_score: float = 0.5,
         long_side: int = 640,
-        max_batch_size: int = MAX_BATCH_SIZE,
         compile: bool = False,
     ) -> None:
         self._network = network.to(device).eval()
         if compile:
             self._network.compile()
         self._device, self._min_score, self._long_side = device, min_score, long_side
-        self._max_batch_size = max_batch_size
 
     def detect(self, images: Tensor) -> FaceBoxes:
         """Return the faces of images (B, H, W, 3) uint8 RGB, ordered by image, then by descending score."""
@@ -60,7 +56,6 @@ class SfdDetector:
             long_side=self._long_side,
             multiple=32,
             max_iou=MAX_IOU,
-            max_batch_size=self._max_batch_size,
         )
 
     def _find(self, frames: Tensor) -> Candidates:
