@@ -45,24 +45,13 @@ def write_bytes(path: str | Path, data: bytes | bytearray | memoryview) -> None:
     OutputError
         With what, where and what to do, if the disk is full or writing is not allowed. No aside file is left.
     """
-    path = Path(path)
-    aside = path.parent / f"{ASIDE_PREFIX}{os.getpid()}-{secrets.token_hex(6)}{ASIDE_SUFFIX}"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _write_aside(aside, memoryview(data).cast("B"))
-        os.replace(aside, path)
-        _sync_folder(path.parent)
-    except OSError as error:
-        _remove(aside)
-        raise output_error(path, error) from error
-    except BaseException:
-        _remove(aside)
-        raise
+    with aside_of(Path(path)) as aside:
+        _write_new(aside, memoryview(data).cast("B"))
 
 
 @contextlib.contextmanager
 def aside_of(path: Path) -> Iterator[Path]:
-    """Give a name beside ``path`` for a library to write to; the file takes its final name if the block succeeds.
+    """Give a name beside ``path`` to write to; the file takes its final name if the block succeeds.
 
     Raises
     ------
@@ -119,12 +108,11 @@ def reported_as_output_error(path: Path) -> Iterator[None]:
         raise output_error(path, error) from error
 
 
-def _write_aside(aside: Path, data: memoryview) -> None:
-    file = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o666)
+def _write_new(path: Path, data: memoryview) -> None:
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o666)
     try:
         while data:
             data = data[os.write(file, data) :]
-        os.fsync(file)
     except BaseException:
         with contextlib.suppress(OSError):
             os.close(file)
