@@ -214,10 +214,11 @@ def file_digest(path: Path) -> str:
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):  # a device or a pipe might never end
-            raise WeightsError(f"weights {path} cannot be read: expected a file")
+            raise WeightsError(f"weights {in_brief(path, 400)} cannot be read: expected a file")
         return _digest(path, found.st_size, found.st_mtime_ns)
     except (OSError, ValueError) as error:  # ValueError: a path that no file can have
-        raise WeightsError(f"weights {path} cannot be read: {getattr(error, 'strerror', error)}") from error
+        why = getattr(error, "strerror", error)
+        raise WeightsError(f"weights {in_brief(path, 400)} cannot be read: {why}") from error
 
 
 @cache
@@ -274,7 +275,7 @@ def check_file_size(path: Path) -> None:
     try:
         size = path.stat().st_size
     except OSError as error:
-        raise WeightsError(f"weights {path} cannot be read: {error.strerror}") from error
+        raise WeightsError(f"weights {in_brief(path, 400)} cannot be read: {error.strerror}") from error
     if size > MAX_FILE_BYTES:
         raise WeightsError(f"{path}: expected weights of at most {MAX_FILE_BYTES >> 20} MB, got {size >> 20} MB")
 
@@ -327,10 +328,10 @@ def finite_number(metadata: Mapping[str, Any], name: str, *, default: float, sou
     return float(value)
 
 
-def in_brief(value: object) -> str:
-    """Return a value or an error as one line of readable length."""
+def in_brief(value: object, length: int = 200) -> str:
+    """Return a value or an error as one line of at most ``length`` characters."""
     text = " ".join(str(value).split()) or type(value).__name__
-    return text if len(text) <= 200 else text[:197] + "..."
+    return text if len(text) <= length else text[: length - 3] + "..."
 
 
 def _find(file: WeightFile) -> Path:

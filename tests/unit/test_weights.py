@@ -48,3 +48,10 @@ def test_own_weights_change_the_digest(tmp_path: Path) -> None:
     first = weights.digests("backbone", "compact", str(file))
     file.write_bytes(b"other")
     assert weights.digests("backbone", "compact", str(file)) != first
+
+
+@pytest.mark.parametrize("name", ["[" * 5000, "a/" * 2500])
+def test_a_name_that_no_file_can_have_is_not_repeated_at_length(name: str) -> None:
+    with pytest.raises(WeightsError, match="cannot be read") as caught:
+        weights.file_digest(Path(name))
+    assert len(str(caught.value)) < 600
