@@ -29,25 +29,25 @@ def frame_signatures(images: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     images
-        (B, H, W, 3) uint8 RGB; any size, sizes may differ between calls.
+        (B, H, W, 3) uint8 RGB; any size, sizes may differ between calls. What is not C-contiguous is copied.
 
     Returns
     -------
     (B, K) float32, K = ``SIGNATURE_SIZE``: gray thumbnail in 0..1, then the share of pixels at each level of red,
         green and blue. Each row depends on its own image only.
     """
-    height, width = images.shape[1:3]
+    count, height, width = images.shape[:3]
     y = ((np.arange(GRID) + 0.5) * height / GRID).astype(np.intp)
     x = ((np.arange(GRID) + 0.5) * width / GRID).astype(np.intp)
-    sample = images[:, y][:, :, x]  # (B, GRID, GRID, 3)
-    count = len(sample)
+    bytes_of = (y[:, None, None] * width + x[:, None]) * 3 + np.arange(3)  # (GRID, GRID, 3)
+    sample = images.reshape(count, height * width * 3).take(bytes_of, axis=1)  # (B, GRID, GRID, 3)
     sums = _block_sums(_block_sums(sample, axis=1), axis=2)  # (B, 16, 16, 3)
     luma = np.array([0.299, 0.587, 0.114], np.float32) / (255 * BLOCK**2)  # ITU-R BT.601
     thumbnail = sums.astype(np.float32) @ luma  # (B, 16, 16)
     # One histogram over all images and channels, each with its own range of bins; every other pixel will do.
-    sparse = sample[:, ::2, ::2]  # (B, GRID / 2, GRID / 2, 3)
-    bins = (sparse >> (8 - COLOUR_LEVELS.bit_length() + 1)) + np.arange(0, 3 * COLOUR_LEVELS, COLOUR_LEVELS)
-    bins += (3 * COLOUR_LEVELS * np.arange(count))[:, None, None, None]
+    levels = sample[:, ::2, ::2].reshape(count, 3 * (GRID // 2) ** 2) >> (8 - COLOUR_LEVELS.bit_length() + 1)
+    first_bins = COLOUR_LEVELS * np.arange(count * 3).reshape(count, 3)
+    bins = levels + np.tile(first_bins, (1, (GRID // 2) ** 2))  # (B, 3 (GRID / 2)^2)
     histogram = np.bincount(bins.ravel(), minlength=count * 3 * COLOUR_LEVELS) / (GRID // 2) ** 2
     return np.concatenate(
         [thumbnail.reshape(count, THUMBNAIL**2), histogram.reshape(count, 3 * COLOUR_LEVELS)], axis=1, dtype=np.float32
@@ -79,31 +79,6 @@ def _is_cut(previous: np.ndarray, current: np.ndarray) -> np.ndarray:
     distance = np.abs(previous[:, split:] - current[:, split:]).sum(1) / 6
     cut: np.ndarray = (correlation < MAX_CORRELATION) & (distance > MIN_COLOUR_DISTANCE)
     return cut
-
-
-def find_cuts(images: np.ndarray, last_signature: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Return the cuts of one batch and what the next batch needs.
-
-    Parameters
-    ----------
-    images
-        (B, H, W, 3) uint8 RGB, consecutive frames; B may be 0.
-    last_signature
-        (K,) from the call before; None at the start of a video, whose first frame is never a cut.
-
-    Returns
-    -------
-    cuts
-        (B,) bool, True where a cut lies between the frame before and this one.
-    last_signature
-        (K,) to hand to the next call. Results do not depend on how frames are batched.
-    """
-    if len(images) == 0:
-        return np.zeros(0, bool), np.zeros(0, np.float32) if last_signature is None else last_signature
-    signatures = frame_signatures(images)
-    first = signatures[:1] if last_signature is None or not len(last_signature) else last_signature[None]
-    previous = np.concatenate([first, signatures[:-1]])
-    return is_cut(previous, signatures), signatures[-1]
 
 
 def _block_sums(sample: np.ndarray, *, axis: int) -> np.ndarray:
