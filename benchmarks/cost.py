@@ -5,9 +5,9 @@
 One face, embedded defaults, every frame, everything written. `length`: clips of up to ten minutes, one worker of as
 many threads as there are cores; time per frame runs from the 20th chunk of frames to the last (start-up is in `start`),
 memory is the worker's peak. `hour`: the same of the shortest and the longest clip, which is the minute's packets again
-and again. `rows`: memory of what follows the last frame, by the rows of one minute repeated in the cache. `jobs`: two
-clips in two workers against the same two in one worker with one thread. A busy machine disturbs times: then believe the
-processor time, and measure again on an idle one.
+and again, with the shortest run before and after it. `rows`: memory of what follows the last frame, by the rows of one
+minute repeated in the cache. `jobs`: two clips in two workers against the same two in one worker with one thread. A
+busy machine disturbs times: then believe the processor time, and measure again on an idle one.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from unittest import mock
 
 import av
@@ -126,44 +127,50 @@ def row(what: str, value: str, aim: str = "") -> None:
     print(f"{what:<72}{value:>16}   {aim}", flush=True)
 
 
-def measure_length(folder: Path, *, minutes: list[int], rounds: int, size: int) -> None:
-    """Time per frame, memory and disk by the clip's length."""
+def measure_length(folder: Path, *, runs: list[int], size: int) -> None:
+    """Time per frame, memory and disk by the clip's length: the median of the runs of each length in minutes."""
     minute = make_clip(folder / "1.mp4", width=size, height=size, fps=FPS, seconds=60)
-    wall: dict[int, float] = {}
-    work: dict[int, float] = {}
-    memory: dict[int, int] = {}
-    for length in minutes:
-        video = minute if length == 1 else repeated(minute, folder / f"{length}.mp4", length)
-        for turn in range(rounds if length <= 10 else 1):
-            with tempfile.TemporaryDirectory(dir=folder) as out:
-                began = time.perf_counter()
-                watch = watched([video], Path(out), jobs=1)
-                assert watch.frames == 60 * FPS * length
-                seconds, spent = watch.per_frame()
-                wall[length] = min(seconds, wall.get(length, seconds))
-                work[length] = min(spent, work.get(length, spent))
-                memory[length] = max(*watch.peak_bytes.values(), memory.get(length, 0))
-                if turn:
-                    continue
-                name = f"{length} min, {size}x{size}"
-                chunks = min(60 * FPS // 16, len(watch.marks) // 2)
-                early, late = watch.per_frame(WARM_CHUNKS, chunks), watch.per_frame(len(watch.marks) - chunks)
-                row(f"{name}: last minute's time per frame / the first's", f"{late[0] / early[0]:.3f}")
-                row(f"{name}: ... processor time", f"{late[1] / early[1]:.3f}")
-                row(f"{name}: after the last frame", f"{watch.end - watch.marks[-1][0]:.1f} s")
-                row(f"{name}: everything", f"{time.perf_counter() - began:.1f} s")
-                cached = sum(path.stat().st_size for path in Path(out, ".vidfer", "cache").rglob("*.h5"))
-                faces = int(load_timeline(Path(out, video.stem))["success"].sum())
-                row(f"{name}: cache per face", f"{cached / max(1, faces):.0f} B", "<= 2,048 B")
-    for length in minutes:
-        row(f"{length} min: time per frame", f"{1000 * wall[length]:.3f} ms")
-        row(f"{length} min: processor time per frame", f"{1000 * work[length]:.3f} ms")
-        row(f"{length} min: worker's peak memory", f"{memory[length] / 1e6:.0f} MB", "<= 1,500 MB")
-    base = minutes[0]
-    for length in minutes[1:]:
-        row(f"{length} min / {base} min: time per frame", f"{wall[length] / wall[base]:.3f}", "<= 1.05")
-        row(f"{length} min / {base} min: processor time per frame", f"{work[length] / work[base]:.3f}", "<= 1.05")
-        row(f"{length} min - {base} min: memory", f"{(memory[length] - memory[base]) / 1e6:.0f} MB", "<= 50 MB")
+    wall: dict[int, list[float]] = {}
+    work: dict[int, list[float]] = {}
+    memory: dict[int, list[float]] = {}
+    for length in runs:
+        video = folder / f"{length}.mp4"
+        if not video.exists():
+            repeated(minute, video, length)
+        with tempfile.TemporaryDirectory(dir=folder) as out:
+            began = time.perf_counter()
+            watch = watched([video], Path(out), jobs=1)
+            assert watch.frames == 60 * FPS * length
+            if length not in wall:
+                tell_of_run(f"{length} min, {size}x{size}", watch, Path(out, video.stem), began)
+        for values, value in zip(
+            (wall, work, memory), (*watch.per_frame(), max(watch.peak_bytes.values())), strict=True
+        ):
+            values.setdefault(length, []).append(value)
+    for length in wall:
+        row(f"{length} min: time per frame", f"{1000 * median(wall[length]):.3f} ms")
+        row(f"{length} min: processor time per frame", f"{1000 * median(work[length]):.3f} ms")
+        row(f"{length} min: worker's peak memory", f"{median(memory[length]) / 1e6:.0f} MB", "<= 1,500 MB")
+    base, *others = wall
+    for length in others:
+        name = f"{length} min / {base} min"
+        row(f"{name}: time per frame", f"{median(wall[length]) / median(wall[base]):.3f}", "<= 1.05")
+        row(f"{name}: processor time per frame", f"{median(work[length]) / median(work[base]):.3f}", "<= 1.05")
+        more = median(memory[length]) - median(memory[base])
+        row(f"{length} min - {base} min: memory", f"{more / 1e6:.0f} MB", "<= 50 MB")
+
+
+def tell_of_run(name: str, watch: Watch, results: Path, began: float) -> None:
+    """Print what is to be seen within one run."""
+    chunks = min(60 * FPS // 16, len(watch.marks) // 2)
+    early, late = watch.per_frame(WARM_CHUNKS, chunks), watch.per_frame(len(watch.marks) - chunks)
+    row(f"{name}: last minute's time per frame / the first's", f"{late[0] / early[0]:.3f}")
+    row(f"{name}: ... processor time", f"{late[1] / early[1]:.3f}")
+    row(f"{name}: after the last frame", f"{watch.end - watch.marks[-1][0]:.1f} s")
+    row(f"{name}: everything", f"{time.perf_counter() - began:.1f} s")
+    cached = sum(path.stat().st_size for path in cache_folder(results.parent).rglob("*.h5"))
+    faces = int(load_timeline(results)["success"].sum())
+    row(f"{name}: cache per face", f"{cached / max(1, faces):.0f} B", "<= 2,048 B")
 
 
 def measure_rows(folder: Path, *, minutes: list[int], size: int) -> None:
@@ -285,7 +292,9 @@ def main() -> None:
     parts = ("length", "hour", "rows", "jobs", "start")
     parser.add_argument("--only", nargs="+", choices=parts, default=parts)
     parser.add_argument("--minutes", type=int, nargs="+", default=[1, 10, 60], help="lengths of the clips, ascending")
-    parser.add_argument("--rounds", type=int, default=2, help="the best of these counts; one for more than 10 minutes")
+    parser.add_argument(
+        "--rounds", type=int, default=2, help="runs of each; of minutes the median counts, else the best"
+    )
     parser.add_argument("--size", type=int, default=320, help="width and height of the clips, px")
     options = parser.parse_args()
     busy = os.getloadavg()[0]
@@ -294,10 +303,10 @@ def main() -> None:
         folder = Path(name)
         if "length" in options.only:
             minutes = [length for length in options.minutes if length <= 10]
-            measure_length(folder, minutes=minutes, rounds=options.rounds, size=options.size)
+            measure_length(folder, runs=minutes * options.rounds, size=options.size)
         if "hour" in options.only:
-            minutes = [options.minutes[0], options.minutes[-1]]
-            measure_length(folder, minutes=minutes, rounds=options.rounds, size=options.size)
+            short, long = [options.minutes[0]] * options.rounds, [options.minutes[-1]]
+            measure_length(folder, runs=short + long + short, size=options.size)
         if "rows" in options.only:
             measure_rows(folder, minutes=options.minutes, size=options.size)
         if "jobs" in options.only:
