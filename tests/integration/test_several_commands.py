@@ -44,3 +44,19 @@ def test_the_same_bytes_from_any_order_of_commands(videos: Path, tmp_path: Path)
     shutil.rmtree(out / "b")  # forgotten, whichever command comes next
     assert vidfer("process", videos / "first" / "a.mp4", "--out", out, *SETTINGS).returncode == 0
     assert [row["clip"] for row in read_csv(out / "summary.csv")] == ["a", "c"]
+
+
+def test_another_video_of_the_same_name_is_said_to_take_its_place(videos: Path, tmp_path: Path) -> None:
+    out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    shutil.copy(videos / "second" / "c.mp4", elsewhere / "a.mp4")
+    first = videos / "first" / "a.mp4"
+    done = vidfer("process", first, videos / "second" / "c.mp4", "--out", out, *SETTINGS)
+    assert (done.returncode, done.stderr) == (0, "")
+    done = vidfer("process", elsewhere, "--out", out, *SETTINGS)
+    assert done.returncode == 0
+    assert f"a: replaces the results of {first}" in done.stderr
+    assert read_csv(out / "summary.csv")[0]["fingerprint"] == read_csv(out / "summary.csv")[1]["fingerprint"]
+    shutil.move(elsewhere / "a.mp4", tmp_path / "a.mp4")  # a video that was moved replaces nothing
+    done = vidfer("process", tmp_path / "a.mp4", "--out", out, *SETTINGS)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -54,7 +54,7 @@ class ClipRecord:
     failure
         Its row of failures.csv, with ``permanent`` and the version of ``vidfer``; empty if ok.
     problems
-        Cache files that had to be set aside, one line each.
+        What users should know, one line each: cache files that had to be set aside, results that were replaced.
     seconds, computed_frames
         How long the clip took, and how many frames were computed: for run.json, never for results.
     """

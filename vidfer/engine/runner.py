@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -270,7 +271,7 @@ class _Run:
                 seal=self.seals.of(value.keys, value.reader),
                 files=value.files,
                 summary=value.summary,
-                problems=value.problems,
+                problems=(*self._replaced(job, value.fingerprint.sha256), *value.problems),
                 seconds=value.seconds,
                 computed_frames=value.computed_frames,
             )
@@ -278,6 +279,15 @@ class _Run:
             record = self._failure(job, outcome)
         self.journal.add(record)
         self._announce(record, record.status)
+
+    def _replaced(self, job: ClipJob, fingerprint: str) -> tuple[str, ...]:
+        """Return what is to be said if another video of the same name had its results where this one's are now."""
+        old = self.journal.records.head(job.clip_id)
+        if old is None or old.status != "ok" or old.path == str(job.path) or old.fingerprint == fingerprint:
+            return ()
+        if not os.path.isfile(old.path):  # it was moved
+            return ()
+        return (f"replaces the results of {old.path}: to keep both, name the folder above them, or another --out",)
 
     def _failure(self, job: ClipJob, outcome: Outcome[ClipJob, ClipSummary]) -> ClipRecord:
         error = outcome.error or TaskError(kind="unknown", message="no reason was given")
