@@ -250,16 +250,15 @@ class StageCache:
         write_bytes(self._part_path(stage, key, index), data)
 
     def iter_parts(self, stage: str, key: str) -> Iterator[CachedTable]:
-        """Yield the valid parts from 0 on, one in memory at a time, up to the first that is missing or damaged."""
+        """Yield the valid parts from 0 on, one in memory at a time, up to the first that is missing or damaged.
+
+        That is what a killed run had finished of this table.
+        """
         return self._iter_parts(stage, key, _table_of(stage, key))
 
     def part_attributes(self, stage: str, key: str) -> list[dict[str, Any]]:
         """Return the attributes of each part that `iter_parts` would yield: verified as well, but no array is kept."""
         return list(self._iter_parts(stage, key, cachefile.read_attributes))
-
-    def load_parts(self, stage: str, key: str) -> list[CachedTable]:
-        """Return the valid consecutive parts from 0 on: what a killed run had finished of this table."""
-        return list(self.iter_parts(stage, key))
 
     def finish(self, stage: str, key: str, attributes: Mapping[str, Any] | None = None, *, num_parts: int) -> None:
         """Join parts 0 to ``num_parts - 1`` into the complete table, publish it, and delete the parts.
@@ -270,7 +269,7 @@ class StageCache:
         Raises
         ------
         CacheError
-            A part is missing or damaged (then it was set aside: the caller continues from `load_parts`).
+            A part is missing or damaged (then it was set aside: the caller continues from `iter_parts`).
         OutputError
             Disk full, or no permission; the parts stay.
         """

@@ -65,7 +65,7 @@ class TestStoreAndLoad:
     def test_what_was_never_stored_is_missing_without_complaint(self, cache: StageCache) -> None:
         assert cache.load("faces", KEY) is None
         assert not cache.contains("faces", KEY)
-        assert cache.load_parts("faces", KEY) == []
+        assert list(cache.iter_parts("faces", KEY)) == []
         assert cache.load_failure("faces", KEY) is None
         assert cache.problems == []
 
@@ -218,7 +218,7 @@ class TestParts:
     def test_a_killed_run_continues_after_its_last_part(self, cache: StageCache) -> None:
         for index in range(3):
             cache.store_part("faces", KEY, index, rows(10 * index, 10 * index + 10), {"last": index})
-        parts = StageCache(cache.root).load_parts("faces", KEY)
+        parts = list(StageCache(cache.root).iter_parts("faces", KEY))
         assert [part.attributes["last"] for part in parts] == [0, 1, 2]
         assert cache.part_attributes("faces", KEY) == [{"last": 0}, {"last": 1}, {"last": 2}]
         joined = np.concatenate([part.arrays["pts_seconds"] for part in parts])
@@ -243,13 +243,13 @@ class TestParts:
         with pytest.raises(CacheError, match="not all of its 4 parts"):
             cache.finish("faces", KEY, num_parts=4)
         assert bad_files(cache) == [part.name + ".bad"]
-        assert len(cache.load_parts("faces", KEY)) == 2
+        assert len(list(cache.iter_parts("faces", KEY))) == 2
 
     def test_parts_of_an_earlier_division_are_not_joined_to_new_ones(self, cache: StageCache) -> None:
         for index in range(3):
             cache.store_part("faces", KEY, index, rows(10 * index, 10 * index + 10))
         cache.store_part("faces", KEY, 1, rows(10, 35))  # part 2 still holds rows 20 to 30
-        parts = cache.load_parts("faces", KEY)
+        parts = list(cache.iter_parts("faces", KEY))
         assert [len(part.arrays["pts_seconds"]) for part in parts] == [10, 25]
         assert cache.problems == []
         cache.finish("faces", KEY, num_parts=2)
@@ -278,7 +278,7 @@ class TestParts:
         cache.store_part("faces", OTHER, 0, rows(0, 10))
         cache.store("faces", KEY, rows(0, 10))
         assert cache.remove_leftovers() == 1
-        assert len(cache.load_parts("faces", OTHER)) == 1
+        assert len(list(cache.iter_parts("faces", OTHER))) == 1
 
 
 class TestFailures:
