@@ -204,7 +204,8 @@ def to_gray(pictures: Tensor) -> Tensor:
     if pictures.shape[1] == 1:
         return pictures
     red, green, blue = LUMA
-    return pictures[:, 0:1] * red + pictures[:, 1:2] * green + pictures[:, 2:3] * blue
+    gray = pictures[:, 0:1] * red
+    return gray.add_(pictures[:, 1:2], alpha=green).add_(pictures[:, 2:3], alpha=blue)
 
 
 def _sample(patches: Tensor, to_patch: Tensor, extent: Tensor, size: int) -> Tensor:

@@ -188,7 +188,9 @@ class FacesStage:
             else:
                 paths.append(path)
         found, followed = self._follow(chunk, seen, _Path.join(paths), lost)
-        return _Faces.join([found, followed.where(~lost[followed.row]), self._search(chunk, np.flatnonzero(lost))])
+        if lost.any():
+            return _Faces.join([found, followed.where(~lost[followed.row]), self._search(chunk, np.flatnonzero(lost))])
+        return _Faces.join([found, followed])
 
     def _detect(self, chunk: FrameChunk, rows: np.ndarray) -> _Faces:
         """Run the detector on some frames; return the faces that the landmark network confirms."""
@@ -232,8 +234,9 @@ class FacesStage:
         size = np.sqrt(np.maximum((followed.looked[:, 2:] - followed.looked[:, :2]).prod(1), 1.0))
         left = np.abs(aside).max(1, initial=0) > MAX_ASIDE * size
         left &= followed.landmark_score >= least
-        again = self._locate(chunk, path.row[left], (followed.looked + aside)[left], followed.score[left])
-        followed = _Faces.join([followed.where(~left), again])
+        if left.any():
+            again = self._locate(chunk, path.row[left], (followed.looked + aside)[left], followed.score[left])
+            followed = _Faces.join([followed.where(~left), again])
         lost[followed.row[followed.landmark_score < least]] = True
         return found.where(known), followed
 
