@@ -53,6 +53,8 @@ def records_of_batch(
     """
     keep_failures, named = named is None, named or {}
     others = [clip_id for clip_id in records.by_age() if clip_id not in named]
+    if not others:
+        return SomeRecords(records, tuple(sorted(named)))
     look, seals, paths = len(others) <= MANY_CLIPS, Seals(config), set(named.values())
     by_path: dict[str, ClipRecord] = {}
     for clip_id in others:
