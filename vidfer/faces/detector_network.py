@@ -14,9 +14,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from vidfer.config import Section
+from vidfer.faces.convolution_units import ConvUnit, Residual, fuse_norms, pack
 from vidfer.packed import PackedConvolution, can_pack
 
 STRIDES = (8, 16, 32)
@@ -35,39 +35,12 @@ class DetectorShape(Section):
     neck: int = Field(48, ge=8)
 
 
-class _Convolution(nn.Module):
-    """Convolution, batch norm, rectifier."""
-
-    def __init__(self, inputs: int, outputs: int, size: int = 3, stride: int = 1, *, rectify: bool = True) -> None:
-        super().__init__()
-        self.conv: nn.Conv2d | PackedConvolution = nn.Conv2d(inputs, outputs, size, stride, size // 2, bias=False)
-        self.norm: nn.Module = nn.BatchNorm2d(outputs)
-        self.rectify = rectify
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.norm(self.conv(x))
-        return functional.relu_(x) if self.rectify else x
-
-
-class _Residual(nn.Module):
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first = _Convolution(channels, channels)
-        self.second = _Convolution(channels, channels, rectify=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        if isinstance(self.second.conv, PackedConvolution):
-            packed: Tensor = self.second.conv(self.first(x), x)
-            return packed
-        return functional.relu_(self.second(self.first(x)).add_(x))
-
-
 class _Head(nn.Module):
     """Smooths one level and predicts in float32: eight bits of mantissa are too few for a box."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.smooth = _Convolution(channels, channels)
+        self.smooth = ConvUnit(channels, channels)
         self.predict: nn.Conv2d | PackedConvolution = nn.Conv2d(channels, NUM_OUTPUTS, 1)
         if not self.predict.weight.is_meta:  # nothing to fill, yet PyTorch would import its compiler: 1 s
             nn.init.normal_(self.predict.weight, std=0.01)
@@ -95,14 +68,14 @@ class DetectorNetwork(nn.Module):
         super().__init__()
         self.shape = shape
         stem, widths = shape.stem, shape.widths
-        self.stem = nn.Sequential(_Convolution(3, stem[0], stride=2), _Convolution(stem[0], stem[1], stride=2))
+        self.stem = nn.Sequential(ConvUnit(3, stem[0], stride=2), ConvUnit(stem[0], stem[1], stride=2))
         stages, previous = [], stem[1]
         for width, blocks in zip(widths, shape.blocks, strict=True):
-            residuals = [_Residual(width) for _ in range(blocks)]
-            stages.append(nn.Sequential(_Convolution(previous, width, stride=2), *residuals))
+            residuals = [Residual(width) for _ in range(blocks)]
+            stages.append(nn.Sequential(ConvUnit(previous, width, stride=2), *residuals))
             previous = width
         self.stages = nn.ModuleList(stages)
-        self.lateral = nn.ModuleList(_Convolution(width, shape.neck, size=1, rectify=False) for width in widths)
+        self.lateral = nn.ModuleList(ConvUnit(width, shape.neck, kernel=1, relu=False) for width in widths)
         self.heads = nn.ModuleList(_Head(shape.neck) for _ in widths)
         self.pixel_scale = _PIXEL_SCALE
 
@@ -145,31 +118,13 @@ def decode(outputs: Tensor, centres: Tensor, strides: Tensor) -> tuple[Tensor, T
 
 def fused(network: DetectorNetwork, dtype: torch.dtype) -> DetectorNetwork:
     """Return a copy for inference: norms and pixel scale folded into the convolutions, all but the last in dtype."""
-    network = copy.deepcopy(network).eval()
-    for module in network.modules():
-        if isinstance(module, _Convolution) and isinstance(module.norm, nn.BatchNorm2d):
-            assert isinstance(module.conv, nn.Conv2d)
-            module.conv = fuse_conv_bn_eval(module.conv, module.norm)
-            module.norm = nn.Identity()
+    network = fuse_norms(copy.deepcopy(network).eval())
     first: Any = network.stem[0]
     with torch.no_grad():
         first.conv.weight.mul_(network.pixel_scale)
     network.pixel_scale = 1.0
     for module in network.modules():
-        if isinstance(module, _Convolution):
+        if isinstance(module, ConvUnit):
             module.to(dtype)
     network = network.requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return _packed(network) if can_pack(first.conv.weight.device) else network
-
-
-def _packed(network: DetectorNetwork) -> DetectorNetwork:
-    """Lay the weights of a network without norms out for the CPU, in place, and return it."""
-    for block in network.modules():
-        if isinstance(block, _Residual) and isinstance(block.second.conv, nn.Conv2d):
-            block.second.conv = PackedConvolution(block.second.conv, relu=True)
-    for unit in network.modules():
-        if isinstance(unit, _Convolution) and isinstance(unit.conv, nn.Conv2d):
-            unit.conv, unit.rectify = PackedConvolution(unit.conv, relu=unit.rectify), False
-        if isinstance(unit, _Head) and isinstance(unit.predict, nn.Conv2d):
-            unit.predict = PackedConvolution(unit.predict)
-    return network
+    return pack(network) if can_pack(first.conv.weight.device) else network

@@ -10,8 +10,9 @@ import torch
 
 from vidfer.errors import WeightsError
 from vidfer.faces.align import landmark_boxes
+from vidfer.faces.convolution_units import fuse_norms
 from vidfer.faces.landmarks.embedded import EmbeddedLandmarker
-from vidfer.faces.landmarks.point_network import PointNetwork, fuse_norms
+from vidfer.faces.landmarks.point_network import PointNetwork
 from vidfer.weights import assets_folder, save_tensors
 
 BOX = np.array([[178.0, 65.0, 269.0, 176.0]], np.float32)  # of skimage's astronaut

@@ -11,8 +11,9 @@ from torch import Tensor
 from vidfer.device import bfloat16_is_fast
 from vidfer.errors import WeightsError
 from vidfer.faces.align import apply_transforms, box_transforms, invert_transforms, warp_faces
+from vidfer.faces.convolution_units import fuse_norms, pack
 from vidfer.faces.landmarks import LANDMARKERS
-from vidfer.faces.landmarks.point_network import NUM_LANDMARKS, build_network, fuse_norms, halve_body, pack
+from vidfer.faces.landmarks.point_network import NUM_LANDMARKS, build_network, halve_body
 from vidfer.packed import can_pack
 from vidfer.weights import finite_number, load_tensors, locate
 

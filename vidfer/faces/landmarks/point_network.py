@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vidfer.errors import WeightsError
-from vidfer.packed import PackedConvolution
+from vidfer.faces.convolution_units import ConvUnit, Residual
 from vidfer.weights import check_description, fill, in_brief
 
 NUM_LANDMARKS = 68
@@ -64,6 +64,9 @@ class PointNetwork(nn.Module):
             nn.init.normal_(self.votes.weight, std=0.01)
         assert self.votes.bias is not None
         nn.init.zeros_(self.votes.bias)
+        for block in self.modules():
+            if isinstance(block, Residual):  # each starts as the identity (Goyal et al. 2017)
+                nn.init.zeros_(block.second.norm.weight)  # type: ignore[arg-type]
 
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
         """Return points (N, 68, 2) in the unit square of each crop and face logits (N,), both float32.
@@ -80,38 +83,6 @@ class PointNetwork(nn.Module):
             points = _average_votes(self.votes(merged.float()))  # votes: (N, 204, S/8, S/8)
             logits = self.score(sixteenth.float().mean((2, 3)))[:, 0]
         return points, logits
-
-
-class ConvUnit(nn.Module):
-    """Convolution, batch normalisation and, if wanted, ReLU."""
-
-    def __init__(self, inputs: int, outputs: int, *, kernel: int = 3, stride: int = 1, relu: bool = True) -> None:
-        super().__init__()
-        self.conv: nn.Conv2d | PackedConvolution = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
-        self.norm: nn.Module = nn.BatchNorm2d(outputs)
-        self.relu = relu
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.norm(self.conv(x))
-        return functional.relu_(x) if self.relu else x
-
-
-class Residual(nn.Module):
-    """Two 3 x 3 convolutions beside an identity."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first = ConvUnit(channels, channels)
-        self.second = ConvUnit(channels, channels, relu=False)
-        start = self.second.norm.weight
-        assert isinstance(start, nn.Parameter)
-        nn.init.zeros_(start)  # each block starts as the identity (Goyal et al. 2017)
-
-    def forward(self, x: Tensor) -> Tensor:
-        if isinstance(self.second.conv, PackedConvolution):
-            packed: Tensor = self.second.conv(self.first(x), x)
-            return packed
-        return functional.relu_(self.second(self.first(x)) + x)
 
 
 def standardise(crops: Tensor) -> Tensor:
@@ -148,39 +119,12 @@ def _network_of(options: dict[str, Any]) -> PointNetwork:
     )
 
 
-def fuse_norms(network: PointNetwork) -> PointNetwork:
-    """Fold every batch normalisation into its convolution, in place, and return the network."""
-    for unit in network.modules():
-        if isinstance(unit, ConvUnit) and isinstance(unit.norm, nn.BatchNorm2d):
-            unit.conv = nn.utils.fusion.fuse_conv_bn_eval(_plain(unit.conv), unit.norm)
-            unit.norm = nn.Identity()
-    return network
-
-
 def halve_body(network: PointNetwork) -> PointNetwork:
     """Compute everything but the votes and the score in bfloat16, in place, and return the network."""
     network.to(torch.bfloat16)
     network.votes.float()
     network.score.float()
     return network
-
-
-def pack(network: PointNetwork) -> PointNetwork:
-    """Lay the weights of a network without norms out for the CPU, in place, and return it; no gradients any more."""
-    for block in network.modules():
-        if isinstance(block, Residual):
-            block.second.conv = PackedConvolution(_plain(block.second.conv), relu=True)
-    for unit in network.modules():
-        if isinstance(unit, ConvUnit) and isinstance(unit.conv, nn.Conv2d):
-            unit.conv, unit.relu = PackedConvolution(unit.conv, relu=unit.relu), False
-    for name in ("lateral", "context", "votes"):
-        setattr(network, name, PackedConvolution(_plain(getattr(network, name))))
-    return network
-
-
-def _plain(conv: nn.Module) -> nn.Conv2d:
-    assert isinstance(conv, nn.Conv2d)
-    return conv
 
 
 def _stage(inputs: int, outputs: int, blocks: int) -> nn.Sequential:
