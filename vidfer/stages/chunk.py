@@ -35,7 +35,10 @@ class FrameChunk:
 
     def __init__(self, batch: FrameBatch, device: torch.device) -> None:
         self.batch = batch
-        self.images: Tensor = torch.from_numpy(batch.images).to(device)
+        images = torch.from_numpy(batch.images)
+        if device.type == "cuda":  # a copy that the CPU need not wait for
+            images = images.pin_memory()
+        self.images: Tensor = images.to(device, non_blocking=True)
         self._aligned: dict[int, tuple[np.ndarray, Tensor]] = {}
 
     def aligned_faces(self, image_row: np.ndarray, transforms: np.ndarray, size: int) -> Tensor:
