@@ -16,7 +16,6 @@ from torch.nn import functional
 from vidfer.config import Section, parse_section, read_toml
 from vidfer.datasets.face_scenes import Scene, read_scenes
 from vidfer.device import pick_device
-from vidfer.errors import DataError
 from vidfer.evaluation.detection import MIN_SIZE, detection_figures, detection_outcome, working_point
 from vidfer.faces.boxes import pairwise_iou
 from vidfer.faces.detector_network import STRIDES, DetectorNetwork, DetectorShape, cells, decode
@@ -67,7 +66,7 @@ class DetectorRecipe(Section):
         le=1.0,
         description="of Flickr8k: a face that start_from scores lower is doubtful, whatever its label",
     )
-    start_from: str = Field("", description="weight file to start from; its network may be narrower, not deeper")
+    start_from: str = Field("", description="weight file to start from instead of random numbers")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +101,7 @@ class DetectorTask:
     def build_model(self) -> nn.Module:
         network = DetectorNetwork(self.recipe.network)
         if self.recipe.start_from:
-            start_as(network, load_tensors(Path(self.recipe.start_from))[0])
+            network.load_state_dict(load_tensors(Path(self.recipe.start_from))[0])
         return network
 
     def steps_per_epoch(self) -> int:
@@ -168,29 +167,6 @@ def train_detector(
     parsed = read_toml(recipe)
     task = build_task(parsed, data, source=str(recipe))
     return train(task, task.recipe.loop, out, device=pick_device(device), progress=progress, recipe=parsed)
-
-
-def start_as(network: nn.Module, tensors: dict[str, Tensor]) -> None:
-    """Fill ``network`` from the weights of the same or of a narrower one, so that it computes the same at first.
-
-    What the old channels take from new ones is zero; what the new ones take stays as it is: random (after Net2Net,
-    Chen et al. 2016, arXiv:1511.05641, with new channels in place of copies).
-
-    Raises
-    ------
-    DataError
-        If a tensor is missing, or larger than the network's.
-    """
-    state = network.state_dict()
-    for name, whole in state.items():
-        old = tensors.get(name)
-        if old is None or old.ndim != whole.ndim or any(a > b for a, b in zip(old.shape, whole.shape, strict=True)):
-            found = "nothing" if old is None else tuple(old.shape)
-            raise DataError(f"start_from: {name} is to be {tuple(whole.shape)} or smaller, the weight file has {found}")
-        if whole.ndim > 1:
-            whole[: old.shape[0]] = 0.0
-        whole[tuple(slice(length) for length in old.shape)] = old
-    network.load_state_dict(state)
 
 
 def look_again(recipe: DetectorRecipe, scenes: list[Scene]) -> tuple[list[Scene], list[tuple[Scene, np.ndarray]]]:

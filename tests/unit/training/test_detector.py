@@ -10,14 +10,13 @@ from fixtures.scene_files import write_scene_files
 from vidfer.datasets.face_scenes import Scene, is_held_back, read_scenes
 from vidfer.errors import ConfigError, DataError
 from vidfer.faces.boxes import pairwise_iou
-from vidfer.faces.detector_network import DetectorNetwork, DetectorShape, cells
+from vidfer.faces.detector_network import cells
 from vidfer.training.detector import (
     DetectorRecipe,
     TargetConfig,
     build_task,
     look_again,
     score_bias,
-    start_as,
     to_batch,
 )
 from vidfer.training.loop import LoopConfig, train
@@ -62,24 +61,6 @@ def test_missing_file_is_named(tmp_path):
 def test_misspelt_key_of_a_recipe_is_named(folder):
     with pytest.raises(ConfigError, match="learning_rate"):
         build_task({"loop": {"epochs": 1, "batch_size": 4, "learning_rat": 0.1}}, folder)
-
-
-def test_a_wider_network_starts_as_the_narrower_one():
-    narrow = DetectorNetwork(DetectorShape(**SMALL["network"])).eval()
-    for module in narrow.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.running_mean.normal_()
-            module.running_var.uniform_(0.5, 2.0)
-    wide = DetectorNetwork(DetectorShape(stem=(8, 12), widths=(24, 32, 16), blocks=(1, 1, 1), neck=20)).eval()
-    pictures = torch.rand(2, 3, 96, 96) * 255
-    before = wide(pictures)
-    start_as(wide, narrow.state_dict())
-    torch.testing.assert_close(wide(pictures), narrow(pictures), rtol=1e-4, atol=1e-4)
-    assert (before - narrow(pictures)).abs().max() > 0.01
-    wide.train()(pictures).square().sum().backward()
-    assert wide.heads[0].predict.weight.grad[:, 16:].abs().min() > 0  # the new channels are learnt from the first step
-    with pytest.raises(DataError, match=r"or smaller, the weight file has \(12, 8, 3, 3\)"):
-        start_as(narrow, wide.state_dict())
 
 
 def test_boxes_follow_the_picture_through_every_change(folder):
