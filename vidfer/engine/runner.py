@@ -170,13 +170,20 @@ class _Run:
             else:
                 self.cached.add(job.clip_id)
                 self._announce(record, "cached" if record.status == "ok" else "failed")
+        lost = 0
         try:
             with closing(self._outcomes(todo)) as outcomes:
                 for outcome in outcomes:
                     self.lock.check()
+                    lost += outcome.attempts > 1 or outcome.status in ("crashed", "timeout")
                     self._finish(outcome)
+        except KeyboardInterrupt:
+            lost += 1
+            raise
         finally:
             self.memo.save()
+            if lost and not self.lock.lost:
+                clean_aside_files(self.out)  # a worker was killed, perhaps while it wrote
         clips = tuple(job.clip_id for job in self.jobs)
         report = RunReport(
             out=self.out,
