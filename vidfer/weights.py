@@ -68,7 +68,7 @@ TABLE: tuple[WeightFile, ...] = (
         kind="detector",
         name="embedded",
         filename="detector.safetensors",
-        sha256="20c24f37355664e07ce318d9083fc88b4c1660ba6de59522644be0da1634cac2",
+        sha256="9316b55ed363113dcae7492c4eb2740320fb99d3648ad6bfb2f7f7f10d36333b",
     ),
     WeightFile(
         kind="landmarks",

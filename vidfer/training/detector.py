@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from torch.nn import functional
 from vidfer.config import Section, parse_section, read_toml
 from vidfer.datasets.face_scenes import Scene, read_scenes
 from vidfer.device import pick_device
-from vidfer.evaluation.detection import MIN_SIZE, detection_figures, detection_outcome, working_point
+from vidfer.evaluation.detection import detection_figures, detection_outcome, working_point
 from vidfer.faces.boxes import pairwise_iou
 from vidfer.faces.detector_network import STRIDES, DetectorNetwork, DetectorShape, cells, decode
 from vidfer.faces.detectors.embedded import EmbeddedDetector, network_from
@@ -60,12 +60,6 @@ class DetectorRecipe(Section):
     validation_pictures: int = Field(300, ge=0, description="of the scenes; 0 = all")
     working_precision: float = Field(0.99, gt=0.0, lt=1.0, description="a score of 0.5 is where this is reached")
     hard_score: float = Field(0.15, ge=0.0, le=1.0, description="places that fire at this are hard (mosaic.hard)")
-    doubt_below: float = Field(
-        0.0,
-        ge=0.0,
-        le=1.0,
-        description="of Flickr8k: a face that start_from scores lower is doubtful, whatever its label",
-    )
     start_from: str = Field("", description="weight file to start from instead of random numbers")
 
 
@@ -91,9 +85,7 @@ class DetectorTask:
 
     def __init__(self, recipe: DetectorRecipe, train_scenes: list[Scene], validation_scenes: list[Scene]) -> None:
         self.recipe = recipe
-        hard: list[tuple[Scene, np.ndarray]] = []
-        if recipe.start_from and (recipe.mosaic.hard > 0 or recipe.doubt_below > 0):
-            train_scenes, hard = look_again(recipe, train_scenes)
+        hard = find_hard_places(recipe, train_scenes) if recipe.start_from and recipe.mosaic.hard > 0 else []
         self._maker = MosaicMaker(train_scenes, recipe.mosaic, hard)
         self._validation = validation_scenes
         self._score_bias = 0.0
@@ -169,39 +161,22 @@ def train_detector(
     return train(task, task.recipe.loop, out, device=pick_device(device), progress=progress, recipe=parsed)
 
 
-def look_again(recipe: DetectorRecipe, scenes: list[Scene]) -> tuple[list[Scene], list[tuple[Scene, np.ndarray]]]:
-    """Compare the teacher's labels with what the network of ``start_from`` sees.
+def find_hard_places(recipe: DetectorRecipe, scenes: list[Scene]) -> list[tuple[Scene, np.ndarray]]:
+    """Return where the network of ``start_from`` sees faces that the teacher does not see, even doubtfully.
 
     Every picture without a face and of Flickr8k is searched, and every fourth of LFW.
-
-    Returns
-    -------
-    scenes
-        The same; faces of Flickr8k that the network scores below ``doubt_below`` are doubtful now. Half of them are
-        dogs, hands and the like, and the focal loss weighs most what is never learnt.
-    hard
-        Places where the network sees a face that the teacher does not see, even doubtfully.
     """
     tensors, metadata = load_tensors(Path(recipe.start_from))
     network = network_from(tensors, metadata, source=recipe.start_from)
-    lowest = min(recipe.hard_score, recipe.doubt_below or 1.0)
-    detector = EmbeddedDetector(network, device="cpu", min_score=lowest, long_side=320)
+    detector = EmbeddedDetector(network, device="cpu", min_score=recipe.hard_score, long_side=320)
+    hard = []
     lfw = [scene for scene in scenes if scene.source == "lfw"]
-    kept, hard, doubted = lfw[:], [], 0
     for scene in [scene for scene in scenes if scene.source != "lfw"] + lfw[::4]:
         boxes = detector.detect(torch.from_numpy(scene.pixels)[None])
-        overlap = pairwise_iou(boxes.xyxy, scene.xyxy)  # (boxes, faces)
-        elsewhere = ~(overlap > 0.02).any(axis=1) & (boxes.score >= recipe.hard_score)
-        if scene.source != "lfw":
-            seen = ((overlap >= 0.3) & (boxes.score >= recipe.doubt_below)[:, None]).any(axis=0)
-            size = np.sqrt((scene.xyxy[:, 2:] - scene.xyxy[:, :2]).prod(axis=1))
-            doubt = ~seen & (scene.score >= recipe.mosaic.min_score) & (size >= MIN_SIZE) & (recipe.doubt_below > 0)
-            doubted += int(doubt.sum())
-            scene = replace(scene, score=np.where(doubt, 0.0, scene.score).astype(np.float32))
-            kept.append(scene)
+        elsewhere = ~(pairwise_iou(boxes.xyxy, scene.xyxy) > 0.02).any(axis=1)
         hard += [(scene, box) for box in boxes.xyxy[elsewhere]]
-    logger.info("%d places fire without a face, %d labels are doubted", len(hard), doubted)
-    return kept, hard
+    logger.info("%d places fire without a face", len(hard))
+    return hard
 
 
 def build_task(recipe: dict[str, Any], data: Path, *, source: str = "recipe") -> DetectorTask:

@@ -9,16 +9,8 @@ from fixtures.scene_files import write_scene_files
 
 from vidfer.datasets.face_scenes import Scene, is_held_back, read_scenes
 from vidfer.errors import ConfigError, DataError
-from vidfer.faces.boxes import pairwise_iou
 from vidfer.faces.detector_network import cells
-from vidfer.training.detector import (
-    DetectorRecipe,
-    TargetConfig,
-    build_task,
-    look_again,
-    score_bias,
-    to_batch,
-)
+from vidfer.training.detector import TargetConfig, build_task, score_bias, to_batch
 from vidfer.training.loop import LoopConfig, train
 from vidfer.training.mosaics import Canvas, MosaicConfig, MosaicMaker
 
@@ -151,25 +143,3 @@ def test_the_working_point_becomes_one_half():
     for point in (0.2, 0.5, 0.61):
         logit = np.log(point / (1 - point)) + score_bias(point)
         assert 1 / (1 + np.exp(-logit)) == pytest.approx(0.5)
-
-
-def test_labels_that_the_network_does_not_see_are_doubted(folder, tmp_path):
-    task = build_task(SMALL, folder)
-    train(task, LoopConfig(**SMALL["loop"]), tmp_path, device=CPU, recipe=SMALL)
-    scenes = read_scenes(folder, "train")
-    asked = {**SMALL, "start_from": str(tmp_path / "best.safetensors"), "hard_score": 1.0}
-
-    def labels(source, found):
-        return np.concatenate([s.score for s in sorted(found, key=lambda s: s.name) if s.source == source])
-
-    for doubt_below, flickr8k in ((1.0, 0.0), (0.0, 0.9)):  # nothing is as sure as 1
-        recipe = DetectorRecipe.model_validate({**asked, "doubt_below": doubt_below})
-        found, hard = look_again(recipe, scenes)
-        assert sorted(s.name for s in found) == sorted(s.name for s in scenes)
-        assert labels("flickr8k", found) == pytest.approx(flickr8k, abs=1e-3)
-        assert labels("lfw", found) == pytest.approx(0.9, abs=1e-3)
-        assert hard == []
-    recipe = DetectorRecipe.model_validate({**asked, "hard_score": 0.0})
-    hard = look_again(recipe, scenes)[1]
-    assert hard
-    assert max(pairwise_iou(box[None], scene.xyxy).max(initial=0.0) for scene, box in hard) <= 0.02
