@@ -214,11 +214,10 @@ def file_digest(path: Path) -> str:
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):  # a device or a pipe might never end
-            raise WeightsError(f"weights {in_brief(path, 400)} cannot be read: expected a file")
+            raise _unreadable(path, "expected a file")
         return _digest(path, found.st_size, found.st_mtime_ns)
     except (OSError, ValueError) as error:  # ValueError: a path that no file can have
-        why = getattr(error, "strerror", error)
-        raise WeightsError(f"weights {in_brief(path, 400)} cannot be read: {why}") from error
+        raise _unreadable(path, getattr(error, "strerror", error)) from error
 
 
 @cache
@@ -275,7 +274,7 @@ def check_file_size(path: Path) -> None:
     try:
         size = path.stat().st_size
     except OSError as error:
-        raise WeightsError(f"weights {in_brief(path, 400)} cannot be read: {error.strerror}") from error
+        raise _unreadable(path, error.strerror) from error
     if size > MAX_FILE_BYTES:
         raise WeightsError(f"{path}: expected weights of at most {MAX_FILE_BYTES >> 20} MB, got {size >> 20} MB")
 
@@ -332,6 +331,10 @@ def in_brief(value: object, length: int = 200) -> str:
     """Return a value or an error as one line of at most ``length`` characters."""
     text = " ".join(str(value).split()) or type(value).__name__
     return text if len(text) <= length else text[: length - 3] + "..."
+
+
+def _unreadable(path: Path, why: object) -> WeightsError:
+    return WeightsError(f"weights {in_brief(path, 400)} cannot be read: {why}")
 
 
 def _find(file: WeightFile) -> Path:

@@ -73,7 +73,12 @@ class CacheProblem:
         return f"{self.path}: {self.reason}: set aside as .bad and computed again"
 
 
-def key_for(
+def key_for(stage_name: str, **made_by: Any) -> str:
+    """Return the cache key of a stage's result: the digest of `key_text`, whose parameters these are."""
+    return key_of_text(key_text(stage_name, **made_by))
+
+
+def key_text(
     stage_name: str,
     *,
     version: int | str,
@@ -82,7 +87,7 @@ def key_for(
     inputs: Sequence[str] = (),
     reader: str | None = None,
 ) -> str:
-    """Return the cache key of a stage's result: SHA-256 over everything that can change it.
+    """Return the text that a key is the digest of: everything that can change a stage's result.
 
     Parameters
     ----------
@@ -97,20 +102,6 @@ def key_for(
     reader
         Name of the video reader whose frames it saw; None for stages that see no frames.
     """
-    text = key_text(stage_name, version=version, config=config, weights=weights, inputs=inputs, reader=reader)
-    return key_of_text(text)
-
-
-def key_text(
-    stage_name: str,
-    *,
-    version: int | str,
-    config: Mapping[str, Any],
-    weights: Sequence[str] = (),
-    inputs: Sequence[str] = (),
-    reader: str | None = None,
-) -> str:
-    """Return the text that a key is the digest of; parameters as of `key_for`."""
     return canonical_json(
         {
             "schema": CACHE_SCHEMA,
@@ -125,7 +116,7 @@ def key_text(
 
 
 def key_of_text(text: str) -> str:
-    """Return the key for what `key_text` gave."""
+    """Return the key for what `key_text` gave: its SHA-256."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -149,8 +140,6 @@ class StageCache:
     def __init__(self, root: str | Path) -> None:
         self.root = Path(root)
         self.problems: list[CacheProblem] = []
-
-    key_for = staticmethod(key_for)
 
     def path(self, stage: str, key: str) -> Path:
         """Return where the complete table of a stage and key lies, or would lie."""
