@@ -14,7 +14,8 @@ from fixtures.commands import cache_digests
 from fixtures.numbered_clips import make_clip
 
 from vidfer.config import load_pipeline
-from vidfer.engine.cache import CachedTable, StageCache, key_for
+from vidfer.engine.cache import CachedTable, StageCache
+from vidfer.engine.cache_key import key_for
 from vidfer.engine.clip import ClipJob, process_clip
 from vidfer.engine.events import ignore
 from vidfer.engine.executors import Resources

@@ -51,28 +51,34 @@ def records_of_batch(
         The path of each clip that this command named; all of them count. None: it named no videos, which may be out of
         reach, so failures count as well.
     """
-    keep_failures, named = named is None, named or {}
+    videos_out_of_reach, named = named is None, named or {}
     others = [clip_id for clip_id in records.by_age() if clip_id not in named]
     if not others:
         return SomeRecords(records, tuple(sorted(named)))
-    look, seals, paths = len(others) <= MANY_CLIPS, Seals(config), set(named.values())
-    by_path: dict[str, ClipRecord] = {}
-    for clip_id in others:
-        record = records.head(clip_id)
-        if record is None or record.path in paths:
-            continue
+    look = len(others) <= MANY_CLIPS
+    seals, paths_named = Seals(config), set(named.values())
+
+    def counts(record: ClipRecord) -> bool:
+        if record.path in paths_named:
+            return False
         if record.status == "failed":
-            counts = keep_failures or not look or os.path.isfile(record.path)
-        else:
-            counts = _has_figures_of(seals, record) and (not look or not record.files or os.path.isdir(out / clip_id))
-        if counts:
-            by_path[record.path] = record
-    gone = {path for path in by_path if look and not os.path.isfile(path)}
-    if gone:
-        here = [by_path[path] for path in by_path if path not in gone] + [records[clip_id] for clip_id in named]
-        contents = {record.fingerprint for record in here}
-        by_path = {path: clip for path, clip in by_path.items() if path not in gone or clip.fingerprint not in contents}
-    return SomeRecords(records, tuple(sorted([*named, *(record.clip_id for record in by_path.values())])))
+            return videos_out_of_reach or not look or os.path.isfile(record.path)
+        return _has_figures_of(seals, record) and (not look or not record.files or os.path.isdir(out / record.clip_id))
+
+    heads = (records.head(clip_id) for clip_id in others)
+    last_at = {record.path: record for record in heads if record is not None and counts(record)}
+    if look:
+        last_at = _without_moved(last_at, (records[clip_id].fingerprint for clip_id in named))
+    return SomeRecords(records, tuple(sorted([*named, *(record.clip_id for record in last_at.values())])))
+
+
+def _without_moved(by_path: dict[str, ClipRecord], named: Iterable[str]) -> dict[str, ClipRecord]:
+    """Leave out videos that are no longer where they were and whose content is elsewhere, or among those ``named``."""
+    here = {path for path in by_path if os.path.isfile(path)}
+    if len(here) == len(by_path):
+        return by_path
+    contents = {*named, *(by_path[path].fingerprint for path in here)}
+    return {path: record for path, record in by_path.items() if path in here or record.fingerprint not in contents}
 
 
 def _has_figures_of(seals: Seals, record: ClipRecord) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import vidfer
 from vidfer import weights
 from vidfer.config import PipelineConfig
-from vidfer.engine.cache import key_for, key_of_text, key_text
+from vidfer.engine.cache_key import key_for, key_of_text, key_text
 from vidfer.engine.cachefile import canonical_json
 from vidfer.exporters import EXPORTERS
 from vidfer.stages import STAGES, StageDeclaration

@@ -12,7 +12,8 @@ import h5py
 import numpy as np
 import pytest
 
-from vidfer.engine.cache import StageCache, key_for
+from vidfer.engine.cache import StageCache
+from vidfer.engine.cache_key import key_for
 from vidfer.errors import CacheError, OutputError
 
 KEY = key_for("faces", version=1, config={"min_score": 0.5}, inputs=["ab" * 32], reader="pyav")
@@ -302,17 +303,6 @@ class TestFailures:
         path = next(cache.root.rglob("*.err.json"))
         path.write_text(path.read_text().replace("no_frames", "something"))
         assert cache.load_failure("faces", KEY) is None
-
-
-class TestKeys:
-    def test_everything_that_can_change_a_result_changes_the_key(self) -> None:
-        base = {"version": 1, "config": {"a": 1.0, "b": 2}, "weights": ["w"], "inputs": ["i"], "reader": "pyav"}
-        changes = [{"version": 2}, {"config": {"a": 1.5, "b": 2}}, {"weights": ["x"]}, {"inputs": []}, {"reader": None}]
-        keys = {key_for("faces", **base), key_for("tracks", **base), *(key_for("faces", **base | c) for c in changes)}
-        assert len(keys) == 7
-
-    def test_the_order_of_settings_does_not_matter(self) -> None:
-        assert key_for("s", version=1, config={"a": 1, "b": 2}) == key_for("s", version=1, config={"b": 2, "a": 1})
 
 
 def test_an_unwritable_folder_is_an_output_error(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ import numpy as np
 from fixtures.clip_results import make_clip
 
 from vidfer.config import load_pipeline
-from vidfer.engine.cache import StageCache, key_for
+from vidfer.engine.cache import StageCache
+from vidfer.engine.cache_key import key_for
 from vidfer.engine.clip_tables import assemble, find_emotions, find_tracks, load_faces, load_frame_tables
 from vidfer.faces.cuts import SIGNATURE_SIZE
 from vidfer.stages.tables import EmbeddingsTable, FacesTable

@@ -14,7 +14,8 @@ from fixtures.numbered_clips import make_clip
 from torch import Tensor
 
 from vidfer.config import load_pipeline
-from vidfer.engine.cache import StageCache, key_for
+from vidfer.engine.cache import StageCache
+from vidfer.engine.cache_key import key_for
 from vidfer.engine.events import Event, FramesDone
 from vidfer.engine.frames import EMBEDDINGS, FACES, HELD_BYTES, FramePass, chunks_at_once
 from vidfer.faces.detectors import DETECTORS

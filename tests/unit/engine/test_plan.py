@@ -8,7 +8,7 @@ import pytest
 
 import vidfer
 from vidfer.config import load_pipeline
-from vidfer.engine.cache import key_for
+from vidfer.engine.cache_key import key_for
 from vidfer.engine.plan import KeyPlan, probe_key, stage_keys
 from vidfer.exporters import EXPORTERS
 from vidfer.stages import STAGES

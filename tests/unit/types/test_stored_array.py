@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vidfer.engine.cache import StageCache, key_for
+from vidfer.engine.cache import StageCache
+from vidfer.engine.cache_key import key_for
 from vidfer.errors import CacheError
 from vidfer.types import StoredArray
 
