@@ -12,7 +12,7 @@ import json
 import math
 import os
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -267,6 +267,29 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         if not torch.isfinite(tensor).all():
             raise WeightsError(f"{path}: its tensor {name} holds values that are not finite: it is damaged")
     return {name: t.float() if t.dtype == torch.float16 else t for name, t in tensors.items()}, metadata
+
+
+def mean_weights(paths: Sequence[Path]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return the mean of files of one network (model soups, Wortsman et al. 2022, arXiv:2203.05482).
+
+    Returns
+    -------
+    As `load_tensors`; integer tensors and the metadata are the first file's.
+
+    Raises
+    ------
+    WeightsError
+        As `load_tensors`, and if the files are not of the same network.
+    """
+    mean, metadata = load_tensors(paths[0])
+    for count, path in enumerate(paths[1:], start=2):
+        tensors, _ = load_tensors(path)
+        if {name: t.shape for name, t in tensors.items()} != {name: t.shape for name, t in mean.items()}:
+            raise WeightsError(f"{path}: expected weights of the same network as {paths[0]}, got others")
+        for name, tensor in mean.items():
+            if tensor.is_floating_point():
+                tensor += (tensors[name] - tensor) / count
+    return mean, metadata
 
 
 def check_file_size(path: Path) -> None:

@@ -22,7 +22,7 @@ from vidfer.faces.detector_network import STRIDES, DetectorNetwork, DetectorShap
 from vidfer.faces.detectors.embedded import EmbeddedDetector, network_from
 from vidfer.training.loop import LoopConfig, ProgressCallback, train
 from vidfer.training.mosaics import Canvas, MosaicConfig, MosaicMaker
-from vidfer.weights import load_tensors
+from vidfer.weights import mean_weights
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class DetectorRecipe(Section):
     validation_pictures: int = Field(300, ge=0, description="of the scenes; 0 = all")
     working_precision: float = Field(0.99, gt=0.0, lt=1.0, description="a score of 0.5 is where this is reached")
     hard_score: float = Field(0.15, ge=0.0, le=1.0, description="places that fire at this are hard (mosaic.hard)")
-    start_from: str = Field("", description="weight file to start from instead of random numbers")
+    start_from: tuple[str, ...] = Field((), description="weight files to start from the mean of; none: random numbers")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +85,8 @@ class DetectorTask:
 
     def __init__(self, recipe: DetectorRecipe, train_scenes: list[Scene], validation_scenes: list[Scene]) -> None:
         self.recipe = recipe
-        hard = find_hard_places(recipe, train_scenes) if recipe.start_from and recipe.mosaic.hard > 0 else []
+        searched = recipe.start_from and recipe.mosaic.hard > 0 and recipe.loop.epochs > 0
+        hard = find_hard_places(recipe, train_scenes) if searched else []
         self._maker = MosaicMaker(train_scenes, recipe.mosaic, hard)
         self._validation = validation_scenes
         self._score_bias = 0.0
@@ -93,7 +94,7 @@ class DetectorTask:
     def build_model(self) -> nn.Module:
         network = DetectorNetwork(self.recipe.network)
         if self.recipe.start_from:
-            network.load_state_dict(load_tensors(Path(self.recipe.start_from))[0])
+            network.load_state_dict(mean_weights([Path(path) for path in self.recipe.start_from])[0])
         return network
 
     def steps_per_epoch(self) -> int:
@@ -166,8 +167,8 @@ def find_hard_places(recipe: DetectorRecipe, scenes: list[Scene]) -> list[tuple[
 
     Every picture without a face and of Flickr8k is searched, and every fourth of LFW.
     """
-    tensors, metadata = load_tensors(Path(recipe.start_from))
-    network = network_from(tensors, metadata, source=recipe.start_from)
+    tensors, metadata = mean_weights([Path(path) for path in recipe.start_from])
+    network = network_from(tensors, metadata, source=recipe.start_from[0])
     detector = EmbeddedDetector(network, device="cpu", min_score=recipe.hard_score, long_side=320)
     hard = []
     lfw = [scene for scene in scenes if scene.source == "lfw"]

@@ -28,7 +28,7 @@ from vidfer.weights import save_tensors
 class LoopConfig(Section):
     """``[loop]`` of a training recipe."""
 
-    epochs: int = Field(ge=1)
+    epochs: int = Field(ge=0, description="0 = only measure what it starts from")
     batch_size: int = Field(ge=1)
     optimiser: Literal["adamw", "sgd"] = "adamw"
     learning_rate: float = Field(gt=0.0)
@@ -82,8 +82,8 @@ def train(
 ) -> dict[str, float]:
     """Train until the last epoch or patience runs out; continue from ``folder/checkpoint.pt`` if it is there.
 
-    Writes ``log.csv`` (a row per validation), ``checkpoint.pt`` and ``best.safetensors`` (averaged weights of the
-    best validation) into ``folder``, and returns the best validation's figures.
+    Writes ``log.csv`` (a row per validation), ``checkpoint.pt``, ``best.safetensors`` and ``last.safetensors``
+    (averaged weights of the best and of the last validation) into ``folder``. Returns the best validation's figures.
 
     Raises
     ------
@@ -95,6 +95,8 @@ def train(
     run.restore()
     steps_per_epoch = task.steps_per_epoch()
     total = config.epochs * steps_per_epoch
+    if total == 0:
+        run.validate(0.0, {})
     saved_at = time.monotonic()
     while run.step < total and not run.out_of_patience():
         figures = run.advance(total, steps_per_epoch)
@@ -154,13 +156,17 @@ class _Run:
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             measured = self.task.validate(self.average.module, self.device)
         self._log({"epoch": epoch, "step": self.step, **figures, **measured})
+        self._write("last", {"epoch": epoch, **measured})
         key = self.task.monitor
         if not self.best or measured[key] > self.best[key]:
             self.best, self.worse_validations = {"epoch": epoch, **measured}, 0
-            metadata = {**self.task.metadata(), "training": {"recipe": self.recipe, "best": self.best}}
-            save_tensors(self.folder / "best.safetensors", self.average.module.state_dict(), metadata)
+            self._write("best", self.best)
         else:
             self.worse_validations += 1
+
+    def _write(self, which: str, figures: dict[str, float]) -> None:
+        metadata = {**self.task.metadata(), "training": {"recipe": self.recipe, which: figures}}
+        save_tensors(self.folder / f"{which}.safetensors", self.average.module.state_dict(), metadata)
 
     def out_of_patience(self) -> bool:
         return 0 < self.config.patience <= self.worse_validations

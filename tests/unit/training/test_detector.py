@@ -8,11 +8,12 @@ import torch
 from fixtures.scene_files import write_scene_files
 
 from vidfer.datasets.face_scenes import Scene, is_held_back, read_scenes
-from vidfer.errors import ConfigError, DataError
+from vidfer.errors import ConfigError, DataError, WeightsError
 from vidfer.faces.detector_network import cells
 from vidfer.training.detector import TargetConfig, build_task, score_bias, to_batch
 from vidfer.training.loop import LoopConfig, train
 from vidfer.training.mosaics import Canvas, MosaicConfig, MosaicMaker
+from vidfer.weights import assets_folder, load_tensors
 
 CPU = torch.device("cpu")
 SMALL = {
@@ -137,6 +138,24 @@ def test_the_weights_that_training_writes_can_be_used(folder, tmp_path):
     assert set(figures) >= {"average_precision", "recall", "precision", "empty_fired"}
     detector = DETECTORS.get("embedded")(weights=str(tmp_path / "best.safetensors"), min_score=0.0)
     assert len(detector.detect(torch.zeros((1, 64, 64, 3), dtype=torch.uint8))) > 0
+
+
+def test_several_runs_are_averaged_and_measured_without_a_step(folder, tmp_path):
+    for seed in (1, 2):
+        recipe = {**SMALL, "loop": {**SMALL["loop"], "seed": seed}}
+        train(build_task(recipe, folder), LoopConfig(**recipe["loop"]), tmp_path / f"run{seed}", device=CPU)
+    runs = [tmp_path / f"run{seed}" / "last.safetensors" for seed in (1, 2)]
+    recipe = {**SMALL, "start_from": list(map(str, runs)), "loop": {**SMALL["loop"], "epochs": 0}}
+    figures = train(build_task(recipe, folder), LoopConfig(**recipe["loop"]), tmp_path / "mean", device=CPU)
+    assert set(figures) >= {"average_precision", "working_point"}
+    (first, _), (second, _), (mean, _) = map(load_tensors, [*runs, tmp_path / "mean" / "best.safetensors"])
+    assert not torch.equal(first["heads.0.predict.weight"], second["heads.0.predict.weight"])
+    for name, tensor in mean.items():
+        if tensor.is_floating_point():
+            assert torch.allclose(tensor, (first[name] + second[name]) / 2, rtol=1e-3, atol=1e-4), name  # float16
+    other = {**recipe, "start_from": [str(runs[0]), str(assets_folder() / "detector.safetensors")]}
+    with pytest.raises(WeightsError, match="expected weights of the same network"):
+        build_task(other, folder).build_model()
 
 
 def test_the_working_point_becomes_one_half():
