@@ -7,10 +7,11 @@ import pytest
 import torch
 from fixtures.scene_files import write_scene_files
 
+from vidfer.config import parse_section, pipelines_folder, read_toml
 from vidfer.datasets.face_scenes import Scene, is_held_back, read_scenes
 from vidfer.errors import ConfigError, DataError, WeightsError
 from vidfer.faces.detector_network import cells
-from vidfer.training.detector import TargetConfig, build_task, score_bias, to_batch
+from vidfer.training.detector import DetectorRecipe, TargetConfig, build_task, score_bias, to_batch
 from vidfer.training.loop import LoopConfig, train
 from vidfer.training.mosaics import Canvas, MosaicConfig, MosaicMaker
 from vidfer.weights import assets_folder, load_tensors
@@ -54,6 +55,11 @@ def test_missing_file_is_named(tmp_path):
 def test_misspelt_key_of_a_recipe_is_named(folder):
     with pytest.raises(ConfigError, match="learning_rate"):
         build_task({"loop": {"epochs": 1, "batch_size": 4, "learning_rat": 0.1}}, folder)
+
+
+@pytest.mark.parametrize("file", sorted((pipelines_folder() / "train").glob("detector*.toml")), ids=lambda p: p.stem)
+def test_own_recipes_are_valid(file):
+    assert parse_section(DetectorRecipe, read_toml(file), source=str(file)).loop.batch_size > 0
 
 
 def test_boxes_follow_the_picture_through_every_change(folder):
