@@ -68,7 +68,7 @@ TABLE: tuple[WeightFile, ...] = (
         kind="detector",
         name="embedded",
         filename="detector.safetensors",
-        sha256="9316b55ed363113dcae7492c4eb2740320fb99d3648ad6bfb2f7f7f10d36333b",
+        sha256="f5d312ce4771335bcae462b53915277961f4654777a6b2a0ce6faa13aa13c069",
     ),
     WeightFile(
         kind="landmarks",
