@@ -72,12 +72,12 @@ def records_of_batch(
     return SomeRecords(records, tuple(sorted([*named, *(record.clip_id for record in last_at.values())])))
 
 
-def _without_moved(by_path: dict[str, ClipRecord], named: Iterable[str]) -> dict[str, ClipRecord]:
-    """Leave out videos that are no longer where they were and whose content is elsewhere, or among those ``named``."""
+def _without_moved(by_path: dict[str, ClipRecord], elsewhere: Iterable[str]) -> dict[str, ClipRecord]:
+    """Leave out videos that are no longer where they were and whose content is at another path, or ``elsewhere``."""
     here = {path for path in by_path if os.path.isfile(path)}
     if len(here) == len(by_path):
         return by_path
-    contents = {*named, *(by_path[path].fingerprint for path in here)}
+    contents = {*elsewhere, *(by_path[path].fingerprint for path in here)}
     return {path: record for path, record in by_path.items() if path in here or record.fingerprint not in contents}
 
 
