@@ -141,11 +141,15 @@ def test_nothing_and_a_single_frame() -> None:
     assert only.start_seconds == 0.0 < only.end_seconds
 
 
-def test_an_hour_takes_under_a_second() -> None:
-    num = 108_000
-    names: list[str | None] = [EMOTIONS[i % 3] for i in range(num)]  # the worst case: another label in each frame
-    timeline, frames = make_timeline(names), make_frames(num)
-    assert cpu_seconds(lambda: find(timeline, frames)) < 1.0
+def test_an_hour_takes_as_much_as_ten_times_six_minutes() -> None:
+    def seconds(num: int) -> float:
+        names: list[str | None] = [EMOTIONS[i % 3] for i in range(num)]  # the worst case: another label in each frame
+        timeline, frames = make_timeline(names), make_frames(num)
+        return cpu_seconds(lambda: find(timeline, frames))
+
+    an_hour = seconds(108_000)  # 0.5 s on an idle core, twice that beside another test on the same core
+    assert an_hour < 20 * seconds(10_800)
+    assert an_hour < 3.0
 
 
 @st.composite
