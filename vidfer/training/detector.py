@@ -60,7 +60,7 @@ class DetectorRecipe(Section):
     validation_pictures: int = Field(300, ge=0, description="of the scenes; 0 = all")
     working_precision: float = Field(0.99, gt=0.0, lt=1.0, description="a score of 0.5 is where this is reached")
     hard_score: float = Field(0.15, ge=0.0, le=1.0, description="places that fire at this are hard (mosaic.hard)")
-    start_from: tuple[str, ...] = Field((), description="weight files to start from the mean of; none: random numbers")
+    start_from: tuple[Path, ...] = Field((), description="weight files to start from the mean of; none: random numbers")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +94,7 @@ class DetectorTask:
     def build_model(self) -> nn.Module:
         network = DetectorNetwork(self.recipe.network)
         if self.recipe.start_from:
-            network.load_state_dict(mean_weights([Path(path) for path in self.recipe.start_from])[0])
+            network.load_state_dict(mean_weights(self.recipe.start_from)[0])
         return network
 
     def steps_per_epoch(self) -> int:
@@ -167,8 +167,8 @@ def find_hard_places(recipe: DetectorRecipe, scenes: list[Scene]) -> list[tuple[
 
     Every picture without a face and of Flickr8k is searched, and every fourth of LFW.
     """
-    tensors, metadata = mean_weights([Path(path) for path in recipe.start_from])
-    network = network_from(tensors, metadata, source=recipe.start_from[0])
+    tensors, metadata = mean_weights(recipe.start_from)
+    network = network_from(tensors, metadata, source=str(recipe.start_from[0]))
     detector = EmbeddedDetector(network, device="cpu", min_score=recipe.hard_score, long_side=320)
     hard = []
     lfw = [scene for scene in scenes if scene.source == "lfw"]
