@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -42,8 +41,8 @@ def tracked_faces(tables: list[FacesTable]) -> FaceDetections:
     """Return the faces of a clip that belong to somebody."""
     table = FacesTable.stack(tables)
     faces = table.detections()
-    kept = TracksStage(TracksConfig()).process(table.frames(), faces).track_id >= 0
-    return replace(faces, **{name: getattr(faces, name)[kept] for name in vars(faces)})
+    kept = TracksStage(TracksConfig()).process({"faces": table}).track_id >= 0
+    return faces.take(np.flatnonzero(kept))
 
 
 def measure(clip: Path, searching: FacesStage, following: FacesStage) -> tuple[int, FollowingError, float, float]:

@@ -108,7 +108,7 @@ def steps(path: Path, *, chunks: int) -> list[tuple[str, float]]:
             landmarker.locate = timed("landmarks", landmarker.locate)  # type: ignore[method-assign]
         chunk = FrameChunk(batch, torch.device("cpu"))
         table = timed("faces stage", faces.process)(chunk)
-        timed("embeddings stage", embeddings.process)(chunk, table.detections())
+        timed("embeddings stage", embeddings.process)(chunk, {"faces": table})
         frames += len(batch)
     rest = spent["faces stage"] - spent.get("detect", 0.0) - spent.get("landmarks", 0.0)
     spent["faces: align, pose, quality, cuts"] = rest

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["Timeline", "__version__", "load_timeline", "process"]
+__all__ = ["Clip", "Face", "Faces", "Pipeline", "Timeline", "__version__", "load_timeline", "process", "write"]
 
 if TYPE_CHECKING:
     from vidfer.api import Timeline as Timeline
     from vidfer.api import load_timeline as load_timeline
     from vidfer.api import process as process
+    from vidfer.api import write as write
+    from vidfer.stages.clip import Clip as Clip
+    from vidfer.stages.clip import Face as Face
+    from vidfer.stages.clip import Faces as Faces
+    from vidfer.stages.pipeline import Pipeline as Pipeline
+
+_WHERE = {
+    "Pipeline": "vidfer.stages.pipeline",
+    **dict.fromkeys(("Clip", "Face", "Faces"), "vidfer.stages.clip"),
+    **dict.fromkeys(("Timeline", "load_timeline", "process", "write"), "vidfer.api"),
+}
 
 
 def __getattr__(name: str) -> Any:
-    """Import the API when it is first used, so that ``vidfer --help`` stays fast."""
-    if name in ("process", "load_timeline", "Timeline"):
-        from vidfer import api
-
-        return getattr(api, name)
+    """Import what is asked for when it is first used, so that ``vidfer --help`` stays fast."""
+    if name in _WHERE:
+        return getattr(importlib.import_module(_WHERE[name]), name)
     raise AttributeError(f"module 'vidfer' has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""Use from Python: ``from vidfer import Timeline, load_timeline, process``."""
+"""Use from Python: what ``import vidfer`` offers besides ``Pipeline``, which lies in ``stages``."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidfer.config import PipelineConfig, load_pipeline
+from vidfer.config import PipelineConfig, load_pipeline, with_settings
 from vidfer.engine.events import EventCallback, ignore
+from vidfer.engine.outputs import write_if_changed, write_outputs
 from vidfer.engine.runner import RunOptions, RunReport, run
+from vidfer.exporters import EXPORTERS
 from vidfer.report.look import ChartLook, ChartStyle
 from vidfer.report.saved import clip_of_tables, read_episodes, read_summary, read_table
 from vidfer.report.wording import count
@@ -17,6 +19,8 @@ from vidfer.video.find import find_videos
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from vidfer.stages.clip import Clip
 
 NOTEBOOK_WIDTH_PX = 900
 
@@ -59,9 +63,38 @@ def process(
     VidferError
         Nothing can be done at all: no videos, a wrong setting, an ``out`` that cannot be written.
     """
-    config = load_pipeline(pipeline, settings) if isinstance(pipeline, str) else pipeline
+    config = pipeline if isinstance(pipeline, PipelineConfig) else load_pipeline(pipeline)
+    config = with_settings(config, settings) if settings else config
     videos = find_videos([paths] if isinstance(paths, str | Path) else list(paths))
     return run(videos, Path(out), config, options=options, on_event=on_event)
+
+
+def write(clip: Clip, folder: str | Path, *, exports: Sequence[str] = ("csv", "segments", "summary", "chart")) -> None:
+    """Write a clip of ``Pipeline.video`` or ``Pipeline.frames`` as files, each whole or not at all.
+
+    Parameters
+    ----------
+    clip
+        What to write.
+    folder
+        Where; made if missing. Files are called as in a clip's folder of ``vidfer process``.
+    exports
+        Formats by name, as ``--export`` takes them.
+
+    Raises
+    ------
+    ConfigError
+        There is no such format.
+    OutputError
+        A file cannot be written.
+    BadVideo
+        The format needs the clip's video, and there is none.
+    """
+    for name in exports:
+        exporter = EXPORTERS.get(name)
+        for shared, data in exporter.shared_files().items():
+            write_if_changed(Path(folder) / shared, data)
+    write_outputs(clip.result, Path(folder), tuple(exports), look=ChartLook(style=clip.output.chart))
 
 
 def load_timeline(folder: str | Path) -> pd.DataFrame:

@@ -10,13 +10,15 @@ import difflib
 import reprlib
 import tomllib
 from collections.abc import Sequence
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from vidfer.errors import ConfigError
+from vidfer.plugins import entry_points_of
 
 
 class Section(BaseModel):
@@ -134,7 +136,7 @@ class ResourcesConfig(Section):
 
 
 class PipelineConfig(Section):
-    """A whole pipeline file."""
+    """A whole pipeline file: the sections of vidfer's own stages; see ``pipeline_model``."""
 
     video: VideoConfig = VideoConfig()
     faces: FacesConfig = FacesConfig()
@@ -145,6 +147,39 @@ class PipelineConfig(Section):
     output: OutputConfig = OutputConfig()
     run: RunConfig = RunConfig()
     resources: ResourcesConfig = ResourcesConfig()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let workers build it anew: they load the stages that its sections belong to themselves."""
+        return _pipeline_config, (self.model_dump(),)
+
+
+_sections: dict[str, type[Section]] = {}  # of stages from outside the package
+
+
+def register_section(name: str, kind: type[Section]) -> None:
+    """Let pipelines have a section for a stage from outside the package; raises ConfigError if the name is taken."""
+    if name in PipelineConfig.model_fields or _sections.get(name, kind) is not kind:
+        raise ConfigError(f"there is a section [{name}] already: choose another name")
+    _sections[name] = kind
+
+
+def pipeline_model() -> type[PipelineConfig]:
+    """Return PipelineConfig with the sections of all stages that are installed or registered."""
+    for load in entry_points_of("vidfer.stages").values():
+        declaration = load()
+        if declaration.options is not None:
+            register_section(declaration.section, declaration.options)
+    return _model_with(tuple(_sections.items())) if _sections else PipelineConfig
+
+
+@cache
+def _model_with(sections: tuple[tuple[str, type[Section]], ...]) -> type[PipelineConfig]:
+    fields: dict[str, Any] = {name: (kind, kind()) for name, kind in sections}
+    return create_model("PipelineConfig", __base__=PipelineConfig, **fields)
+
+
+def _pipeline_config(values: dict[str, Any]) -> PipelineConfig:
+    return parse_section(pipeline_model(), values)
 
 
 def pipelines_folder() -> Path:
@@ -163,12 +198,16 @@ def load_pipeline(name_or_file: str = "default", settings: Sequence[str] = ()) -
     """
     path = find_pipeline(name_or_file)
     data = read_toml(path)
-    config = parse_section(PipelineConfig, data, source=str(path))
-    if not settings:
-        return config
+    config = parse_section(pipeline_model(), data, source=str(path))
+    return with_settings(config, settings) if settings else config
+
+
+def with_settings(config: PipelineConfig, settings: Sequence[str]) -> PipelineConfig:
+    """Return a pipeline with ``section.key=value`` settings applied over it; raises ConfigError."""
+    values = config.model_dump()
     for setting in settings:
-        _apply_setting(data, setting)
-    return parse_section(PipelineConfig, data)
+        _apply_setting(values, setting)
+    return parse_section(pipeline_model(), values)
 
 
 def find_pipeline(name_or_file: str) -> Path:
@@ -217,9 +256,10 @@ def _apply_setting(data: dict[str, Any], setting: str) -> None:
     key, equals, text = setting.partition("=")
     *sections, name = key.strip().split(".")
     if not (equals and name and sections and all(sections)):
-        meant = [f"{section}.{name}" for section in PipelineConfig.model_fields if name in _keys_of(section)]
+        known = pipeline_model().model_fields
+        meant = [f"{section}.{name}" for section in known if name in _keys_of(section)]
         hint = ""
-        if name in PipelineConfig.model_fields:
+        if name in known:
             hint = f"; {name} is a section with the keys {', '.join(_keys_of(name))}"
         elif meant and not sections:
             hint = f"; did you mean {' or '.join(meant)}?"
@@ -289,7 +329,7 @@ def _keys_beside(kind: type[BaseModel], location: list[str]) -> list[str]:
 
 
 def _keys_of(section: str) -> list[str]:
-    return _keys_beside(PipelineConfig, [section, ""])
+    return _keys_beside(pipeline_model(), [section, ""])
 
 
 def _section_at(kind: type[BaseModel], path: list[str]) -> type[BaseModel] | None:

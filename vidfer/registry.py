@@ -1,4 +1,7 @@
-"""Components by name. A component is one file in its family's folder that registers itself."""
+"""Components by name. A component is one file in its family's folder that registers itself, or an entry point.
+
+Entry points of other packages are in the group that is called as the family's folder: ``vidfer.backbones`` and so on.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from vidfer.errors import ConfigError
+from vidfer.plugins import entry_points_of
 
 T = TypeVar("T")
 
@@ -23,12 +27,13 @@ class Registry(Generic[T]):
     kind
         What one component is called in messages, e.g. ``"detector"``.
     package
-        Dotted name of the package whose modules register components.
+        Dotted name of the package whose modules register components. Its last word names the group of entry points.
     """
 
     def __init__(self, kind: str, package: str) -> None:
         self.kind = kind
         self._package = package
+        self._group = f"vidfer.{package.rpartition('.')[2]}"
         self._components: dict[str, T] = {}
         self._discovered = False
 
@@ -46,6 +51,10 @@ class Registry(Generic[T]):
     def get(self, name: str) -> T:
         """Return the component called ``name``; raises ConfigError that lists what there is."""
         self._discover()
+        if name not in self._components and name in (others := entry_points_of(self._group)):
+            found = others[name]()
+            if name not in self._components:  # importing it may have registered it
+                self.register(name)(found)
         try:
             return self._components[name]
         except KeyError:
@@ -54,7 +63,7 @@ class Registry(Generic[T]):
     def names(self) -> list[str]:
         """Return the sorted names of all components of this family."""
         self._discover()
-        return sorted(self._components)
+        return sorted({*self._components, *entry_points_of(self._group)})
 
     def _discover(self) -> None:
         if self._discovered:

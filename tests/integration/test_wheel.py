@@ -3,37 +3,17 @@
 from __future__ import annotations
 
 import subprocess
-import sys
-import venv
 from pathlib import Path
 
 import pytest
 from fixtures.commands import read_csv
-
-REPOSITORY = Path(__file__).resolve().parents[2]
+from fixtures.wheels import environment_with_vidfer
 
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The python of an empty venv into which only the wheel was installed; dependencies come from this environment."""
-    folder = tmp_path_factory.mktemp("wheel")
-    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(REPOSITORY)]
-    subprocess.run(build, check=True, capture_output=True)
-    (wheel,) = folder.glob("*.whl")
-    venv.create(folder / "venv", with_pip=True)
-    python = folder / "venv" / "bin" / "python"
-    subprocess.run([python, "-m", "pip", "install", "-q", "--no-deps", wheel], check=True)
-    # The heavy dependencies (torch, ...) are borrowed through a .pth file, after the venv's own packages; the checkout,
-    # which is installed here as editable, is not.
-    (site,) = (folder / "venv" / "lib").glob("python*/site-packages")
-    borrowed = next(path for path in map(Path, sys.path) if path.name == "site-packages")
-    links = folder / "borrowed"
-    links.mkdir()
-    for entry in borrowed.iterdir():
-        if "vidfer" not in entry.name.lower() and entry.suffix != ".pth":
-            (links / entry.name).symlink_to(entry)
-    (site / "borrowed.pth").write_text(f"{links}\n")
-    return python
+    """The python of an empty venv into which only the wheel was installed."""
+    return environment_with_vidfer(tmp_path_factory.mktemp("wheel"))
 
 
 def run(python: Path, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:

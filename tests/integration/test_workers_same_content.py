@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from fixtures.commands import cache_digests
 from fixtures.numbered_clips import make_clip
 
@@ -20,19 +19,20 @@ from vidfer.engine.clip import ClipJob, process_clip
 from vidfer.engine.events import ignore
 from vidfer.engine.executors import Resources
 from vidfer.engine.executors.local import LocalExecutor
-from vidfer.engine.frames import EMBEDDINGS, FACES, FramePass
-from vidfer.stages.embeddings import EmbeddingsStage
-from vidfer.stages.faces import FacesStage
+from vidfer.engine.frames import FramePass
+from vidfer.stages import STAGES
+from vidfer.stages.pipeline import pipeline_of
 from vidfer.video.probe import VideoProbe, probe
 from vidfer.video.reader import open_reader
 
+FACES, EMBEDDINGS = "faces", "embeddings"
 SEGMENT_FRAMES = 16
 NUM_FRAMES = 24
 KEYS = {name: key_for(name, version=1, config={}) for name in (FACES, EMBEDDINGS)}
 CONFIG = load_pipeline(
     "default", ["output.exports=['csv']", f"run.segment_frames={SEGMENT_FRAMES}", "faces.long_side=64"]
 )
-STAGES = FacesStage(CONFIG.faces, device="cpu"), EmbeddingsStage(CONFIG.backbone, device="cpu")
+DECLARED = {stage.name: stage for stage in STAGES}
 
 
 class Interrupted(StageCache):
@@ -82,9 +82,8 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> VideoProbe:
 
 
 def compute(cache: StageCache, video: VideoProbe, todo: tuple[str, ...] = (FACES, EMBEDDINGS)) -> None:
-    faces, embeddings = STAGES
     frame_pass = FramePass(
-        clip_id="a", cache=cache, keys=KEYS, faces=faces, embeddings=embeddings, device=torch.device("cpu"),
+        clip_id="a", cache=cache, keys=KEYS, stages=pipeline_of(CONFIG).frame_stages, declared=DECLARED,
         segment_frames=SEGMENT_FRAMES, emit=ignore,
     )  # fmt: skip
     frame_pass.run(open_reader(video), np.arange(NUM_FRAMES), todo)

@@ -53,9 +53,14 @@ def _process_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _stage(name: str) -> str:
-    if name not in STAGES:
+    if name in STAGES:
+        return name
+    from vidfer.stages import declared_stages
+
+    known = [stage.name for stage in declared_stages()]
+    if name not in known:
         raise argparse.ArgumentTypeError(
-            f"expected a stage ({', '.join(STAGES)}) or nothing, got {name!r}; for everything give it after the paths"
+            f"expected a stage ({', '.join(known)}) or nothing, got {name!r}; for everything give it after the paths"
         )
     return name
 

@@ -10,8 +10,6 @@ from vidfer.commands import EXIT_FAILED, EXIT_OK
 from vidfer.engine.journal import MANY_CLIPS
 from vidfer.engine.status import ClipStatus, read_status
 
-COLUMNS = ("clip", "faces", "embeddings", "tracks", "emotions", "outputs", "note")
-
 
 def run(options: argparse.Namespace) -> int:
     """Print one line per clip; exit code 1 if some clip failed."""
@@ -26,7 +24,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _table(clips: list[ClipStatus]) -> str:
-    rows = [COLUMNS, *((clip.clip_id, *(clip.stages[name] for name in COLUMNS[1:-1]), clip.note) for clip in clips)]
+    stages = tuple(clips[0].stages) if clips else ()
+    header = ("clip", *stages, "note")
+    rows = [header, *((clip.clip_id, *(clip.stages[name] for name in stages), clip.note) for clip in clips)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     line = "  ".join(f"%-{width}s" for width in widths)
     return "\n".join([(line % row).rstrip() for row in rows])

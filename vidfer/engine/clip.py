@@ -9,12 +9,10 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidfer.config import BackboneConfig, FacesConfig, PipelineConfig
-from vidfer.device import pick_device
+from vidfer.config import PipelineConfig
 from vidfer.engine.apexes import chart_look
 from vidfer.engine.cache import StageCache
 from vidfer.engine.events import ClipRead, ClipStarted, Event, FramesDone, StageDone
@@ -27,12 +25,10 @@ from vidfer.engine.plan import OUTPUTS, PROBE, probe_key, stage_keys
 from vidfer.errors import BadVideo, CacheError
 from vidfer.report.course import course_of
 from vidfer.report.summary import summarise
-from vidfer.stages import STAGES, StageName, dependents
+from vidfer.stages import dependents, stages_of
 from vidfer.types import ClipResult, VideoInfo
 
 if TYPE_CHECKING:
-    from vidfer.stages.embeddings import EmbeddingsStage
-    from vidfer.stages.faces import FacesStage
     from vidfer.video.probe import VideoProbe
     from vidfer.video.reader import DecoderName
 
@@ -64,7 +60,7 @@ class ClipJob:
     path: Path
     out: Path
     config: PipelineConfig
-    force: StageName | None = None
+    force: str | None = None
     retry_failed: bool = False
 
 
@@ -121,7 +117,8 @@ class _ClipWork:
     def __init__(self, job: ClipJob) -> None:
         self.job, self.config = job, job.config
         self.cache = StageCache(cache_folder(job.out))
-        self.forced: set[StageName] = set(dependents(job.force)) if job.force else set()
+        self.stages = {stage.name: stage for stage in stages_of(job.config)}
+        self.forced = set(dependents(job.force, self.stages.values())) if job.force else set()
         self.computed_frames = 0
         self._video: VideoProbe | None = None
 
@@ -198,7 +195,7 @@ class _ClipWork:
         for name in self.forced:
             self.cache.remove(name, keys[name])
         self.forced.clear()
-        frame_stages = [stage.name for stage in STAGES if stage.sees_frames]
+        frame_stages = [name for name, stage in self.stages.items() if stage.sees_frames]
         missing = [name for name in frame_stages if not self._is_cached(name, keys[name])]
         if missing:
             from vidfer.video.reader import DecoderFailed
@@ -217,32 +214,28 @@ class _ClipWork:
             self._stage_done(name, computed=name in missing)
         return keys, reader
 
-    def _is_cached(self, name: StageName, key: str) -> bool:
+    def _is_cached(self, name: str, key: str) -> bool:
         """Return whether a complete table is there; a file that is none is set aside and reported."""
         if self.cache.contains(name, key):
             return True
         return self.cache.path(name, key).exists() and self.cache.load(name, key) is not None
 
-    def _decode(
-        self, info: VideoInfo, reader: DecoderName, keys: Mapping[str, str], missing: Sequence[StageName]
-    ) -> None:
+    def _decode(self, info: VideoInfo, reader: DecoderName, keys: Mapping[str, str], missing: Sequence[str]) -> None:
         import torch
 
         from vidfer.engine.frames import FramePass
+        from vidfer.stages.pipeline import pipeline_of
         from vidfer.video.probe import frame_times_seconds
         from vidfer.video.reader import open_reader
         from vidfer.video.sampling import sample_indices
 
         video = self._open(info.fingerprint)
-        device = pick_device(self.config.run.device)
-        faces, embeddings = _frame_stages(self.config.faces, self.config.backbone, str(device))
         frame_pass = FramePass(
             clip_id=self.job.clip_id,
             cache=self.cache,
             keys=keys,
-            faces=faces,
-            embeddings=embeddings,
-            device=device,
+            stages=pipeline_of(self.config).frame_stages,
+            declared=self.stages,
             segment_frames=self.config.run.segment_frames,
             emit=self._frames_done,
             frame_bytes=3 * info.width * info.height,
@@ -255,24 +248,16 @@ class _ClipWork:
 
     def _clip(self, info: VideoInfo, keys: Mapping[str, str]) -> ClipResult:
         """Bring the tables of the clip stages up to date, and put everything about the clip together."""
-        from vidfer.engine.clip_tables import assemble, find_emotions, find_tracks, load_frame_tables
+        from vidfer.engine.clip_tables import load_clip_result
 
-        tables = load_frame_tables(self.cache, keys)
-        tracks, computed = find_tracks(self.cache, keys["tracks"], tables, self.config.tracks)
-        self._stage_done("tracks", computed=computed)
-        timeline, computed = find_emotions(
-            self.cache, keys["emotions"], tables, tracks, self.config.temporal, device=self.config.run.device
-        )
-        self._stage_done("emotions", computed=computed)
-        give_back_free_memory()
-        clip = assemble(
-            self.job.clip_id, info, tables, tracks, timeline, config=self.config, keys=keys, cache=self.cache
-        )
-        del tables
+        def on_stage(name: str, computed: bool) -> None:
+            self._stage_done(name, computed=computed)
+
+        clip = load_clip_result(self.cache, keys, self.config, clip_id=self.job.clip_id, info=info, on_stage=on_stage)
         give_back_free_memory()
         return clip
 
-    def _stage_done(self, name: StageName, *, computed: bool) -> None:
+    def _stage_done(self, name: str, *, computed: bool) -> None:
         emit(StageDone(clip_id=self.job.clip_id, stage=name, status="computed" if computed else "cached"))
 
     def _frames_done(self, event: Event) -> None:
@@ -285,12 +270,3 @@ def journal_summary(clip: ClipResult) -> dict[str, Any]:
     """Return what the journal keeps of a clip: its numbers without provenance, and its course for sparklines."""
     numbers = {name: value for name, value in summarise(clip).items() if name != "provenance"}
     return {**numbers, "course": course_of(clip)}
-
-
-@lru_cache(maxsize=1)
-def _frame_stages(faces: FacesConfig, backbone: BackboneConfig, device: str) -> tuple[FacesStage, EmbeddingsStage]:
-    """Return the frame stages, the same for all clips of a worker, so that its networks are loaded once."""
-    from vidfer.stages.embeddings import EmbeddingsStage
-    from vidfer.stages.faces import FacesStage
-
-    return FacesStage(faces, device=device), EmbeddingsStage(backbone, device=device)

@@ -1,145 +1,110 @@
-"""A clip's tables: loaded from the cache, computed where a clip stage's table is missing, put together for output."""
+"""A clip's tables by stage: loaded from the cache, or computed where a clip stage's table is missing."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, fields, replace
-from functools import lru_cache
-from typing import TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
-import numpy as np
-
-from vidfer.config import PipelineConfig, TemporalConfig, TracksConfig
+from vidfer.config import PipelineConfig
 from vidfer.engine.cache import CachedTable, StageCache
-from vidfer.engine.plan import provenance
 from vidfer.errors import CacheError
-from vidfer.labels import EMOTIONS
-from vidfer.stages.emotions import EmotionsStage
-from vidfer.stages.tables import EmbeddingsTable, EmotionsTable, FacesTable, TracksTable
-from vidfer.stages.tracks import TracksStage
-from vidfer.timeline.segments import find_segments
-from vidfer.types import (
-    NUM_LANDMARKS,
-    ClipResult,
-    DecodeReport,
-    EmotionTimeline,
-    FaceDetections,
-    FaceEmbeddings,
-    FaceTracks,
-    SampledFrames,
-    VideoInfo,
-)
+from vidfer.stages import StageDeclaration, stages_of
+from vidfer.stages.provenance import provenance
+from vidfer.stages.result import clip_result
+from vidfer.stages.tables import Table
+from vidfer.types import ClipResult, DecodeReport, VideoInfo
 
 T = TypeVar("T")
+StageFinished = Callable[[str, bool], None]  # the stage's name, and whether it was computed now
 
 
-def load_faces(cache: StageCache, key: str) -> tuple[FacesTable, DecodeReport]:
-    """Return a finished faces table and how its frames were decoded; raises CacheError if it has gone."""
-    return _faces_of(_load(cache, "faces", key))
+def load_table(cache: StageCache, stage: StageDeclaration, key: str) -> Table:
+    """Return a finished table, without reading what ``stays_on_disk``; raises CacheError if it has gone."""
+    return _table_of(cache, stage, key, _there(cache.load(stage.name, key, only=_not_in(stage)), cache, stage, key))
 
 
-def _faces_of(table: CachedTable) -> tuple[FacesTable, DecodeReport]:
-    decode = table.attributes["decode"]
-    arrays = dict(table.arrays)
-    if "landmarks" not in arrays:
-        arrays["landmarks"] = np.broadcast_to(np.float32(np.nan), (len(arrays["score"]), NUM_LANDMARKS, 2))
-    return FacesTable.from_arrays(arrays), DecodeReport(**{**decode, "warnings": tuple(decode["warnings"])})
+def clip_tables(
+    cache: StageCache,
+    keys: Mapping[str, str],
+    config: PipelineConfig,
+    *,
+    stages: Sequence[StageDeclaration] | None = None,
+    on_stage: StageFinished = lambda name, computed: None,
+) -> tuple[dict[str, Table], DecodeReport]:
+    """Return the tables of a clip's stages by name, and how its frames were decoded.
 
+    Parameters
+    ----------
+    cache, keys
+        Where they lie; those of the frame stages are finished.
+    config
+        The pipeline.
+    stages
+        Which; None = all that it runs.
+    on_stage
+        Called for each clip stage.
 
-@dataclass(frozen=True, kw_only=True)
-class FrameTables:
-    """What the frame stages found in a clip; the landmarks of ``faces`` are NaN."""
-
-    frames: SampledFrames
-    faces: FaceDetections
-    embeddings: FaceEmbeddings
-    decode: DecodeReport
-
-
-def load_frame_tables(cache: StageCache, keys: Mapping[str, str]) -> FrameTables:
-    """Return the finished tables of the frame stages, without landmarks; raises CacheError if one has gone.
-
-    Landmarks are a third of it all, and neither tracks nor emotions read them: ``assemble`` gives them to exporters.
+    Raises
+    ------
+    CacheError
+        A table of a frame stage has gone.
     """
-    names = {field.name for field in fields(FacesTable)} - {"landmarks"}
-    faces, decode = _faces_of(_load(cache, "faces", keys["faces"], only=names))
-    vectors = EmbeddingsTable.from_arrays(_load(cache, "embeddings", keys["embeddings"]).arrays)
-    return FrameTables(
-        frames=faces.frames(),
-        faces=faces.detections(),
-        embeddings=FaceEmbeddings(vectors=vectors.vectors, logits=vectors.logits),
-        decode=decode,
-    )
+    tables: dict[str, Table] = {}
+    decode: DecodeReport | None = None
+    for stage in stages_of(config) if stages is None else stages:
+        key = keys[stage.name]
+        stored = cache.load(stage.name, key, only=_not_in(stage))
+        if stage.sees_frames:
+            stored = _there(stored, cache, stage, key)
+            decode = decode or _decode_report(stored)
+        if stored is not None:
+            tables[stage.name] = _table_of(cache, stage, key, stored)
+        else:
+            from vidfer.stages.pipeline import pipeline_of  # torch
+
+            table = pipeline_of(config).clip_stage(stage.name).process(tables)
+            cache.store(stage.name, key, table.arrays())
+            tables[stage.name] = table
+        if not stage.sees_frames:
+            on_stage(stage.name, stored is None)
+    assert decode is not None
+    return tables, decode
 
 
-def find_tracks(cache: StageCache, key: str, tables: FrameTables, config: TracksConfig) -> tuple[FaceTracks, bool]:
-    """Return the tracks, and whether they had to be computed."""
-    stored = cache.load("tracks", key)
-    if stored is not None:
-        return FaceTracks(track_id=TracksTable.from_arrays(stored.arrays).track_id), False
-    table = TracksStage(config).process(tables.frames, tables.faces)
-    cache.store("tracks", key, table.arrays())
-    return FaceTracks(track_id=table.track_id), True
-
-
-def find_emotions(
-    cache: StageCache, key: str, tables: FrameTables, tracks: FaceTracks, config: TemporalConfig, *, device: str
-) -> tuple[EmotionTimeline, bool]:
-    """Return the probabilities over time, and whether they had to be computed."""
-    stored = cache.load("emotions", key)
-    if stored is not None:
-        table = EmotionsTable.from_arrays(stored.arrays)
-    else:
-        stage = _emotions_stage(config, device)
-        table = stage.process(tables.frames, tables.faces, tracks, tables.embeddings)
-        cache.store("emotions", key, table.arrays())
-    timeline = EmotionTimeline(
-        track_id=tracks.track_id,
-        frame_row=tables.faces.frame_row,
-        probabilities=table.probabilities,
-        labels=EMOTIONS,
-    )
-    return timeline, stored is None
-
-
-def assemble(
+def load_clip_result(
+    cache: StageCache,
+    keys: Mapping[str, str],
+    config: PipelineConfig,
+    *,
     clip_id: str,
     info: VideoInfo,
-    tables: FrameTables,
-    tracks: FaceTracks,
-    timeline: EmotionTimeline,
-    *,
-    config: PipelineConfig,
-    keys: Mapping[str, str],
-    cache: StageCache,
+    on_stage: StageFinished = lambda name, computed: None,
 ) -> ClipResult:
-    """Return everything that exporters get; episodes are found here, and landmarks are read when they are asked for."""
-    landmarks = _there(cache.open_array("faces", keys["faces"], "landmarks"), cache, "faces", keys["faces"])
-    return ClipResult(
-        clip_id=clip_id,
-        info=info,
-        decode=tables.decode,
-        frames=tables.frames,
-        faces=replace(tables.faces, landmarks=landmarks),
-        tracks=tracks,
-        embeddings=FaceEmbeddings(vectors=tables.embeddings.vectors[:, :0].copy(), logits=tables.embeddings.logits),
-        timeline=timeline,
-        segments=find_segments(timeline, tables.frames, **config.timeline.model_dump()),
-        provenance=provenance(config, keys, reader=tables.decode.reader),
-    )
+    """Return everything that exporters get of a clip; see ``clip_tables``."""
+    tables, decode = clip_tables(cache, keys, config, on_stage=on_stage)
+    made_by = provenance(config, reader=decode.reader, keys=keys)
+    return clip_result(clip_id, info, decode, tables, config=config, provenance=made_by)
 
 
-@lru_cache(maxsize=1)
-def _emotions_stage(config: TemporalConfig, device: str) -> EmotionsStage:
-    """Return the stage, the same for all clips of a worker, so that its model is loaded once."""
-    return EmotionsStage(config, device=device)
+def _not_in(stage: StageDeclaration) -> frozenset[str] | None:
+    """Return the columns to load at once, None for all."""
+    return stage.table_type().columns() - set(stage.stays_on_disk) if stage.stays_on_disk else None
 
 
-def _load(cache: StageCache, stage: str, key: str, *, only: Collection[str] | None = None) -> CachedTable:
-    return _there(cache.load(stage, key, only=only), cache, stage, key)
+def _table_of(cache: StageCache, stage: StageDeclaration, key: str, stored: CachedTable) -> Table:
+    arrays: dict[str, Any] = dict(stored.arrays)
+    for name in stage.stays_on_disk:
+        arrays[name] = _there(cache.open_array(stage.name, key, name), cache, stage, key)
+    return stage.table_type().from_arrays(arrays)
 
 
-def _there(found: T | None, cache: StageCache, stage: str, key: str) -> T:
+def _decode_report(stored: CachedTable) -> DecodeReport:
+    decode = stored.attributes["decode"]
+    return DecodeReport(**{**decode, "warnings": tuple(decode["warnings"])})
+
+
+def _there(found: T | None, cache: StageCache, stage: StageDeclaration, key: str) -> T:
     if found is None:
-        raise CacheError(f"{cache.path(stage, key)} was damaged or removed while in use: run the same command again")
+        path = cache.path(stage.name, key)
+        raise CacheError(f"{path} was damaged or removed while in use: run the same command again")
     return found

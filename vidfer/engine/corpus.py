@@ -14,13 +14,14 @@ from vidfer.datasets.corpus_sequences import CorpusSequence, LabelledCorpus, lab
 from vidfer.datasets.manifest import Manifest
 from vidfer.datasets.valence_arousal import read_valence_arousal
 from vidfer.engine.cache import StageCache
-from vidfer.engine.clip_tables import find_tracks, load_frame_tables
+from vidfer.engine.clip_tables import clip_tables
 from vidfer.engine.events import EventCallback, ignore
 from vidfer.engine.journal import ClipRecord
 from vidfer.engine.layout import cache_folder
 from vidfer.engine.runner import run
 from vidfer.errors import DataError
-from vidfer.stages.emotions import track_rows, track_sequences
+from vidfer.stages import stages_before, stages_of
+from vidfer.stages.emotions import of_clip, track_rows, track_sequences
 from vidfer.video.find import FoundVideo
 
 
@@ -108,11 +109,11 @@ def check_content(manifest: Manifest, rows: np.ndarray, record: ClipRecord) -> N
 def _labelled_tracks(
     cache: StageCache, record: ClipRecord, config: PipelineConfig, manifest: Manifest, rows: np.ndarray
 ) -> list[CorpusSequence]:
-    tables = load_frame_tables(cache, record.keys)
-    tracks, _ = find_tracks(cache, record.keys["tracks"], tables, config.tracks)
+    tables, _ = clip_tables(cache, record.keys, config, stages=stages_before("emotions", stages_of(config)))
+    frames, faces, tracks, embeddings = of_clip(tables)
     members = track_rows(tracks)
-    found = track_sequences(members, tables.frames, tables.faces, tables.embeddings)
-    sides = tables.faces.xyxy[:, 2:] - tables.faces.xyxy[:, :2]  # (N, 2)
+    found = track_sequences(members, frames, faces, embeddings)
+    sides = faces.xyxy[:, 2:] - faces.xyxy[:, :2]  # (N, 2)
     areas = [float(sides[part].prod(1).sum()) for part in members]
     trace = manifest.valence_arousal[int(rows[0])]
     values = None if trace is None else read_valence_arousal(trace)

@@ -4,9 +4,8 @@ The sampled frames of a video are divided into segments of a fixed number of fra
 publishes its rows as a part; a run that is killed continues after the last part, and the joined table has the same
 bytes. Stages see frames in chunks that never cross a segment's border.
 
-Chunks do not depend on each other. With more than one thread each has a whole chunk in its hands (one chunk's small
-pictures do not divide well among several), another thread decodes, and the caller's publishes rows in the order of the
-video: neither the number of threads nor their timing changes a byte.
+Chunks do not depend on each other: threads compute them (``stages.frame_stages``), another decodes, and the caller's
+publishes rows in the order of the video.
 """
 
 from __future__ import annotations
@@ -14,39 +13,25 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any
 
 import numpy as np
-import torch
 
 from vidfer.engine.cache import StageCache
-from vidfer.engine.clip_tables import load_faces
+from vidfer.engine.clip_tables import load_table
 from vidfer.engine.events import EventCallback, FramesDone
-from vidfer.engine.regroup import regrouped
 from vidfer.errors import CacheError
-from vidfer.stages.chunk import MAX_CHUNK_BYTES, FrameChunk, chunk_frames
-from vidfer.stages.embeddings import EmbeddingsStage
-from vidfer.stages.faces import FacesStage
-from vidfer.stages.tables import EmbeddingsTable, FacesTable
+from vidfer.stages import StageDeclaration
+from vidfer.stages.chunk import chunk_frames
+from vidfer.stages.frame_stages import HELD_BYTES, FrameStages
+from vidfer.stages.regroup import regrouped
+from vidfer.stages.tables import FACES, FacesTable, Table, faces_in
 from vidfer.types import DecodeReport, FrameBatch
 from vidfer.video.collect import damage_warnings
-from vidfer.video.prefetch import map_in_order, prefetch
+from vidfer.video.prefetch import prefetch
 from vidfer.video.reader import FrameReader
-
-FACES, EMBEDDINGS = "faces", "embeddings"
-HELD_BYTES = 6 * MAX_CHUNK_BYTES  # decoded frames that exist at a time take no more
-
-
-def chunks_at_once(threads: int, chunk_bytes: int) -> int:
-    """Return how many chunks can be computed at a time within ``HELD_BYTES``.
-
-    Besides them one waits for the threads, one is on its way to them, one waits behind the reader, and one is being
-    filled.
-    """
-    return max(1, min(threads, HELD_BYTES // max(1, chunk_bytes) - 4))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,10 +46,8 @@ class FramePass:
         Where tables and parts lie.
     keys
         Cache keys by stage name.
-    faces, embeddings
-        The stages.
-    device
-        Where frames are sent.
+    stages, declared
+        The frame stages, and what is declared of each.
     segment_frames
         Sampled frames per part, a multiple of CHUNK_FRAMES.
     emit
@@ -76,9 +59,8 @@ class FramePass:
     clip_id: str
     cache: StageCache
     keys: Mapping[str, str]
-    faces: FacesStage
-    embeddings: EmbeddingsStage
-    device: torch.device
+    stages: FrameStages
+    declared: Mapping[str, StageDeclaration]
     segment_frames: int
     emit: EventCallback
     frame_bytes: int = 0
@@ -120,11 +102,11 @@ class FramePass:
 
 @dataclass(frozen=True)
 class _Piece:
-    """A chunk to compute, with its faces if an earlier run found them; without frames: the end of a segment."""
+    """A chunk to compute, with the tables that an earlier run computed of it; without frames: the end of a segment."""
 
     segment: int
     batch: FrameBatch | None
-    known: FacesTable | None = None
+    known: Mapping[str, Table] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -133,8 +115,7 @@ class _Rows:
 
     segment: int
     frame_index: np.ndarray | None = None
-    faces: FacesTable | None = None
-    embeddings: EmbeddingsTable | None = None
+    tables: Mapping[str, Table] = field(default_factory=dict)
 
 
 class _Pass:
@@ -146,48 +127,32 @@ class _Pass:
         self.work, self.reader, self.indices, self.have, self.num_segments = work, reader, indices, have, num_segments
         self.first = min(have.values())
         self.chunk_frames = chunk_frames(work.frame_bytes)
-        self.replay = _Replay(work, indices, computed_faces=FACES in have)
+        self.replay = _Replay(work, indices, have)
 
     def run(self) -> None:
         """Publish every part that is missing."""
         chunk_bytes = self.chunk_frames * self.work.frame_bytes
-        threads = torch.get_num_threads() if self.work.device.type == "cpu" else min(2, torch.get_num_threads())
-        at_once = chunks_at_once(threads, chunk_bytes)
-        pieces = self._pieces(decode_ahead=3 * chunk_bytes <= HELD_BYTES)
-        with closing(pieces):
-            if at_once == 1 or not self._may_share():
-                self._publish_segments(map(self._compute, pieces))
-                return
-            # Within a chunk one thread: PyTorch picks another algorithm for several, which rounds differently.
-            one_each = partial(torch.set_num_threads, 1)
-            with closing(map_in_order(self._compute, pieces, threads=at_once, on_start=one_each)) as rows:
+        with closing(self._pieces(decode_ahead=3 * chunk_bytes <= HELD_BYTES)) as pieces:
+            mapped = self.work.stages.map(self._compute, pieces, todo=self.have, chunk_bytes=chunk_bytes)
+            with closing(mapped) as rows:
                 self._publish_segments(rows)
-
-    def _may_share(self) -> bool:
-        """Return whether threads may share the networks that are needed; load those, which threads could not."""
-        if EMBEDDINGS in self.have:
-            self.work.embeddings.load()
-        return FACES not in self.have or self.work.faces.load()
 
     def _compute(self, piece: _Piece) -> _Rows:
         """Return the rows of a chunk; chunks do not depend on each other."""
         if piece.batch is None:
             return _Rows(piece.segment)
-        chunk = FrameChunk(piece.batch, self.work.device)
-        faces = self.work.faces.process(chunk) if piece.known is None else piece.known
-        embeddings = None
-        if EMBEDDINGS in self._todo(piece.segment):
-            embeddings = self.work.embeddings.process(chunk, faces.detections())
-        return _Rows(piece.segment, piece.batch.frame_index, faces, embeddings)
+        todo = self._todo(piece.segment)
+        tables = self.work.stages.process(piece.batch, todo, piece.known)
+        return _Rows(piece.segment, piece.batch.frame_index, {name: tables[name] for name in todo})
 
     def _pieces(self, *, decode_ahead: bool) -> Generator[_Piece, None, None]:
         """Yield every chunk, and the ends of segments."""
         groups = self._decoded_segments(decode_ahead)
         with closing(groups):
             for segment, batches in groups:
-                known = None if FACES in self._todo(segment) else self.replay.segment(segment)
+                known = self.replay.segment(segment, self.work.stages.read_by(self._todo(segment)))
                 for batch in batches:
-                    yield _Piece(segment, batch, None if known is None else _rows_of(known, batch))
+                    yield _Piece(segment, batch, _rows_of(known, batch))
                     del batch  # it may be large
                 yield _Piece(segment, None)
 
@@ -217,37 +182,29 @@ class _Pass:
     def _publish_segments(self, rows: Iterable[_Rows]) -> None:
         """Announce each chunk, and publish each segment's parts."""
         work = self.work
-        faces: list[FacesTable] = []
-        embeddings: list[EmbeddingsTable] = []
+        tables: dict[str, list[Table]] = {name: [] for name in self.have}
         for item in rows:
             todo = self._todo(item.segment)
             if item.frame_index is None:
-                self._publish(item.segment, todo, faces, embeddings)
+                self._publish(item.segment, {name: tables[name] for name in todo})
                 if all(work.cache.contains(name, work.keys[name]) for name in self.have):
                     return  # another worker had the same video under another name, and has finished it
-                faces, embeddings = [], []
+                tables = {name: [] for name in self.have}
                 continue
-            if item.faces is not None:
-                faces.append(item.faces)
-            if item.embeddings is not None:
-                embeddings.append(item.embeddings)
+            for name, table in item.tables.items():
+                tables[name].append(table)
             done = int(np.searchsorted(self.indices, item.frame_index[-1])) + 1
             computed = {name: len(item.frame_index) for name in todo}
             work.emit(FramesDone(clip_id=work.clip_id, done=done, total=len(self.indices), computed=computed))
 
-    def _publish(
-        self, segment: int, todo: list[str], faces: list[FacesTable], embeddings: list[EmbeddingsTable]
-    ) -> None:
+    def _publish(self, segment: int, tables: Mapping[str, list[Table]]) -> None:
         work = self.work
         bounds = self.indices[segment * work.segment_frames :: work.segment_frames][:2].tolist()
         report = self.reader.report(start=bounds[0] if segment else 0, stop=bounds[1] if len(bounds) > 1 else None)
         attributes = {"decode": dataclasses.asdict(report), "segment_frames": work.segment_frames}
-        if FACES in todo:
-            table = FacesTable.stack(faces) if faces else work.faces.empty()
-            work.cache.store_part(FACES, work.keys[FACES], segment, table.arrays(), attributes)
-        if EMBEDDINGS in todo:
-            vectors = EmbeddingsTable.stack(embeddings) if embeddings else work.embeddings.empty()
-            work.cache.store_part(EMBEDDINGS, work.keys[EMBEDDINGS], segment, vectors.arrays(), attributes)
+        for name, found in tables.items():
+            table = type(found[0]).stack(found) if found else work.stages[name].empty()
+            work.cache.store_part(name, work.keys[name], segment, table.arrays(), attributes)
 
     def _todo(self, segment: int) -> list[str]:
         """Return the stages whose part of a segment is missing."""
@@ -259,39 +216,51 @@ def _generator(batches: Iterable[FrameBatch]) -> Generator[FrameBatch, None, Non
 
 
 class _Replay:
-    """Rows of the faces stage that an earlier run computed, segment by segment."""
+    """Rows that an earlier run computed, segment by segment; ``have`` says how many segments of each stage to do."""
 
-    def __init__(self, frame_pass: FramePass, indices: np.ndarray, *, computed_faces: bool) -> None:
-        self._cache, self._key = frame_pass.cache, frame_pass.keys[FACES]
-        self._indices, self._size = indices, frame_pass.segment_frames
-        self._whole: FacesTable | None = None
-        self._parts = enumerate(self._cache.iter_parts(FACES, self._key) if computed_faces else ())
+    def __init__(self, frame_pass: FramePass, indices: np.ndarray, have: Mapping[str, int]) -> None:
+        self._pass, self._indices, self._size = frame_pass, indices, frame_pass.segment_frames
+        self._parts = {name: enumerate(frame_pass.cache.iter_parts(name, frame_pass.keys[name])) for name in have}
+        self._whole: dict[str, Table] = {}
 
-    def segment(self, segment: int) -> FacesTable:
-        """Return the frames and faces of one segment; segments are asked for in ascending order.
+    def segment(self, segment: int, names: Iterable[str]) -> dict[str, Table]:
+        """Return the tables of one segment by stage; segments are asked for in ascending order.
 
         Raises CacheError if the rows have gone.
         """
-        for index, part in self._parts:
+        return {name: self._table(segment, name) for name in names}
+
+    def _table(self, segment: int, name: str) -> Table:
+        stage = self._pass.declared[name]
+        for index, part in self._parts.get(name, ()):
             if index == segment:
-                return FacesTable.from_arrays(part.arrays)
+                return stage.table_type().from_arrays(part.arrays)
         # Not in parts: the table was complete from the beginning, or another worker has finished it meanwhile.
-        if self._whole is None:
-            self._whole = load_faces(self._cache, self._key)[0]
-        frame_index = self._whole.frame_index
+        faces = self._whole_table(FACES)
+        assert isinstance(faces, FacesTable)
         bounds = self._indices[segment * self._size :: self._size][:2]
-        first = int(np.searchsorted(frame_index, bounds[0])) if len(bounds) else 0
-        last = int(np.searchsorted(frame_index, bounds[1])) if len(bounds) > 1 else len(frame_index)
-        return self._whole.select_frames(first, last)
+        first = int(np.searchsorted(faces.frame_index, bounds[0])) if len(bounds) else 0
+        last = int(np.searchsorted(faces.frame_index, bounds[1])) if len(bounds) > 1 else len(faces.frame_index)
+        frames = slice(first, last)
+        return self._whole_table(name).rows(frames=frames, faces=faces.faces_of(frames))
+
+    def _whole_table(self, name: str) -> Table:
+        if name not in self._whole:
+            work = self._pass
+            self._whole[name] = load_table(work.cache, work.declared[name], work.keys[name])
+        return self._whole[name]
 
 
-def _rows_of(faces: FacesTable, batch: FrameBatch) -> FacesTable:
-    """Return the rows of a batch's frames from a table that holds them."""
+def _rows_of(tables: Mapping[str, Table], batch: FrameBatch) -> Mapping[str, Table]:
+    """Return the rows of a batch's frames from tables that hold them; the faces are among them, or none are."""
+    if not tables:
+        return tables
+    faces = faces_in(tables)
     first = int(np.searchsorted(faces.frame_index, batch.frame_index[0]))
-    rows = faces.select_frames(first, first + len(batch))
-    if not np.array_equal(rows.frame_index, batch.frame_index):
+    frames = slice(first, first + len(batch))
+    if not np.array_equal(faces.frame_index[frames], batch.frame_index):
         raise CacheError("the cached faces belong to other frames than were decoded now: run again with --force faces")
-    return rows
+    return {name: table.rows(frames=frames, faces=faces.faces_of(frames)) for name, table in tables.items()}
 
 
 def _joined(reports: list[dict[str, Any]]) -> DecodeReport:

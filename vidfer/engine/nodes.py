@@ -19,10 +19,10 @@ from vidfer.engine.atomic import write_bytes
 from vidfer.engine.clip import ClipJob, ClipSummary, process_clip
 from vidfer.engine.executors import EXECUTORS, ClusterExecutor, Executor, Resources
 from vidfer.engine.layout import private_folder
-from vidfer.engine.plan import component_weights
 from vidfer.errors import ClusterError, ConfigError, VidferError
 from vidfer.registry import unknown_name
-from vidfer.stages import STAGES
+from vidfer.stages import stages_of
+from vidfer.stages.provenance import component_weights
 
 ENGINES = ("local", "ray", "slurm")
 _ANSWER_SECONDS = 120.0  # a worker starts, reads the weights and a file; on a busy node this takes a while
@@ -201,7 +201,7 @@ def _check_folder(requirements: Requirements) -> None:
 
 
 def _weights(config: PipelineConfig) -> Iterator[tuple[weights.ComponentKind, str, str, tuple[str, ...]]]:
-    for stage in STAGES:
+    for stage in stages_of(config):
         section = getattr(config, stage.section)
         own_files = [getattr(section, file_key) for _, _, file_key in stage.components]
         for (kind, name, digests), own_file in zip(component_weights(stage, config), own_files, strict=True):

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import vidfer
-from vidfer import weights
 from vidfer.config import PipelineConfig
 from vidfer.engine.cache_key import key_for, key_of_text, key_text
 from vidfer.engine.cachefile import canonical_json
 from vidfer.exporters import EXPORTERS
-from vidfer.stages import STAGES, StageDeclaration
+from vidfer.stages import last_stages, stages_of
+from vidfer.stages.provenance import component_weights, stage_settings
 
 PROBE = "probe"  # not a stage that computes: what demuxing a file tells, and which reader its frames come from
 PROBE_VERSION = 2
@@ -55,16 +55,17 @@ class KeyPlan:
     def __init__(self, config: PipelineConfig, reader: str) -> None:
         self._texts: dict[str, list[str]] = {}  # by stage: text, name of what follows it, text, ...
         self._add(PROBE, [_FINGERPRINT], _probe(config))
-        for stage in STAGES:
-            settings = getattr(config, stage.section).model_dump(mode="json", exclude=_weight_settings(stage))
+        stages = stages_of(config)
+        for stage in stages:
+            settings = stage_settings(stage, config)
             if stage.sees_frames:
                 settings["fps"] = config.video.fps
             digests = [digest for _, _, digests in component_weights(stage, config) for digest in digests]
             seen_by = reader if stage.sees_frames else None
             made_by = {"version": stage.version, "config": settings, "weights": digests, "reader": seen_by}
             self._add(stage.name, list(stage.inputs) or [_FINGERPRINT], made_by)
-        timeline, emotions = config.timeline.model_dump(mode="json"), STAGES[-1].name
-        self._add(NUMBERS, [emotions], {"version": 1, "config": {"timeline": timeline}})
+        timeline, last = config.timeline.model_dump(mode="json"), list(last_stages(stages))
+        self._add(NUMBERS, last, {"version": 1, "config": {"timeline": timeline}})
         settings = {
             "timeline": timeline,
             "exports": [[name, EXPORTERS.get(name).version] for name in config.output.exports],
@@ -72,7 +73,7 @@ class KeyPlan:
             "strict": config.video.strict,
             "clip_id": _mark(_CLIP_ID),
         }
-        self._add(OUTPUTS, [emotions], {"version": vidfer.__version__, "config": settings})
+        self._add(OUTPUTS, last, {"version": vidfer.__version__, "config": settings})
 
     def keys(self, fingerprint: str, clip_id: str) -> Mapping[str, str]:
         """Return the keys of one clip by stage: see ``stage_keys``."""
@@ -96,41 +97,3 @@ def _mark(name: str) -> str:
 
 def _probe(config: PipelineConfig) -> dict[str, Any]:
     return {"version": PROBE_VERSION, "config": {"decoder": config.video.decoder}}
-
-
-def component_weights(
-    stage: StageDeclaration, config: PipelineConfig
-) -> list[tuple[weights.ComponentKind, str, tuple[str, ...]]]:
-    """Return kind, name and weight digests of each component that a stage uses."""
-    section = getattr(config, stage.section)
-    found = []
-    for kind, name_key, file_key in stage.components:
-        name = getattr(section, name_key)
-        found.append((kind, name, weights.digests(kind, name, getattr(section, file_key))))
-    return found
-
-
-def _weight_settings(stage: StageDeclaration) -> set[str]:
-    """Return the settings that are paths of weight files: their digests are in the key, not where they lie."""
-    return {file_key for _, _, file_key in stage.components}
-
-
-def provenance(config: PipelineConfig, keys: Mapping[str, str], *, reader: str) -> dict[str, Any]:
-    """Return what a result came from, JSON-ready: versions, settings, weights, keys. The same for the same result."""
-    return {
-        "vidfer": vidfer.__version__,
-        "reader": reader,
-        "fps": config.video.fps,
-        "stages": {
-            stage.name: {
-                "version": stage.version,
-                "key": keys[stage.name],
-                "settings": getattr(config, stage.section).model_dump(mode="json", exclude=_weight_settings(stage)),
-                "weights": {
-                    f"{kind} {name}": list(digests) for kind, name, digests in component_weights(stage, config)
-                },
-            }
-            for stage in STAGES
-        },
-        "timeline": config.timeline.model_dump(mode="json"),
-    }

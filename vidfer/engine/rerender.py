@@ -26,7 +26,7 @@ from vidfer.errors import CacheError, OutputError
 from vidfer.exporters import EXPORTERS, VideoExporter
 from vidfer.registry import unknown_name
 from vidfer.report.look import ChartStyle
-from vidfer.stages import STAGES
+from vidfer.stages import stages_of
 from vidfer.types import ClipResult, VideoInfo
 
 
@@ -163,18 +163,13 @@ def render_clip(job: RenderJob) -> RenderedClip:
 
 def load_clip(cache: StageCache, record: ClipRecord, config: PipelineConfig) -> ClipResult:
     """Return everything that is known about a finished clip, from the cache alone; raises CacheError."""
-    from vidfer.engine.clip_tables import assemble, find_emotions, find_tracks, load_frame_tables
+    from vidfer.engine.clip_tables import load_clip_result
 
     probed = cache.load(PROBE, record.keys[PROBE])
     if probed is None:
         raise CacheError(f"{cache.path(PROBE, record.keys[PROBE])} has gone: run vidfer process again")
     info = VideoInfo(path=record.path, fingerprint=record.fingerprint, **probed.attributes["info"])
-    tables = load_frame_tables(cache, record.keys)
-    tracks, _ = find_tracks(cache, record.keys["tracks"], tables, config.tracks)
-    timeline, _ = find_emotions(
-        cache, record.keys["emotions"], tables, tracks, config.temporal, device=config.run.device
-    )
-    return assemble(record.clip_id, info, tables, tracks, timeline, config=config, keys=record.keys, cache=cache)
+    return load_clip_result(cache, record.keys, config, clip_id=record.clip_id, info=info)
 
 
 def _with_look(config: PipelineConfig, chart: ChartStyle | None, thumbnails: bool | None) -> PipelineConfig:
@@ -207,7 +202,7 @@ def _chosen(out: Path, records: Mapping[str, ClipRecord], patterns: Sequence[str
 def _is_current(record: ClipRecord, config: PipelineConfig) -> bool:
     """Return whether the clip's tables are those that these settings and this version would give."""
     keys = stage_keys(record.fingerprint, record.reader, config, clip_id=record.clip_id)
-    return all(record.keys.get(name) == keys[name] for name in (PROBE, *(stage.name for stage in STAGES)))
+    return all(record.keys.get(name) == keys[name] for name in (PROBE, *(stage.name for stage in stages_of(config))))
 
 
 def _render(

@@ -31,11 +31,12 @@ from vidfer.engine.layout import (
 from vidfer.engine.lock import RunLock
 from vidfer.engine.nodes import OnNode, check_engine, check_nodes, open_executor, required_of_nodes, resources_of
 from vidfer.engine.outputs import is_untouched, write_if_changed
-from vidfer.engine.plan import OUTPUTS, component_weights
+from vidfer.engine.plan import OUTPUTS
 from vidfer.engine.run_json import write_run_json
 from vidfer.engine.seal import Seals
 from vidfer.errors import BadVideo, VidferError
-from vidfer.stages import STAGES, StageName, dependents
+from vidfer.stages import dependents, stages_of
+from vidfer.stages.provenance import component_weights
 from vidfer.video.find import FoundVideo
 
 # Errors that every clip would meet: they end the run with one message instead of filling failures.csv.
@@ -60,7 +61,7 @@ class RunOptions:
         Of the cluster, for an executor that has one (``ray``: see `engine.executors.ray.RayExecutor`).
     """
 
-    force: StageName | None = None
+    force: str | None = None
     retry_failed: bool = False
     executor: str = "local"
     address: str = ""
@@ -121,7 +122,7 @@ def run(
 def _check(config: PipelineConfig) -> None:
     """Raise ConfigError or WeightsError for what can be seen to be wrong without importing torch."""
     exported_files(config)
-    for stage in STAGES:
+    for stage in stages_of(config):
         component_weights(stage, config)
 
 
@@ -258,8 +259,9 @@ class _Run:
         if record is None or not record.reader or self.memo.recall(job.path) != record.fingerprint:
             return True
         cache, keys = StageCache(cache_folder(self.out)), self.seals.keys_now(record)
-        forced = dependents(job.force) if job.force else ()
-        frame_stages = [stage.name for stage in STAGES if stage.sees_frames]
+        stages = stages_of(self.config)
+        forced = dependents(job.force, stages) if job.force else ()
+        frame_stages = [stage.name for stage in stages if stage.sees_frames]
         return any(name in forced or not cache.contains(name, keys[name]) for name in frame_stages)
 
     def _finish(self, outcome: Outcome[ClipJob, ClipSummary]) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from vidfer.config import PipelineConfig, parse_section
+from vidfer.config import PipelineConfig, parse_section, pipeline_model
 from vidfer.engine.cache import StageCache
 from vidfer.engine.fingerprint import FingerprintMemo
 from vidfer.engine.journal import MANY_CLIPS, ClipRecord, Records
@@ -20,11 +20,9 @@ from vidfer.engine.outputs import is_untouched
 from vidfer.engine.plan import OUTPUTS
 from vidfer.engine.seal import Seals
 from vidfer.errors import ConfigError, OutputError
-from vidfer.stages import STAGES
+from vidfer.stages import stages_of
 
-_NAMES = (*(stage.name for stage in STAGES), OUTPUTS)
 StageState = Literal["cached", "stale", "failed", "missing"]
-_ALL_CACHED: dict[str, StageState] = dict.fromkeys(_NAMES, "cached")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,10 +68,12 @@ def read_status(out: Path, *, check: bool = False) -> list[ClipStatus]:
     with _no_garbage_collection():
         records = Records(journal_file(out), with_states=True)
         look = check or len(records) <= MANY_CLIPS
+        stages = tuple(stage.name for stage in stages_of(config))
         view = _View(
             out=str(out),
+            stages=stages,
             seals=Seals(config),
-            cached={stage.name: cache.keys(stage.name) for stage in STAGES} if look else None,
+            cached={name: cache.keys(name) for name in stages} if look else None,
             memo=FingerprintMemo(fingerprints_file(out)) if look else None,
         )
         return [_status(clip_id, records, view) for clip_id in sorted(records)]
@@ -103,7 +103,7 @@ def config_of_last_run(out: Path) -> PipelineConfig:
         raise OutputError(f"{out}: no results of vidfer here: expected a folder that was given as --out")
     path = settings_file(out)
     try:
-        return parse_section(PipelineConfig, json.loads(path.read_bytes()), source=str(path))
+        return parse_section(pipeline_model(), json.loads(path.read_bytes()), source=str(path))
     except (OSError, ValueError, ConfigError) as error:
         raise OutputError(f"{path}: not the settings of a run ({error}): run vidfer process again") from error
 
@@ -113,14 +113,19 @@ class _View:
     """What is there: looked at once for all clips, so that a hundred thousand take seconds."""
 
     out: str
+    stages: tuple[str, ...]
     seals: Seals
     cached: dict[str, frozenset[str]] | None  # both None: files are not looked at
     memo: FingerprintMemo | None
 
+    def all(self, state: StageState) -> dict[str, StageState]:
+        """Return this state for all stages and the outputs."""
+        return dict.fromkeys((*self.stages, OUTPUTS), state)
+
 
 def _status(clip_id: str, records: Records, view: _View) -> ClipStatus:
     if view.memo is None and view.seals.hold(records.states.get(clip_id, b"")):  # nothing of it need be parsed
-        return ClipStatus(clip_id=clip_id, stages=_ALL_CACHED.copy())
+        return ClipStatus(clip_id=clip_id, stages=view.all("cached"))
     record = records.head(clip_id)
     assert record is not None
     return _status_of(record, view)
@@ -128,16 +133,16 @@ def _status(clip_id: str, records: Records, view: _View) -> ClipStatus:
 
 def _status_of(record: ClipRecord, view: _View) -> ClipStatus:
     if record.status == "failed":
-        states: dict[str, StageState] = dict.fromkeys(_NAMES, "missing")
-        states[STAGES[0].name if record.failure["stage"] == "decode" else OUTPUTS] = "failed"
+        states = view.all("missing")
+        states[view.stages[0] if record.failure["stage"] == "decode" else OUTPUTS] = "failed"
         return ClipStatus(clip_id=record.clip_id, stages=states, note=record.failure["message"])
     known = view.memo.recall(record.path) if view.memo is not None else record.fingerprint
     if known not in (record.fingerprint, None):
-        return ClipStatus(clip_id=record.clip_id, stages=dict.fromkeys(_NAMES, "stale"), note="the video has changed")
+        return ClipStatus(clip_id=record.clip_id, stages=view.all("stale"), note="the video has changed")
     note = "" if known or os.path.isfile(record.path) else f"the video is no longer at {record.path}"
     keys = view.seals.keys_now(record)
     states = {}
-    for name in _NAMES[:-1]:
+    for name in view.stages:
         other = record.keys.get(name) != keys[name]
         there = keys[name] in view.cached[name] if view.cached is not None else not other
         states[name] = "cached" if there else "stale" if other else "missing"

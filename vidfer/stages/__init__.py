@@ -1,74 +1,130 @@
-"""What each stage depends on. The stages themselves are the modules beside this one; this file imports no torch."""
+"""The stages of a pipeline, in order: what each depends on, and where it is. This file imports no torch.
+
+Stages of other packages are found by their entry points in the group ``vidfer.stages``, each a ``StageDeclaration``;
+or give one to ``register_stage`` (then only this process knows it).
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Collection
 
-from vidfer.weights import ComponentKind
-
-StageName = Literal["faces", "embeddings", "tracks", "emotions"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class StageDeclaration:
-    """What decides a stage's result, and so its cache key.
-
-    Attributes
-    ----------
-    name
-        Also the name of the module and of the cache folder.
-    version
-        Raised by hand when the result changes for the same input, settings and weights.
-    section
-        The section of the pipeline that it reads.
-    components
-        Kind of each component with weights, and the keys in ``section`` that name it and the user's own file.
-    inputs
-        The stages that it reads.
-    sees_frames
-        True for a frame stage (it gets the decoded frames in batches), False for a clip stage (tables to tables).
-    """
-
-    name: StageName
-    version: int
-    section: str
-    components: tuple[tuple[ComponentKind, str, str], ...] = ()
-    inputs: tuple[StageName, ...] = ()
-    sees_frames: bool = False
-
+from vidfer.config import PipelineConfig, register_section
+from vidfer.errors import ConfigError
+from vidfer.plugins import entry_points_of
+from vidfer.stages.stage import StageDeclaration as StageDeclaration
 
 STAGES: tuple[StageDeclaration, ...] = (
     StageDeclaration(
         name="faces",
         version=6,
         section="faces",
+        stage="vidfer.stages.faces:FacesStage",
+        table="vidfer.stages.tables:FacesTable",
         components=(("detector", "detector", "detector_weights"), ("landmarks", "landmarks", "landmark_weights")),
         sees_frames=True,
+        stays_on_disk=("landmarks",),  # a third of it all
     ),
     StageDeclaration(
         name="embeddings",
         version=1,
         section="backbone",
+        stage="vidfer.stages.embeddings:EmbeddingsStage",
+        table="vidfer.stages.tables:EmbeddingsTable",
         components=(("backbone", "name", "weights"),),
         inputs=("faces",),
         sees_frames=True,
     ),
-    StageDeclaration(name="tracks", version=1, section="tracks", inputs=("faces",)),
+    StageDeclaration(
+        name="tracks",
+        version=1,
+        section="tracks",
+        stage="vidfer.stages.tracks:TracksStage",
+        table="vidfer.stages.tables:TracksTable",
+        inputs=("faces",),
+    ),
     StageDeclaration(
         name="emotions",
         version=1,
         section="temporal",
+        stage="vidfer.stages.emotions:EmotionsStage",
+        table="vidfer.stages.tables:EmotionsTable",
         components=(("temporal", "weights_name", "weights"),),
         inputs=("embeddings", "tracks"),
     ),
 )
 
+_from_outside: list[StageDeclaration] | None = None
 
-def dependents(name: StageName) -> tuple[StageName, ...]:
-    """Return the stage and all that read it, directly or not, in order."""
-    reached: set[StageName] = {name}
-    for stage in STAGES:
+
+def register_stage(declaration: StageDeclaration) -> StageDeclaration:
+    """Add a stage of another package behind those that are there; return it.
+
+    Raises
+    ------
+    ConfigError
+        Its name is taken, it reads a stage that does not exist, or a frame stage reads a clip stage.
+    """
+    _add(_others(), declaration)
+    return declaration
+
+
+def declared_stages() -> tuple[StageDeclaration, ...]:
+    """Return all stages that can run, each after those that it reads."""
+    return (*STAGES, *_others())
+
+
+def stages_of(config: PipelineConfig) -> tuple[StageDeclaration, ...]:
+    """Return the stages that a pipeline runs, each after those that it reads."""
+    declared = declared_stages()
+    return tuple(stage for stage in declared if getattr(getattr(config, stage.section), "enabled", True))
+
+
+def dependents(name: str, stages: Collection[StageDeclaration]) -> tuple[str, ...]:
+    """Return the stage and all of ``stages`` that read it, directly or not, in order."""
+    reached = {name}
+    for stage in stages:
         if reached.intersection(stage.inputs):
             reached.add(stage.name)
-    return tuple(stage.name for stage in STAGES if stage.name in reached)
+    return tuple(stage.name for stage in stages if stage.name in reached)
+
+
+def stages_before(name: str, stages: Collection[StageDeclaration]) -> tuple[StageDeclaration, ...]:
+    """Return those of ``stages`` that a stage reads, directly or not, in order."""
+    needed = {name}
+    for stage in reversed(tuple(stages)):
+        if stage.name in needed:
+            needed.update(stage.inputs)
+    return tuple(stage for stage in stages if stage.name in needed and stage.name != name)
+
+
+def last_stages(stages: Collection[StageDeclaration]) -> tuple[str, ...]:
+    """Return the stages that no other of ``stages`` reads: what files are made of changes only with them."""
+    read = {name for stage in stages for name in stage.inputs}
+    return tuple(stage.name for stage in stages if stage.name not in read)
+
+
+def _others() -> list[StageDeclaration]:
+    """Return the stages from outside the package; entry points are loaded at the first call."""
+    global _from_outside
+    if _from_outside is None:
+        _from_outside = []
+        for declaration in entry_points_of("vidfer.stages").values():
+            _add(_from_outside, declaration())
+    return _from_outside
+
+
+def _add(others: list[StageDeclaration], declaration: StageDeclaration) -> None:
+    known = {stage.name: stage for stage in (*STAGES, *others)}
+    where = f"stage {declaration.name!r}"
+    if known.get(declaration.name) == declaration:
+        return
+    if declaration.name in known:
+        raise ConfigError(f"{where}: there is one of this name; choose another")
+    for name in declaration.inputs:
+        if name not in known:
+            raise ConfigError(f"{where} reads {name!r}: expected stages that come before it: {', '.join(known)}")
+        if declaration.sees_frames and not known[name].sees_frames:
+            raise ConfigError(f"{where} sees frames and reads {name!r}, which is known only when all frames are seen")
+    if declaration.options is not None:
+        register_section(declaration.section, declaration.options)
+    others.append(declaration)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from vidfer.backbones.load import EmotionNetwork, load_backbone
 from vidfer.config import BackboneConfig
 from vidfer.labels import NUM_EMOTIONS
 from vidfer.stages.chunk import FrameChunk
-from vidfer.stages.tables import EmbeddingsTable
-from vidfer.types import FaceDetections
+from vidfer.stages.tables import EmbeddingsTable, Table, faces_in
 
 
 class EmbeddingsStage:
@@ -18,21 +19,23 @@ class EmbeddingsStage:
     The network is loaded when the first face is seen.
     """
 
-    def __init__(self, config: BackboneConfig, *, device: str) -> None:
+    def __init__(self, config: BackboneConfig, *, device: str, network: EmotionNetwork | None = None) -> None:
         self._config = config
         self._device = device
-        self._network: EmotionNetwork | None = None
+        self._network = network  # instead of the one that the settings name
 
-    def process(self, chunk: FrameChunk, faces: FaceDetections) -> EmbeddingsTable:
-        """Return one row per face of the chunk (``faces.frame_row`` counts the chunk's frames)."""
+    def process(self, chunk: FrameChunk, tables: Mapping[str, Table]) -> EmbeddingsTable:
+        """Return one row per face of the chunk, given its ``faces``."""
         network = self._loaded()
+        faces = faces_in(tables).detections()
         aligned = chunk.aligned_faces(faces.frame_row, faces.transform, network.input_spec.size)
         vectors, logits = network.embed(aligned)
         return EmbeddingsTable(vectors=vectors, logits=logits)
 
-    def load(self) -> None:
-        """Load the network now. Call this before other threads run networks: loading (torch.fx) is for one thread."""
+    def load(self) -> bool:
+        """Load the network now; threads may share it."""
         self._loaded()
+        return True
 
     def empty(self) -> EmbeddingsTable:
         """Return the table of a stretch of video without a decodable frame."""

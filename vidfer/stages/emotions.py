@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
 
 import numpy as np
 
 from vidfer.config import TemporalConfig
 from vidfer.device import pick_device
-from vidfer.stages.tables import EmotionsTable
+from vidfer.stages.tables import EmbeddingsTable, EmotionsTable, Table, TracksTable, faces_in
 from vidfer.temporal import TEMPORAL_MODELS, TemporalModel, TrackSequence
 from vidfer.types import FaceDetections, FaceEmbeddings, FaceTracks, SampledFrames
 
@@ -19,15 +20,14 @@ class EmotionsStage:
     The model is loaded when the first clip with a face comes.
     """
 
-    def __init__(self, config: TemporalConfig, *, device: str) -> None:
+    def __init__(self, config: TemporalConfig, *, device: str, model: TemporalModel | None = None) -> None:
         self._config = config
         self._device = device
-        self._model: TemporalModel | None = None
+        self._model = model  # instead of the one that the settings name
 
-    def process(
-        self, frames: SampledFrames, faces: FaceDetections, tracks: FaceTracks, embeddings: FaceEmbeddings
-    ) -> EmotionsTable:
-        """Return one row per face; NaN where the face was dropped from the tracks."""
+    def process(self, tables: Mapping[str, Table]) -> EmotionsTable:
+        """Return one row per face, given all stages before; NaN where the face was dropped from the tracks."""
+        frames, faces, tracks, embeddings = of_clip(tables)
         probabilities = np.full(embeddings.logits.shape, np.nan, np.float32)
         rows_of = track_rows(tracks)
         if rows_of:
@@ -46,6 +46,19 @@ class EmotionsStage:
                 overlap_seconds=self._config.overlap_seconds,
             )
         return self._model
+
+
+def of_clip(tables: Mapping[str, Table]) -> tuple[SampledFrames, FaceDetections, FaceTracks, FaceEmbeddings]:
+    """Return what ``faces``, ``tracks`` and ``embeddings`` hold."""
+    faces, tracks, embeddings = faces_in(tables), tables["tracks"], tables["embeddings"]
+    assert isinstance(tracks, TracksTable)
+    assert isinstance(embeddings, EmbeddingsTable)
+    return (
+        faces.frames(),
+        faces.detections(),
+        FaceTracks(track_id=tracks.track_id),
+        FaceEmbeddings(vectors=embeddings.vectors, logits=embeddings.logits),
+    )
 
 
 def track_rows(tracks: FaceTracks) -> list[np.ndarray]:

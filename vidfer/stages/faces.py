@@ -9,6 +9,7 @@ landmark score falls. A chunk depends on no other chunk, so a run can go on at a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from itertools import pairwise
 
@@ -25,7 +26,7 @@ from vidfer.faces.landmarks import LANDMARKERS, FaceLandmarker
 from vidfer.faces.pose import head_pose
 from vidfer.faces.quality import face_quality, sharpness
 from vidfer.stages.chunk import FrameChunk
-from vidfer.stages.tables import FacesTable
+from vidfer.stages.tables import NO_TABLES, FacesTable, Table
 from vidfer.types import NUM_LANDMARKS
 
 QUALITY_SIZE = 48  # px of the aligned face on which sharpness is measured; the default backbone's, so it is shared
@@ -111,14 +112,29 @@ class FacesStage:
     """Detects faces and places landmarks, chunk by chunk.
 
     The networks are loaded when the first chunk comes.
+
+    Parameters
+    ----------
+    config, device
+        ``[faces]``, and where the networks compute.
+    detector, landmarks
+        Used instead of those that the settings name.
     """
 
-    def __init__(self, config: FacesConfig, *, device: str) -> None:
+    def __init__(
+        self,
+        config: FacesConfig,
+        *,
+        device: str,
+        detector: FaceDetector | None = None,
+        landmarks: FaceLandmarker | None = None,
+    ) -> None:
         self._config = config
         self._device = device
+        self._given = detector, landmarks
         self._networks: tuple[FaceDetector, FaceLandmarker] | None = None
 
-    def process(self, chunk: FrameChunk) -> FacesTable:
+    def process(self, chunk: FrameChunk, tables: Mapping[str, Table] = NO_TABLES) -> FacesTable:
         """Return the frames of a chunk and their faces."""
         return self.describe(chunk, self.locate(chunk))
 
@@ -250,14 +266,17 @@ class FacesStage:
     def _loaded(self) -> tuple[FaceDetector, FaceLandmarker]:
         if self._networks is None:
             config = self._config
-            detector = DETECTORS.get(config.detector)(
+            detector, landmarks = self._given
+            detector = detector or DETECTORS.get(config.detector)(
                 device=self._device,
                 min_score=config.min_score,
                 long_side=config.long_side,
                 weights=config.detector_weights,
             )
-            landmarker = LANDMARKERS.get(config.landmarks)(device=self._device, weights=config.landmark_weights)
-            self._networks = detector, landmarker
+            landmarks = landmarks or LANDMARKERS.get(config.landmarks)(
+                device=self._device, weights=config.landmark_weights
+            )
+            self._networks = detector, landmarks
         return self._networks
 
 

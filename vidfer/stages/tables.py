@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from types import MappingProxyType
+from typing import ClassVar, Self
 
 import numpy as np
 
@@ -16,7 +17,23 @@ from vidfer.types.validation import check_array
 
 
 class Table:
-    """Base of the frozen dataclasses below: all fields are arrays, each stacked along its first axis."""
+    """Base of the frozen dataclasses below: all fields are arrays, each stacked along its first axis.
+
+    Rows belong to faces, in the order of the faces; those of the columns in ``PER_FRAME`` to frames.
+    """
+
+    PER_FRAME: ClassVar[frozenset[str]] = frozenset()
+
+    @classmethod
+    def columns(cls) -> frozenset[str]:
+        """Return the names of the columns."""
+        return frozenset(field.name for field in dataclasses.fields(cls))  # type: ignore[arg-type]
+
+    def rows(self, *, frames: slice, faces: slice) -> Self:
+        """Return the rows of some frames, and of the faces in them."""
+        return type(self)(
+            **{name: column[frames if name in self.PER_FRAME else faces] for name, column in self.arrays().items()}
+        )
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the columns by name."""
@@ -37,6 +54,10 @@ class Table:
         return cls(**{name: np.concatenate([c[name] for c in columns]) for name in columns[0]})
 
 
+FACES = "faces"  # the stage whose rows all others follow
+NO_TABLES: Mapping[str, Table] = MappingProxyType({})
+
+
 @dataclass(frozen=True, kw_only=True)
 class FacesTable(Table):
     """The frames that were looked at (F rows) and the faces in them (N rows, by frame).
@@ -44,6 +65,8 @@ class FacesTable(Table):
     ``num_faces`` says how many of the N rows belong to each frame, so that tables of consecutive stretches of a video
     stack without renumbering. The remaining columns are those of SampledFrames and FaceDetections.
     """
+
+    PER_FRAME = frozenset({"frame_index", "pts_seconds", "signature", "num_faces"})
 
     frame_index: np.ndarray  # (F,) int64
     pts_seconds: np.ndarray  # (F,) float64
@@ -92,17 +115,10 @@ class FacesTable(Table):
             quality=self.quality,
         )
 
-    def select_frames(self, first: int, last: int) -> FacesTable:
-        """Return the frames of rows [first, last) with their faces."""
+    def faces_of(self, frames: slice) -> slice:
+        """Return which rows the faces of consecutive frames are."""
         ends = np.concatenate([[0], np.cumsum(self.num_faces, dtype=np.int64)])
-        rows = slice(int(ends[first]), int(ends[last]))
-        per_frame = {"frame_index", "pts_seconds", "signature", "num_faces"}
-        return FacesTable(
-            **{
-                name: column[first:last] if name in per_frame else column[rows]
-                for name, column in self.arrays().items()
-            }
-        )
+        return slice(int(ends[frames.start]), int(ends[frames.stop]))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,3 +152,10 @@ class EmotionsTable(Table):
 
     def __post_init__(self) -> None:
         check_array(self, "probabilities", ("N", "K"), np.float32, {})
+
+
+def faces_in(tables: Mapping[str, Table]) -> FacesTable:
+    """Return the table of the stage ``faces``, which most stages read."""
+    table = tables[FACES]
+    assert isinstance(table, FacesTable)
+    return table

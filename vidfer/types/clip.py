@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
 
 from vidfer.types.emotions import EmotionSegment, EmotionTimeline
 from vidfer.types.faces import FaceDetections, FaceEmbeddings, FaceTracks
@@ -28,6 +30,8 @@ class ClipResult:
     provenance
         JSON-ready: vidfer version, stage keys, component names, weight digests, settings. Nothing that
         differs between two runs over the same input (no times of day, host names or durations).
+    tables
+        Columns of the stages from outside the package, by stage and column; rows as in ``faces``.
     """
 
     clip_id: str
@@ -40,3 +44,4 @@ class ClipResult:
     timeline: EmotionTimeline
     segments: tuple[EmotionSegment, ...]
     provenance: Mapping[str, Any]
+    tables: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -96,6 +96,10 @@ class FaceDetections:
 
     def __len__(self) -> int:
         return len(self.frame_row)
+
+    def take(self, rows: np.ndarray) -> FaceDetections:
+        """Return some rows (M,), ascending."""
+        return FaceDetections(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,15 +17,19 @@ from vidfer.config import load_pipeline
 from vidfer.engine.cache import StageCache
 from vidfer.engine.cache_key import key_for
 from vidfer.engine.events import Event, FramesDone
-from vidfer.engine.frames import EMBEDDINGS, FACES, HELD_BYTES, FramePass, chunks_at_once
+from vidfer.engine.frames import FramePass
 from vidfer.faces.detectors import DETECTORS
+from vidfer.stages import STAGES
 from vidfer.stages.chunk import CHUNK_FRAMES, MAX_CHUNK_BYTES, chunk_frames
 from vidfer.stages.embeddings import EmbeddingsStage
 from vidfer.stages.faces import FacesStage
+from vidfer.stages.frame_stages import HELD_BYTES, FrameStages, chunks_at_once
 from vidfer.types import FaceBoxes
 from vidfer.video.probe import VideoProbe, probe
 from vidfer.video.reader import open_reader
 
+FACES, EMBEDDINGS = "faces", "embeddings"
+DECLARED = {stage.name: stage for stage in STAGES}
 NUM_FRAMES = 5 * CHUNK_FRAMES + 3
 KEYS = {name: key_for(name, version=1, config={}) for name in (FACES, EMBEDDINGS)}
 CONFIG = load_pipeline("default", ["faces.long_side=96"])
@@ -51,9 +55,11 @@ def compute(
     """Return the files of the cache, and the events."""
     torch.set_num_threads(threads)
     events: list[Event] = []
+    stages = {FACES: faces or FacesStage(CONFIG.faces, device="cpu"), EMBEDDINGS: EMBEDDER}
+    inputs = {name: DECLARED[name].inputs for name in stages}
     frame_pass = FramePass(
-        clip_id="a", cache=StageCache(root), keys=KEYS, faces=faces or FacesStage(CONFIG.faces, device="cpu"),
-        embeddings=EMBEDDER, device=torch.device("cpu"), segment_frames=segment_frames, emit=events.append,
+        clip_id="a", cache=StageCache(root), keys=KEYS, declared=DECLARED, segment_frames=segment_frames,
+        stages=FrameStages(stages, inputs=inputs, device=torch.device("cpu")), emit=events.append,
     )  # fmt: skip
     frame_pass.run(open_reader(video), np.arange(NUM_FRAMES), (FACES, EMBEDDINGS))
     assert torch.get_num_threads() == threads

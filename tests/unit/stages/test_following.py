@@ -39,8 +39,8 @@ def tracked(tables: list[FacesTable]) -> FaceDetections:
     """Return the faces that belong to somebody: what a user gets to see."""
     table = FacesTable.stack(tables)
     faces = table.detections()
-    kept = TracksStage(TracksConfig()).process(table.frames(), faces).track_id >= 0
-    return replace(faces, **{name: getattr(faces, name)[kept] for name in vars(faces)})
+    kept = TracksStage(TracksConfig()).process({"faces": table}).track_id >= 0
+    return faces.take(np.flatnonzero(kept))
 
 
 def middle_of(clip: Path, num_chunks: int) -> list[FrameBatch]:

@@ -17,7 +17,7 @@ config = load_pipeline()
 batch = FrameBatch(images=np.zeros((2, 64, 64, 3), np.uint8), frame_index=np.arange(2), pts_seconds=np.arange(2) / 25)
 chunk = FrameChunk(batch, torch.device("cpu"))
 table = FacesStage(config.faces, device="cpu").process(chunk)
-EmbeddingsStage(config.backbone, device="cpu").process(chunk, table.detections())
+EmbeddingsStage(config.backbone, device="cpu").process(chunk, {"faces": table})
 slow = {"torch._dynamo", "torch._inductor", "sympy", "cv2", "matplotlib", "pandas", "pyarrow"}
 print(sorted(slow & set(sys.modules)))
 """

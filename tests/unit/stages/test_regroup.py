@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vidfer.engine.regroup import regrouped
 from vidfer.stages.chunk import CHUNK_FRAMES
+from vidfer.stages.regroup import regrouped
 from vidfer.types import FrameBatch
 
 
