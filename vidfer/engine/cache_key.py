@@ -38,7 +38,7 @@ def key_text(
     inputs
         Keys of the stages that it reads, or the content fingerprint of the video for the first.
     reader
-        Name of the video reader whose frames it saw; None for stages that see no frames.
+        The video reader whose frames it saw, with the versions that decide them; None for stages that see no frames.
     """
     return canonical_json(
         {

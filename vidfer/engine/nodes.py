@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from importlib import metadata
 from pathlib import Path
 
 import vidfer
@@ -22,11 +21,11 @@ from vidfer.engine.layout import private_folder
 from vidfer.errors import ClusterError, ConfigError, VidferError
 from vidfer.registry import unknown_name
 from vidfer.stages import stages_of
-from vidfer.stages.provenance import component_weights
+from vidfer.stages.provenance import READER_PACKAGES, component_weights, package_version
 
 ENGINES = ("local", "ray", "slurm")
 _ANSWER_SECONDS = 120.0  # a worker starts, reads the weights and a file; on a busy node this takes a while
-_DECODING_PACKAGES = ("av", "decord")  # frames, and so results, are theirs
+_FRAME_PACKAGES = (*READER_PACKAGES.values(), "torch")  # frames, and so results, are theirs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +41,7 @@ class Requirements:
     vidfer
         Version.
     decoding
-        Name and version of each package that decodes; None for one that is not installed.
+        Name and version of each package that decides frames and results; None for one that is not installed.
     decoders
         Names of the codecs that FFmpeg has.
     weights
@@ -109,7 +108,7 @@ def required_of_nodes(out: Path, config: PipelineConfig, videos: Sequence[Path])
             folder=folder,
             token=token,
             vidfer=vidfer.__version__,
-            decoding=_decoding_packages(),
+            decoding=_frame_packages(),
             decoders=_decoders(),
             weights=tuple(_weights(config)),
             videos=tuple({os.stat(path).st_dev: path for path in videos if path.exists()}.values()),
@@ -170,7 +169,7 @@ def _check_software(requirements: Requirements) -> None:
         raise ClusterError(
             f"vidfer {vidfer.__version__} is installed there, and {requirements.vidfer} here: install the same version"
         )
-    for (package, expected), (_, found) in zip(requirements.decoding, _decoding_packages(), strict=True):
+    for (package, expected), (_, found) in zip(requirements.decoding, _frame_packages(), strict=True):
         if expected != found:
             what = f"pip install {package}=={expected}" if expected else f"pip uninstall {package}"
             raise ClusterError(
@@ -216,14 +215,8 @@ def _digests_here(kind: weights.ComponentKind, name: str, own_file: str) -> tupl
         raise ClusterError(str(error)) from error
 
 
-def _decoding_packages() -> tuple[tuple[str, str | None], ...]:
-    def version(package: str) -> str | None:
-        try:
-            return metadata.version(package)
-        except metadata.PackageNotFoundError:
-            return None
-
-    return tuple((package, version(package)) for package in _DECODING_PACKAGES)
+def _frame_packages() -> tuple[tuple[str, str | None], ...]:
+    return tuple((package, package_version(package)) for package in _FRAME_PACKAGES)
 
 
 def _decoders() -> frozenset[str]:

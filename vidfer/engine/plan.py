@@ -11,7 +11,7 @@ from vidfer.engine.cache_key import key_for, key_of_text, key_text
 from vidfer.engine.cachefile import canonical_json
 from vidfer.exporters import EXPORTERS
 from vidfer.stages import last_stages, stages_of
-from vidfer.stages.provenance import component_weights, stage_settings
+from vidfer.stages.provenance import component_weights, frames_made_by, stage_settings
 
 PROBE = "probe"  # not a stage that computes: what demuxing a file tells, and which reader its frames come from
 PROBE_VERSION = 2
@@ -61,7 +61,7 @@ class KeyPlan:
             if stage.sees_frames:
                 settings["fps"] = config.video.fps
             digests = [digest for _, _, digests in component_weights(stage, config) for digest in digests]
-            seen_by = reader if stage.sees_frames else None
+            seen_by = frames_made_by(reader) if stage.sees_frames else None
             made_by = {"version": stage.version, "config": settings, "weights": digests, "reader": seen_by}
             self._add(stage.name, list(stage.inputs) or [_FINGERPRINT], made_by)
         timeline, last = config.timeline.model_dump(mode="json"), list(last_stages(stages))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
+from importlib import metadata
 from typing import Any
 
 import vidfer
@@ -11,6 +13,7 @@ from vidfer.config import PipelineConfig
 from vidfer.plugins import version_of
 from vidfer.stages import StageDeclaration, stages_of
 
+READER_PACKAGES = {"pyav": "av", "decord": "decord"}  # what is installed, by name of the reader
 _GROUPS: dict[weights.ComponentKind, str] = {  # of entry points
     "detector": "vidfer.detectors",
     "landmarks": "vidfer.landmarks",
@@ -41,6 +44,24 @@ def stage_settings(stage: StageDeclaration, config: PipelineConfig) -> dict[str,
     files = {file_key for _, _, file_key in stage.components}
     settings: dict[str, Any] = getattr(config, stage.section).model_dump(mode="json", exclude=files)
     return settings
+
+
+@cache
+def package_version(package: str) -> str | None:
+    """Return the version of an installed package, without importing it; None where it is not installed."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def frames_made_by(reader: str) -> str:
+    """Return what decides the frames and what networks make of them, for cache keys: reader, its version, torch's.
+
+    Of torch major and minor count: what comes behind mends faults, and on one machine gives the same numbers.
+    """
+    torch = ".".join((package_version("torch") or "").split(".")[:2])
+    return f"{reader} {package_version(READER_PACKAGES.get(reader, reader))}, torch {torch}"
 
 
 def provenance(config: PipelineConfig, *, reader: str, keys: Mapping[str, str] | None = None) -> dict[str, Any]:

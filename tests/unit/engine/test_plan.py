@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from vidfer.engine.cache_key import key_for
 from vidfer.engine.plan import KeyPlan, probe_key, stage_keys
 from vidfer.exporters import EXPORTERS
 from vidfer.stages import STAGES
+from vidfer.stages.provenance import package_version
 
 FINGERPRINT = "0" * 64
 ALL = {"probe", "faces", "embeddings", "tracks", "emotions", "numbers", "outputs"}
@@ -45,6 +47,17 @@ def test_content_and_reader_touch_everything_and_the_name_only_the_outputs() -> 
     assert changed_by(fingerprint="1" * 64) == ALL
     assert changed_by(reader="pyav") == ALL - {"probe"}
     assert changed_by(clip_id="b") == {"outputs"}
+
+
+def test_another_decoder_or_torch_computes_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = load_pipeline()
+    usual = stage_keys(FINGERPRINT, "pyav", config, clip_id="a")
+    for package in ("av", "torch"):
+        package_version.cache_clear()
+        monkeypatch.setattr(metadata, "version", lambda name, other=package: "99.1" if name == other else "1.0")
+        other = stage_keys(FINGERPRINT, "pyav", config, clip_id="a")
+        assert {name for name in ALL if usual[name] != other[name]} == ALL - {"probe"}
+    package_version.cache_clear()
 
 
 def test_where_own_weights_lie_does_not_matter_but_what_they_are(tmp_path: Path) -> None:
