@@ -8,7 +8,7 @@ ARGS ?=
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: process test torture bench clean
+.PHONY: process test torture bench docs clean
 
 process: $(VENV)/.installed
 ifeq ($(strip $(VIDEOS)),)
@@ -33,9 +33,13 @@ bench: $(VENV)/.installed-test
 	$(BIN)/python benchmarks/throughput.py
 	$(BIN)/python benchmarks/cost.py
 
+# site/index.html opens from disk
+docs: $(VENV)/.installed-test
+	$(BIN)/mkdocs build --strict --quiet
+
 # Results stay: they may be hours of work.
 clean:
-	rm -rf $(VENV) build dist sample
+	rm -rf $(VENV) build dist site sample
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
