@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 from vidfer.backbones.load import EmotionNetwork, load_backbone
-from vidfer.evaluation.faces import FaceEvaluation, evaluate_fer2013, evaluate_ferplus
+from vidfer.learning.evaluation.faces import FaceEvaluation, evaluate_fer2013, evaluate_ferplus
 from vidfer.weights import load_tensors
 
 RARE = ("disgust", "fear", "contempt")

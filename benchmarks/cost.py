@@ -32,11 +32,11 @@ from throughput import make_clip
 
 from vidfer.api import load_timeline, process
 from vidfer.engine import runner
-from vidfer.engine.cache import StageCache
 from vidfer.engine.events import ClipDone, Event, FramesDone, StageDone
-from vidfer.engine.executors import Resources, plan_resources
-from vidfer.engine.layout import cache_folder
 from vidfer.engine.runner import RunOptions
+from vidfer.executors import Resources, plan_resources
+from vidfer.store.cache import StageCache
+from vidfer.store.layout import cache_folder
 
 WARM_CHUNKS = 20
 FPS = 25

@@ -20,11 +20,11 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFilter
 
-from vidfer.datasets.face_landmarks import Scenes, read_scenes
 from vidfer.faces.boxes import pairwise_iou
 from vidfer.faces.detectors import DETECTORS, FaceDetector
 from vidfer.faces.landmarks import LANDMARKERS, FaceLandmarker
 from vidfer.faces.pose import head_pose
+from vidfer.learning.datasets.face_landmarks import Scenes, read_scenes
 
 SKIN, GRAY = (190, 150, 130), (128, 128, 128)
 

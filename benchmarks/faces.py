@@ -26,11 +26,11 @@ from face_conditions import report_conditions
 from following import report_following
 from side_by_side import report_side_by_side
 
-from vidfer.datasets.face_scenes import read_scenes
-from vidfer.evaluation.detection import detection_figures, detection_outcome, working_point
 from vidfer.faces.boxes import pairwise_iou
 from vidfer.faces.detectors import DETECTORS, FaceDetector
 from vidfer.faces.landmarks import LANDMARKERS
+from vidfer.learning.datasets.face_scenes import read_scenes
+from vidfer.learning.evaluation.detection import detection_figures, detection_outcome, working_point
 
 BATCH = 16
 REFERENCE_LONG_SIDE = 640

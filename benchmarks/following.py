@@ -19,11 +19,11 @@ import numpy as np
 import torch
 
 from vidfer.config import FacesConfig, TracksConfig
-from vidfer.evaluation.detection_following import FollowingError, following_error
-from vidfer.stages.chunk import CHUNK_FRAMES, FrameChunk
-from vidfer.stages.faces import FacesStage
-from vidfer.stages.tables import FacesTable
-from vidfer.stages.tracks import TracksStage
+from vidfer.learning.evaluation.detection_following import FollowingError, following_error
+from vidfer.pipeline.chunk import CHUNK_FRAMES, FrameChunk
+from vidfer.pipeline.faces import FacesStage
+from vidfer.pipeline.tables import FacesTable
+from vidfer.pipeline.tracks import TracksStage
 from vidfer.types import FaceDetections, FrameBatch
 from vidfer.video.probe import probe
 from vidfer.video.reader import open_reader

@@ -18,11 +18,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vidfer.datasets.face_landmarks import Scenes, background_patches, read_no_faces, read_scenes
 from vidfer.faces.align import landmark_boxes
 from vidfer.faces.detectors import DETECTORS, FaceDetector
 from vidfer.faces.landmarks import LANDMARKERS, FaceLandmarker
-from vidfer.training.face_views import MIRROR
+from vidfer.learning.datasets.face_landmarks import Scenes, background_patches, read_no_faces, read_scenes
+from vidfer.learning.training.face_views import MIRROR
 
 BATCH = 16
 

@@ -54,7 +54,7 @@ def overhead(num_videos: int) -> None:
     """Print what one video costs beyond its work: tasks that do nothing but tell of 20 steps, one and two at a time."""
     import scale
 
-    from vidfer.engine.executors import EXECUTORS, Resources
+    from vidfer.executors import EXECUTORS, Resources
 
     print("| executor | workers | ms per video |\n|---|---|---|")
     for name in ("local", "ray"):
@@ -74,7 +74,7 @@ def overhead(num_videos: int) -> None:
 def stub_events(number: int) -> int:
     """Do nothing, in twenty announced steps: as many events as a clip of 20 s gives."""
     from vidfer.engine.events import FramesDone
-    from vidfer.engine.executors.worker import emit
+    from vidfer.executors.worker import emit
 
     for step in range(20):
         emit(FramesDone(clip_id=str(number), done=step, total=20, computed={"faces": 1, "embeddings": 1}))
@@ -210,10 +210,10 @@ def stub_clip(job: Any) -> Any:
     """Leave what a clip of six seconds leaves: tables in the cache, files for people, events, a summary."""
     from vidfer.engine.clip import ClipSummary
     from vidfer.engine.events import ClipStarted, FramesDone
-    from vidfer.engine.executors.worker import emit
-    from vidfer.engine.fingerprint import Fingerprint
-    from vidfer.engine.layout import cache_folder
     from vidfer.engine.plan import NUMBERS, OUTPUTS, stage_keys
+    from vidfer.executors.worker import emit
+    from vidfer.store.fingerprint import Fingerprint
+    from vidfer.store.layout import cache_folder
 
     emit(ClipStarted(clip_id=job.clip_id))
     emit(FramesDone(clip_id=job.clip_id, done=150, total=150, computed={"faces": 150, "embeddings": 150}))

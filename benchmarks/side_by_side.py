@@ -22,8 +22,8 @@ import numpy as np
 import torch
 
 from vidfer.config import FacesConfig
-from vidfer.stages.chunk import CHUNK_FRAMES, FrameChunk
-from vidfer.stages.faces import FacesStage
+from vidfer.pipeline.chunk import CHUNK_FRAMES, FrameChunk
+from vidfer.pipeline.faces import FacesStage
 from vidfer.types import FrameBatch
 from vidfer.video.probe import probe
 from vidfer.video.reader import open_reader

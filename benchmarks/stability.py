@@ -20,12 +20,12 @@ import av
 import numpy as np
 
 from vidfer.config import load_pipeline
-from vidfer.engine.cache import StageCache
-from vidfer.engine.layout import cache_folder
 from vidfer.engine.rerender import load_clip
 from vidfer.engine.runner import run
-from vidfer.evaluation.calibration import softmax
 from vidfer.faces.boxes import pairwise_iou
+from vidfer.learning.evaluation.calibration import softmax
+from vidfer.store.cache import StageCache
+from vidfer.store.layout import cache_folder
 from vidfer.types import ClipResult
 from vidfer.video.find import FoundVideo
 

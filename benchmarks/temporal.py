@@ -22,14 +22,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vidfer.datasets.face_sequences import LabelledSequence
 from vidfer.errors import WeightsError
-from vidfer.evaluation.sequences import SequenceFigures, sequence_figures
+from vidfer.learning.datasets.face_sequences import LabelledSequence
+from vidfer.learning.evaluation.sequences import SequenceFigures, sequence_figures
+from vidfer.learning.training.temporal import BankBuilder, evaluation_sequences, read_recipe
 from vidfer.temporal import TEMPORAL_MODELS, TemporalModel, TrackSequence
 from vidfer.temporal.ema import ExponentialAverage
 from vidfer.temporal.hmm import HiddenMarkov
 from vidfer.temporal.median import RunningMedian
-from vidfer.training.temporal import BankBuilder, evaluation_sequences, read_recipe
 
 SETTINGS = {"device": "cpu", "window_seconds": 60.0, "overlap_seconds": 10.0}
 BESIDE = ("lstm", "tcn")  # trained as well, but not in the package

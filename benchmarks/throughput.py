@@ -23,9 +23,9 @@ import torch
 from vidfer.api import process
 from vidfer.config import load_pipeline
 from vidfer.engine.events import Event, FramesDone
-from vidfer.stages.chunk import CHUNK_FRAMES, FrameChunk
-from vidfer.stages.embeddings import EmbeddingsStage
-from vidfer.stages.faces import FacesStage
+from vidfer.pipeline.chunk import CHUNK_FRAMES, FrameChunk
+from vidfer.pipeline.embeddings import EmbeddingsStage
+from vidfer.pipeline.faces import FacesStage
 from vidfer.video.prefetch import prefetch
 from vidfer.video.probe import probe
 from vidfer.video.reader import open_reader

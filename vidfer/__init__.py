@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from vidfer.api import load_timeline as load_timeline
     from vidfer.api import process as process
     from vidfer.api import write as write
-    from vidfer.stages.clip import Clip as Clip
-    from vidfer.stages.clip import Face as Face
-    from vidfer.stages.clip import Faces as Faces
-    from vidfer.stages.pipeline import Pipeline as Pipeline
+    from vidfer.pipeline.clip import Clip as Clip
+    from vidfer.pipeline.clip import Face as Face
+    from vidfer.pipeline.clip import Faces as Faces
+    from vidfer.pipeline.pipeline import Pipeline as Pipeline
 
 _WHERE = {
-    "Pipeline": "vidfer.stages.pipeline",
-    **dict.fromkeys(("Clip", "Face", "Faces"), "vidfer.stages.clip"),
+    "Pipeline": "vidfer.pipeline.pipeline",
+    **dict.fromkeys(("Clip", "Face", "Faces"), "vidfer.pipeline.clip"),
     **dict.fromkeys(("Timeline", "load_timeline", "process", "write"), "vidfer.api"),
 }
 

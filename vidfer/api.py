@@ -1,4 +1,4 @@
-"""Use from Python: what ``import vidfer`` offers besides ``Pipeline``, which lies in ``stages``."""
+"""Use from Python: what ``import vidfer`` offers besides ``Pipeline``, which lies in ``pipeline``."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 from vidfer.config import PipelineConfig, load_pipeline, with_settings
 from vidfer.engine.events import EventCallback, ignore
-from vidfer.engine.outputs import write_if_changed, write_outputs
 from vidfer.engine.runner import RunOptions, RunReport, run
 from vidfer.exporters import EXPORTERS
 from vidfer.report.look import ChartLook, ChartStyle
 from vidfer.report.saved import clip_of_tables, read_episodes, read_summary, read_table
 from vidfer.report.wording import count
+from vidfer.store.outputs import write_if_changed, write_outputs
 from vidfer.video.find import find_videos
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from vidfer.stages.clip import Clip
+    from vidfer.pipeline.clip import Clip
 
 NOTEBOOK_WIDTH_PX = 900
 

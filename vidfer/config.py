@@ -165,7 +165,7 @@ def register_section(name: str, kind: type[Section]) -> None:
 
 def pipeline_model() -> type[PipelineConfig]:
     """Return PipelineConfig with the sections of all stages that are installed or registered."""
-    for load in entry_points_of("vidfer.stages").values():
+    for load in entry_points_of("vidfer.pipeline").values():
         declaration = load()
         if declaration.options is not None:
             register_section(declaration.section, declaration.options)

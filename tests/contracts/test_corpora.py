@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from fixtures.corpus_folders import AFF_WILD2_PTS_MS, MAKERS
 
-from vidfer.datasets.build_manifest import BuiltManifest, build_manifest
-from vidfer.datasets.corpora import CORPORA
-from vidfer.datasets.corpus_description import described_corpora, read_description
-from vidfer.datasets.manifest import SPLITS, Manifest, read_manifest, write_manifest
-from vidfer.datasets.valence_arousal import read_valence_arousal
 from vidfer.errors import ConfigError, DataError
 from vidfer.labels import EMOTIONS
+from vidfer.learning.datasets.build_manifest import BuiltManifest, build_manifest
+from vidfer.learning.datasets.corpora import CORPORA
+from vidfer.learning.datasets.corpus_description import described_corpora, read_description
+from vidfer.learning.datasets.manifest import SPLITS, Manifest, read_manifest, write_manifest
+from vidfer.learning.datasets.valence_arousal import read_valence_arousal
 
 NUM_ROWS = {
     "ravdess": 24, "crema-d": 19, "savee": 28, "enterface": 37, "ck+": 6, "afew": 14, "dfew": 10, "ferv39k": 14,

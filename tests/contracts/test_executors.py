@@ -16,9 +16,9 @@ import pytest
 from fixtures import worker_tasks
 from fixtures.worker_tasks import do
 
-from vidfer.engine.executors import EXECUTORS, Executor, Outcome, Resources
-from vidfer.engine.executors.local import LocalExecutor
 from vidfer.errors import MissingDependency
+from vidfer.executors import EXECUTORS, Executor, Outcome, Resources
+from vidfer.executors.local import LocalExecutor
 
 SLOW = {"slurm": pytest.mark.torture}  # each of its jobs is an interpreter that starts
 

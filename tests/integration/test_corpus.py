@@ -10,11 +10,11 @@ from fixtures.small_corpus import write_clip_corpus, write_frame_corpus, write_s
 
 from vidfer.cli import main
 from vidfer.config import load_pipeline
-from vidfer.datasets.manifest import read_manifest
-from vidfer.engine.corpus import read_corpus
 from vidfer.engine.events import ClipDone, FramesDone
 from vidfer.errors import DataError
-from vidfer.training.corpus import markov_model
+from vidfer.learning.corpus import read_corpus
+from vidfer.learning.datasets.manifest import read_manifest
+from vidfer.learning.training.corpus import markov_model
 
 
 def run(*arguments):

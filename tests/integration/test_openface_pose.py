@@ -17,8 +17,8 @@ from scipy.spatial.transform import Rotation
 from vidfer.config import FacesConfig
 from vidfer.exporters import EXPORTERS
 from vidfer.faces.pose import MEAN_FACE, head_pose
-from vidfer.stages.chunk import FrameChunk
-from vidfer.stages.faces import FacesStage
+from vidfer.pipeline.chunk import FrameChunk
+from vidfer.pipeline.faces import FacesStage
 from vidfer.types import FaceDetections, FrameBatch
 from vidfer.video.probe import probe
 from vidfer.video.reader import open_reader

@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import vidfer as package
-from vidfer.engine.journal import ClipRecord, Journal
-from vidfer.engine.layout import clip_folder, clip_ids, stays_inside
 from vidfer.errors import OutputError
+from vidfer.store.journal import ClipRecord, Journal
+from vidfer.store.layout import clip_folder, clip_ids, stays_inside
 from vidfer.video.find import FoundVideo
 
 SOURCES = sorted(Path(package.__file__).parent.rglob("*.py"))

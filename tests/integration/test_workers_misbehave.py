@@ -12,7 +12,7 @@ import pytest
 from fixtures.commands import output_digests, read_csv, read_events, start_vidfer, vidfer
 from fixtures.fuzz_trials import short_clip
 
-from vidfer.engine.atomic import ASIDE_PREFIX, ASIDE_SUFFIX
+from vidfer.store.atomic import ASIDE_PREFIX, ASIDE_SUFFIX
 
 SABOTAGE = Path(__file__).parent.parent / "fixtures" / "sabotage"
 SETTINGS = ["--export", "csv,summary", "--jobs", "1", "--set", "run.segment_frames=16"]

@@ -13,15 +13,15 @@ from fixtures.commands import cache_digests
 from fixtures.numbered_clips import make_clip
 
 from vidfer.config import load_pipeline
-from vidfer.engine.cache import CachedTable, StageCache
-from vidfer.engine.cache_key import key_for
 from vidfer.engine.clip import ClipJob, process_clip
 from vidfer.engine.events import ignore
-from vidfer.engine.executors import Resources
-from vidfer.engine.executors.local import LocalExecutor
 from vidfer.engine.frames import FramePass
-from vidfer.stages import STAGES
-from vidfer.stages.pipeline import pipeline_of
+from vidfer.executors import Resources
+from vidfer.executors.local import LocalExecutor
+from vidfer.pipeline import STAGES
+from vidfer.pipeline.pipeline import pipeline_of
+from vidfer.store.cache import CachedTable, StageCache
+from vidfer.store.cache_key import key_for
 from vidfer.video.probe import VideoProbe, probe
 from vidfer.video.reader import open_reader
 

@@ -13,7 +13,7 @@ from vidfer.cli import build_parser, main
 from vidfer.commands.arguments import COMMANDS, EXPORTS, STAGES
 from vidfer.config import OutputConfig
 from vidfer.exporters import EXPORTERS
-from vidfer.stages import STAGES as DECLARED_STAGES
+from vidfer.pipeline import STAGES as DECLARED_STAGES
 
 
 def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

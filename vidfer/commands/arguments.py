@@ -55,7 +55,7 @@ def _process_arguments(parser: argparse.ArgumentParser) -> None:
 def _stage(name: str) -> str:
     if name in STAGES:
         return name
-    from vidfer.stages import declared_stages
+    from vidfer.pipeline import declared_stages
 
     known = [stage.name for stage in declared_stages()]
     if name not in known:

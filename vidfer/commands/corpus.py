@@ -14,10 +14,10 @@ from vidfer.config import BackboneConfig, PipelineConfig, load_pipeline
 from vidfer.errors import ConfigError, WeightsError
 
 if TYPE_CHECKING:
-    from vidfer.datasets.corpus_sequences import LabelledCorpus
-    from vidfer.datasets.manifest import ManifestSplit
-    from vidfer.evaluation.classification import Classification
-    from vidfer.evaluation.corpus import CorpusEvaluation
+    from vidfer.learning.datasets.corpus_sequences import LabelledCorpus
+    from vidfer.learning.datasets.manifest import ManifestSplit
+    from vidfer.learning.evaluation.classification import Classification
+    from vidfer.learning.evaluation.corpus import CorpusEvaluation
     from vidfer.temporal import TemporalModel
 
 DEFAULT_RECIPE = "temporal_corpus"
@@ -25,8 +25,8 @@ DEFAULT_RECIPE = "temporal_corpus"
 
 def train_on_manifest(options: argparse.Namespace) -> int:
     """Bring the videos' stages up to date, then train on their embeddings; with --folds measure as well."""
-    from vidfer.training.corpus import cross_validate, fold_manifests, train_on_corpus
-    from vidfer.training.temporal import read_recipe
+    from vidfer.learning.training.corpus import cross_validate, fold_manifests, train_on_corpus
+    from vidfer.learning.training.temporal import read_recipe
 
     recipe = read_recipe(find_recipe(options.recipe or DEFAULT_RECIPE))
     manifest, out = _manifest(options), Path(options.out)
@@ -53,7 +53,7 @@ def train_on_manifest(options: argparse.Namespace) -> int:
 
 def evaluate_temporal(options: argparse.Namespace) -> None:
     """Measure a sequence model on a part of a manifest; prints figures and writes them with their pictures."""
-    from vidfer.training.corpus import evaluate_on_corpus
+    from vidfer.learning.training.corpus import evaluate_on_corpus
 
     if not options.manifest:
         raise ConfigError("vidfer evaluate temporal needs --manifest FILE.csv with labelled videos (vidfer manifest)")
@@ -71,7 +71,7 @@ def evaluate_temporal(options: argparse.Namespace) -> None:
 
 
 def _manifest(options: argparse.Namespace) -> Any:
-    from vidfer.datasets.manifest import read_manifest
+    from vidfer.learning.datasets.manifest import read_manifest
 
     return read_manifest(options.manifest, root=options.root)
 
@@ -82,7 +82,7 @@ def _pipeline(options: argparse.Namespace) -> PipelineConfig:
 
 def _read(manifest: Any, options: argparse.Namespace, config: PipelineConfig) -> LabelledCorpus:
     """Return the labelled tracks of a manifest's videos, computing what is not there yet."""
-    from vidfer.engine.corpus import read_corpus
+    from vidfer.learning.corpus import read_corpus
 
     results = Path(options.clips) if options.clips else Path(options.out) / "clips"
     with Progress(len(set(manifest.path)), quiet=options.quiet) as progress:
@@ -96,7 +96,7 @@ def _read(manifest: Any, options: argparse.Namespace, config: PipelineConfig) ->
 
 
 def _split(wanted: str | None, there: tuple[str, ...]) -> ManifestSplit:
-    from vidfer.datasets.manifest import SPLITS
+    from vidfer.learning.datasets.manifest import SPLITS
 
     found = next((name for name in SPLITS if name == (wanted or "test")), None)
     if found is None:
@@ -130,8 +130,8 @@ def _model(
     name: str, causal: bool, options: argparse.Namespace, config: PipelineConfig, corpus: LabelledCorpus
 ) -> TemporalModel:
     from vidfer.device import pick_device
+    from vidfer.learning.training.corpus import markov_model
     from vidfer.temporal import TEMPORAL_MODELS
-    from vidfer.training.corpus import markov_model
 
     if name == "hmm":
         fitted = markov_model(corpus.part("train"), causal=causal)

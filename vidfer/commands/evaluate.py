@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     import numpy as np
 
     from vidfer.backbones.load import EmotionNetwork
-    from vidfer.datasets.manifest import Manifest
-    from vidfer.evaluation.faces import FaceEvaluation
-    from vidfer.evaluation.folds import FoldFigures
-    from vidfer.evaluation.labelled import ManifestEvaluation, Seen
+    from vidfer.learning.datasets.manifest import Manifest
+    from vidfer.learning.evaluation.faces import FaceEvaluation
+    from vidfer.learning.evaluation.folds import FoldFigures
+    from vidfer.learning.evaluation.labelled import ManifestEvaluation, Seen
 
 ALL = "all"
 
@@ -45,8 +45,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _evaluate_fer(options: argparse.Namespace) -> None:
-    from vidfer.datasets.fer2013plus import SPLITS, Split
-    from vidfer.evaluation.faces import evaluate_fer2013, evaluate_ferplus
+    from vidfer.learning.datasets.fer2013plus import SPLITS, Split
+    from vidfer.learning.evaluation.faces import evaluate_fer2013, evaluate_ferplus
 
     if options.folds:
         raise ConfigError("--folds needs --manifest: FER2013 does not say who is seen")
@@ -62,8 +62,8 @@ def _evaluate_fer(options: argparse.Namespace) -> None:
 
 
 def _evaluate_manifest(options: argparse.Namespace) -> None:
-    from vidfer.datasets.manifest import read_manifest
-    from vidfer.evaluation.labelled import evaluate_rows
+    from vidfer.learning.datasets.manifest import read_manifest
+    from vidfer.learning.evaluation.labelled import evaluate_rows
 
     manifest = read_manifest(options.manifest, root=options.root)
     split = options.split or (ALL if options.folds else "test")
@@ -104,7 +104,7 @@ def _backbone_name(options: argparse.Namespace) -> str:
 def _rows(manifest: Manifest, split: str) -> np.ndarray:
     import numpy as np
 
-    from vidfer.datasets.manifest import SPLITS
+    from vidfer.learning.datasets.manifest import SPLITS
 
     if split not in (*SPLITS, ALL):
         raise ConfigError(f"--split {split}: a manifest has {', '.join(SPLITS)}, or take {ALL}")
@@ -119,7 +119,7 @@ def see_rows(manifest: Manifest, rows: np.ndarray, options: argparse.Namespace) 
     """Return what is seen of each row, from pictures at once, from videos through the cached stages."""
     import numpy as np
 
-    from vidfer.datasets.pictures import is_picture
+    from vidfer.video.pictures import is_picture
 
     pictures = np.array([is_picture(manifest.path[int(row)]) for row in rows])
     seen: list[Seen | None] = [None] * len(rows)
@@ -148,8 +148,8 @@ def _see_pictures(
 
     from vidfer.backbones.load import load_backbone
     from vidfer.device import pick_device
-    from vidfer.evaluation.pictures import see_pictures
-    from vidfer.stages.pictures import PictureFaces
+    from vidfer.learning.evaluation.pictures import see_pictures
+    from vidfer.pipeline.pictures import PictureFaces
 
     device = pick_device(config.run.device)
     network = load_backbone(config.backbone.name, device=device, weights=config.backbone.weights)
@@ -162,9 +162,9 @@ def _see_videos(
     manifest: Manifest, rows: np.ndarray, config: PipelineConfig, options: argparse.Namespace
 ) -> list[Seen | None]:
     from vidfer.commands.progress import Progress
-    from vidfer.engine.labelled_clips import labelled_tracks
-    from vidfer.evaluation.calibration import softmax
-    from vidfer.evaluation.labelled import Seen
+    from vidfer.learning.evaluation.calibration import softmax
+    from vidfer.learning.evaluation.labelled import Seen
+    from vidfer.learning.labelled_clips import labelled_tracks
 
     videos = len({manifest.path[int(row)] for row in rows})
     with Progress(videos, quiet=options.quiet) as progress:
@@ -187,7 +187,7 @@ def _check_folds(manifest: Manifest, rows: np.ndarray, count: int) -> None:
     """Raise before anything is computed if these rows cannot be split so."""
     import numpy as np
 
-    from vidfer.evaluation.folds import subject_folds
+    from vidfer.learning.evaluation.folds import subject_folds
 
     subject_folds(np.array(manifest.subject_id)[rows], count)
 
@@ -195,7 +195,7 @@ def _check_folds(manifest: Manifest, rows: np.ndarray, count: int) -> None:
 def _folds(manifest: Manifest, rows: np.ndarray, seen: list[Seen | None], count: int) -> dict[str, FoldFigures]:
     import numpy as np
 
-    from vidfer.evaluation.folds import figures_by_fold, refitted, subject_folds
+    from vidfer.learning.evaluation.folds import figures_by_fold, refitted, subject_folds
 
     subjects = np.array(manifest.subject_id)[rows]
     fold = subject_folds(subjects, count)

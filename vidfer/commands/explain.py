@@ -12,11 +12,11 @@ from vidfer.config import load_pipeline
 def run(options: argparse.Namespace) -> int:
     """Write a PNG with each face of the frame: aligned, with Grad-CAM over it, and the probabilities."""
     config = load_pipeline(options.pipeline, options.set)
-    from vidfer.engine.atomic import write_bytes
-    from vidfer.engine.single_frame import look_at_frame
-    from vidfer.evaluation.calibration import softmax
-    from vidfer.evaluation.gradcam import gradcam
+    from vidfer.learning.evaluation.calibration import softmax
+    from vidfer.learning.evaluation.gradcam import gradcam
+    from vidfer.learning.single_frame import look_at_frame
     from vidfer.report.explanation import ExplainedFace, draw_explanation
+    from vidfer.store.atomic import write_bytes
 
     seen = look_at_frame(Path(options.clip), options.frame - 1, config)
     if not len(seen.faces):

@@ -11,7 +11,7 @@ from vidfer.commands import EXIT_OK
 from vidfer.commands.evaluate import see_rows, spread_over_folds, write_figures
 
 if TYPE_CHECKING:
-    from vidfer.evaluation.labelled import Seen
+    from vidfer.learning.evaluation.labelled import Seen
 
 
 def train_over_folds(options: argparse.Namespace, train: Callable[[Path, Path], object]) -> int:
@@ -21,11 +21,11 @@ def train_over_folds(options: argparse.Namespace, train: Callable[[Path, Path], 
     """
     import numpy as np
 
-    from vidfer.datasets.manifest import read_manifest, write_manifest
-    from vidfer.evaluation.folds import figures_by_fold, subject_folds
-    from vidfer.evaluation.labelled import evaluate_rows
     from vidfer.labels import NUM_EMOTIONS
-    from vidfer.training.corpus import fold_manifests
+    from vidfer.learning.datasets.manifest import read_manifest, write_manifest
+    from vidfer.learning.evaluation.folds import figures_by_fold, subject_folds
+    from vidfer.learning.evaluation.labelled import evaluate_rows
+    from vidfer.learning.training.corpus import fold_manifests
 
     manifest, out = read_manifest(options.manifest, root=options.root), Path(options.out)
     seen: list[Seen | None] = [None] * len(manifest)

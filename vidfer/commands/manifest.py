@@ -8,8 +8,8 @@ from collections import Counter
 from pathlib import Path
 
 from vidfer.commands import EXIT_OK
-from vidfer.datasets.manifest import SPLITS, Manifest
 from vidfer.labels import EMOTIONS
+from vidfer.learning.datasets.manifest import SPLITS, Manifest
 
 
 def run(options: argparse.Namespace) -> int:
@@ -26,8 +26,8 @@ def run(options: argparse.Namespace) -> int:
 def _build(options: argparse.Namespace) -> None:
     from tqdm import tqdm
 
-    from vidfer.datasets.build_manifest import build_manifest
-    from vidfer.datasets.manifest import write_manifest
+    from vidfer.learning.datasets.build_manifest import build_manifest
+    from vidfer.learning.datasets.manifest import write_manifest
 
     out = Path(options.out)
     with tqdm(desc="digests", unit="video", disable=None if not options.quiet else True, leave=False) as bar:
@@ -52,7 +52,7 @@ def _build(options: argparse.Namespace) -> None:
 
 
 def _check(options: argparse.Namespace) -> None:
-    from vidfer.datasets.manifest import read_manifest
+    from vidfer.learning.datasets.manifest import read_manifest
 
     manifest = read_manifest(options.file, root=options.root)
     if not options.quiet:
@@ -60,8 +60,8 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _list() -> None:
-    from vidfer.datasets.corpora import CORPORA
-    from vidfer.datasets.corpus_description import described_corpora, read_description
+    from vidfer.learning.datasets.corpora import CORPORA
+    from vidfer.learning.datasets.corpus_description import described_corpora, read_description
 
     buildable = CORPORA.names()
     for name in described_corpora():

@@ -17,11 +17,11 @@ from vidfer.commands.exports import check_exports, named_exports
 from vidfer.commands.progress import Progress
 from vidfer.config import PipelineConfig, load_pipeline
 from vidfer.engine.events import Event, EventCallback
-from vidfer.engine.journal import ClipRecord
 from vidfer.engine.runner import RunOptions, RunReport
 from vidfer.engine.runner import run as run_engine
 from vidfer.errors import ConfigError, OutputError
 from vidfer.report.wording import display_name, duration
+from vidfer.store.journal import ClipRecord
 from vidfer.video.find import find_videos
 
 PICTURES = frozenset({"chart", "chart-svg", "report"})  # exporters that --no-plots leaves out

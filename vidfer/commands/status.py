@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 
 from vidfer.commands import EXIT_FAILED, EXIT_OK
-from vidfer.engine.journal import MANY_CLIPS
 from vidfer.engine.status import ClipStatus, read_status
+from vidfer.store.journal import MANY_CLIPS
 
 
 def run(options: argparse.Namespace) -> int:

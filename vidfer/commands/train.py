@@ -12,7 +12,7 @@ from pathlib import Path
 from vidfer.commands import EXIT_OK
 from vidfer.config import pipelines_folder
 from vidfer.errors import ConfigError
-from vidfer.training import find_training
+from vidfer.learning.training import find_training
 
 LINE_EVERY_STEPS = 50  # in a log file
 ProgressCallback = Callable[[int, int, dict[str, float]], None]

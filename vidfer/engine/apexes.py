@@ -6,10 +6,10 @@ import logging
 from pathlib import Path
 
 from vidfer.config import OutputConfig
-from vidfer.engine.fingerprint import fingerprint_file
 from vidfer.errors import VidferError
 from vidfer.exporters import EXPORTERS, ChartExporter
 from vidfer.report.look import ApexFrame, ChartLook
+from vidfer.store.fingerprint import fingerprint_file
 from vidfer.types import ClipResult
 
 _LOG = logging.getLogger(__name__)

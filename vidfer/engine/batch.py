@@ -14,15 +14,15 @@ from typing import Any, Literal
 
 import vidfer
 from vidfer.config import PipelineConfig
-from vidfer.engine.atomic import write_bytes
-from vidfer.engine.journal import MANY_CLIPS, ClipRecord, Records, SomeRecords
-from vidfer.engine.layout import batch_file, journal_file
-from vidfer.engine.outputs import write_if_changed
 from vidfer.engine.plan import NUMBERS, OUTPUTS
 from vidfer.engine.seal import Seals
 from vidfer.exporters import EXPORTERS
 from vidfer.exporters.batch_tables import failures_csv, summary_csv
 from vidfer.report.index import render_index
+from vidfer.store.atomic import write_bytes
+from vidfer.store.journal import MANY_CLIPS, ClipRecord, Records, SomeRecords
+from vidfer.store.layout import batch_file, journal_file
+from vidfer.store.outputs import write_if_changed
 
 Align = Literal["start", "fraction"]
 MAX_LISTED = 1000  # clips on the start page: 11 MB, which a browser still sorts at once

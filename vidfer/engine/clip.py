@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 from vidfer.config import PipelineConfig
 from vidfer.engine.apexes import chart_look
-from vidfer.engine.cache import StageCache
 from vidfer.engine.events import ClipRead, ClipStarted, Event, FramesDone, StageDone
-from vidfer.engine.executors.worker import emit
-from vidfer.engine.fingerprint import Fingerprint, fingerprint_file
-from vidfer.engine.layout import cache_folder, clip_folder
-from vidfer.engine.memory import give_back_free_memory, keep_memory_at_hand
-from vidfer.engine.outputs import FileStamp, write_outputs
 from vidfer.engine.plan import OUTPUTS, PROBE, probe_key, stage_keys
 from vidfer.errors import BadVideo, CacheError
+from vidfer.executors.worker import emit
+from vidfer.memory import give_back_free_memory, keep_memory_at_hand
+from vidfer.pipeline import dependents, stages_of
 from vidfer.report.course import course_of
 from vidfer.report.summary import summarise
-from vidfer.stages import dependents, stages_of
+from vidfer.store.cache import StageCache
+from vidfer.store.fingerprint import Fingerprint, fingerprint_file
+from vidfer.store.layout import cache_folder, clip_folder
+from vidfer.store.outputs import FileStamp, write_outputs
 from vidfer.types import ClipResult, VideoInfo
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class ClipSummary:
     fingerprint
         Of the video's content, with the file status it was read at.
     reader, keys, files, summary, seconds, computed_frames
-        See ``engine.journal.ClipRecord``.
+        See ``store.journal.ClipRecord``.
     problems
         Cache files that were set aside, one line each.
     """
@@ -224,7 +224,7 @@ class _ClipWork:
         import torch
 
         from vidfer.engine.frames import FramePass
-        from vidfer.stages.pipeline import pipeline_of
+        from vidfer.pipeline.pipeline import pipeline_of
         from vidfer.video.probe import frame_times_seconds
         from vidfer.video.reader import open_reader
         from vidfer.video.sampling import sample_indices

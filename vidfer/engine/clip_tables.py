@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from vidfer.config import PipelineConfig
-from vidfer.engine.cache import CachedTable, StageCache
 from vidfer.errors import CacheError
-from vidfer.stages import StageDeclaration, stages_of
-from vidfer.stages.provenance import provenance
-from vidfer.stages.result import clip_result
-from vidfer.stages.tables import Table
+from vidfer.pipeline import StageDeclaration, stages_of
+from vidfer.pipeline.provenance import provenance
+from vidfer.pipeline.result import clip_result
+from vidfer.pipeline.tables import Table
+from vidfer.store.cache import CachedTable, StageCache
 from vidfer.types import ClipResult, DecodeReport, VideoInfo
 
 T = TypeVar("T")
@@ -60,7 +60,7 @@ def clip_tables(
         if stored is not None:
             tables[stage.name] = _table_of(cache, stage, key, stored)
         else:
-            from vidfer.stages.pipeline import pipeline_of  # torch
+            from vidfer.pipeline.pipeline import pipeline_of  # torch
 
             table = pipeline_of(config).clip_stage(stage.name).process(tables)
             cache.store(stage.name, key, table.arrays())

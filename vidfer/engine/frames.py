@@ -4,7 +4,7 @@ The sampled frames of a video are divided into segments of a fixed number of fra
 publishes its rows as a part; a run that is killed continues after the last part, and the joined table has the same
 bytes. Stages see frames in chunks that never cross a segment's border.
 
-Chunks do not depend on each other: threads compute them (``stages.frame_stages``), another decodes, and the caller's
+Chunks do not depend on each other: threads compute them (``pipeline.frame_stages``), another decodes, and the caller's
 publishes rows in the order of the video.
 """
 
@@ -19,15 +19,15 @@ from typing import Any
 
 import numpy as np
 
-from vidfer.engine.cache import StageCache
 from vidfer.engine.clip_tables import load_table
 from vidfer.engine.events import EventCallback, FramesDone
 from vidfer.errors import CacheError
-from vidfer.stages import StageDeclaration
-from vidfer.stages.chunk import chunk_frames
-from vidfer.stages.frame_stages import HELD_BYTES, FrameStages
-from vidfer.stages.regroup import regrouped
-from vidfer.stages.tables import FACES, FacesTable, Table, faces_in
+from vidfer.pipeline import StageDeclaration
+from vidfer.pipeline.chunk import chunk_frames
+from vidfer.pipeline.frame_stages import HELD_BYTES, FrameStages
+from vidfer.pipeline.regroup import regrouped
+from vidfer.pipeline.tables import FACES, FacesTable, Table, faces_in
+from vidfer.store.cache import StageCache
 from vidfer.types import DecodeReport, FrameBatch
 from vidfer.video.collect import damage_warnings
 from vidfer.video.prefetch import prefetch

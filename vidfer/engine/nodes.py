@@ -14,14 +14,14 @@ from pathlib import Path
 import vidfer
 from vidfer import weights
 from vidfer.config import GroupResources, PipelineConfig
-from vidfer.engine.atomic import write_bytes
 from vidfer.engine.clip import ClipJob, ClipSummary, process_clip
-from vidfer.engine.executors import EXECUTORS, ClusterExecutor, Executor, Resources
-from vidfer.engine.layout import private_folder
 from vidfer.errors import ClusterError, ConfigError, VidferError
+from vidfer.executors import EXECUTORS, ClusterExecutor, Executor, Resources
+from vidfer.pipeline import stages_of
+from vidfer.pipeline.provenance import READER_PACKAGES, component_weights, package_version
 from vidfer.registry import unknown_name
-from vidfer.stages import stages_of
-from vidfer.stages.provenance import READER_PACKAGES, component_weights, package_version
+from vidfer.store.atomic import write_bytes
+from vidfer.store.layout import private_folder
 
 ENGINES = ("local", "ray", "slurm")
 _ANSWER_SECONDS = 120.0  # a worker starts, reads the weights and a file; on a busy node this takes a while

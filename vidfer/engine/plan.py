@@ -7,11 +7,11 @@ from typing import Any
 
 import vidfer
 from vidfer.config import PipelineConfig
-from vidfer.engine.cache_key import key_for, key_of_text, key_text
-from vidfer.engine.cachefile import canonical_json
 from vidfer.exporters import EXPORTERS
-from vidfer.stages import last_stages, stages_of
-from vidfer.stages.provenance import component_weights, frames_made_by, stage_settings
+from vidfer.pipeline import last_stages, stages_of
+from vidfer.pipeline.provenance import component_weights, frames_made_by, stage_settings
+from vidfer.store.cache_key import key_for, key_of_text, key_text
+from vidfer.store.cachefile import canonical_json
 
 PROBE = "probe"  # not a stage that computes: what demuxing a file tells, and which reader its frames come from
 PROBE_VERSION = 2

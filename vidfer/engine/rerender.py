@@ -11,22 +11,22 @@ from typing import Any
 from vidfer.config import PipelineConfig
 from vidfer.engine.apexes import chart_look
 from vidfer.engine.batch import Align, exported_files, records_of_batch, write_batch_files, write_batch_pictures
-from vidfer.engine.cache import StageCache
 from vidfer.engine.clip import journal_summary
 from vidfer.engine.events import ClipDone, ClipRead, EventCallback, ignore
-from vidfer.engine.executors import EXECUTORS, plan_resources
-from vidfer.engine.executors.worker import emit
-from vidfer.engine.journal import ClipRecord, Journal
-from vidfer.engine.layout import cache_folder, clip_folder, journal_file, private_folder
-from vidfer.engine.lock import RunLock
-from vidfer.engine.outputs import FileStamp, write_outputs
 from vidfer.engine.plan import NUMBERS, OUTPUTS, PROBE, stage_keys
 from vidfer.engine.status import config_of_last_run
 from vidfer.errors import CacheError, OutputError
+from vidfer.executors import EXECUTORS, plan_resources
+from vidfer.executors.worker import emit
 from vidfer.exporters import EXPORTERS, VideoExporter
+from vidfer.pipeline import stages_of
 from vidfer.registry import unknown_name
 from vidfer.report.look import ChartStyle
-from vidfer.stages import stages_of
+from vidfer.store.cache import StageCache
+from vidfer.store.journal import ClipRecord, Journal
+from vidfer.store.layout import cache_folder, clip_folder, journal_file, private_folder
+from vidfer.store.lock import RunLock
+from vidfer.store.outputs import FileStamp, write_outputs
 from vidfer.types import ClipResult, VideoInfo
 
 

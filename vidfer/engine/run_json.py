@@ -11,8 +11,8 @@ from typing import Any
 
 import vidfer
 from vidfer.config import PipelineConfig
-from vidfer.engine.atomic import aside_of
-from vidfer.engine.journal import ClipRecord
+from vidfer.store.atomic import aside_of
+from vidfer.store.journal import ClipRecord
 
 
 def write_run_json(path: Path, records: Iterable[ClipRecord], cached: frozenset[str], config: PipelineConfig) -> None:

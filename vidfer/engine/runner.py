@@ -12,15 +12,22 @@ from typing import Any
 
 import vidfer
 from vidfer.config import GroupResources, PipelineConfig
-from vidfer.engine.atomic import clean_aside_files
 from vidfer.engine.batch import exported_files, records_of_batch, write_batch_files
-from vidfer.engine.cache import StageCache
 from vidfer.engine.clip import ClipJob, ClipSummary, process_clip
 from vidfer.engine.events import ClipDone, EventCallback, ignore
-from vidfer.engine.executors import Executor, Outcome, Resources, TaskError, plan_resources
-from vidfer.engine.fingerprint import FingerprintMemo, content_fingerprint
-from vidfer.engine.journal import ClipRecord, Journal, SomeRecords
-from vidfer.engine.layout import (
+from vidfer.engine.nodes import OnNode, check_engine, check_nodes, open_executor, required_of_nodes, resources_of
+from vidfer.engine.plan import OUTPUTS
+from vidfer.engine.run_json import write_run_json
+from vidfer.engine.seal import Seals
+from vidfer.errors import BadVideo, VidferError
+from vidfer.executors import Executor, Outcome, Resources, TaskError, plan_resources
+from vidfer.pipeline import dependents, stages_of
+from vidfer.pipeline.provenance import component_weights
+from vidfer.store.atomic import clean_aside_files
+from vidfer.store.cache import StageCache
+from vidfer.store.fingerprint import FingerprintMemo, content_fingerprint
+from vidfer.store.journal import ClipRecord, Journal, SomeRecords
+from vidfer.store.layout import (
     cache_folder,
     clip_ids,
     fingerprints_file,
@@ -28,15 +35,8 @@ from vidfer.engine.layout import (
     private_folder,
     settings_file,
 )
-from vidfer.engine.lock import RunLock
-from vidfer.engine.nodes import OnNode, check_engine, check_nodes, open_executor, required_of_nodes, resources_of
-from vidfer.engine.outputs import is_untouched, write_if_changed
-from vidfer.engine.plan import OUTPUTS
-from vidfer.engine.run_json import write_run_json
-from vidfer.engine.seal import Seals
-from vidfer.errors import BadVideo, VidferError
-from vidfer.stages import dependents, stages_of
-from vidfer.stages.provenance import component_weights
+from vidfer.store.lock import RunLock
+from vidfer.store.outputs import is_untouched, write_if_changed
 from vidfer.video.find import FoundVideo
 
 # Errors that every clip would meet: they end the run with one message instead of filling failures.csv.
@@ -58,7 +58,7 @@ class RunOptions:
     executor
         Name of the executor.
     address
-        Of the cluster, for an executor that has one (``ray``: see `engine.executors.ray.RayExecutor`).
+        Of the cluster, for an executor that has one (``ray``: see `executors.ray.RayExecutor`).
     """
 
     force: str | None = None

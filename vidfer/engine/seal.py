@@ -10,8 +10,8 @@ import hashlib
 from collections.abc import Mapping
 
 from vidfer.config import PipelineConfig
-from vidfer.engine.journal import ClipRecord
 from vidfer.engine.plan import KeyPlan
+from vidfer.store.journal import ClipRecord
 
 
 class Seals:

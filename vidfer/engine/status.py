@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Literal
 
 from vidfer.config import PipelineConfig, parse_section, pipeline_model
-from vidfer.engine.cache import StageCache
-from vidfer.engine.fingerprint import FingerprintMemo
-from vidfer.engine.journal import MANY_CLIPS, ClipRecord, Records
-from vidfer.engine.layout import cache_folder, fingerprints_file, journal_file, private_folder, settings_file
-from vidfer.engine.outputs import is_untouched
 from vidfer.engine.plan import OUTPUTS
 from vidfer.engine.seal import Seals
 from vidfer.errors import ConfigError, OutputError
-from vidfer.stages import stages_of
+from vidfer.pipeline import stages_of
+from vidfer.store.cache import StageCache
+from vidfer.store.fingerprint import FingerprintMemo
+from vidfer.store.journal import MANY_CLIPS, ClipRecord, Records
+from vidfer.store.layout import cache_folder, fingerprints_file, journal_file, private_folder, settings_file
+from vidfer.store.outputs import is_untouched
 
 StageState = Literal["cached", "stale", "failed", "missing"]
 

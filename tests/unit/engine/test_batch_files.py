@@ -12,12 +12,12 @@ import pytest
 import vidfer.engine.batch
 from vidfer.config import load_pipeline
 from vidfer.engine.batch import records_of_batch, write_batch_files
-from vidfer.engine.journal import ClipRecord, Journal, SomeRecords
-from vidfer.engine.layout import batch_file, journal_file
 from vidfer.engine.plan import NUMBERS, stage_keys
 from vidfer.engine.seal import Seals
 from vidfer.exporters.batch_tables import summary_csv
 from vidfer.labels import EMOTIONS
+from vidfer.store.journal import ClipRecord, Journal, SomeRecords
+from vidfer.store.layout import batch_file, journal_file
 
 
 def summary(name: str) -> dict[str, Any]:

@@ -9,10 +9,10 @@ import numpy as np
 from fixtures.clip_results import make_clip, tables_of
 
 from vidfer.config import load_pipeline
-from vidfer.engine.cache import StageCache
-from vidfer.engine.cache_key import key_for
 from vidfer.engine.clip_tables import load_clip_result, load_table
-from vidfer.stages import STAGES
+from vidfer.pipeline import STAGES
+from vidfer.store.cache import StageCache
+from vidfer.store.cache_key import key_for
 from vidfer.types import FaceDetections
 from vidfer.types.stored import StoredArray
 

@@ -14,16 +14,16 @@ from fixtures.numbered_clips import make_clip
 from torch import Tensor
 
 from vidfer.config import load_pipeline
-from vidfer.engine.cache import StageCache
-from vidfer.engine.cache_key import key_for
 from vidfer.engine.events import Event, FramesDone
 from vidfer.engine.frames import FramePass
 from vidfer.faces.detectors import DETECTORS
-from vidfer.stages import STAGES
-from vidfer.stages.chunk import CHUNK_FRAMES, MAX_CHUNK_BYTES, chunk_frames
-from vidfer.stages.embeddings import EmbeddingsStage
-from vidfer.stages.faces import FacesStage
-from vidfer.stages.frame_stages import HELD_BYTES, FrameStages, chunks_at_once
+from vidfer.pipeline import STAGES
+from vidfer.pipeline.chunk import CHUNK_FRAMES, MAX_CHUNK_BYTES, chunk_frames
+from vidfer.pipeline.embeddings import EmbeddingsStage
+from vidfer.pipeline.faces import FacesStage
+from vidfer.pipeline.frame_stages import HELD_BYTES, FrameStages, chunks_at_once
+from vidfer.store.cache import StageCache
+from vidfer.store.cache_key import key_for
 from vidfer.types import FaceBoxes
 from vidfer.video.probe import VideoProbe, probe
 from vidfer.video.reader import open_reader

@@ -15,7 +15,6 @@ import pytest
 
 import vidfer
 from vidfer.config import PipelineConfig, load_pipeline
-from vidfer.engine.executors import Outcome, TaskError
 from vidfer.engine.nodes import (
     Requirements,
     check_engine,
@@ -26,6 +25,7 @@ from vidfer.engine.nodes import (
     resources_of,
 )
 from vidfer.errors import ClusterError, ConfigError, VidferError
+from vidfer.executors import Outcome, TaskError
 
 
 @pytest.fixture
@@ -155,7 +155,7 @@ def python(code: str, *arguments: Any) -> subprocess.CompletedProcess[str]:
 
 def test_a_local_run_imports_no_engine_of_clusters() -> None:
     code = (
-        "import sys, vidfer.commands.process\nfrom vidfer.engine.executors import EXECUTORS\n"
+        "import sys, vidfer.commands.process\nfrom vidfer.executors import EXECUTORS\n"
         "print(EXECUTORS.names(), {'ray', 'submitit'} & set(sys.modules))"
     )
     assert python(code).stdout == "['local', 'ray', 'slurm'] set()\n"

@@ -9,11 +9,11 @@ import pytest
 
 import vidfer
 from vidfer.config import load_pipeline
-from vidfer.engine.cache_key import key_for
 from vidfer.engine.plan import KeyPlan, probe_key, stage_keys
 from vidfer.exporters import EXPORTERS
-from vidfer.stages import STAGES
-from vidfer.stages.provenance import package_version
+from vidfer.pipeline import STAGES
+from vidfer.pipeline.provenance import package_version
+from vidfer.store.cache_key import key_for
 
 FINGERPRINT = "0" * 64
 ALL = {"probe", "faces", "embeddings", "tracks", "emotions", "numbers", "outputs"}

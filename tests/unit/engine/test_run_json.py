@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 from vidfer.config import PipelineConfig
-from vidfer.engine.journal import ClipRecord
 from vidfer.engine.run_json import write_run_json
+from vidfer.store.journal import ClipRecord
 
 
 def test_names_of_any_kind_are_read_back_by_any_json_parser(tmp_path: Path) -> None:

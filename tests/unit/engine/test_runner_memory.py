@@ -9,7 +9,7 @@ import pytest
 
 from vidfer.config import load_pipeline
 from vidfer.engine import runner
-from vidfer.engine.executors import Resources
+from vidfer.executors import Resources
 from vidfer.video.find import FoundVideo
 
 

@@ -10,12 +10,12 @@ import pytest
 
 import vidfer.engine.status
 from vidfer.config import PipelineConfig, load_pipeline
-from vidfer.engine.cache import StageCache
-from vidfer.engine.journal import ClipRecord, Journal
-from vidfer.engine.layout import cache_folder, journal_file, settings_file
 from vidfer.engine.plan import OUTPUTS, stage_keys
 from vidfer.engine.seal import Seals
 from vidfer.engine.status import read_status
+from vidfer.store.cache import StageCache
+from vidfer.store.journal import ClipRecord, Journal
+from vidfer.store.layout import cache_folder, journal_file, settings_file
 
 STAGES = ("faces", "embeddings", "tracks", "emotions")
 

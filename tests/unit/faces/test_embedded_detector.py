@@ -93,8 +93,8 @@ def test_embedded_file_is_small():
 
 
 def test_finds_nearly_all_clear_faces_of_held_back_photographs():
-    from vidfer.datasets.face_scenes import read_scenes
-    from vidfer.evaluation.detection import detection_figures, detection_outcome
+    from vidfer.learning.datasets.face_scenes import read_scenes
+    from vidfer.learning.evaluation.detection import detection_figures, detection_outcome
 
     scenes = read_scenes(real_scenes_folder(), "val", limit=60)
     figures = detection_figures(detection_outcome(DETECTORS.get("embedded")(), scenes), min_score=0.5)

@@ -13,7 +13,7 @@ from fixtures.tracks import noisy_track, steady_track
 from vidfer.config import load_pipeline
 from vidfer.engine.plan import stage_keys
 from vidfer.errors import WeightsError
-from vidfer.stages.emotions import EmotionsStage
+from vidfer.pipeline.emotions import EmotionsStage
 from vidfer.temporal import TEMPORAL_MODELS, TrackSequence
 from vidfer.temporal.grid import STEP_SECONDS
 from vidfer.temporal.networks.build import NetworkConfig, build_network

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vidfer.engine.cache import StageCache
-from vidfer.engine.cache_key import key_for
 from vidfer.errors import CacheError
+from vidfer.store.cache import StageCache
+from vidfer.store.cache_key import key_for
 from vidfer.types import StoredArray
 
 KEY = key_for("faces", version=1, config={})

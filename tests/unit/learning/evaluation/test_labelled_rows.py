@@ -1,0 +1,98 @@
+"""Figures of what was seen in the rows of a manifest."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vidfer.cli import main
+from vidfer.errors import DataError
+from vidfer.labels import EMOTION_INDEX
+from vidfer.learning.datasets.manifest import Manifest
+from vidfer.learning.evaluation.labelled import Seen, evaluate_rows
+
+
+def manifest_of(*labels: str) -> Manifest:
+    n = len(labels)
+    return Manifest(
+        clip_id=tuple(f"clip {i}" for i in range(n)),
+        path=tuple(Path(f"{i}.mp4") for i in range(n)),
+        sha256=("",) * n,
+        subject_id=tuple(f"person {i}" for i in range(n)),
+        split=("test",) * n,
+        label=labels,
+        start_seconds=np.full(n, np.nan),
+        end_seconds=np.full(n, np.nan),
+    )
+
+
+def seen(*frames: str, timeline: tuple[str, ...] = ()) -> Seen:
+    def sure(names: tuple[str, ...]) -> np.ndarray:
+        return np.eye(8)[[EMOTION_INDEX[name] for name in names]]
+
+    return Seen(
+        vectors=np.zeros((len(frames), 4), np.float16),
+        network=sure(frames),
+        timeline=sure(timeline) if timeline else None,
+    )
+
+
+def test_clips_and_frames_are_both_counted() -> None:
+    manifest = manifest_of("anger", "neutral")
+    found = evaluate_rows(
+        manifest,
+        np.arange(2),
+        [
+            seen("anger", "anger", "fear", timeline=("anger", "anger", "anger")),
+            seen("anger", timeline=("neutral",)),
+        ],
+    )
+    assert found.figures["network"].classification.accuracy == 0.5  # a clip is the mean of its frames
+    assert found.figures["network_frames"].classification.accuracy == 0.5  # two frames of four
+    assert found.figures["timeline"].classification.accuracy == 1.0
+    assert found.figures["timeline_frames"].classification.samples == 4
+
+
+def test_a_row_without_a_face_counts_as_wrong_and_is_named(tmp_path: Path) -> None:
+    found = evaluate_rows(manifest_of("anger", "fear"), np.arange(2), [seen("anger"), None])
+    assert found.figures.keys() == {"network"}  # pictures have no timeline
+    assert found.figures["network"].classification.accuracy == 1.0
+    assert found.found_and_right == 0.5
+    found.write(tmp_path)
+    written = json.loads((tmp_path / "metrics.json").read_text())
+    assert written["without_face"] == ["clip 1"]
+    assert set(written["figures"]["network"]["classification"]["classes"]["anger"]) == {
+        "precision",
+        "recall",
+        "f1",
+        "support",
+    }
+    assert {path.name for path in (tmp_path / "network").iterdir()} == {
+        "metrics.json",
+        "confusion.png",
+        "reliability.png",
+    }
+    with (tmp_path / "predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["predicted"] for row in rows] == ["anger", ""]
+
+
+def test_no_face_at_all_is_an_error() -> None:
+    with pytest.raises(DataError, match="no face was found in any row"):
+        evaluate_rows(manifest_of("anger"), np.arange(1), [None])
+
+
+def test_pictures_without_a_face_are_no_crash(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in "ab":
+        Image.fromarray(np.zeros((64, 64), np.uint8)).save(tmp_path / f"{name}.png")
+    (tmp_path / "faces.csv").write_text(
+        "clip_id,path,subject_id,split,label\na,a.png,x,test,fear\nb,b.png,y,test,anger\n"
+    )
+    command = ["evaluate", "--manifest", str(tmp_path / "faces.csv"), "--out", str(tmp_path / "out"), "--folds", "2"]
+    assert main(command) == 2
+    assert "no face was found in any row" in capsys.readouterr().err

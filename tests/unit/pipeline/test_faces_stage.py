@@ -1,0 +1,130 @@
+"""Where the detector runs within a chunk, and which boxes are interpolated."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from vidfer.config import FacesConfig
+from vidfer.faces.cuts import SIGNATURE_SIZE, frame_signatures
+from vidfer.faces.pose import MEAN_FACE
+from vidfer.pipeline.chunk import FrameChunk
+from vidfer.pipeline.faces import FacesStage, _Faces, _interpolate, _stops
+from vidfer.types import FaceBoxes, FrameBatch
+
+
+def times(num_frames: int, fps: float) -> np.ndarray:
+    return np.arange(num_frames) / fps
+
+
+def same_scene(num_frames: int) -> np.ndarray:
+    return np.tile(np.linspace(0, 1, SIGNATURE_SIZE, dtype=np.float32), (num_frames, 1))
+
+
+def boxes(row: int, *xyxy: tuple[float, float, float, float]) -> _Faces:
+    corners = np.array(xyxy, np.float32).reshape(-1, 4)
+    return _Faces(
+        row=np.full(len(xyxy), row, np.int64),
+        looked=corners - 2,
+        xyxy=corners,
+        score=np.linspace(0.9, 0.8, len(xyxy), dtype=np.float32),
+        landmarks=np.zeros((len(xyxy), 68, 2), np.float32),
+        landmark_score=np.ones(len(xyxy), np.float32),
+    )
+
+
+def test_every_so_many_frames_and_the_last_are_searched() -> None:
+    assert _stops(times(16, 30), same_scene(16), 5).tolist() == [0, 5, 10, 15]
+    assert _stops(times(13, 30), same_scene(13), 5).tolist() == [0, 5, 10, 12]
+    assert _stops(times(1, 30), same_scene(1), 5).tolist() == [0]
+
+
+def test_frames_far_apart_in_time_are_searched_sooner() -> None:
+    assert _stops(times(16, 24), same_scene(16), 8).tolist() == [0, 8, 15]
+    assert _stops(times(16, 15), same_scene(16), 8).tolist() == [0, 5, 10, 15]
+    assert _stops(times(16, 2), same_scene(16), 8).tolist() == list(range(16))
+    pause = np.append(times(8, 30), 10 + times(8, 30))
+    assert _stops(pause, same_scene(16), 5).tolist() == [0, 5, 7, 8, 13, 15]
+
+
+def test_both_sides_of_a_cut_are_searched() -> None:
+    rng = np.random.default_rng(1)
+    scenes = rng.integers(0, 255, (2, 8, 8, 3), dtype=np.uint8).repeat(12, 1).repeat(12, 2)
+    scenes[1] //= 4
+    signatures = frame_signatures(scenes[[0] * 8 + [1] * 8])
+    assert _stops(times(16, 30), signatures, 5).tolist() == [0, 5, 7, 8, 13, 15]
+
+
+def test_boxes_are_interpolated_in_time_not_by_index() -> None:
+    pts = np.array([0.0, 0.01, 0.1])
+    seen = _Faces.join([boxes(0, (0, 0, 100, 100)), boxes(2, (10, 0, 110, 100))])
+    path = _interpolate(seen, 0, 2, pts)
+    assert path is not None
+    assert path.row.tolist() == [1]
+    assert path.between(seen.xyxy)[0] == pytest.approx([1, 0, 101, 100], abs=1e-3)
+    assert path.between(seen.looked)[0] == pytest.approx([-1, -2, 99, 98], abs=1e-3)
+
+
+def test_faces_are_matched_by_overlap_not_by_order() -> None:
+    seen = _Faces.join(
+        [
+            boxes(0, (0, 0, 100, 100), (300, 0, 400, 100)),
+            boxes(1, (600, 0, 700, 100)),
+            boxes(4, (302, 0, 402, 100), (2, 0, 102, 100)),
+        ]
+    )
+    path = _interpolate(seen, 0, 4, times(5, 30))
+    assert path is not None
+    assert path.row.tolist() == [1, 1, 2, 2, 3, 3]
+    assert path.between(seen.xyxy)[:, 0] == pytest.approx([0.5, 300.5, 1, 301, 1.5, 301.5])
+
+
+@pytest.mark.parametrize("later", [[], [(200, 0, 300, 100)], [(0, 0, 100, 100), (200, 0, 300, 100)]])
+def test_where_a_face_comes_goes_or_jumps_nothing_is_interpolated(later: list) -> None:
+    seen = _Faces.join([boxes(0, (0, 0, 100, 100)), boxes(4, *later)])
+    assert _interpolate(seen, 0, 4, times(5, 30)) is None
+
+
+def test_no_face_on_either_side_means_none_between() -> None:
+    path = _interpolate(boxes(0), 0, 4, times(5, 30))
+    assert path is not None
+    assert len(path.row) == 0
+
+
+class OneFace:
+    """A detector and landmark network that see one face, in frame 8 at first sight only."""
+
+    def __init__(self) -> None:
+        self.searched: list[int] = []
+        self.seen_in_8 = 0
+
+    def detect(self, images: torch.Tensor) -> FaceBoxes:
+        self.searched.append(len(images))
+        box = np.tile(np.array([[10, 10, 50, 50]], np.float32), (len(images), 1))
+        return FaceBoxes(
+            image_row=np.arange(len(images)),
+            xyxy=box,
+            score=np.ones(len(images), np.float32),
+            points5=np.zeros((len(images), 5, 2), np.float32),
+        )
+
+    def locate(self, images: torch.Tensor, image_row: np.ndarray, xyxy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        del images
+        side = (xyxy[:, 2] - xyxy[:, 0])[:, None, None]
+        points = MEAN_FACE[:, :2] / 160 * side + (xyxy[:, None, :2] + xyxy[:, None, 2:]) / 2
+        score = np.ones(len(xyxy), np.float32)
+        if 8 in image_row:
+            score[image_row == 8] = self.seen_in_8 == 0
+            self.seen_in_8 += 1
+        return points.astype(np.float32), score
+
+
+def test_frames_beside_a_searched_face_that_a_second_look_denies_are_searched() -> None:
+    stage, networks = FacesStage(FacesConfig(), device="cpu"), OneFace()
+    stage._networks = networks, networks
+    images = np.zeros((16, 60, 60, 3), np.uint8)
+    batch = FrameBatch(images=images, frame_index=np.arange(16), pts_seconds=times(16, 30))
+    table = stage.process(FrameChunk(batch, torch.device("cpu")))
+    assert networks.searched == [3, 13]  # 0, 8, 15; then all but these
+    assert table.num_faces.tolist() == [1] * 8 + [0] + [1] * 7

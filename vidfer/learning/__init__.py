@@ -1,0 +1,1 @@
+"""Data, trainings and measurements, over the engine."""

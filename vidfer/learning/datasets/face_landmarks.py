@@ -1,0 +1,245 @@
+"""Faces with 68 landmarks, cut generously from photographs, and squares without a face.
+
+Sources: photographs with faces (``faces_in_scenes.h5``: LFW and Flickr8k), FER2013's faces with FER+
+(``fer2013plus.h5``, ``fer2013plus_landmarks68.h5``) and photographs without a face (``no_faces.h5``). The landmarks
+were placed by larger public networks, so what learns from them is a distillation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+
+from vidfer.errors import DataError
+from vidfer.faces.align import apply_transforms, box_transforms, landmark_boxes, warp_faces
+from vidfer.learning.datasets import fer2013plus
+from vidfer.learning.datasets.encoded_images import EncodedImages, read_encoded_images
+from vidfer.learning.datasets.face_scenes import NO_FACES_FILE, SCENES_FILE, Split, is_held_back
+
+MIN_SCORE = 0.6  # the file's own line: from 0.3 to 0.6 a detection is neither face nor background
+FER_SPLIT: Final[dict[Split, fer2013plus.Split]] = {"train": "Training", "val": "PublicTest"}
+
+
+@dataclass(frozen=True)
+class LandmarkFaces:
+    """Gray pictures of faces with their landmarks. N faces.
+
+    Attributes
+    ----------
+    patches
+        (N, S, S) uint8: the face and its surroundings, the picture's border repeated beyond its edge.
+    landmarks
+        (N, 68, 2) float32 in the unit square of the patch.
+    xyxy
+        (N, 4) float32, the detector's box in the unit square; NaN where no detector's box is known.
+    disagreement
+        (N,) float32: mean spread between the teachers, in sides of the face's box.
+    width
+        (N,) float32: how wide the face was in the picture, in pixels.
+    alone
+        (N,) bool: no other face, not even a doubtful one, is in the picture.
+    """
+
+    patches: np.ndarray
+    landmarks: np.ndarray
+    xyxy: np.ndarray
+    disagreement: np.ndarray
+    width: np.ndarray
+    alone: np.ndarray
+
+    def __post_init__(self) -> None:
+        count = len(self.patches)
+        for name, shape in (("landmarks", (68, 2)), ("xyxy", (4,)), ("disagreement", ()), ("width", ()), ("alone", ())):
+            got = getattr(self, name).shape
+            if got != (count, *shape):
+                raise DataError(f"faces with landmarks: expected {name} of shape {(count, *shape)}, got {got}")
+
+    def __len__(self) -> int:
+        return len(self.patches)
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """What ``faces_in_scenes.h5`` says of its pictures and faces, with the pictures still encoded."""
+
+    images: EncodedImages
+    split: np.ndarray  # (images,) str
+    image_row: np.ndarray  # (faces,)
+    xyxy: np.ndarray  # (faces, 4) px
+    score: np.ndarray  # (faces,)
+    landmarks: np.ndarray  # (faces, 68, 2) px, NaN where unknown
+    disagreement: np.ndarray  # (faces,)
+
+
+@dataclass(frozen=True)
+class NamedImages:
+    """Pictures without a face, still encoded."""
+
+    images: EncodedImages
+    names: list[str]
+
+
+def read_no_faces(folder: Path) -> NamedImages:
+    """Read ``no_faces.h5``; raises DataError if it is missing or of another form."""
+    import h5py
+
+    path = folder / NO_FACES_FILE
+    images = read_encoded_images(path, dataset="jpeg", mode="rgb")
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            return NamedImages(images, file["name"][:].astype(str).tolist())
+    except (OSError, KeyError) as error:
+        raise DataError(f"{path}: expected named pictures without faces: {error}") from error
+
+
+def read_scenes(folder: Path) -> Scenes:
+    """Read ``faces_in_scenes.h5``; raises DataError if it is missing or of another form."""
+    import h5py
+
+    path = folder / SCENES_FILE
+    images = read_encoded_images(path, dataset="jpeg", mode="rgb")
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            return Scenes(
+                images=images,
+                split=file["split"][:].astype(str),
+                image_row=file["face/image_row"][:],
+                xyxy=file["face/xyxy"][:],
+                score=file["face/score"][:].astype(np.float32),
+                landmarks=file["face/landmarks68"][:].astype(np.float32) + fer2013plus.PIXEL_CENTRE,
+                disagreement=file["face/landmark_disagreement"][:].astype(np.float32),
+            )
+    except (OSError, KeyError) as error:
+        raise DataError(f"{path}: expected faces in scenes: {error}") from error
+
+
+def scene_faces(scenes: Scenes, split: Split, *, size: int = 160, margin: float = 1.0) -> LandmarkFaces:
+    """Cut every face that has landmarks out of its picture.
+
+    Parameters
+    ----------
+    scenes
+        From ``read_scenes``.
+    split
+        Which pictures.
+    size
+        Side of a patch in pixels.
+    margin
+        Of the patch around the face's box, see ``box_transforms``.
+    """
+    known = np.isfinite(scenes.landmarks).all((1, 2)) & (scenes.score >= MIN_SCORE)
+    rows = np.flatnonzero(known & (scenes.split[scenes.image_row] == split))
+    faces_of_image = np.bincount(scenes.image_row, minlength=len(scenes.images))
+    patches = np.zeros((len(rows), size, size), np.uint8)
+    transforms = box_transforms(scenes.xyxy[rows], margin=margin)
+    for image, members in _by_image(scenes.image_row[rows]):
+        patches[members] = _cut(scenes.images[image], transforms[members], size)
+    boxes = apply_transforms(transforms, scenes.xyxy[rows].reshape(-1, 2, 2))  # (N, 2, 2)
+    return LandmarkFaces(
+        patches=patches,
+        landmarks=apply_transforms(transforms, scenes.landmarks[rows]),
+        xyxy=boxes.reshape(-1, 4),
+        disagreement=scenes.disagreement[rows],
+        width=scenes.xyxy[rows, 2] - scenes.xyxy[rows, 0],
+        alone=faces_of_image[scenes.image_row[rows]] == 1,
+    )
+
+
+def fer_faces(folder: Path, split: Split) -> LandmarkFaces:
+    """Return FER2013's pictures (48 x 48) of the official training or validation part that have landmarks."""
+    pictures = fer2013plus.read_fer2013plus(folder, FER_SPLIT[split])
+    disagreement = _fer_disagreement(folder / "fer2013plus_landmarks68.h5")[pictures.row]
+    known = np.isfinite(pictures.landmarks68).all((1, 2))
+    pictures, disagreement = pictures.take(known), disagreement[known]
+    landmarks = pictures.landmarks68
+    boxes = landmark_boxes(landmarks)
+    return LandmarkFaces(
+        patches=pictures.images,
+        landmarks=landmarks / np.float32(pictures.images.shape[1]),
+        xyxy=np.full((len(pictures), 4), np.nan, np.float32),
+        disagreement=disagreement,
+        width=boxes[:, 2] - boxes[:, 0],
+        alone=np.ones(len(pictures), bool),
+    )
+
+
+def background_patches(
+    scenes: Scenes,
+    no_faces: NamedImages,
+    split: Split,
+    *,
+    size: int = 112,
+    per_picture: int = 20,
+    per_scene: int = 1,
+    seed: int = 0,
+) -> np.ndarray:
+    """Return squares (N, size, size) uint8 gray in which no face, not even a doubtful one, is touched.
+
+    Parameters
+    ----------
+    scenes, no_faces
+        Pictures with known faces, and pictures without any.
+    split
+        Of the scenes as the file says, of the pictures without a face as for the detector (``is_held_back``).
+    per_picture, per_scene
+        Squares from each picture without a face, and from each scene (fewer where faces leave no room).
+    seed
+        Of the squares' places and sizes.
+    """
+    rng = np.random.default_rng([seed, len(split)])
+    pictures = [i for i, name in enumerate(no_faces.names) if is_held_back(name) == (split == "val")]
+    cut = [_random_squares(no_faces.images[i], np.zeros((0, 4)), per_picture, size, rng) for i in pictures]
+    order = np.argsort(scenes.image_row, kind="stable")
+    starts = np.searchsorted(scenes.image_row[order], np.arange(len(scenes.images) + 1))
+    for image in np.flatnonzero(scenes.split == split) if per_scene else ():
+        faces = scenes.xyxy[order[starts[image] : starts[image + 1]]]
+        cut.append(_random_squares(scenes.images[int(image)], faces, per_scene, size, rng))
+    return np.concatenate(cut) if cut else np.zeros((0, size, size), np.uint8)
+
+
+def _fer_disagreement(path: Path) -> np.ndarray:
+    import h5py
+
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            return file["disagreement"][:].astype(np.float32)
+    except (OSError, KeyError) as error:
+        raise DataError(f"{path}: expected landmarks of FER2013: {error}") from error
+
+
+def _by_image(image_row: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    order = np.argsort(image_row, kind="stable")
+    for members in np.split(order, np.flatnonzero(np.diff(image_row[order])) + 1):
+        if len(members):
+            yield int(image_row[members[0]]), members
+
+
+def _random_squares(
+    image: np.ndarray, faces: np.ndarray, count: int, size: int, rng: np.random.Generator
+) -> np.ndarray:
+    height, width = image.shape[:2]
+    squares: list[list[float]] = []
+    for _ in range(8 * count):
+        side = min(height, width) * rng.uniform(0.15, 1.0)
+        left, top = rng.uniform(0, width - side), rng.uniform(0, height - side)
+        overlap = np.minimum(faces[:, 2:], [left + side, top + side]) - np.maximum(faces[:, :2], [left, top])
+        if not (overlap > 0).all(1).any():
+            squares.append([left, top, left + side, top + side])
+        if len(squares) == count:
+            break
+    if not squares:
+        return np.zeros((0, size, size), np.uint8)
+    return _cut(image, box_transforms(np.array(squares)), size)
+
+
+def _cut(image: np.ndarray, transforms: np.ndarray, size: int) -> np.ndarray:
+    frames = torch.from_numpy(image)[None]
+    crops = warp_faces(frames, np.zeros(len(transforms), np.int64), transforms, size=size)  # (N, 3, S, S)
+    luma = torch.tensor([0.299, 0.587, 0.114])[:, None, None]
+    gray = (crops * luma).sum(1)  # (N, S, S)
+    return (gray * 255).round().clamp(0, 255).to(torch.uint8).numpy()

@@ -1,0 +1,152 @@
+"""What a network says of labelled clips and pictures, measured."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vidfer.errors import DataError
+from vidfer.labels import EMOTIONS
+from vidfer.learning.datasets.manifest import Manifest
+from vidfer.learning.evaluation.calibration import calibration
+from vidfer.learning.evaluation.classification import classification
+from vidfer.learning.evaluation.faces import FaceEvaluation
+from vidfer.learning.evaluation.folds import FoldFigures
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What was seen of the person that one row of a manifest is about; T is 1 for a picture.
+
+    Attributes
+    ----------
+    vectors
+        (T, D) float16, the per-frame network's embeddings.
+    network
+        (T, 8) float64 probabilities of the per-frame network.
+    timeline
+        (T, 8) float64 probabilities of the timeline that ``vidfer process`` writes; None for a picture.
+    """
+
+    vectors: np.ndarray
+    network: np.ndarray
+    timeline: np.ndarray | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ManifestEvaluation:
+    """Figures of a network on the rows of a manifest.
+
+    Attributes
+    ----------
+    figures
+        ``network`` (per row, the mean of its frames' probabilities), and for videos also ``network_frames`` (every
+        frame counts), ``timeline`` and ``timeline_frames`` (the same of the output over time).
+    rows
+        How many rows there are.
+    without_face
+        ``clip_id`` of the rows in which nobody was seen: they are in no figure.
+    found_and_right
+        Share of all rows whose face was found and whose label is right: the accuracy with those rows as wrong.
+    predictions
+        CSV, a line a row.
+    folds
+        Cross-validation by subject, if it was asked for.
+    """
+
+    figures: dict[str, FaceEvaluation]
+    rows: int
+    without_face: tuple[str, ...]
+    found_and_right: float
+    predictions: str
+    folds: dict[str, FoldFigures] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain types for ``json.dump``."""
+        return {
+            "rows": self.rows,
+            "without_face": list(self.without_face),
+            "found_and_right": self.found_and_right,
+            "figures": {name: figures.to_json() for name, figures in self.figures.items()},
+            "folds": {name: figures.to_json() for name, figures in self.folds.items()},
+        }
+
+    def write(self, folder: Path) -> None:
+        """Write ``metrics.json`` and ``predictions.csv``, and for each of ``figures`` a folder with its pictures."""
+        for name, figures in self.figures.items():
+            figures.write(folder / name)
+        for name, folds in self.folds.items():
+            folds.pooled.write(folder / f"folds_{name}")
+        (folder / "metrics.json").write_text(json.dumps(self.to_json(), indent=1) + "\n")
+        (folder / "predictions.csv").write_text(self.predictions, errors="surrogateescape")
+
+
+def evaluate_rows(
+    manifest: Manifest, rows: np.ndarray, seen: list[Seen | None], *, folds: dict[str, FoldFigures] | None = None
+) -> ManifestEvaluation:
+    """Compare what was seen of each row with its label.
+
+    Parameters
+    ----------
+    manifest, rows
+        The rows (M,) that were looked at.
+    seen
+        For each of them what was seen; None where no face was.
+    folds
+        To be reported with the rest.
+
+    Raises
+    ------
+    DataError
+        If no face was seen in any row.
+    """
+    with_face = [i for i, one in enumerate(seen) if one is not None]
+    if not with_face:
+        raise DataError("nothing to evaluate: no face was found in any row of the manifest")
+    labels = manifest.label_index[rows[with_face]]
+    found = [one for one in seen if one is not None]
+    per_row = np.stack([one.network.mean(0) for one in found])  # (M, 8)
+    figures = {"network": _measured(per_row, labels)}
+    videos = [i for i, one in enumerate(found) if one.timeline is not None]
+    if videos:
+        frames = np.repeat(labels[videos], [len(found[i].network) for i in videos])
+        timelines = [one.timeline for one in found if one.timeline is not None]
+        figures["network_frames"] = _measured(np.concatenate([found[i].network for i in videos]), frames)
+        figures["timeline"] = _measured(np.stack([one.mean(0) for one in timelines]), labels[videos])
+        figures["timeline_frames"] = _measured(np.concatenate(timelines), frames)
+    right = int((per_row.argmax(1) == labels).sum())
+    return ManifestEvaluation(
+        figures=figures,
+        rows=len(rows),
+        without_face=tuple(manifest.clip_id[int(row)] for row, one in zip(rows, seen, strict=True) if one is None),
+        found_and_right=right / len(rows),
+        predictions=_predictions(manifest, rows, seen),
+        folds=folds or {},
+    )
+
+
+def _measured(probabilities: np.ndarray, labels: np.ndarray) -> FaceEvaluation:
+    return FaceEvaluation(
+        classification=classification(labels, probabilities.argmax(1)),
+        calibration=calibration(probabilities, labels),
+    )
+
+
+def _predictions(manifest: Manifest, rows: np.ndarray, seen: list[Seen | None]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["clip_id", "subject_id", "split", "label", "predicted", "frames", *EMOTIONS])
+    for row, one in zip(rows.tolist(), seen, strict=True):
+        known = [manifest.clip_id[row], manifest.subject_id[row], manifest.split[row], manifest.label[row]]
+        if one is None:
+            writer.writerow([*known, "", 0, *[""] * len(EMOTIONS)])
+            continue
+        mean = one.network.mean(0)
+        writer.writerow([*known, EMOTIONS[int(mean.argmax())], len(one.network), *(f"{value:.4f}" for value in mean)])
+    return text.getvalue()

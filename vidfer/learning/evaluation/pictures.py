@@ -1,0 +1,61 @@
+"""What a per-frame network sees in labelled pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from vidfer.backbones.load import EmotionNetwork
+from vidfer.faces.align import warp_faces
+from vidfer.learning.datasets.manifest import Manifest
+from vidfer.learning.datasets.manifest_faces import FaceFinder, read_labelled_picture
+from vidfer.learning.evaluation.calibration import softmax
+from vidfer.learning.evaluation.labelled import Seen
+
+_FACES_AT_ONCE = 32
+
+
+def see_pictures(
+    manifest: Manifest,
+    rows: np.ndarray,
+    finder: FaceFinder,
+    network: EmotionNetwork,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Seen | None]:
+    """Return what the network sees in the largest face of each row's picture; None where no face was found.
+
+    The face is found, cut and aligned as in a video's frame.
+
+    Raises
+    ------
+    DataError
+        If a picture cannot be decoded; names the row.
+    """
+    seen: list[Seen | None] = [None] * len(rows)
+    waiting: list[tuple[int, torch.Tensor]] = []
+    size = network.input_spec.size
+    for i, row in enumerate(rows.tolist()):
+        picture = read_labelled_picture(manifest, row)
+        found = finder.find(picture)
+        if found is not None:
+            image = torch.from_numpy(picture)[None]
+            waiting.append((i, warp_faces(image, np.zeros(1, np.int64), found[None], size=size)))
+        if len(waiting) == _FACES_AT_ONCE:
+            _embed(network, waiting, seen)
+        if progress is not None:
+            progress(i + 1, len(rows))
+    _embed(network, waiting, seen)
+    return seen
+
+
+def _embed(network: EmotionNetwork, waiting: list[tuple[int, torch.Tensor]], seen: list[Seen | None]) -> None:
+    if not waiting:
+        return
+    vectors, logits = network.embed(torch.cat([face for _, face in waiting]))
+    probabilities = softmax(logits)
+    for n, (i, _) in enumerate(waiting):
+        seen[i] = Seen(vectors=vectors[n : n + 1], network=probabilities[n : n + 1])
+    waiting.clear()

@@ -1,0 +1,108 @@
+"""Labelled videos through the cached stages: what they found of the person that each label is about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vidfer.config import PipelineConfig
+from vidfer.engine.events import EventCallback, ignore
+from vidfer.engine.rerender import load_clip
+from vidfer.engine.runner import run
+from vidfer.errors import DataError
+from vidfer.learning.corpus import check_content, corpus_videos
+from vidfer.learning.datasets.manifest import Manifest
+from vidfer.learning.datasets.manifest_faces import rows_in_stretch
+from vidfer.store.cache import StageCache
+from vidfer.store.layout import cache_folder
+from vidfer.types import ClipResult
+
+_MAX_NAMED = 5  # failed rows that a message names
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledTrack:
+    """The rows of one person that lie in the labelled stretch of a video.
+
+    Attributes
+    ----------
+    pts_seconds
+        (T,) float64.
+    vectors, logits, quality
+        (T, D) float16, (T, 8) float32 and (T,) float32 of the per-frame network and the face.
+    probabilities
+        (T, 8) float32 of the timeline.
+    """
+
+    pts_seconds: np.ndarray
+    vectors: np.ndarray
+    logits: np.ndarray
+    quality: np.ndarray
+    probabilities: np.ndarray
+
+
+def labelled_tracks(
+    manifest: Manifest, rows: np.ndarray, out: Path, config: PipelineConfig, *, on_event: EventCallback = ignore
+) -> list[LabelledTrack | None]:
+    """Bring the videos of these rows up to date in the results folder ``out`` and return each row's person.
+
+    That is whoever fills the most pixels, summed over the frames of the stretch; None where nobody is seen in it.
+
+    Parameters
+    ----------
+    manifest, rows
+        Videos and their labelled stretches.
+    out
+        A results folder of its own; what it holds already is not computed again. Only tables are made, no files.
+    config
+        The pipeline.
+    on_event
+        As in ``engine.runner.run``.
+
+    Raises
+    ------
+    DataError
+        If a video cannot be decoded (names the row) or is not the one that the manifest's sha256 says.
+    """
+    videos = corpus_videos(manifest.path[int(row)] for row in rows)
+    config = config.model_copy(update={"output": config.output.model_copy(update={"exports": ()})})
+    report = run(videos, out, config, on_event=on_event)
+    reasons = {record.path: str(record.failure["message"]) for record in report.failed}
+    failed = [int(row) for row in rows if str(manifest.path[int(row)]) in reasons]
+    if failed:
+        named = [f"row {row + 1}: {reasons[str(manifest.path[row])]}" for row in failed[:_MAX_NAMED]]
+        more = f"; and {len(failed) - _MAX_NAMED} more" if len(failed) > _MAX_NAMED else ""
+        raise DataError(f"the manifest names videos that cannot be used: {'; '.join(named)}{more}; take them out")
+    cache = StageCache(cache_folder(out))
+    of_path: dict[Path, list[int]] = {}
+    for place, row in enumerate(rows):
+        of_path.setdefault(manifest.path[int(row)], []).append(place)
+    found: list[LabelledTrack | None] = [None] * len(rows)
+    for record in report.records:
+        check_content(manifest, rows[of_path[Path(record.path)]], record)
+        clip = load_clip(cache, record, config)
+        for place in of_path[Path(record.path)]:
+            row = int(rows[place])
+            found[place] = main_person(clip, float(manifest.start_seconds[row]), float(manifest.end_seconds[row]))
+    return found
+
+
+def main_person(clip: ClipResult, start_seconds: float, end_seconds: float) -> LabelledTrack | None:
+    """Return who fills the most pixels within [start, end) of a clip (NaN: from its beginning, to its end)."""
+    pts_seconds = clip.frames.pts_seconds[clip.faces.frame_row]  # (N,)
+    inside = rows_in_stretch(pts_seconds, start_seconds, end_seconds)
+    inside = inside[clip.tracks.track_id[inside] >= 0]
+    if not len(inside):
+        return None
+    sides = clip.faces.xyxy[inside, 2:] - clip.faces.xyxy[inside, :2]
+    filled = np.bincount(clip.tracks.track_id[inside], weights=sides.prod(1))
+    mine = inside[clip.tracks.track_id[inside] == filled.argmax()]
+    return LabelledTrack(
+        pts_seconds=pts_seconds[mine],
+        vectors=clip.embeddings.vectors[mine],
+        logits=clip.embeddings.logits[mine],
+        quality=clip.faces.quality[mine],
+        probabilities=clip.timeline.probabilities[mine],
+    )

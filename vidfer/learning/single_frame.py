@@ -1,0 +1,72 @@
+"""One frame of a video through the frame stages, without a cache: for looking at it closely."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from vidfer.backbones.load import EmotionNetwork, load_backbone
+from vidfer.config import PipelineConfig
+from vidfer.device import pick_device
+from vidfer.errors import BadVideo, VidferError
+from vidfer.pipeline.chunk import FrameChunk
+from vidfer.pipeline.faces import FacesStage
+from vidfer.types import FaceDetections
+from vidfer.video.probe import probe
+from vidfer.video.reader import open_reader
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameFaces:
+    """The faces of one frame, as the per-frame network sees them.
+
+    Attributes
+    ----------
+    pts_seconds
+        The frame's time.
+    faces
+        Detections, N rows.
+    aligned
+        (N, 3, S, S) float 0..1.
+    logits
+        (N, K) float32, calibrated.
+    network
+        What saw them.
+    """
+
+    pts_seconds: float
+    faces: FaceDetections
+    aligned: torch.Tensor
+    logits: np.ndarray
+    network: EmotionNetwork
+
+
+def look_at_frame(path: Path, frame_index: int, config: PipelineConfig) -> FrameFaces:
+    """Detect, align and embed the faces of one frame (counted from 0).
+
+    Raises
+    ------
+    BadVideo
+        The file cannot give frames.
+    VidferError
+        The video has no such frame, or it cannot be decoded.
+    """
+    video = probe(path)
+    if not 0 <= frame_index < video.num_frames:
+        raise VidferError(f"{path}: expected a frame from 1 to {video.num_frames}, got {frame_index + 1}")
+    reader = open_reader(video, decoder=config.video.decoder)
+    batch = next(iter(reader.read(np.array([frame_index]), batch_size=1)), None)
+    if batch is None:
+        raise BadVideo(path, "no_frames", f"frame {frame_index + 1} is damaged and cannot be decoded")
+    device = pick_device(config.run.device)
+    chunk = FrameChunk(batch, device)
+    faces = FacesStage(config.faces, device=str(device)).process(chunk).detections()
+    network = load_backbone(config.backbone.name, device=device, weights=config.backbone.weights)
+    aligned = chunk.aligned_faces(faces.frame_row, faces.transform, network.input_spec.size)
+    _, logits = network.embed(aligned)
+    return FrameFaces(
+        pts_seconds=float(batch.pts_seconds[0]), faces=faces, aligned=aligned, logits=logits, network=network
+    )

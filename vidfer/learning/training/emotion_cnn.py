@@ -1,0 +1,354 @@
+"""Trains the per-frame network on FER2013 with the votes of FER+.
+
+``vidfer train emotion-cnn --recipe emotion_cnn --data DIR --out runs/emotion_cnn``; or on the user's own pictures and
+videos: ``--manifest FILE.csv`` instead of ``--data``.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final, Literal, get_args
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from vidfer.backbones import BACKBONES, InputSpec, preprocess
+from vidfer.backbones.load import build_backbone
+from vidfer.config import Section, parse_section, read_toml
+from vidfer.device import pick_device
+from vidfer.errors import DataError
+from vidfer.labels import EMOTION_INDEX, EMOTIONS, NUM_EMOTIONS
+from vidfer.learning.datasets.aligned_faces import align_pictures, face_transforms
+from vidfer.learning.datasets.fer2013 import read_fer_folder
+from vidfer.learning.datasets.fer2013plus import SIDE, FerPictures, Split, majority_labels, soft_labels
+from vidfer.learning.datasets.labelled_pictures import read_fer_pictures, read_lfw_pictures
+from vidfer.learning.datasets.talking_faces import talking_faces
+from vidfer.learning.evaluation.calibration import calibration, fit_temperature, softmax
+from vidfer.learning.evaluation.classification import classification
+from vidfer.learning.training.augment import Augmentation, AugmentConfig
+from vidfer.learning.training.loop import LoopConfig, ProgressCallback, train
+from vidfer.learning.training.own_faces import read_own_faces
+from vidfer.weights import load_tensors, locate
+
+Source = Literal["fer", "photographs", "talking"]
+SOURCES: Final[tuple[Source, ...]] = get_args(Source)
+
+_LOG = logging.getLogger(__name__)
+
+
+class ModelConfig(Section):
+    """``[model]``: which backbone, and its options."""
+
+    name: str = "compact"
+    mirror: bool = Field(True, description="in use, average over the face and its mirror image")
+    start: str = Field(
+        "",
+        description="weights of the same network to begin with; 'embedded': those of the package; empty: random ones",
+    )
+    options: dict[str, Any] = Field(default_factory=dict, description="keyword arguments of the backbone")
+
+
+class DataConfig(Section):
+    """``[data]``: labels, balance, mixing."""
+
+    labels: Literal["ferplus", "fer2013"] = "ferplus"
+    frames_per_clip: int = Field(8, ge=1, description="of a video that a manifest names")
+    border: int = Field(8, ge=0, description="px kept around the aligned face for turning and shifting it")
+    balance: float = Field(0.0, ge=0.0, le=1.0, description="0: classes as they come; 1: all equally often")
+    soft: bool = Field(True, description="ferplus: learn the share of votes, not their winner")
+    label_smoothing: float = Field(0.0, ge=0.0, lt=1.0)
+    photographs_share: float = Field(
+        0.0, ge=0.0, lt=1.0, description="of the faces shown: photographs of faces_in_scenes.h5 with an emotion"
+    )
+    talking_share: float = Field(
+        0.0, ge=0.0, lt=1.0, description="of the faces shown: neutral ones whose mouth is moved as in speech"
+    )
+    mixup: float = Field(0.0, ge=0.0, description="alpha of the Beta distribution (Zhang et al. 2018); 0 = off")
+    mixup_share: float = Field(0.5, ge=0.0, le=1.0, description="of the batches")
+    early_epochs: int = Field(
+        0, ge=0, description="first epochs, in which smaller and so cheaper faces are learnt from"
+    )
+    early_size: int = Field(48, ge=16, description="side of these faces, px")
+
+
+class EmotionRecipe(Section):
+    """A whole training recipe for an emotion CNN."""
+
+    model: ModelConfig = ModelConfig()
+    data: DataConfig = DataConfig()
+    augment: AugmentConfig = AugmentConfig()
+    loop: LoopConfig
+
+
+class LabelledFaces:
+    """Aligned faces with labels, in memory.
+
+    Attributes
+    ----------
+    faces
+        (N, 1, S + 2 border, S + 2 border) uint8.
+    target
+        (N, 8) float32, sums to 1: what the network learns.
+    label
+        (N,) int64, the class by the protocol; -1 where it has none (then it is not evaluated).
+    source
+        (N,) int64, which kind of data each comes from: an index into SOURCES.
+    """
+
+    def __init__(self, faces: Tensor, target: np.ndarray, label: np.ndarray, *, source: Source = "fer") -> None:
+        if not len(faces):
+            raise DataError("no picture has a usable label")
+        self.faces, self.target, self.label = faces, torch.from_numpy(target), torch.from_numpy(label)
+        self.source = torch.full((len(faces),), SOURCES.index(source))
+
+    def extend(self, others: LabelledFaces) -> None:
+        """Append the rows of ``others``."""
+        for name in ("faces", "target", "label", "source"):
+            setattr(self, name, torch.cat([getattr(self, name), getattr(others, name)]))
+
+    def __len__(self) -> int:
+        return len(self.faces)
+
+
+def load_faces(folder: Path, split: Split, config: DataConfig, spec: InputSpec, *, training: bool) -> LabelledFaces:
+    """Read a split, choose its labelled rows and align their faces.
+
+    For training with votes, every picture whose most votes are for an emotion is used; evaluation is restricted to
+    those where they are more than half (the protocol of FER+). ``folder`` may be a manifest, whose splits train and
+    validation then stand for Training and PublicTest.
+    """
+    if folder.suffix == ".csv":
+        return _own_faces(folder, config, spec, training=training)
+    pictures = read_fer_folder(folder, split)
+    label, usable = _labels(pictures, config, training)
+    pictures, label = pictures.take(usable), label[usable]
+    hard = np.eye(NUM_EMOTIONS, dtype=np.float32)[pictures.fer2013_label if config.labels == "fer2013" else label]
+    target = soft_labels(pictures.votes) if config.labels == "ferplus" and config.soft else hard
+    target = target * (1 - config.label_smoothing) + config.label_smoothing / NUM_EMOTIONS
+    border = config.border if training else 0
+    transforms = face_transforms(
+        pictures.landmarks68, pictures.landmarks5, image_size=(SIDE, SIDE), size=spec.size, border=border
+    )
+    faces = align_pictures(pictures.images, transforms, size=spec.size + 2 * border)
+    return LabelledFaces(faces, target.astype(np.float32), label)
+
+
+def load_more_faces(folder: Path, config: DataConfig, spec: InputSpec, *, seed: int) -> list[LabelledFaces]:
+    """Return the faces to learn from besides FER2013's, as the recipe asks: photographs, and neutral faces talking."""
+    more: list[LabelledFaces] = []
+    if not config.photographs_share and not config.talking_share:
+        return more
+    if folder.suffix == ".csv":
+        raise DataError(
+            f"{folder}: [data] photographs_share and talking_share are for FER2013 (--data DIR): set them to 0"
+        )
+    photographs = read_lfw_pictures(folder, "train", size=spec.size, border=config.border)
+    if config.photographs_share:
+        more.append(LabelledFaces(photographs.faces, photographs.target, photographs.label, source="photographs"))
+    if config.talking_share:
+        inner = spec.size / (spec.size + 2 * config.border)
+        stills = read_fer_pictures(folder, "Training", size=spec.size, border=config.border)
+        for number, pictures in enumerate((stills, photographs)):
+            neutral = pictures.take(np.flatnonzero(pictures.label == EMOTION_INDEX["neutral"]))
+            faces = talking_faces(neutral, inner=inner, seed=seed + number)
+            more.append(LabelledFaces(faces, neutral.target, neutral.label, source="talking"))
+    return more
+
+
+class EmotionTask:
+    """What ``learning.training.loop`` trains here.
+
+    Parameters
+    ----------
+    recipe
+        The parsed recipe.
+    folder
+        Of FER2013, in any form that ``learning.datasets.fer2013.read_fer_folder`` reads; or a manifest, FILE.csv.
+    """
+
+    monitor = "accuracy"
+
+    def __init__(self, recipe: EmotionRecipe, folder: Path) -> None:
+        self.recipe = recipe
+        self.spec: InputSpec = self.build_model().input_spec  # type: ignore[assignment]
+        self.training = load_faces(folder, "Training", recipe.data, self.spec, training=True)
+        for more in load_more_faces(folder, recipe.data, self.spec, seed=recipe.loop.seed):
+            self.training.extend(more)
+        self.validation = load_faces(folder, "PublicTest", recipe.data, self.spec, training=False)
+        self.augmentation = Augmentation(recipe.augment, size=self.spec.size, border=recipe.data.border)
+        self.temperature = 1.0
+        self._order: tuple[int, Tensor] | None = None
+
+    def build_model(self) -> nn.Module:
+        config = self.recipe.model
+        if not config.start:
+            return BACKBONES.get(config.name)(**config.options)
+        own = "" if config.start == "embedded" else config.start
+        path = locate("backbone", config.name, own)[0]
+        tensors, metadata = load_tensors(path)
+        return build_backbone(config.name, tensors, {**metadata, "options": config.options}, source=path)
+
+    def steps_per_epoch(self) -> int:
+        stills = int((self.training.source == SOURCES.index("fer")).sum())
+        return max(1, stills // self.recipe.loop.batch_size)
+
+    def batch(self, step: int, generator: torch.Generator, device: torch.device) -> tuple[Tensor, Tensor]:
+        size = self.recipe.loop.batch_size
+        epoch, position = divmod(step, self.steps_per_epoch())
+        rows = self._epoch_order(epoch)[position * size : (position + 1) * size]
+        faces = self.training.faces[rows].to(device).float() / 255
+        target = self.training.target[rows].to(device)
+        side = self.recipe.data.early_size if epoch < self.recipe.data.early_epochs else self.spec.size
+        faces = preprocess(self.augmentation(faces, generator, side=side), self.spec)  # (B, C, side, side)
+        if self.recipe.data.mixup and float(torch.rand((), generator=generator)) < self.recipe.data.mixup_share:
+            faces, target = _mix(faces, target, self.recipe.data.mixup, generator)
+        return faces.to(memory_format=torch.channels_last), target
+
+    def loss(self, model: nn.Module, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, dict[str, float]]:
+        faces, target = batch
+        _, logits = model(faces)
+        logits = logits.float()
+        right = logits.argmax(1) == target.argmax(1)
+        return functional.cross_entropy(logits, target), {"training_accuracy": float(right.float().mean())}
+
+    def validate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
+        logits = predict(model, self.validation.faces, self.spec, device, mirror=self.recipe.model.mirror)
+        labelled = (self.validation.label >= 0).numpy()
+        logits, truth = logits[labelled], self.validation.label.numpy()[labelled]
+        figures = classification(truth, logits.argmax(1))
+        self.temperature = fit_temperature(logits, truth)
+        return {
+            "accuracy": figures.accuracy,
+            "uar": figures.uar,
+            "ece": calibration(softmax(logits, temperature=self.temperature), truth).ece,
+            "temperature": self.temperature,
+        }
+
+    def metadata(self) -> dict[str, Any]:
+        return {
+            "kind": "emotion_cnn",
+            "backbone": self.recipe.model.name,
+            "options": self.recipe.model.options,
+            "input_spec": asdict(self.spec),
+            "labels": list(EMOTIONS),
+            "mirror": self.recipe.model.mirror,
+            "temperature": self.temperature,
+        }
+
+    def _epoch_order(self, epoch: int) -> Tensor:
+        """Return this epoch's rows: each about as often as its class's share asks, in random order."""
+        if self._order is None or self._order[0] != epoch:
+            generator = torch.Generator().manual_seed(self.recipe.loop.seed * 9_000_011 + epoch)
+            needed = self.steps_per_epoch() * self.recipe.loop.batch_size
+            wanted = self._row_weights * needed
+            count = (wanted + torch.rand(len(wanted), generator=generator)).floor().long()
+            rows = torch.repeat_interleave(torch.arange(len(wanted)), count)
+            rows = rows[torch.randperm(len(rows), generator=generator)]
+            rows = torch.cat([rows, rows[: max(0, needed - len(rows))]])
+            self._order = (epoch, rows[:needed])
+        return self._order[1]
+
+    @cached_property
+    def _row_weights(self) -> Tensor:
+        """(N,) summing to 1: sources as the recipe shares them, within each a class of n rows by n ** (1 - balance)."""
+        data, faces = self.recipe.data, self.training
+        shares = {"photographs": data.photographs_share, "talking": data.talking_share}
+        shares["fer"] = 1 - sum(shares.values())
+        weights = torch.zeros(len(faces), dtype=torch.float64)
+        for i, source in enumerate(SOURCES):
+            rows = (faces.source == i).nonzero()[:, 0]
+            count = torch.bincount(faces.label[rows], minlength=NUM_EMOTIONS).clamp_min(1).double()
+            part = (count**-data.balance)[faces.label[rows]]
+            weights[rows] = shares[source] * part / part.sum()
+        return weights
+
+
+def predict(
+    model: nn.Module, faces: Tensor, spec: InputSpec, device: torch.device, *, mirror: bool, batch: int = 256
+) -> np.ndarray:
+    """Return logits (N, 8) float32 of aligned faces (N, C, S, S) uint8."""
+    out = []
+    with torch.inference_mode():
+        for part in faces.split(batch):
+            prepared = preprocess(part.to(device).float() / 255, spec).to(memory_format=torch.channels_last)
+            logits = model(prepared)[1].float()
+            if mirror:
+                logits = (logits + model(prepared.flip(3))[1].float()) / 2
+            out.append(logits.cpu().numpy())
+    return np.concatenate(out)
+
+
+def train_emotion_cnn(
+    recipe_file: Path,
+    data: Path,
+    out: Path,
+    *,
+    device: str = "auto",
+    progress: ProgressCallback | None = None,
+) -> dict[str, float]:
+    """Train by a recipe file, writing into ``out``, and return the best validation's figures.
+
+    A run that was interrupted is continued. Raises ConfigError for a wrong recipe, DataError for wrong data.
+    """
+    raw = read_toml(recipe_file)
+    recipe = parse_section(EmotionRecipe, raw, source=str(recipe_file))
+    task = EmotionTask(recipe, data)
+    _LOG.info("%d faces to learn from, %d to validate on", len(task.training), len(task.validation))
+    best = train(task, recipe.loop, out, device=pick_device(device), progress=progress, recipe=recipe.model_dump())
+    plot_log(out / "log.csv", out / "curves.png")
+    return best
+
+
+def plot_log(log: Path, path: Path) -> None:
+    """Draw loss and accuracy over the epochs of ``log.csv`` as PNG."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    table = np.genfromtxt(log, delimiter=",", names=True, ndmin=1)
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2)
+    left.plot(table["epoch"], table["loss"], label="training loss (last step)")
+    right.plot(table["epoch"], table["training_accuracy"], label="training, augmented (last step)", alpha=0.5)
+    right.plot(table["epoch"], table["accuracy"], label="validation accuracy")
+    right.plot(table["epoch"], table["uar"], label="validation mean recall")
+    for axes in (left, right):
+        axes.set_xlabel("epoch")
+        axes.grid(alpha=0.3)
+        axes.legend()
+    figure.savefig(path, dpi=120)
+
+
+def _own_faces(manifest_file: Path, config: DataConfig, spec: InputSpec, *, training: bool) -> LabelledFaces:
+    """Return the faces of a manifest's split train, with a border, or of validation, without."""
+    faces, label = read_own_faces(
+        manifest_file,
+        "train" if training else "validation",
+        spec=spec,
+        border=config.border if training else 0,
+        frames_per_clip=config.frames_per_clip,
+    )
+    hard = np.eye(NUM_EMOTIONS)[label]
+    target = hard * (1 - config.label_smoothing) + config.label_smoothing / NUM_EMOTIONS
+    return LabelledFaces(faces, target.astype(np.float32), label)
+
+
+def _labels(pictures: FerPictures, config: DataConfig, training: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return each picture's class and which pictures are used."""
+    if config.labels == "fer2013":
+        return pictures.fer2013_label, np.ones(len(pictures), bool)
+    label = majority_labels(pictures.votes, strict=not training)
+    return label, label >= 0
+
+
+def _mix(faces: Tensor, target: Tensor, alpha: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Blend the batch with its own reverse (rows are in random order already) by one Beta(alpha, alpha) share."""
+    seed = int(torch.randint(2**31, (), generator=generator))
+    share = float(np.random.default_rng(seed).beta(alpha, alpha))
+    return faces * share + faces.flip(0) * (1 - share), target * share + target.flip(0) * (1 - share)

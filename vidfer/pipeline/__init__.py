@@ -1,0 +1,130 @@
+"""The stages of a pipeline, in order: what each depends on, and where it is. This file imports no torch.
+
+Stages of other packages are found by their entry points in the group ``vidfer.pipeline``, each a ``StageDeclaration``;
+or give one to ``register_stage`` (then only this process knows it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from vidfer.config import PipelineConfig, register_section
+from vidfer.errors import ConfigError
+from vidfer.pipeline.stage import StageDeclaration as StageDeclaration
+from vidfer.plugins import entry_points_of
+
+STAGES: tuple[StageDeclaration, ...] = (
+    StageDeclaration(
+        name="faces",
+        version=6,
+        section="faces",
+        stage="vidfer.pipeline.faces:FacesStage",
+        table="vidfer.pipeline.tables:FacesTable",
+        components=(("detector", "detector", "detector_weights"), ("landmarks", "landmarks", "landmark_weights")),
+        sees_frames=True,
+        stays_on_disk=("landmarks",),  # a third of it all
+    ),
+    StageDeclaration(
+        name="embeddings",
+        version=1,
+        section="backbone",
+        stage="vidfer.pipeline.embeddings:EmbeddingsStage",
+        table="vidfer.pipeline.tables:EmbeddingsTable",
+        components=(("backbone", "name", "weights"),),
+        inputs=("faces",),
+        sees_frames=True,
+    ),
+    StageDeclaration(
+        name="tracks",
+        version=1,
+        section="tracks",
+        stage="vidfer.pipeline.tracks:TracksStage",
+        table="vidfer.pipeline.tables:TracksTable",
+        inputs=("faces",),
+    ),
+    StageDeclaration(
+        name="emotions",
+        version=1,
+        section="temporal",
+        stage="vidfer.pipeline.emotions:EmotionsStage",
+        table="vidfer.pipeline.tables:EmotionsTable",
+        components=(("temporal", "weights_name", "weights"),),
+        inputs=("embeddings", "tracks"),
+    ),
+)
+
+_from_outside: list[StageDeclaration] | None = None
+
+
+def register_stage(declaration: StageDeclaration) -> StageDeclaration:
+    """Add a stage of another package behind those that are there; return it.
+
+    Raises
+    ------
+    ConfigError
+        Its name is taken, it reads a stage that does not exist, or a frame stage reads a clip stage.
+    """
+    _add(_others(), declaration)
+    return declaration
+
+
+def declared_stages() -> tuple[StageDeclaration, ...]:
+    """Return all stages that can run, each after those that it reads."""
+    return (*STAGES, *_others())
+
+
+def stages_of(config: PipelineConfig) -> tuple[StageDeclaration, ...]:
+    """Return the stages that a pipeline runs, each after those that it reads."""
+    declared = declared_stages()
+    return tuple(stage for stage in declared if getattr(getattr(config, stage.section), "enabled", True))
+
+
+def dependents(name: str, stages: Collection[StageDeclaration]) -> tuple[str, ...]:
+    """Return the stage and all of ``pipeline`` that read it, directly or not, in order."""
+    reached = {name}
+    for stage in stages:
+        if reached.intersection(stage.inputs):
+            reached.add(stage.name)
+    return tuple(stage.name for stage in stages if stage.name in reached)
+
+
+def stages_before(name: str, stages: Collection[StageDeclaration]) -> tuple[StageDeclaration, ...]:
+    """Return those of ``pipeline`` that a stage reads, directly or not, in order."""
+    needed = {name}
+    for stage in reversed(tuple(stages)):
+        if stage.name in needed:
+            needed.update(stage.inputs)
+    return tuple(stage for stage in stages if stage.name in needed and stage.name != name)
+
+
+def last_stages(stages: Collection[StageDeclaration]) -> tuple[str, ...]:
+    """Return the stages that no other of ``pipeline`` reads: what files are made of changes only with them."""
+    read = {name for stage in stages for name in stage.inputs}
+    return tuple(stage.name for stage in stages if stage.name not in read)
+
+
+def _others() -> list[StageDeclaration]:
+    """Return the stages from outside the package; entry points are loaded at the first call."""
+    global _from_outside
+    if _from_outside is None:
+        _from_outside = []
+        for declaration in entry_points_of("vidfer.pipeline").values():
+            _add(_from_outside, declaration())
+    return _from_outside
+
+
+def _add(others: list[StageDeclaration], declaration: StageDeclaration) -> None:
+    known = {stage.name: stage for stage in (*STAGES, *others)}
+    where = f"stage {declaration.name!r}"
+    if known.get(declaration.name) == declaration:
+        return
+    if declaration.name in known:
+        raise ConfigError(f"{where}: there is one of this name; choose another")
+    for name in declaration.inputs:
+        if name not in known:
+            raise ConfigError(f"{where} reads {name!r}: expected stages that come before it: {', '.join(known)}")
+        if declaration.sees_frames and not known[name].sees_frames:
+            raise ConfigError(f"{where} sees frames and reads {name!r}, which is known only when all frames are seen")
+    if declaration.options is not None:
+        register_section(declaration.section, declaration.options)
+    others.append(declaration)

@@ -1,0 +1,98 @@
+"""Stage 4: the temporal model over each person's track."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+
+import numpy as np
+
+from vidfer.config import TemporalConfig
+from vidfer.device import pick_device
+from vidfer.pipeline.tables import EmbeddingsTable, EmotionsTable, Table, TracksTable, faces_in
+from vidfer.temporal import TEMPORAL_MODELS, TemporalModel, TrackSequence
+from vidfer.types import FaceDetections, FaceEmbeddings, FaceTracks, SampledFrames
+
+
+class EmotionsStage:
+    """Turns embeddings and tracks into probabilities over time.
+
+    The model is loaded when the first clip with a face comes.
+    """
+
+    def __init__(self, config: TemporalConfig, *, device: str, model: TemporalModel | None = None) -> None:
+        self._config = config
+        self._device = device
+        self._model = model  # instead of the one that the settings name
+
+    def process(self, tables: Mapping[str, Table]) -> EmotionsTable:
+        """Return one row per face, given all stages before; NaN where the face was dropped from the tracks."""
+        frames, faces, tracks, embeddings = of_clip(tables)
+        probabilities = np.full(embeddings.logits.shape, np.nan, np.float32)
+        rows_of = track_rows(tracks)
+        if rows_of:
+            sequences = track_sequences(rows_of, frames, faces, embeddings, as_stored=True)
+            for rows, predicted in zip(rows_of, self._loaded().predict(sequences), strict=True):
+                probabilities[rows] = predicted
+        return EmotionsTable(probabilities=probabilities)
+
+    def _loaded(self) -> TemporalModel:
+        if self._model is None:
+            self._model = TEMPORAL_MODELS.get(self._config.name)(
+                device=str(pick_device(self._device)),
+                weights=self._config.weights,
+                causal=self._config.causal,
+                window_seconds=self._config.window_seconds,
+                overlap_seconds=self._config.overlap_seconds,
+            )
+        return self._model
+
+
+def of_clip(tables: Mapping[str, Table]) -> tuple[SampledFrames, FaceDetections, FaceTracks, FaceEmbeddings]:
+    """Return what ``faces``, ``tracks`` and ``embeddings`` hold."""
+    faces, tracks, embeddings = faces_in(tables), tables["tracks"], tables["embeddings"]
+    assert isinstance(tracks, TracksTable)
+    assert isinstance(embeddings, EmbeddingsTable)
+    return (
+        faces.frames(),
+        faces.detections(),
+        FaceTracks(track_id=tracks.track_id),
+        FaceEmbeddings(vectors=embeddings.vectors, logits=embeddings.logits),
+    )
+
+
+def track_rows(tracks: FaceTracks) -> list[np.ndarray]:
+    """Return the rows of each track, by id, in order of time; dropped faces are left out."""
+    order = np.argsort(tracks.track_id, kind="stable")
+    ids = tracks.track_id[order]
+    starts = np.searchsorted(ids, np.arange(ids.max() + 2 if len(ids) else 1))
+    return [order[first:last] for first, last in pairwise(starts) if last > first]
+
+
+def track_sequences(
+    rows_of: list[np.ndarray],
+    frames: SampledFrames,
+    faces: FaceDetections,
+    embeddings: FaceEmbeddings,
+    *,
+    as_stored: bool = False,
+) -> list[TrackSequence]:
+    """Return what a sequence model reads of each track, given its rows as ``track_rows`` gives them.
+
+    ``as_stored`` leaves the vectors in float16, for half the memory.
+    """
+    return [
+        TrackSequence(
+            pts_seconds=frames.pts_seconds[faces.frame_row[rows]],
+            vectors=_rows(embeddings.vectors, rows).astype(np.float16 if as_stored else np.float32, copy=False),
+            logits=embeddings.logits[rows],
+            quality=faces.quality[rows],
+        )
+        for rows in rows_of
+    ]
+
+
+def _rows(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return some rows, ascending; without a copy where none is left out."""
+    first, last = int(rows[0]), int(rows[-1]) + 1
+    return values[first:last] if last - first == len(rows) else values[rows]

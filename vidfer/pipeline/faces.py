@@ -1,0 +1,316 @@
+"""Stage 1: where the faces are, with 68 landmarks, head pose and quality.
+
+A face is not searched for anew in every frame. Frames are looked at in chunks; the detector runs on every
+``detect_every``-th frame of a chunk and on its last one (sooner where frames lie far apart in time), paths in between
+are interpolated, and the landmark network then places each face exactly, in a second look if it has left its path. The
+detector also runs wherever that cannot be trusted: across a hard cut, where a face comes or goes, and where the
+landmark score falls. A chunk depends on no other chunk, so a run can go on at any of them and gives the same rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from itertools import pairwise
+
+import numpy as np
+import torch
+from scipy.optimize import linear_sum_assignment
+
+from vidfer.config import FacesConfig
+from vidfer.faces.align import five_points, landmark_boxes, similarity_transforms
+from vidfer.faces.boxes import pairwise_iou
+from vidfer.faces.cuts import SIGNATURE_SIZE, frame_signatures, is_cut
+from vidfer.faces.detectors import DETECTORS, FaceDetector
+from vidfer.faces.landmarks import LANDMARKERS, FaceLandmarker
+from vidfer.faces.pose import head_pose
+from vidfer.faces.quality import face_quality, sharpness
+from vidfer.pipeline.chunk import FrameChunk
+from vidfer.pipeline.tables import NO_TABLES, FacesTable, Table
+from vidfer.types import NUM_LANDMARKS
+
+QUALITY_SIZE = 48  # px of the aligned face on which sharpness is measured; the default backbone's, so it is shared
+MAX_FOLLOW_SECONDS = 0.35  # searched frames are no further apart, unless one comes right after the other
+# A face whose landmarks put its box so far from its path, in face sizes, is looked for again there.
+MAX_ASIDE = 0.01
+SAME_FACE_IOU = 0.4  # least overlap of a face in two searched frames for its box to be interpolated between them
+
+
+@dataclass(frozen=True)
+class _Faces:
+    """Faces of a chunk.
+
+    Attributes
+    ----------
+    row
+        (N,) the frame.
+    looked, xyxy
+        (N, 4) px: where the landmark network looked, and the box that the landmarks give.
+    score
+        (N,) of the detector.
+    landmarks, landmark_score
+        (N, 68, 2) px and (N,).
+    """
+
+    row: np.ndarray
+    looked: np.ndarray
+    xyxy: np.ndarray
+    score: np.ndarray
+    landmarks: np.ndarray
+    landmark_score: np.ndarray
+
+    def where(self, keep: np.ndarray) -> _Faces:
+        return _Faces(*(getattr(self, field.name)[keep] for field in fields(self)))
+
+    @staticmethod
+    def join(parts: list[_Faces]) -> _Faces:
+        return _Faces(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(_Faces)))
+
+
+@dataclass(frozen=True)
+class LocatedFaces:
+    """A chunk after the networks of this stage, before what follows from landmarks: see ``FacesStage.describe``."""
+
+    signatures: np.ndarray  # (B, SIGNATURE_SIZE), see faces.cuts
+    faces: _Faces
+
+
+@dataclass(frozen=True)
+class _Path:
+    """Faces between two searched frames, if they moved evenly.
+
+    Attributes
+    ----------
+    row
+        (N,) the frame.
+    before, after
+        (N,) which of the searched faces it is in the searched frame before, and in the one after.
+    weight
+        (N, 1) how far it is on its way, 0..1.
+    """
+
+    row: np.ndarray
+    before: np.ndarray
+    after: np.ndarray
+    weight: np.ndarray
+
+    def between(self, boxes: np.ndarray) -> np.ndarray:
+        """Return where these faces are (N, 4), given the searched faces' boxes (M, 4)."""
+        return boxes[self.before] * (1 - self.weight) + boxes[self.after] * self.weight
+
+    def where(self, keep: np.ndarray) -> _Path:
+        return _Path(*(getattr(self, field.name)[keep] for field in fields(self)))
+
+    @staticmethod
+    def join(parts: list[_Path]) -> _Path:
+        nobody = np.zeros(0, np.int64)
+        none = _Path(nobody, nobody, nobody, np.zeros((0, 1), np.float32))
+        return _Path(*(np.concatenate([getattr(p, field.name) for p in (none, *parts)]) for field in fields(_Path)))
+
+
+class FacesStage:
+    """Detects faces and places landmarks, chunk by chunk.
+
+    The networks are loaded when the first chunk comes.
+
+    Parameters
+    ----------
+    config, device
+        ``[faces]``, and where the networks compute.
+    detector, landmarks
+        Used instead of those that the settings name.
+    """
+
+    def __init__(
+        self,
+        config: FacesConfig,
+        *,
+        device: str,
+        detector: FaceDetector | None = None,
+        landmarks: FaceLandmarker | None = None,
+    ) -> None:
+        self._config = config
+        self._device = device
+        self._given = detector, landmarks
+        self._networks: tuple[FaceDetector, FaceLandmarker] | None = None
+
+    def process(self, chunk: FrameChunk, tables: Mapping[str, Table] = NO_TABLES) -> FacesTable:
+        """Return the frames of a chunk and their faces."""
+        return self.describe(chunk, self.locate(chunk))
+
+    def locate(self, chunk: FrameChunk) -> LocatedFaces:
+        """Return the faces of a chunk with their landmarks: the networks' half of ``process``."""
+        signatures = frame_signatures(chunk.batch.images)
+        faces = self._find(chunk, signatures)
+        return LocatedFaces(signatures, faces.where(np.lexsort((-faces.score, faces.row))))
+
+    def describe(self, chunk: FrameChunk, located: LocatedFaces) -> FacesTable:
+        """Return the chunk's table: alignment, pose and quality of each face follow from its landmarks."""
+        height, width = chunk.batch.images.shape[1:3]
+        faces, landmarks = located.faces, located.faces.landmarks
+        transform = similarity_transforms(five_points(landmarks))
+        pose = head_pose(landmarks, image_size=(width, height))
+        gray = chunk.aligned_faces(faces.row, transform, QUALITY_SIZE).mean(1).cpu().numpy()  # (N, S, S)
+        size_px = (faces.xyxy[:, 2:] - faces.xyxy[:, :2]).max(1, initial=0)
+        return FacesTable(
+            frame_index=chunk.batch.frame_index,
+            pts_seconds=chunk.batch.pts_seconds,
+            signature=located.signatures.astype(np.float16),
+            num_faces=np.bincount(faces.row, minlength=len(chunk.batch)).astype(np.uint16),
+            xyxy=faces.xyxy,
+            score=faces.score,
+            landmarks=landmarks,
+            landmark_score=faces.landmark_score,
+            transform=transform,
+            pose=pose,
+            quality=face_quality(
+                sharpness=sharpness(gray), size_px=size_px, pose=pose, landmark_score=faces.landmark_score
+            ),
+        )
+
+    def load(self) -> bool:
+        """Load the networks now (see ``EmbeddingsStage.load``); return whether threads may share this stage."""
+        return all(getattr(network, "is_thread_safe", False) for network in self._loaded())
+
+    def empty(self) -> FacesTable:
+        """Return the table of a stretch of video without a decodable frame."""
+        return FacesTable(
+            frame_index=np.zeros(0, np.int64),
+            pts_seconds=np.zeros(0, np.float64),
+            signature=np.zeros((0, SIGNATURE_SIZE), np.float16),
+            num_faces=np.zeros(0, np.uint16),
+            xyxy=np.zeros((0, 4), np.float32),
+            score=np.zeros(0, np.float32),
+            landmarks=np.zeros((0, NUM_LANDMARKS, 2), np.float32),
+            landmark_score=np.zeros(0, np.float32),
+            transform=np.zeros((0, 2, 3), np.float32),
+            pose=np.zeros((0, 3), np.float32),
+            quality=np.zeros(0, np.float32),
+        )
+
+    def _find(self, chunk: FrameChunk, signatures: np.ndarray) -> _Faces:
+        """Return the faces of all frames of the chunk."""
+        pts_seconds = chunk.batch.pts_seconds
+        stops = _stops(pts_seconds, signatures, self._config.detect_every)
+        seen = self._detect(chunk, stops)
+        lost = np.zeros(len(chunk.batch), np.bool_)  # frames in which faces cannot be followed
+        paths: list[_Path] = []
+        for first, last in pairwise(stops.tolist()):
+            if last - first < 2:
+                continue
+            path = _interpolate(seen, first, last, pts_seconds)
+            if path is None:
+                lost[first + 1 : last] = True
+            else:
+                paths.append(path)
+        found, followed = self._follow(chunk, seen, _Path.join(paths), lost)
+        if lost.any():
+            return _Faces.join([found, followed.where(~lost[followed.row]), self._search(chunk, np.flatnonzero(lost))])
+        return _Faces.join([found, followed])
+
+    def _detect(self, chunk: FrameChunk, rows: np.ndarray) -> _Faces:
+        """Run the detector on some frames; return the faces that the landmark network confirms."""
+        config = self._config
+        images = chunk.images
+        if len(rows) < len(chunk.batch):
+            images = images.index_select(0, torch.from_numpy(rows).to(images.device))
+        found = self._loaded()[0].detect(images)
+        large = (found.xyxy[:, 2:] - found.xyxy[:, :2]).max(1, initial=0) >= config.min_size
+        # Rows come by image, then score: the rank within an image is the distance to its first row.
+        rank = np.arange(len(found)) - np.searchsorted(found.image_row, found.image_row)
+        keep = large & (rank < config.max_faces)
+        return self._confirmed(self._locate(chunk, rows[found.image_row[keep]], found.xyxy[keep], found.score[keep]))
+
+    def _search(self, chunk: FrameChunk, rows: np.ndarray) -> _Faces:
+        """Detect, then look a second time, around the landmarks: where the detector put the box matters little then."""
+        seen = self._detect(chunk, rows)
+        return self._confirmed(self._locate(chunk, seen.row, seen.xyxy, seen.score))
+
+    def _follow(self, chunk: FrameChunk, seen: _Faces, path: _Path, lost: np.ndarray) -> tuple[_Faces, _Faces]:
+        """Look at searched faces a second time (see ``_search``), and at those between them; again at some of these.
+
+        Returns the searched faces and the others, and marks the frames in which one of the others is ``lost``.
+        """
+        score = np.minimum(seen.score[path.before], seen.score[path.after])
+        both = self._locate(
+            chunk,
+            np.concatenate([seen.row, path.row]),
+            np.concatenate([seen.xyxy, path.between(seen.xyxy)]),
+            np.concatenate([seen.score, score]),
+        )
+        searched = np.arange(len(both.row)) < len(seen.row)
+        found, followed = both.where(searched), both.where(~searched)
+        least = self._config.min_landmark_score
+        known = found.landmark_score >= least
+        lost[path.row[known[path.before] != known[path.after]]] = True
+        of_face = known[path.before] & known[path.after]
+        path, followed = path.where(of_face), followed.where(of_face)
+
+        aside = followed.xyxy - path.between(found.xyxy)  # (N, 4)
+        size = np.sqrt(np.maximum((followed.looked[:, 2:] - followed.looked[:, :2]).prod(1), 1.0))
+        left = np.abs(aside).max(1, initial=0) > MAX_ASIDE * size
+        left &= followed.landmark_score >= least
+        if left.any():
+            again = self._locate(chunk, path.row[left], (followed.looked + aside)[left], followed.score[left])
+            followed = _Faces.join([followed.where(~left), again])
+        lost[followed.row[followed.landmark_score < least]] = True
+        return found.where(known), followed
+
+    def _confirmed(self, faces: _Faces) -> _Faces:
+        return faces.where(faces.landmark_score >= self._config.min_landmark_score)
+
+    def _locate(self, chunk: FrameChunk, row: np.ndarray, looked: np.ndarray, score: np.ndarray) -> _Faces:
+        landmarks, landmark_score = self._loaded()[1].locate(chunk.images, row, looked)
+        return _Faces(row, looked, landmark_boxes(landmarks), score, landmarks, landmark_score)
+
+    def _loaded(self) -> tuple[FaceDetector, FaceLandmarker]:
+        if self._networks is None:
+            config = self._config
+            detector, landmarks = self._given
+            detector = detector or DETECTORS.get(config.detector)(
+                device=self._device,
+                min_score=config.min_score,
+                long_side=config.long_side,
+                weights=config.detector_weights,
+            )
+            landmarks = landmarks or LANDMARKERS.get(config.landmarks)(
+                device=self._device, weights=config.landmark_weights
+            )
+            self._networks = detector, landmarks
+        return self._networks
+
+
+def _stops(pts_seconds: np.ndarray, signatures: np.ndarray, detect_every: int) -> np.ndarray:
+    """Return the rows that the detector searches in any case: ascending, the first and last row among them."""
+    num_frames = len(pts_seconds)
+    stops = np.zeros(num_frames, np.bool_)
+    stops[:1] = stops[-1:] = True
+    cuts = np.flatnonzero(is_cut(signatures[:-1], signatures[1:])) + 1 if num_frames > 1 else np.zeros(0, np.int64)
+    stops[cuts] = stops[cuts - 1] = True  # the last frame before a cut and the first one after it
+    in_time = np.searchsorted(pts_seconds, pts_seconds + MAX_FOLLOW_SECONDS, "right") - 1  # (B,) last row to follow to
+    for row, last in pairwise(np.flatnonzero(stops).tolist()):
+        while row < last:
+            row = min(max(row + 1, min(row + detect_every, int(in_time[row]))), last)
+            stops[row] = True
+    return np.flatnonzero(stops)
+
+
+def _interpolate(seen: _Faces, start: int, stop: int, pts_seconds: np.ndarray) -> _Path | None:
+    """Return paths through the frames strictly between two searched ones; None if a face came, went or jumped."""
+    first, last = np.flatnonzero(seen.row == start), np.flatnonzero(seen.row == stop)
+    if len(first) != len(last):
+        return None
+    if len(first) == 0:
+        return _Path.join([])
+    overlap = pairwise_iou(seen.xyxy[first], seen.xyxy[last])  # (N, N)
+    a, b = linear_sum_assignment(-overlap)
+    if overlap[a, b].min() < SAME_FACE_IOU:
+        return None
+    rows = np.arange(start + 1, stop)
+    weight = (pts_seconds[rows] - pts_seconds[start]) / (pts_seconds[stop] - pts_seconds[start])  # (R,)
+    return _Path(
+        row=np.repeat(rows, len(a)),
+        before=np.tile(first[a], len(rows)),
+        after=np.tile(last[b], len(rows)),
+        weight=np.repeat(weight, len(a))[:, None].astype(np.float32),
+    )

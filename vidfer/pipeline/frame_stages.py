@@ -1,0 +1,104 @@
+"""The frame stages of a pipeline over the chunks of a video, on one thread or several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping
+from contextlib import closing
+from functools import partial
+from typing import TypeVar
+
+import torch
+
+from vidfer.pipeline.chunk import MAX_CHUNK_BYTES, FrameChunk
+from vidfer.pipeline.stage import FrameStage
+from vidfer.pipeline.tables import FACES, NO_TABLES, Table
+from vidfer.types import FrameBatch
+from vidfer.video.prefetch import map_in_order
+
+HELD_BYTES = 6 * MAX_CHUNK_BYTES  # decoded frames that exist at a time take no more
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def chunks_at_once(threads: int, chunk_bytes: int) -> int:
+    """Return how many chunks can be computed at a time within ``HELD_BYTES``.
+
+    Besides them one waits for the threads, one is on its way to them, one waits behind the reader, and one is being
+    filled.
+    """
+    return max(1, min(threads, HELD_BYTES // max(1, chunk_bytes) - 4))
+
+
+class FrameStages:
+    """Frame stages that see the same chunks.
+
+    Parameters
+    ----------
+    stages
+        By name, each after those that it reads.
+    inputs
+        Names of the frame stages that each reads.
+    device
+        Where frames are sent.
+    """
+
+    def __init__(
+        self, stages: Mapping[str, FrameStage], *, inputs: Mapping[str, Collection[str]], device: torch.device
+    ) -> None:
+        self.stages, self.device = dict(stages), device
+        self._inputs = inputs
+
+    def __getitem__(self, name: str) -> FrameStage:
+        return self.stages[name]
+
+    def read_by(self, todo: Collection[str]) -> list[str]:
+        """Return the stages whose tables ``todo`` reads and that are known, if the faces are: theirs is the first."""
+        if FACES in todo:
+            return []
+        needed = self._needed_for(todo).difference(todo)
+        return [name for name in self.stages if name in needed or (needed and name == FACES)]
+
+    def computed_for(self, todo: Collection[str]) -> list[str]:
+        """Return the stages that compute where ``todo`` is to be done; what ``read_by`` names is known."""
+        return [name for name in self.stages if name in self._needed_for(todo).difference(self.read_by(todo))]
+
+    def _needed_for(self, todo: Collection[str]) -> set[str]:
+        """Return these stages and those that they read, directly or not."""
+        needed = set(todo)
+        for name in reversed(self.stages):
+            if name in needed:
+                needed.update(self._inputs[name])
+        return needed
+
+    def process(
+        self, batch: FrameBatch, todo: Collection[str], known: Mapping[str, Table] = NO_TABLES
+    ) -> dict[str, Table]:
+        """Return the tables of a chunk by stage: what is ``known``, what ``todo`` computes, and what that reads."""
+        chunk = FrameChunk(batch, self.device)
+        tables = dict(known)
+        needed = self._needed_for(todo)
+        for name, stage in self.stages.items():
+            if name in needed and name not in tables:
+                tables[name] = stage.process(chunk, tables)
+        return tables
+
+    def map(
+        self, compute: Callable[[T], R], pieces: Iterable[T], *, todo: Collection[str], chunk_bytes: int
+    ) -> Generator[R, None, None]:
+        """Yield what ``compute`` makes of each piece, in order, on as many threads as the stages can share.
+
+        With more than one thread each has a whole chunk in its hands: one chunk's small pictures do not divide well
+        among several. Neither the number of threads nor their timing changes a byte.
+        """
+        threads = torch.get_num_threads() if self.device.type == "cpu" else min(2, torch.get_num_threads())
+        at_once = chunks_at_once(threads, chunk_bytes)
+        # A list, not a generator: all are loaded, also behind one that threads may not share.
+        may_share = [self.stages[name].load() for name in self.computed_for(todo)]
+        if at_once == 1 or not all(may_share):
+            yield from map(compute, pieces)
+            return
+        # Within a chunk one thread: PyTorch picks another algorithm for several, which rounds differently.
+        one_each = partial(torch.set_num_threads, 1)
+        with closing(map_in_order(compute, pieces, threads=at_once, on_start=one_each)) as results:
+            yield from results

@@ -1,0 +1,330 @@
+"""A pipeline in memory: one object that is called with pictures and gives faces, or with a video and gives a clip."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from functools import cached_property, lru_cache
+from itertools import chain, count, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from vidfer.config import PipelineConfig, load_pipeline, with_settings
+from vidfer.device import pick_device
+from vidfer.errors import BadVideo, DataError
+from vidfer.pipeline import stages_of
+from vidfer.pipeline.chunk import chunk_frames
+from vidfer.pipeline.clip import Clip, Faces
+from vidfer.pipeline.embeddings import EmbeddingsStage
+from vidfer.pipeline.emotions import EmotionsStage
+from vidfer.pipeline.faces import FacesStage
+from vidfer.pipeline.frame_stages import FrameStages
+from vidfer.pipeline.provenance import provenance
+from vidfer.pipeline.regroup import regrouped
+from vidfer.pipeline.result import clip_result
+from vidfer.pipeline.stage import ClipStage, FrameStage
+from vidfer.pipeline.tables import EmbeddingsTable, Table, faces_in
+from vidfer.temporal.probabilities import softmax
+from vidfer.types import DecodeReport, FrameBatch, VideoInfo
+
+if TYPE_CHECKING:
+    from vidfer.backbones.load import EmotionNetwork
+    from vidfer.faces.detectors import FaceDetector
+    from vidfer.faces.landmarks import FaceLandmarker
+    from vidfer.temporal import TemporalModel
+    from vidfer.video.probe import VideoProbe
+    from vidfer.video.reader import DecoderName
+
+GIVEN = "given"  # instead of a reader's name: the frames were given as arrays
+
+
+class Pipeline:
+    """From pictures to faces and expressions. Networks are loaded on first use, and kept.
+
+    Parameters
+    ----------
+    pipeline
+        Name of a pipeline that comes with vidfer, path of a .toml file, or a PipelineConfig.
+    settings
+        ``section.key=value`` strings that override it, e.g. ``["faces.min_score=0.6"]``.
+    device
+        ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; None = what the pipeline says.
+    detector, landmarks, backbone, temporal
+        Components of your own, used instead of those that the settings name. ``process`` cannot be given them: its
+        workers find components by name, see CONTRIBUTING.md.
+
+    Raises
+    ------
+    ConfigError
+        There is no such pipeline, setting or device.
+
+    Examples
+    --------
+    >>> pipeline = Pipeline("default", device="cpu")
+    >>> faces = pipeline.image("portrait.jpg")
+    >>> clip = pipeline.video("interview.mp4")
+    >>> clip.to_dataframe()
+    """
+
+    def __init__(
+        self,
+        pipeline: str | Path | PipelineConfig = "default",
+        *,
+        settings: Sequence[str] = (),
+        device: str | None = None,
+        detector: FaceDetector | None = None,
+        landmarks: FaceLandmarker | None = None,
+        backbone: EmotionNetwork | None = None,
+        temporal: TemporalModel | None = None,
+    ) -> None:
+        config = pipeline if isinstance(pipeline, PipelineConfig) else load_pipeline(str(pipeline))
+        if device is not None:
+            settings = [*settings, f"run.device={device}"]
+        self.config = with_settings(config, settings) if settings else config
+        self.device = pick_device(self.config.run.device)
+        self._declared = {stage.name: stage for stage in stages_of(self.config)}
+        given = {"detector": detector, "landmarks": landmarks, "backbone": backbone, "temporal": temporal}
+        self._given = {name: type(component).__qualname__ for name, component in given.items() if component}
+        where = {"device": str(self.device)}
+        self._made: dict[str, Any] = {
+            "faces": FacesStage(self.config.faces, **where, detector=detector, landmarks=landmarks),
+            "embeddings": EmbeddingsStage(self.config.backbone, **where, network=backbone),
+            "emotions": EmotionsStage(self.config.temporal, **where, model=temporal),
+        }
+
+    def image(self, picture: np.ndarray | str | Path) -> Faces:
+        """Return the faces of one picture, with what the per-frame network says of each.
+
+        Parameters
+        ----------
+        picture
+            (H, W, 3) uint8 RGB, or the path of a picture.
+
+        Raises
+        ------
+        DataError
+            It is no such array, or the file cannot be decoded.
+        """
+        if isinstance(picture, str | Path):
+            from vidfer.video.pictures import read_picture
+
+            picture = read_picture(Path(picture))
+        _check_picture(picture, "picture")
+        batch = FrameBatch(images=picture[None], frame_index=np.zeros(1, np.int64), pts_seconds=np.zeros(1))
+        tables = self.frame_stages.process(batch, ("embeddings",))
+        embeddings = tables["embeddings"]
+        assert isinstance(embeddings, EmbeddingsTable)
+        found = faces_in(tables).detections()
+        return Faces(
+            detections=found, probabilities=softmax(embeddings.logits), face_id=np.arange(len(found), dtype=np.int32)
+        )
+
+    def frames(
+        self,
+        images: Iterable[np.ndarray],
+        pts_seconds: Iterable[float] | None = None,
+        *,
+        fps: float | None = None,
+        name: str = "frames",
+    ) -> Clip:
+        """Return the clip that consecutive pictures make; nothing is written.
+
+        Parameters
+        ----------
+        images
+            Pictures (H, W, 3) uint8 RGB of one size: an array (F, H, W, 3), a list, a generator. All of them are
+            looked at, whatever ``video.fps`` says.
+        pts_seconds
+            When each is shown, strictly rising; counted from the first.
+        fps
+            Instead of ``pts_seconds``: pictures a second.
+        name
+            What the clip is called.
+
+        Raises
+        ------
+        DataError
+            A picture has another shape or type, times do not rise, or there are fewer times than pictures.
+        """
+        source = _GivenFrames(images, pts_seconds, fps)
+        first = source.first()
+        tables = self._frame_tables(source.batches(chunk_frames(first.nbytes)), first.nbytes)
+        faces = faces_in(tables)
+        steps = np.diff(faces.pts_seconds)
+        duration = float(faces.pts_seconds[-1] + (np.median(steps) if len(steps) else 1 / 25))
+        info = VideoInfo(
+            path="",
+            width=first.shape[1],
+            height=first.shape[0],
+            duration_seconds=duration,
+            average_fps=len(faces.pts_seconds) / duration,
+            codec="",
+            rotation_degrees=0,
+            num_frames=len(faces.pts_seconds),
+            fingerprint="",
+        )
+        decode = DecodeReport(reader=GIVEN, expected_frames=info.num_frames, decoded_frames=info.num_frames)
+        return self._clip(name, info, decode, tables)
+
+    def video(self, path: str | Path, *, name: str | None = None) -> Clip:
+        """Return the clip that a video file makes, decoded as ``vidfer process`` does; nothing is written.
+
+        Parameters
+        ----------
+        path
+            The file.
+        name
+            What the clip is called; None = the file's name without suffix.
+
+        Raises
+        ------
+        BadVideo
+            The file cannot give frames; or it is damaged, and ``video.strict`` is set.
+        """
+        from vidfer.video.probe import probe
+        from vidfer.video.reader import DecoderFailed, choose_reader
+
+        video = probe(path)
+        reader = choose_reader(video, self.config.video.decoder)
+        try:
+            tables, decode = self._decoded(video, reader)
+        except DecoderFailed:
+            if reader == "pyav" or self.config.video.decoder != "auto":
+                raise
+            tables, decode = self._decoded(video, "pyav")
+        if self.config.video.strict and decode.truncated:
+            raise BadVideo(path, "truncated", f"{'; '.join(decode.warnings)} (refused by video.strict)")
+        return self._clip(Path(path).stem if name is None else name, video.info, decode, tables)
+
+    def stage(self, name: str) -> Any:
+        """Return a stage, made at the first call."""
+        if name not in self._made:
+            declaration = self._declared[name]
+            settings = getattr(self.config, declaration.section)
+            self._made[name] = declaration.make(settings, device=str(self.device))
+        return self._made[name]
+
+    @cached_property
+    def frame_stages(self) -> FrameStages:
+        """The stages that see frames."""
+        names = [name for name, stage in self._declared.items() if stage.sees_frames]
+        stages: dict[str, FrameStage] = {name: self.stage(name) for name in names}
+        inputs = {name: self._declared[name].inputs for name in names}
+        return FrameStages(stages, inputs=inputs, device=self.device)
+
+    def clip_stage(self, name: str) -> ClipStage:
+        """Return a stage that maps whole tables."""
+        stage: ClipStage = self.stage(name)
+        return stage
+
+    def _decoded(self, video: VideoProbe, reader: DecoderName) -> tuple[dict[str, Table], DecodeReport]:
+        from vidfer.video.probe import frame_times_seconds
+        from vidfer.video.reader import open_reader
+        from vidfer.video.sampling import sample_indices
+
+        frame_bytes = 3 * video.info.width * video.info.height
+        indices = sample_indices(frame_times_seconds(video), self.config.video.fps)
+        opened = open_reader(video, decoder=reader, num_threads=max(2, torch.get_num_threads()))
+        batches = opened.read(indices, batch_size=chunk_frames(frame_bytes))
+        tables = self._frame_tables(
+            (batch for _, batch in regrouped(batches, indices, chunk_frames(frame_bytes))), frame_bytes
+        )
+        return tables, opened.report()
+
+    def _frame_tables(self, chunks: Iterator[FrameBatch], frame_bytes: int) -> dict[str, Table]:
+        """Return the tables of the frame stages over a clip's chunks."""
+        stages = self.frame_stages
+        parts: dict[str, list[Table]] = {name: [] for name in stages.stages}
+
+        def compute(batch: FrameBatch) -> dict[str, Table]:
+            return stages.process(batch, parts)
+
+        chunk_bytes = chunk_frames(frame_bytes) * frame_bytes
+        with closing(stages.map(compute, chunks, todo=parts, chunk_bytes=chunk_bytes)) as results:
+            for tables in results:
+                for name, table in tables.items():
+                    parts[name].append(table)
+        return {name: type(found[0]).stack(found) if found else stages[name].empty() for name, found in parts.items()}
+
+    def _clip(self, name: str, info: VideoInfo, decode: DecodeReport, tables: Mapping[str, Table]) -> Clip:
+        found = dict(tables)
+        for stage in self._declared.values():
+            if not stage.sees_frames:
+                found[stage.name] = self.clip_stage(stage.name).process(found)
+        made_by = provenance(self.config, reader=decode.reader)
+        if self._given:
+            made_by["given"] = self._given
+        return Clip(clip_result(name, info, decode, found, config=self.config, provenance=made_by), self.config.output)
+
+
+@lru_cache(maxsize=1)
+def pipeline_of(config: PipelineConfig) -> Pipeline:
+    """Return the pipeline, the same for all clips of a worker, so that its networks are loaded once."""
+    return Pipeline(config)
+
+
+class _GivenFrames:
+    """Pictures and times as a user gives them, checked one by one."""
+
+    def __init__(self, images: Iterable[np.ndarray], pts_seconds: Iterable[float] | None, fps: float | None) -> None:
+        if (pts_seconds is None) == (fps is None):
+            raise DataError("frames: expected either pts_seconds, the time of each picture, or fps")
+        if fps is not None and not (np.isfinite(fps) and fps > 0):
+            raise DataError(f"frames: expected fps above 0, got {fps}")
+        self._images: Iterator[np.ndarray] = iter(images)
+        self._times = iter(pts_seconds) if pts_seconds is not None else (k / float(fps or 1) for k in count())
+        self._number = 0
+        self._start = self._last = 0.0
+
+    def first(self) -> np.ndarray:
+        """Return the first picture, which is still to come in the batches."""
+        picture = next(self._images, None)
+        if picture is None:
+            raise DataError("frames: expected at least one picture, got none")
+        _check_picture(picture, "picture 0")
+        self._images = chain([picture], self._images)
+        self._shape = picture.shape
+        return picture
+
+    def batches(self, size: int) -> Iterator[FrameBatch]:
+        """Yield the pictures, ``size`` at a time."""
+        while True:
+            start = self._number
+            pictures = [self._checked(picture) for picture in islice(self._images, size)]
+            if not pictures:
+                return
+            times = [self._next_time(start + k) for k in range(len(pictures))]
+            yield FrameBatch(
+                images=np.stack(pictures),
+                frame_index=np.arange(start, start + len(pictures), dtype=np.int64),
+                pts_seconds=np.array(times, np.float64),
+            )
+
+    def _checked(self, picture: np.ndarray) -> np.ndarray:
+        _check_picture(picture, f"picture {self._number}")
+        if picture.shape != self._shape:
+            raise DataError(f"picture {self._number}: expected {self._shape} as the first, got {picture.shape}")
+        self._number += 1
+        return picture
+
+    def _next_time(self, number: int) -> float:
+        time = next(self._times, None)
+        if time is None:
+            raise DataError(f"pts_seconds: expected one time for each picture, got {number}")
+        time = float(time)
+        if number == 0:
+            self._start = time
+        elif not time > self._last:
+            raise DataError(f"pts_seconds: expected rising times, got {time:g} after {self._last:g} (picture {number})")
+        self._last = time
+        return time - self._start
+
+
+def _check_picture(picture: Any, what: str) -> None:
+    """Raise DataError unless it is a picture (H, W, 3) uint8."""
+    if not isinstance(picture, np.ndarray) or picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+        got = f"{picture.shape} {picture.dtype}" if isinstance(picture, np.ndarray) else type(picture).__name__
+        raise DataError(f"{what}: expected an array (H, W, 3) uint8 RGB, got {got}")

@@ -1,0 +1,95 @@
+"""What a result came from: versions, settings and weights of its stages. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from importlib import metadata
+from typing import Any
+
+import vidfer
+from vidfer import weights
+from vidfer.config import PipelineConfig
+from vidfer.pipeline import StageDeclaration, stages_of
+from vidfer.plugins import version_of
+
+READER_PACKAGES = {"pyav": "av", "decord": "decord"}  # what is installed, by name of the reader
+_GROUPS: dict[weights.ComponentKind, str] = {  # of entry points
+    "detector": "vidfer.detectors",
+    "landmarks": "vidfer.landmarks",
+    "backbone": "vidfer.backbones",
+    "temporal": "vidfer.temporal",
+}
+
+
+def component_weights(
+    stage: StageDeclaration, config: PipelineConfig
+) -> list[tuple[weights.ComponentKind, str, tuple[str, ...]]]:
+    """Return kind, name and weight digests of each component that a stage uses.
+
+    Of a component from another package the first "digest" is the name and version of the package.
+    """
+    section = getattr(config, stage.section)
+    found = []
+    for kind, name_key, file_key in stage.components:
+        name = getattr(section, name_key)
+        made_by = version_of(_GROUPS[kind], name)
+        digests = weights.digests(kind, name, getattr(section, file_key))
+        found.append((kind, name, (made_by, *digests) if made_by else digests))
+    return found
+
+
+def stage_settings(stage: StageDeclaration, config: PipelineConfig) -> dict[str, Any]:
+    """Return the settings that a stage reads, JSON-ready, without where weight files lie: their digests count."""
+    files = {file_key for _, _, file_key in stage.components}
+    settings: dict[str, Any] = getattr(config, stage.section).model_dump(mode="json", exclude=files)
+    return settings
+
+
+@cache
+def package_version(package: str) -> str | None:
+    """Return the version of an installed package, without importing it; None where it is not installed."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def frames_made_by(reader: str) -> str:
+    """Return what decides the frames and what networks make of them, for cache keys: reader, its version, torch's.
+
+    Of torch major and minor count: what comes behind mends faults, and on one machine gives the same numbers.
+    """
+    torch = ".".join((package_version("torch") or "").split(".")[:2])
+    return f"{reader} {package_version(READER_PACKAGES.get(reader, reader))}, torch {torch}"
+
+
+def provenance(config: PipelineConfig, *, reader: str, keys: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Return what a result came from, JSON-ready: versions, settings, weights. The same for the same result.
+
+    Parameters
+    ----------
+    config
+        The pipeline.
+    reader
+        What read the frames; empty for frames that were given as arrays.
+    keys
+        The stages' cache keys, for results that are kept.
+    """
+    return {
+        "vidfer": vidfer.__version__,
+        "reader": reader,
+        "fps": config.video.fps,
+        "stages": {
+            stage.name: {
+                "version": stage.version,
+                **({"key": keys[stage.name]} if keys else {}),
+                "settings": stage_settings(stage, config),
+                "weights": {
+                    f"{kind} {name}": list(digests) for kind, name, digests in component_weights(stage, config)
+                },
+            }
+            for stage in stages_of(config)
+        },
+        "timeline": config.timeline.model_dump(mode="json"),
+    }

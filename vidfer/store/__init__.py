@@ -1,0 +1,1 @@
+"""What a run keeps: files, tables, journal, lock."""

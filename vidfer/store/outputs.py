@@ -1,0 +1,97 @@
+"""The files that users read, written from a clip's finished tables; and whether they are still what was written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from vidfer.exporters import EXPORTERS, ChartExporter, VideoExporter
+from vidfer.memory import give_back_free_memory
+from vidfer.report.look import ChartLook
+from vidfer.store.atomic import aside_of, write_bytes
+from vidfer.types import ClipResult
+
+FileStamp = tuple[int, int]  # size in bytes, mtime in nanoseconds
+
+
+def write_outputs(
+    clip: ClipResult,
+    folder: Path,
+    exports: tuple[str, ...],
+    *,
+    look: ChartLook | None = None,
+    on_progress: Callable[[], None] = lambda: None,
+) -> dict[str, FileStamp]:
+    """Write the files of the named exporters into a clip's folder, each whole or not at all.
+
+    Parameters
+    ----------
+    clip, folder, exports
+        What to write, where, and in which formats.
+    look
+        How charts are to look; None = as they are without any wish.
+    on_progress
+        Called every few frames while a video is written.
+
+    Returns
+    -------
+    The stamp of each file by name, for ``is_untouched``.
+
+    Raises
+    ------
+    OutputError
+        A file cannot be written.
+    BadVideo
+        A video exporter needs the clip's video, and it is no longer there.
+    """
+    stamps: dict[str, FileStamp] = {}
+    for name in exports:
+        exporter = EXPORTERS.get(name)
+        if isinstance(exporter, VideoExporter):
+            _write_video(clip, folder / exporter.filenames[0], exporter, on_progress)
+        else:
+            files = exporter.draw(clip, look) if look and isinstance(exporter, ChartExporter) else exporter.render(clip)
+            for filename, data in files.items():
+                write_if_changed(folder / filename, data)
+            files = {}
+            give_back_free_memory()  # of an hour, the next exporter would add to what this one has left
+        stamps |= {filename: _stamp(folder / filename) for filename in exporter.filenames}
+    return stamps
+
+
+def _write_video(clip: ClipResult, path: Path, exporter: VideoExporter, on_progress: Callable[[], None]) -> None:
+    from vidfer.video.repaint import repaint
+
+    with aside_of(path) as aside:
+        repaint(Path(clip.info.path), aside, exporter.painter(clip), on_progress=on_progress)
+
+
+def write_if_changed(path: Path, data: bytes) -> None:
+    """Write a file whole, unless it already holds these bytes; raises OutputError."""
+    if not _holds(path, data):
+        write_bytes(path, data)
+
+
+def is_untouched(folder: str | Path, stamps: dict[str, FileStamp]) -> bool:
+    """Return whether all files are there with the size and time at which they were written."""
+    try:
+        for name, (size, mtime_ns) in stamps.items():  # a hundred thousand clips pass here
+            status = os.stat(f"{folder}/{name}")
+            if status.st_mtime_ns != mtime_ns or status.st_size != size:
+                return False
+    except OSError:
+        return False
+    return True
+
+
+def _stamp(path: Path) -> FileStamp:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+def _holds(path: Path, data: bytes) -> bool:
+    try:
+        return not path.is_symlink() and path.stat().st_size == len(data) and path.read_bytes() == data
+    except OSError:
+        return False
