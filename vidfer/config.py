@@ -76,7 +76,7 @@ class TemporalConfig(Section):
 
     name: str = Field("gru", description="or hmm, ema, median, none; lstm and tcn need weights of your own")
     weights: str = Field("", description="file with your own weights")
-    causal: bool = Field(False, description="no row depends on a later one: may be run live; lags 0.2 s")
+    causal: bool = Field(False, description="no row depends on a later one, given the faces; lags 0.2 s")
     window_seconds: float = Field(60.0, gt=0.0, description="tcn reads longer tracks in windows")
     overlap_seconds: float = Field(10.0, gt=0.0, description="of two windows")
 

@@ -25,7 +25,7 @@ class NetworkConfig(Section):
     name: NetworkName = "gru"
     hidden: int = Field(64, ge=1, description="features of each direction")
     layers: int = Field(1, ge=1, le=8, description="gru and lstm")
-    causal: bool = Field(False, description="only the past counts: may be run live")
+    causal: bool = Field(False, description="only the past counts")
     attention: bool = Field(False, description="gru and lstm: attention to the 2 s around each step")
     dropout: float = Field(0.1, ge=0.0, lt=1.0)
     vector_dropout: float = Field(0.1, ge=0.0, lt=1.0, description="share of sequences whose embeddings are hidden")
