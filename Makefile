@@ -8,7 +8,7 @@ ARGS ?=
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: process test torture bench docs clean
+.PHONY: process test test-lowest torture bench docs clean
 
 process: $(VENV)/.installed
 ifeq ($(strip $(VIDEOS)),)
@@ -25,6 +25,17 @@ test: $(VENV)/.installed-test
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
+# Once per change of a bound in pyproject.toml: everything at the oldest versions that it allows.
+test-lowest: .venv-lowest/.installed
+	.venv-lowest/bin/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+
+.venv-lowest/.installed: pyproject.toml .ci/lowest_versions.py
+	$(PYTHON) -m venv .venv-lowest
+	$(PYTHON) .ci/lowest_versions.py > .venv-lowest/constraints.txt
+	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check \
+		--constraint .venv-lowest/constraints.txt --editable ".[test]"
+	@touch $@
+
 torture: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m torture -s tests $(ARGS)
 
@@ -39,7 +50,7 @@ docs: $(VENV)/.installed-test
 
 # Results stay: they may be hours of work.
 clean:
-	rm -rf $(VENV) build dist site sample
+	rm -rf $(VENV) .venv-lowest build dist site sample
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -50,7 +61,7 @@ $(VENV)/.torch: constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.installed: pyproject.toml $(VENV)/.torch
-	$(INSTALL) --editable .
+	$(INSTALL) --editable ".[face-alignment]"
 	@touch $@
 
 $(VENV)/.installed-test: pyproject.toml $(VENV)/.torch

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
 __version__ = "0.2.0"
 __all__ = ["Clip", "Face", "Faces", "Pipeline", "Timeline", "__version__", "load_timeline", "process", "write"]
 
+TYPE_CHECKING = False  # as typing has it, which is not imported: `python -m vidfer` could take it from any folder
 if TYPE_CHECKING:
+    from typing import Any
+
     from vidfer.api import Timeline as Timeline
     from vidfer.api import load_timeline as load_timeline
     from vidfer.api import process as process
@@ -28,5 +28,7 @@ _WHERE = {
 def __getattr__(name: str) -> Any:
     """Import what is asked for when it is first used, so that ``vidfer --help`` stays fast."""
     if name in _WHERE:
+        import importlib
+
         return getattr(importlib.import_module(_WHERE[name]), name)
     raise AttributeError(f"module 'vidfer' has no attribute {name!r}")

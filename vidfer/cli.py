@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import errno
 import importlib
 import os
 import signal
@@ -13,29 +14,53 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import vidfer
-from vidfer.commands import EXIT_INTERRUPTED, EXIT_USAGE
+from vidfer.commands import EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE
 from vidfer.commands.arguments import COMMANDS
+from vidfer.commands.standard_streams import use_lossy_streams
+from vidfer.errors import VidferError
+from vidfer.memory_limit import is_out_of_memory, memory_advice
+
+_SHOWN = ("status", "manifest")  # commands whose result is what they print
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code: 0 done, 1 some clip failed, 2 wrong usage, 130 interrupted."""
+    stdout = use_lossy_streams()
     options = parse(arguments)
-    command = importlib.import_module(f"vidfer.commands.{options.command}")
-    from vidfer.errors import VidferError
+    code = _run(options)
+    sys.stdout.flush()
+    if stdout is None or stdout.error is None:
+        return code
+    if isinstance(stdout.error, BrokenPipeError):  # the reader of our output has gone: `| head` has seen enough
+        return code or 128 + signal.SIGPIPE
+    what = "" if options.command in _SHOWN else "; the files are written"
+    reason = "it is closed" if stdout.error.errno == errno.EBADF else stdout.error.strerror
+    print(f"vidfer: standard output cannot be written: {reason}{what if code == EXIT_OK else ''}", file=sys.stderr)
+    return code or (EXIT_USAGE if options.command in _SHOWN else EXIT_OK)
 
+
+def _run(options: argparse.Namespace) -> int:
     try:
+        os.getcwd()
+    except OSError:
+        print("vidfer: the current folder has been deleted: go to one that exists (cd)", file=sys.stderr)
+        return EXIT_USAGE
+    try:
+        command = importlib.import_module(f"vidfer.commands.{options.command}")
         return int(command.run(options))
     except VidferError as error:
         if getattr(options, "verbose", False):
             traceback.print_exc()
         print(f"vidfer: {error}", file=sys.stderr)
         return EXIT_USAGE
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        print(f"vidfer: out of memory: {type(error).__name__}: {error}: {memory_advice()}", file=sys.stderr)
+        return EXIT_USAGE
     except KeyboardInterrupt:
         print("vidfer: interrupted; the same command goes on where this one stopped", file=sys.stderr)
         return EXIT_INTERRUPTED
-    except BrokenPipeError:  # the reader of our output has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
 
 
 class _Parser(argparse.ArgumentParser):

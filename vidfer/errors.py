@@ -5,18 +5,30 @@ A message says what was expected, what was found and what to do. Anything else t
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 BadVideoReason = Literal["unreadable", "no_video_stream", "no_frames", "unsupported_codec", "truncated"]
 
 
 class VidferError(Exception):
-    """Base of all errors that a user can act on. Shown as one line; a traceback only with -v."""
+    """Base of all errors that a user can act on. Shown as one line; a traceback only with -v.
+
+    Attributes
+    ----------
+    ends_run
+        Every clip would meet it: it ends the run with one message instead of filling failures.csv.
+    """
+
+    ends_run: ClassVar[bool] = False
 
 
 class ConfigError(VidferError):
     """A pipeline file, a ``--set`` or a recipe is wrong: unknown key, bad value, unknown component."""
+
+    ends_run = True
 
 
 class BadVideo(VidferError):
@@ -46,6 +58,8 @@ class BadVideo(VidferError):
 class WeightsError(VidferError):
     """A weight file is missing, damaged or of the wrong shape."""
 
+    ends_run = True
+
 
 class CacheError(VidferError):
     """A cache file failed verification, or the cache folder cannot be used."""
@@ -54,15 +68,20 @@ class CacheError(VidferError):
 class OutputError(VidferError):
     """A result cannot be written (permission, disk full, locked by another run)."""
 
+    ends_run = True
+
 
 class ClipFolderError(OutputError):
     """Something else lies where one clip's results are to go; other clips are not concerned."""
 
     reason = "folder_taken"
+    ends_run = False
 
 
 class ClusterError(VidferError):
     """There is no cluster where one was expected, or a machine of it cannot do its part; names the machine."""
+
+    ends_run = True
 
 
 class DataError(VidferError):
@@ -72,7 +91,20 @@ class DataError(VidferError):
 class MissingDependency(VidferError):
     """An optional package is needed for what was asked."""
 
+    ends_run = True
+
     def __init__(self, package: str, *, needed_for: str, extra: str | None = None, detail: str = "") -> None:
         how = f"pip install 'vidfer[{extra}]'" if extra else f"pip install {package}"
         because = f" ({detail})" if detail else ""
         super().__init__(f"{needed_for} needs the package {package}, which cannot be imported{because}: {how}")
+
+
+@contextmanager
+def blamed_on(stage: str) -> Iterator[None]:
+    """Note on an exception that leaves the block which stage it came from, as ``stage``; the innermost block counts."""
+    try:
+        yield
+    except Exception as error:
+        if not hasattr(error, "stage"):
+            error.stage = stage  # type: ignore[attr-defined]
+        raise

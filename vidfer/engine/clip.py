@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from vidfer.config import PipelineConfig
 from vidfer.engine.apexes import chart_look
 from vidfer.engine.events import ClipRead, ClipStarted, Event, FramesDone, StageDone
-from vidfer.engine.plan import OUTPUTS, PROBE, probe_key, stage_keys
-from vidfer.errors import BadVideo, CacheError
+from vidfer.engine.plan import DECODE, OUTPUTS, PROBE, probe_key, stage_keys
+from vidfer.errors import BadVideo, CacheError, blamed_on
 from vidfer.executors.worker import emit
 from vidfer.memory import give_back_free_memory, keep_memory_at_hand
 from vidfer.pipeline import dependents, stages_of
@@ -125,19 +125,21 @@ class _ClipWork:
     def run(self) -> ClipSummary:
         clip_folder(self.job.out, self.job.clip_id)  # before hours of work, and again before anything is written
         fingerprint = fingerprint_file(self.job.path, on_progress=lambda: emit(ClipRead(clip_id=self.job.clip_id)))
-        info, reader = self._probed(fingerprint.sha256)
-        keys, reader = self._frame_tables(info, reader)
+        with blamed_on(DECODE):
+            info, reader = self._probed(fingerprint.sha256)
+            keys, reader = self._frame_tables(info, reader)
         clip = self._clip(info, keys)
         if self.config.video.strict and clip.decode.truncated:
             raise BadVideo(self.job.path, "truncated", f"{'; '.join(clip.decode.warnings)} (refused by --strict)")
         exports = self.config.output.exports
-        files = write_outputs(
-            clip,
-            clip_folder(self.job.out, self.job.clip_id),
-            exports,
-            look=chart_look(clip, self.config.output, exports, checked=True),
-            on_progress=lambda: emit(ClipRead(clip_id=self.job.clip_id)),
-        )
+        with blamed_on(OUTPUTS):
+            files = write_outputs(
+                clip,
+                clip_folder(self.job.out, self.job.clip_id),
+                exports,
+                look=chart_look(clip, self.config.output, exports, checked=True),
+                on_progress=lambda: emit(ClipRead(clip_id=self.job.clip_id)),
+            )
         emit(StageDone(clip_id=self.job.clip_id, stage=OUTPUTS, status="computed"))
         return ClipSummary(
             fingerprint=fingerprint,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from vidfer.config import PipelineConfig
-from vidfer.errors import CacheError
+from vidfer.errors import CacheError, blamed_on
 from vidfer.pipeline import StageDeclaration, stages_of
 from vidfer.pipeline.provenance import provenance
 from vidfer.pipeline.result import clip_result
@@ -62,7 +62,8 @@ def clip_tables(
         else:
             from vidfer.pipeline.pipeline import pipeline_of  # torch
 
-            table = pipeline_of(config).clip_stage(stage.name).process(tables)
+            with blamed_on(stage.name):
+                table = pipeline_of(config).clip_stage(stage.name).process(tables)
             cache.store(stage.name, key, table.arrays())
             tables[stage.name] = table
         if not stage.sees_frames:

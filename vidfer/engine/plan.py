@@ -16,6 +16,7 @@ from vidfer.store.cachefile import canonical_json
 PROBE = "probe"  # not a stage that computes: what demuxing a file tells, and which reader its frames come from
 PROBE_VERSION = 2
 OUTPUTS = "outputs"  # nothing that is cached: the key of the files that users read
+DECODE = "decode"  # of failures: reading the file, before any network has seen a frame
 NUMBERS = "numbers"  # neither: that of what they say, however it is drawn and written
 
 

@@ -8,18 +8,18 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import vidfer
 from vidfer.config import GroupResources, PipelineConfig
 from vidfer.engine.batch import exported_files, records_of_batch, write_batch_files
 from vidfer.engine.clip import ClipJob, ClipSummary, process_clip
-from vidfer.engine.events import ClipDone, EventCallback, ignore
+from vidfer.engine.events import ClipDone, ClipStarted, Event, EventCallback, StageDone, ignore
 from vidfer.engine.nodes import OnNode, check_engine, check_nodes, open_executor, required_of_nodes, resources_of
-from vidfer.engine.plan import OUTPUTS
+from vidfer.engine.plan import DECODE, OUTPUTS
 from vidfer.engine.run_json import write_run_json
 from vidfer.engine.seal import Seals
-from vidfer.errors import BadVideo, VidferError
+from vidfer.errors import BadVideo, BadVideoReason, VidferError
 from vidfer.executors import Executor, Outcome, Resources, TaskError, plan_resources
 from vidfer.pipeline import dependents, stages_of
 from vidfer.pipeline.provenance import component_weights
@@ -39,9 +39,8 @@ from vidfer.store.lock import RunLock
 from vidfer.store.outputs import is_untouched, write_if_changed
 from vidfer.video.find import FoundVideo
 
-# Errors that every clip would meet: they end the run with one message instead of filling failures.csv.
-NOT_THE_CLIPS_FAULT = frozenset({"ConfigError", "WeightsError", "MissingDependency", "OutputError", "ClusterError"})
-
+# Of what a file's content makes fail; a file that is truncated gives results without --strict.
+PERMANENT = frozenset(get_args(BadVideoReason)) - {"truncated"}
 MOST_BYTES = 8 << 30  # of a worker's memory: five times what embedded defaults take at any size of frame
 
 
@@ -158,6 +157,7 @@ class _Run:
         self.cached: set[str] = set()
         self.failed: set[str] = set()
         self.errors: dict[str, str] = {}
+        self.stages_done: dict[str, str] = {}  # of clips in work, the last one
         self.finished = 0
 
     def run(self) -> RunReport:
@@ -240,8 +240,24 @@ class _Run:
             resources=resources,
             timeout=self.config.run.timeout_seconds,
             retries=self.config.run.retries,
-            on_event=lambda _job, event: self.on_event(event),
+            on_event=lambda _job, event: self._hear(event),
         )
+
+    def _hear(self, event: Event) -> None:
+        """Pass an event on, noting how far the clip has come: a worker that dies cannot say it any more."""
+        if isinstance(event, ClipStarted):
+            self.stages_done.pop(event.clip_id, None)
+        elif isinstance(event, StageDone):
+            self.stages_done[event.clip_id] = event.stage
+        self.on_event(event)
+
+    def _stage_after(self, clip_id: str) -> str:
+        """Return the stage after the last that a clip has finished; decode before any, whatever the work on frames."""
+        names = [stage.name for stage in stages_of(self.config) if not stage.sees_frames] + [OUTPUTS]
+        last = self.stages_done.get(clip_id, "")
+        if last in names:
+            return names[min(names.index(last) + 1, len(names) - 1)]
+        return names[0] if last else DECODE
 
     def _by_resources(self, todo: Sequence[ClipJob]) -> list[tuple[GroupResources, list[ClipJob]]]:
         """Part the clips by what they need: those whose frames are all cached touch no pixel, and need no GPU."""
@@ -266,7 +282,7 @@ class _Run:
 
     def _finish(self, outcome: Outcome[ClipJob, ClipSummary]) -> None:
         job, value = outcome.item, outcome.value
-        if outcome.error is not None and outcome.error.kind in NOT_THE_CLIPS_FAULT:
+        if outcome.error is not None and outcome.error.ends_run:
             raise VidferError(outcome.error.message)
         if value is not None:
             self.memo.remember(job.path, value.fingerprint)
@@ -286,6 +302,7 @@ class _Run:
             )
         else:
             record = self._failure(job, outcome)
+        self.stages_done.pop(job.clip_id, None)
         self.journal.add(record)
         self._announce(record, record.status)
 
@@ -309,11 +326,11 @@ class _Run:
             failure={
                 "clip": job.clip_id,
                 "path": str(job.path),
-                "stage": "decode" if error.kind == "BadVideo" else "process",
+                "stage": error.stage or self._stage_after(job.clip_id),
                 "reason": error.reason or outcome.status,
                 "message": error.message,
                 "attempts": outcome.attempts,
-                "permanent": error.kind == "BadVideo" and error.reason != "truncated",
+                "permanent": error.reason in PERMANENT,
                 "vidfer": vidfer.__version__,
             },
         )

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from vidfer.config import PipelineConfig, parse_section, pipeline_model
-from vidfer.engine.plan import OUTPUTS
+from vidfer.engine.plan import DECODE, OUTPUTS
 from vidfer.engine.seal import Seals
 from vidfer.errors import ConfigError, OutputError
 from vidfer.pipeline import stages_of
@@ -134,7 +134,8 @@ def _status(clip_id: str, records: Records, view: _View) -> ClipStatus:
 def _status_of(record: ClipRecord, view: _View) -> ClipStatus:
     if record.status == "failed":
         states = view.all("missing")
-        states[view.stages[0] if record.failure["stage"] == "decode" else OUTPUTS] = "failed"
+        stage = record.failure["stage"]
+        states[stage if stage in states else view.stages[0] if stage == DECODE else OUTPUTS] = "failed"
         return ClipStatus(clip_id=record.clip_id, stages=states, note=record.failure["message"])
     known = view.memo.recall(record.path) if view.memo is not None else record.fingerprint
     if known not in (record.fingerprint, None):

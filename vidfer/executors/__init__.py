@@ -34,8 +34,12 @@ class TaskError:
         One line: what, where, what to do.
     permanent
         Trying again would give the same (a VidferError: bad video, missing weights, full disk, ...).
+    ends_run
+        Every item would meet it (`VidferError.ends_run`).
     reason
         The error's own short code where it has one (`BadVideo.reason`), else empty.
+    stage
+        Where it happened, if the function said so (`errors.blamed_on`), else empty.
     traceback
         For ``-v``; after a crash what the worker last wrote to stderr.
     """
@@ -43,7 +47,9 @@ class TaskError:
     kind: str
     message: str
     permanent: bool = False
+    ends_run: bool = False
     reason: str = ""
+    stage: str = ""
     traceback: str = ""
 
 

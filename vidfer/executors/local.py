@@ -23,6 +23,7 @@ from vidfer.executors import (
 from vidfer.executors.attempts import Attempts, Task
 from vidfer.executors.channel import ChannelError, pickled_function
 from vidfer.executors.process import WorkerProcess
+from vidfer.memory_limit import limit_bytes, memory_advice, says_out_of_memory
 
 _START_SECONDS = 120.0  # a worker imports torch from a cold disk before it can say anything
 _MEMORY_CHECK_SECONDS = 0.2
@@ -149,8 +150,7 @@ class _Run(Generic[ItemT, ValueT]):
         try:
             process = WorkerProcess(self.pickled_fn, threads=self.resources.threads_per_worker)
         except OSError as error:
-            what = "use fewer --jobs or free some memory"
-            raise VidferError(f"a worker process cannot be started: {error}: {what}") from error
+            raise VidferError(f"a worker process cannot be started: {error}: {memory_advice()}") from error
         worker = _Worker[ItemT](process, time.monotonic() + max(_START_SECONDS, self.timeout))
         self._watch_over(worker)
         return worker
@@ -230,7 +230,7 @@ class _Run(Generic[ItemT, ValueT]):
             if self.on_event is not None:
                 self.on_event(worker.task.item, value)
         elif kind == "exhausted":
-            self._lose(worker, "crashed", f"out of memory: {value.message}")
+            self._lose(worker, "crashed", f"out of memory: {value.message}: {memory_advice()}")
         else:
             task, worker.task = worker.task, None
             if kind == "ok":
@@ -251,17 +251,20 @@ class _Run(Generic[ItemT, ValueT]):
     def _lose(self, worker: _Worker[ItemT], status: Status, reason: str) -> None:
         """Kill and forget a worker; its task is tried again, or fails."""
         tail = worker.process.output_tail()
+        # It said so before it died; or it died under a limit, where native code often cannot even say so.
+        is_memory = status == "crashed" and "memory" not in reason and (says_out_of_memory(tail) or limit_bytes() > 0)
+        advice = f": probably out of memory: {memory_advice()}" if is_memory else ""
         self._remove(worker)
         task, worker.task = worker.task, None
         if not worker.ready:
             self.failed_starts += 1
             if self.failed_starts >= _MAX_FAILED_STARTS:
                 hint = tail.rpartition("\n")[2]
-                raise VidferError(f"worker processes do not start: {reason}" + (f": {hint}" if hint else ""))
+                raise VidferError(f"worker processes do not start: {reason}" + (f": {hint}" if hint else "") + advice)
             if task is not None:
                 self.attempts.put_back(task)  # it was never sent
         elif task is not None:
-            self.attempts.lose(task, status, reason, traceback=tail)
+            self.attempts.lose(task, status, reason + advice, traceback=tail)
 
     def _remove(self, worker: _Worker[ItemT]) -> None:
         self.workers.remove(worker)

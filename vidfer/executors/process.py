@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import secrets
 import signal
@@ -14,11 +13,12 @@ import time
 from typing import Any
 
 from vidfer.executors.channel import TOKEN_BYTES, FrameReader, encode
+from vidfer.module_path import module_path
 
 _STDERR_TAIL_BYTES = 8192
 _SEND_SECONDS = 30.0
 _BOOT = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[3]); "
+    "import sys; sys.path[:] = sys.argv[3:]; "
     "from vidfer.executors.worker import main; main(int(sys.argv[1]), int(sys.argv[2]))"
 )
 _THREAD_VARIABLES = (
@@ -53,7 +53,7 @@ class WorkerProcess:
         lifeline_end, lifeline = os.pipe()
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-u", "-c", _BOOT, str(theirs.fileno()), str(lifeline_end), _json_path()],
+                [sys.executable, "-P", "-u", "-c", _BOOT, str(theirs.fileno()), str(lifeline_end), *module_path()],
                 stdin=subprocess.DEVNULL,
                 stdout=output_end,
                 stderr=output_end,
@@ -182,7 +182,3 @@ class WorkerProcess:
             if ended is not None or time.monotonic() >= deadline:
                 return ended
             time.sleep(0.002)
-
-
-def _json_path() -> str:
-    return json.dumps([os.path.abspath(entry) for entry in sys.path])

@@ -52,6 +52,7 @@ class RayExecutor:
         if address == "local":  # ours is closed to others, and no file with its token is left behind
             os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
             os.environ.setdefault("RAY_AUTH_MODE", "token")
+            os.environ.setdefault("PYTHONSAFEPATH", "1")  # for the processes that Ray starts here
         try:
             import ray
         except ImportError as error:
@@ -111,7 +112,8 @@ class RayExecutor:
         if address != "local":
             _probe(address)
         try:
-            self.ray.init(address, log_to_driver=False, configure_logging=False, **_quiet(address))
+            config = _job_config(self.ray)
+            self.ray.init(address, log_to_driver=False, configure_logging=False, job_config=config, **_quiet(address))
         except Exception as error:
             raise ClusterError(
                 f"Ray at {address}: {type(error).__name__}: {' '.join(str(error).split())[:400]}: this machine must be "
@@ -264,6 +266,15 @@ def _probe(address: str) -> None:
 
 def _quiet(address: str) -> dict[str, Any]:
     return {"include_dashboard": False} if address == "local" else {}
+
+
+def _job_config(ray: Any) -> Any:
+    """Return a job's settings by which its workers do not look for modules in the driver's current folder.
+
+    Ray has no public switch for that but shipping a folder. Like `vidfer.module_path`, it is of use where PYTHONPATH
+    and what is installed on a node is all that it needs.
+    """
+    return ray.job_config.JobConfig(_client_job=True)
 
 
 def _in_short(error: BaseException) -> str:

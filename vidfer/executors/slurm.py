@@ -61,6 +61,7 @@ class SlurmExecutor:
                 "--engine slurm: no sbatch on this machine: run vidfer on a login node of the cluster "
                 "(--address local tries the same without SLURM)"
             )
+        os.environ.setdefault("PYTHONSAFEPATH", "1")  # submitit's `python -m` would look in the current folder first
         self.is_local = address == "local"
         self.folder = folder or Path(tempfile.mkdtemp(prefix="vidfer-slurm-"))
         self._submitit: Any = submitit.AutoExecutor(folder=self.folder, cluster=address or "slurm")

@@ -17,6 +17,7 @@ from typing import Any
 from vidfer.errors import VidferError
 from vidfer.executors import TaskError
 from vidfer.executors.channel import TOKEN_BYTES, FrameReader, encode
+from vidfer.memory_limit import is_out_of_memory
 
 _send_event: Callable[[Any], None] | None = None
 
@@ -109,7 +110,9 @@ def describe(error: BaseException) -> TaskError:
         kind=type(error).__name__,
         message=message if known else f"{type(error).__name__}: {message}",
         permanent=known,
+        ends_run=isinstance(error, VidferError) and error.ends_run,
         reason=str(getattr(error, "reason", "")) if known else "",
+        stage=str(getattr(error, "stage", "")),
         traceback="".join(traceback.format_exception(error)),
     )
 
@@ -117,10 +120,8 @@ def describe(error: BaseException) -> TaskError:
 def _serve(fn: Callable[[Any], Any], pickled_item: bytes, parent: _Parent) -> None:
     try:
         value = fn(pickle.loads(pickled_item))
-    except MemoryError as error:
-        parent.send("exhausted", describe(error))
     except BaseException as error:
-        parent.send("failed", describe(error))
+        parent.send("exhausted" if is_out_of_memory(error) else "failed", describe(error))
     else:
         try:
             parent.send("ok", value)

@@ -32,7 +32,8 @@ def import_module(name: str, *, needed_for: str) -> ModuleType:
         detail = str(error)
         if "libGL" in detail or "libgthread" in detail:
             detail += "; install the system library (Debian, Ubuntu: apt install libgl1) or opencv-python-headless"
-        raise MissingDependency(package, needed_for=needed_for, detail=detail) from error
+        extra = "face-alignment" if name.startswith(("face_alignment", "cv2")) else None
+        raise MissingDependency(package, needed_for=needed_for, extra=extra, detail=detail) from error
 
 
 def load_checkpoint(path: Path, network: nn.Module) -> None:

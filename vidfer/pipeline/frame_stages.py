@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import torch
 
+from vidfer.errors import blamed_on
 from vidfer.pipeline.chunk import MAX_CHUNK_BYTES, FrameChunk
 from vidfer.pipeline.stage import FrameStage
 from vidfer.pipeline.tables import FACES, NO_TABLES, Table
@@ -80,7 +81,8 @@ class FrameStages:
         needed = self._needed_for(todo)
         for name, stage in self.stages.items():
             if name in needed and name not in tables:
-                tables[name] = stage.process(chunk, tables)
+                with blamed_on(name):
+                    tables[name] = stage.process(chunk, tables)
         return tables
 
     def map(

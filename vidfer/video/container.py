@@ -11,6 +11,7 @@ import av.container
 import av.stream
 
 from vidfer.errors import BadVideo
+from vidfer.memory_limit import blame_memory
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +35,7 @@ def open_container(path: Path) -> av.container.InputContainer:
     except IsADirectoryError:
         raise BadVideo(path, "unreadable", "this is a folder, not a video file") from None
     except (av.FFmpegError, OSError, ValueError) as error:
+        blame_memory(error)
         raise BadVideo(path, "unreadable", _why_not_opened(path, error)) from None
 
 
@@ -64,6 +66,7 @@ def demux_packets(container: av.container.InputContainer, *streams: av.stream.St
                     yield packet
             return
         except (av.FFmpegError, OSError, IndexError) as error:  # IndexError: a stream that damage seems to add
+            blame_memory(error)
             errors += 1
             logger.debug("%s: read error %d: %s", container.name, errors, error)
 

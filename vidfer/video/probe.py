@@ -16,6 +16,7 @@ import av.container
 import numpy as np
 
 from vidfer.errors import BadVideo
+from vidfer.memory_limit import blame_memory
 from vidfer.types import VideoInfo
 from vidfer.video import headers
 from vidfer.video.container import MAX_PIXELS, demux_packets, open_container, video_stream
@@ -213,7 +214,8 @@ class _Scan:
             return
         try:
             frames = self.stream.codec_context.decode(packet)
-        except (av.FFmpegError, IndexError):
+        except (av.FFmpegError, IndexError) as error:
+            blame_memory(error)
             return
         self.first_frame = frames[0] if frames else None
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 
+from vidfer.memory_limit import blame_memory
 from vidfer.types import FrameBatch
 from vidfer.video.collect import CollectingReader, Collector
 from vidfer.video.container import demux_packets, open_container, stream_at
@@ -73,7 +74,8 @@ class PyAVReader(CollectingReader):
                 passed_over = False
                 try:
                     frames = context.decode(packet)
-                except (av.FFmpegError, IndexError):
+                except (av.FFmpegError, IndexError) as error:
+                    blame_memory(error)
                     frame_index = position.of_packet(row)
                     if frame_index >= first_wanted:
                         collector.bad_packets.append(frame_index)
@@ -144,5 +146,6 @@ def _decode(context: av.VideoCodecContext, packet: av.Packet | None) -> list[av.
     """Return the frames that draining the decoder gives; damaged transport streams raise there."""
     try:
         return list(context.decode(packet))
-    except (av.FFmpegError, IndexError):
+    except (av.FFmpegError, IndexError) as error:
+        blame_memory(error)
         return []

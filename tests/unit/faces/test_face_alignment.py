@@ -260,7 +260,7 @@ def test_a_checkpoint_that_carries_code_is_refused_and_not_run(tmp_path):
     ("kind", "name", "block", "expected"),
     [
         ("detector", "sfd", "sys.modules['cv2'] = None", "the detector 'sfd' needs the package opencv-python"),
-        ("detector", "blazeface", "sys.modules['face_alignment'] = None", "needs the package face-alignment"),
+        ("detector", "blazeface", "sys.modules['face_alignment'] = None", "face-alignment, which cannot be imported"),
         ("detector", "yunet", "sys.meta_path.insert(0, NoGl())", "apt install libgl1"),
         ("detector", "scrfd", "sys.modules['onnxruntime'] = None", "needs the package onnxruntime"),
     ],
@@ -286,6 +286,7 @@ except MissingDependency as error:
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert expected in result.stdout, result.stderr
     assert "pip install" in result.stdout
+    assert ("pip install 'vidfer[face-alignment]'" in result.stdout) == (name != "scrfd")
 
 
 def test_scrfd_decodes_as_face_alignment_does():

@@ -1,0 +1,26 @@
+"""What pyproject.toml requires: bounds that hold here, and nothing by default that needs a system library."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+ALL = [Requirement(text) for text in [*PROJECT["dependencies"], *(text for extra in EXTRAS.values() for text in extra)]]
+
+
+@pytest.mark.parametrize("required", [one for one in ALL if not one.extras], ids=lambda one: one.name)
+def test_each_requirement_has_a_lower_bound_and_holds_here(required: Requirement) -> None:
+    assert any(bound.operator in (">=", "==") for bound in required.specifier)
+    if required.marker is None or required.marker.evaluate():
+        assert required.specifier.contains(metadata.version(required.name), prereleases=True)
+
+
+def test_opencv_comes_with_an_extra_only() -> None:
+    assert not {"face-alignment", "opencv-python"} & {Requirement(text).name for text in PROJECT["dependencies"]}
+    assert any(Requirement(text).name == "face-alignment" for text in EXTRAS["face-alignment"])
