@@ -37,6 +37,7 @@ class VideoConfig(Section):
 
     decoder: Literal["auto", "decord", "pyav"] = Field("auto", description="auto: decord where it reads the video")
     fps: float = Field(0.0, ge=0.0, le=1000.0, description="frames sampled per second of video; 0 = every frame")
+    stream: int = Field(-1, ge=-1, description="number of the video stream in the file; -1 = default, then the longest")
     strict: bool = Field(False, description="a truncated or damaged video is a failure")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -11,6 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 from fixtures.clip_results import make_clip
+from fixtures.numbered_clips import draw_number, read_number
+from fixtures.stream_files import with_early_sound
+from PIL import Image
 
 from vidfer.exporters import EXPORTERS
 from vidfer.report.apex import apex_episodes
@@ -19,6 +23,7 @@ from vidfer.report.index import render_index
 from vidfer.report.look import ApexFrame, ChartLook
 from vidfer.report.summary import summarise
 from vidfer.types import ClipResult, FaceEmbeddings
+from vidfer.video.probe import probe
 
 CHROMIUM = Path("/usr/bin/chromium")
 ARTIFACTS = Path(__file__).parents[1] / "artifacts"
@@ -139,6 +144,65 @@ def test_a_report_loads_without_an_error_and_without_the_network(report: Visit) 
     report.page.evaluate("seek(5)")
     report.wait("!video.seeking")
     report.page.screenshot(path=str(ARTIFACTS / "report.png"), full_page=True)
+
+
+@pytest.fixture(scope="module", params=[("webm", "libvpx"), ("mkv", "libx264")], ids=["webm", "mkv"])
+def late_pictures(request: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ClipResult]:
+    """A report of a video whose first picture comes 2 s after its sound; the face moves 4 px a frame."""
+    out = tmp_path_factory.mktemp("late")
+    suffix, codec = request.param
+    pictures = [draw_number(number) for number in range(75)]
+    path = with_early_sound(out / f"late.{suffix}", pictures, codec=codec, sound="libopus", start=2.0)
+    clip = make_clip(clip_id="late", seconds=3, path=str(path))
+    left = 4 * clip.timeline.frame_row[:, None].astype(np.float32)
+    xyxy = np.concatenate([left, left * 0 + 20, left + 30, left * 0 + 60], axis=1)
+    info = replace(probe(path).info, width=400, height=320)  # as if 2.5 times as large
+    clip = replace(clip, info=info, faces=replace(clip.faces, xyxy=xyxy))
+    (out / "late").mkdir()
+    files = {**EXPORTERS.get("report").shared_files()}
+    files |= {f"late/{name}": data for name, data in EXPORTERS.get("report").render(clip).items()}
+    for name, data in files.items():
+        (out / name).parent.mkdir(exist_ok=True)
+        (out / name).write_bytes(data)
+    return out / "late" / "report.html", clip
+
+
+BOX_LEFT = """() => {
+  const pixels = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+  const row = Math.round(50 * canvas.height / 320);  // below the label, above the box's lower edge
+  const inked = x => pixels.data[4 * (row * canvas.width + x) + 3] > 60;
+  for (let x = 0; x < canvas.width; x++) if (inked(x)) return x * 400 / canvas.width;
+  return -1;
+}"""
+
+
+def test_boxes_fit_the_pictures_where_the_sound_starts_first(
+    late_pictures: tuple[Path, ClipResult], visit: Callable[[Path], Visit]
+) -> None:
+    page_path, clip = late_pictures
+    opened = visit(page_path)
+    opened.wait("video.readyState >= 2 && chart.querySelectorAll('.js-line').length > 0")
+    assert clip.info.start_seconds == pytest.approx(2.0, abs=0.01)
+    opened.page.evaluate("document.getElementById('show-landmarks').click()")
+    opened.page.evaluate("video.controls = false")  # they darken the picture's lower part
+    opened.wait("!video.seeking && Math.abs(video.currentTime - 2) < 0.02")  # opens at the first picture
+    for seconds in (0.5, 2.42, 0.02, 1.3):
+        media_time = opened.page.evaluate(
+            """seconds => new Promise(done => {
+                 video.requestVideoFrameCallback((_, frame) => done(frame.mediaTime));
+                 seek(seconds);
+               })""",
+            seconds,
+        )
+        opened.wait("!video.seeking")
+        shown = round((media_time - 2.0) * 25)
+        assert shown == pytest.approx(seconds * 25, abs=1)
+        assert opened.page.evaluate(BOX_LEFT) == pytest.approx(4 * shown, abs=3)
+        opened.page.evaluate("document.getElementById('show-boxes').click()")
+        picture = Image.open(io.BytesIO(opened.page.locator("video").screenshot())).convert("RGB")
+        opened.page.evaluate("document.getElementById('show-boxes').click()")
+        assert read_number(np.asarray(picture)) == shown
+    assert opened.errors == []
 
 
 def test_a_click_on_the_chart_seeks(report: Visit) -> None:

@@ -191,14 +191,14 @@ def test_without_decord_auto_takes_pyav(clip: GetClip, monkeypatch: pytest.Monke
     assert choose_reader(probe(clip("h264_b_frames.mp4"))) == "pyav"
 
 
-def test_a_change_of_size_is_scaled_to_the_first_size(tmp_path: Path) -> None:
+def test_frames_of_other_sizes_are_fitted_into_the_largest(tmp_path: Path) -> None:
     small = make_clip(tmp_path / "small.ts", num_frames=10)
     large = make_clip(tmp_path / "large.ts", num_frames=10, width=320, height=256, first_number=10)
     probed = probe(joined_clips(tmp_path / "both.ts", [small, large], container_format="mpegts"))
     assert probed.size_changes
     assert choose_reader(probed) == "pyav"
     images, _, _ = read_all(open_reader(probed), np.arange(probed.num_frames))
-    assert images.shape == (20, 128, 160, 3)
+    assert images.shape == (20, 256, 320, 3)
     assert [read_number(image) for image in images] == list(range(20))
 
 

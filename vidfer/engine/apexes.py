@@ -67,7 +67,7 @@ def read_apexes(clip: ClipResult) -> tuple[ApexFrame, ...]:
     rows = [face_row_at(clip, episode) for episode in episodes]
     frame_rows = np.unique(clip.timeline.frame_row[rows])
     # PyAV's reader passes over all packets between the wanted pictures.
-    reader = open_reader(probe(clip.info.path), decoder="pyav")
+    reader = open_reader(probe(clip.info.path, stream=clip.info.stream), decoder="pyav")
     pictures: dict[int, np.ndarray] = {}
     for batch in reader.read(clip.frames.frame_index[frame_rows], batch_size=1):
         frame_row = int(np.searchsorted(clip.frames.frame_index, batch.frame_index[0]))

@@ -181,7 +181,12 @@ class _ClipWork:
 
         if self._video is None:
             try:
-                self._video = probe(self.job.path, fingerprint=fingerprint)
+                self._video = probe(
+                    self.job.path,
+                    fingerprint=fingerprint,
+                    stream=self.config.video.stream,
+                    on_progress=lambda: emit(ClipRead(clip_id=self.job.clip_id)),
+                )
             except BadVideo as error:
                 self._remember_failure(fingerprint, error)
                 raise

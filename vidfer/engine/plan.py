@@ -14,7 +14,7 @@ from vidfer.store.cache_key import key_for, key_of_text, key_text
 from vidfer.store.cachefile import canonical_json
 
 PROBE = "probe"  # not a stage that computes: what demuxing a file tells, and which reader its frames come from
-PROBE_VERSION = 2
+PROBE_VERSION = 3
 OUTPUTS = "outputs"  # nothing that is cached: the key of the files that users read
 DECODE = "decode"  # of failures: reading the file, before any network has seen a frame
 NUMBERS = "numbers"  # neither: that of what they say, however it is drawn and written
@@ -60,13 +60,13 @@ class KeyPlan:
         for stage in stages:
             settings = stage_settings(stage, config)
             if stage.sees_frames:
-                settings["fps"] = config.video.fps
+                settings |= {"fps": config.video.fps, "stream": config.video.stream}
             digests = [digest for _, _, digests in component_weights(stage, config) for digest in digests]
             seen_by = frames_made_by(reader) if stage.sees_frames else None
             made_by = {"version": stage.version, "config": settings, "weights": digests, "reader": seen_by}
             self._add(stage.name, list(stage.inputs) or [_FINGERPRINT], made_by)
         timeline, last = config.timeline.model_dump(mode="json"), list(last_stages(stages))
-        self._add(NUMBERS, last, {"version": 1, "config": {"timeline": timeline}})
+        self._add(NUMBERS, last, {"version": 2, "config": {"timeline": timeline}})
         settings = {
             "timeline": timeline,
             "exports": [[name, EXPORTERS.get(name).version] for name in config.output.exports],
@@ -97,4 +97,4 @@ def _mark(name: str) -> str:
 
 
 def _probe(config: PipelineConfig) -> dict[str, Any]:
-    return {"version": PROBE_VERSION, "config": {"decoder": config.video.decoder}}
+    return {"version": PROBE_VERSION, "config": {"decoder": config.video.decoder, "stream": config.video.stream}}

@@ -1,4 +1,4 @@
-"""emotions.eaf: episodes as annotations for ELAN, one tier per face.
+"""emotions.eaf: episodes as annotations for ELAN, one tier per face, on the container's clock.
 
 EAF 3.0, http://www.mpi.nl/tools/elan/EAFv3.0.xsd. The format demands a date of creation; it is fixed here, so that the
 same clip gives the same bytes.
@@ -26,7 +26,7 @@ _CONSTRAINTS = {
 }
 
 
-@exporter("elan", filenames=("emotions.eaf",), version=1)
+@exporter("elan", filenames=("emotions.eaf",), version=2)
 def render(clip: ClipResult) -> dict[str, bytes]:
     """Return emotions.eaf."""
     root = ET.Element(
@@ -41,10 +41,10 @@ def render(clip: ClipResult) -> dict[str, bytes]:
         if segment.track_id not in tiers:
             attributes = {"LINGUISTIC_TYPE_REF": "emotion", "TIER_ID": f"face {segment.track_id}"}
             tiers[segment.track_id] = ET.SubElement(root, "TIER", attributes)
-        times = (segment.start_seconds, segment.end_seconds)
+        times = (clip.info.start_seconds + seconds for seconds in (segment.start_seconds, segment.end_seconds))
         names = [f"ts{2 * number + i + 1}" for i in range(2)]
         for name, seconds in zip(names, times, strict=True):
-            ET.SubElement(slots, "TIME_SLOT", {"TIME_SLOT_ID": name, "TIME_VALUE": str(round(seconds * 1000))})
+            ET.SubElement(slots, "TIME_SLOT", {"TIME_SLOT_ID": name, "TIME_VALUE": str(max(0, round(seconds * 1000)))})
         annotation = ET.SubElement(
             ET.SubElement(tiers[segment.track_id], "ANNOTATION"),
             "ALIGNABLE_ANNOTATION",

@@ -6,14 +6,17 @@ from vidfer.exporters import exporter
 from vidfer.types import ClipResult
 
 
-@exporter("vtt", filenames=("emotions.vtt",), version=1)
+@exporter("vtt", filenames=("emotions.vtt",), version=2)
 def render(clip: ClipResult) -> dict[str, bytes]:
-    """Return emotions.vtt: one cue per episode, with the face's number where there are several faces."""
+    """Return emotions.vtt: a cue per episode, on the container's clock, with the face's number if there are several."""
     several = len({segment.track_id for segment in clip.segments}) > 1
     lines = ["WEBVTT", ""]
     cues = sorted(clip.segments, key=lambda segment: (segment.start_seconds, segment.track_id))
     for number, segment in enumerate(cues, start=1):
-        start, end = round(segment.start_seconds * 1000), round(segment.end_seconds * 1000)
+        start, end = (
+            max(0, round((clip.info.start_seconds + seconds) * 1000))
+            for seconds in (segment.start_seconds, segment.end_seconds)
+        )
         who = f"face {segment.track_id}: " if several else ""
         lines += [
             str(number),

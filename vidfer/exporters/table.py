@@ -6,7 +6,8 @@ https://github.com/TadasBaltrusaitis/OpenFace/wiki/Output-Format):
 ============== =========================================================================================
 frame          number of the frame in the video, from 1, as OpenFace counts: ``frame_index + 1``. With
                ``--fps`` it still counts all frames of the video, so the numbers have steps.
-timestamp      seconds since the video's first frame, from the container
+timestamp      seconds since the video's first frame, from the container; ``start_seconds`` (summary.json,
+               metadata of timeline.parquet) later on the clock that players show
 face_id        the person's track, from 0; -1 where the frame shows no face
 success        1 where a face was found and followed, else 0
 confidence     how sure the landmark network is of the face, 0..1

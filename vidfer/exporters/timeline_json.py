@@ -13,12 +13,16 @@ from vidfer.exporters.timeline_csv import FORMATS
 from vidfer.types import ClipResult
 
 
-@exporter("json", filenames=("timeline.json",), version=1)
+@exporter("json", filenames=("timeline.json",), version=2)
 def render(clip: ClipResult) -> dict[str, bytes]:
-    """Return timeline.json: ``{"clip", "timeline": {column: [...]}, "segments": [{...}]}``; no value is null."""
+    """Return timeline.json: ``{"clip", "start_seconds", "timeline": {column: [...]}, "segments": [{...}]}``.
+
+    No value is null there.
+    """
     columns = timeline_table(clip).columns
     document = {
         "clip": clip.clip_id,
+        "start_seconds": round(clip.info.start_seconds, 6),
         "timeline": {name: _values(column, FORMATS.get(name)) for name, column in columns.items()},
         "segments": [
             {

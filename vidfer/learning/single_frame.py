@@ -54,7 +54,7 @@ def look_at_frame(path: Path, frame_index: int, config: PipelineConfig) -> Frame
     VidferError
         The video has no such frame, or it cannot be decoded.
     """
-    video = probe(path)
+    video = probe(path, stream=config.video.stream)
     if not 0 <= frame_index < video.num_frames:
         raise VidferError(f"{path}: expected a frame from 1 to {video.num_frames}, got {frame_index + 1}")
     reader = open_reader(video, decoder=config.video.decoder)

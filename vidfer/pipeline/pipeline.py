@@ -187,7 +187,7 @@ class Pipeline:
         from vidfer.video.probe import probe
         from vidfer.video.reader import DecoderFailed, choose_reader
 
-        video = probe(path)
+        video = probe(path, stream=self.config.video.stream)
         reader = choose_reader(video, self.config.video.decoder)
         try:
             tables, decode = self._decoded(video, reader)

@@ -80,6 +80,7 @@ def provenance(config: PipelineConfig, *, reader: str, keys: Mapping[str, str] |
         "vidfer": vidfer.__version__,
         "reader": reader,
         "fps": config.video.fps,
+        "stream": config.video.stream,
         "stages": {
             stage.name: {
                 "version": stage.version,

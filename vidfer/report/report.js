@@ -10,7 +10,7 @@ const chart = document.getElementById('chart');
 const cursor = document.getElementById('cursor');
 const clamp = (value, low, high) => Math.max(low, Math.min(high, value));
 const clock = seconds => `${Math.floor(seconds / 60)}:${(seconds % 60).toFixed(2).padStart(5, '0')}`;
-let now = 0;  // seconds that cursor and drawing stand at
+let now = 0;  // seconds from the first frame that cursor and drawing stand at; the video's clock is data.start ahead
 
 // ---- which faces, boxes and landmarks are on ----
 
@@ -174,6 +174,7 @@ function drawFaces() {
   const pen = canvas.getContext('2d'), scale = width / data.overlay.width;
   pen.setTransform(pixels, 0, 0, pixels, 0, 0);
   pen.clearRect(0, 0, width, height);
+  if (now < -0.002) return;  // only sound as yet
   const frame = frameAt(now), hidden = hiddenIds();
   for (let row = faces.first[frame]; row < faces.first[frame + 1]; row++)
     if (!hidden.has(faces.id[row])) drawFace(pen, row, scale);
@@ -231,7 +232,7 @@ function show(seconds) {
 
 function seek(seconds) {
   const time = clamp(seconds, 0, data.end);
-  if (video && !video.hidden) video.currentTime = time;
+  if (video && !video.hidden) video.currentTime = time + data.start;
   show(time);
 }
 
@@ -243,11 +244,15 @@ function watchVideo() {
   };
   const next = () => video.requestVideoFrameCallback ? video.requestVideoFrameCallback(tick) : requestAnimationFrame(tick);
   const tick = (_, frame) => {
-    if (!video.seeking) show(frame && frame.mediaTime !== undefined ? frame.mediaTime : video.currentTime);
+    if (!video.seeking) show((frame && frame.mediaTime !== undefined ? frame.mediaTime : video.currentTime) - data.start);
     next();
   };
   video.addEventListener('error', failed);
-  video.addEventListener('seeked', () => show(video.currentTime));
+  video.addEventListener('seeked', () => show(video.currentTime - data.start));
+  if (data.start > 0) {  // else it shows nothing as yet
+    if (video.readyState) seek(now);
+    else video.addEventListener('loadedmetadata', () => seek(now), {once: true});
+  }
   if (video.error) failed();
   next();
 }

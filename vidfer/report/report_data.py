@@ -34,6 +34,7 @@ def report_data(clip: ClipResult, *, with_overlay: bool, style: ChartStyle = "au
     """
     shown, _ = main_faces(clip)
     return {
+        "start": round(clip.info.start_seconds, 6),
         "end": round(end_seconds(clip), 6),
         "emotions": list(EMOTIONS),
         "colours": [EMOTION_COLOURS[name] for name in EMOTIONS],

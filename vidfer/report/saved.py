@@ -165,4 +165,6 @@ def _info(summary: Mapping[str, Any], num_frames: int, last_seconds: float) -> V
         rotation_degrees=int(summary.get("rotation_degrees", 0)),
         num_frames=num_frames,
         fingerprint=str(summary.get("fingerprint", "")),
+        stream=int(summary.get("stream") or 0),
+        start_seconds=float(summary.get("start_seconds") or 0.0),
     )

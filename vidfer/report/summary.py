@@ -33,6 +33,8 @@ def summarise(clip: ClipResult) -> dict[str, Any]:
         "height": info.height,
         "codec": info.codec,
         "rotation_degrees": info.rotation_degrees,
+        "stream": info.stream,
+        "start_seconds": _number(info.start_seconds),
         "average_fps": _number(info.average_fps, 4),
         "duration_seconds": _number(info.duration_seconds),
         "sampled_frames": len(clip.frames),
@@ -64,7 +66,7 @@ SUMMARY_COLUMNS: tuple[str, ...] = (
     *(f"{name}_mean_probability" for name in EMOTIONS),
     *(f"{name}_episodes" for name in EMOTIONS),
     *(f"{name}_peak_seconds" for name in EMOTIONS),
-    *("truncated", "warnings", "width", "height", "codec", "average_fps", "fingerprint"),
+    *("truncated", "warnings", "width", "height", "codec", "average_fps", "start_seconds", "fingerprint"),
 )
 
 

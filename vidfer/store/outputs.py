@@ -64,7 +64,8 @@ def _write_video(clip: ClipResult, path: Path, exporter: VideoExporter, on_progr
     from vidfer.video.repaint import repaint
 
     with aside_of(path) as aside:
-        repaint(Path(clip.info.path), aside, exporter.painter(clip), on_progress=on_progress)
+        source = Path(clip.info.path)
+        repaint(source, aside, exporter.painter(clip), stream=clip.info.stream, on_progress=on_progress)
 
 
 def write_if_changed(path: Path, data: bytes) -> None:

@@ -23,7 +23,7 @@ class VideoInfo:
     duration_seconds
         From the first frame's timestamp to the end of the last frame.
     average_fps
-        Frames over duration; for information only, never used to compute a time.
+        Frames per second from the first frame to the last; for information only, never used to compute a time.
     codec
         The codec's name as FFmpeg spells it, e.g. ``h264``.
     rotation_degrees
@@ -32,6 +32,10 @@ class VideoInfo:
         Frames that the container announces packets for.
     fingerprint
         sha256 of the file's content, in hex.
+    stream
+        Number of the video stream in the file, as FFmpeg counts.
+    start_seconds
+        When players show the first frame, on the container's clock: other than 0 where the sound begins before it.
     """
 
     path: str
@@ -43,6 +47,8 @@ class VideoInfo:
     rotation_degrees: int
     num_frames: int
     fingerprint: str
+    stream: int = 0
+    start_seconds: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

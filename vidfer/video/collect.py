@@ -84,8 +84,8 @@ class Collector:
         self._cursor += int(np.searchsorted(self._wanted[self._cursor :], index))
         return not self.finished and int(self._wanted[self._cursor]) == index
 
-    def add(self, index: int, stored: np.ndarray, *, is_corrupt: bool = False) -> FrameBatch | None:
-        """Take the (h, w, 3) stored picture, in square pixels, of a frame that ``wants`` said yes to.
+    def add(self, index: int, shown: np.ndarray, *, is_corrupt: bool = False) -> FrameBatch | None:
+        """Take the (H, W, 3) picture, as it is shown, of a frame that ``wants`` said yes to.
 
         Returns the batch that it completes, if it does.
         """
@@ -93,7 +93,7 @@ class Collector:
             info = self._probe.info
             size = min(self._batch_size, len(self._wanted) - self._cursor)
             self._images = self._pool.take((size, info.height, info.width, 3))  # (B, H, W, 3)
-        self._images[len(self._indices)] = self._probe.display.upright(stored)
+        self._images[len(self._indices)] = shown
         self._indices.append(index)
         self.decoded.append(index)
         if is_corrupt:

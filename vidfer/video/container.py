@@ -39,15 +39,14 @@ def open_container(path: Path) -> av.container.InputContainer:
         raise BadVideo(path, "unreadable", _why_not_opened(path, error)) from None
 
 
-def video_stream(container: av.container.InputContainer) -> av.VideoStream | None:
-    """Return the first video stream that is neither cover art nor text shown as video."""
-    for stream in container.streams.video:
-        if stream.disposition & av.stream.Disposition.attached_pic:
-            continue
-        if stream.codec_context is not None and stream.codec_context.name in _TEXT_CODECS:
-            continue
-        return _bounded(stream)
-    return None
+def video_streams(container: av.container.InputContainer) -> list[av.VideoStream]:
+    """Return the video streams that are neither cover art nor text shown as video."""
+    return [
+        _bounded(stream)
+        for stream in container.streams.video
+        if not stream.disposition & av.stream.Disposition.attached_pic
+        and not (stream.codec_context is not None and stream.codec_context.name in _TEXT_CODECS)
+    ]
 
 
 def stream_at(container: av.container.InputContainer, index: int) -> av.VideoStream:

@@ -80,7 +80,7 @@ class DecordReader(CollectingReader):
             yield rest
 
     def _decode(self, segment: _Segment, piece: bytes) -> Any:
-        """Yield (frame index, (h, w, 3) view of decord's picture); anything that goes wrong is DecoderFailed."""
+        """Yield (frame index, (H, W, 3) upright view of decord's picture); what goes wrong is DecoderFailed."""
         reader = self._call(_open, piece)
         expected = segment.stop - segment.start
         if len(reader) != expected:
@@ -90,7 +90,7 @@ class DecordReader(CollectingReader):
             image = self._call(reader.next)
             if tuple(image.shape) != shape:
                 raise self._failed(f"frame {index} has the shape {tuple(image.shape)}, expected {shape}")
-            yield index, self._call(np.from_dlpack, _Shared(image))
+            yield index, self._probe.display.upright(self._call(np.from_dlpack, _Shared(image)))
 
     def _call(self, function: Any, *arguments: Any) -> Any:
         try:

@@ -53,29 +53,27 @@ class Display:
 
 def display_of(stream: av.VideoStream, frame: av.VideoFrame | None, *, codec: str, size: tuple[int, int]) -> Display:
     """Return how a stream is shown, from its first frame (None where there is none) and its stored width and height."""
-    aspect = float(stream.sample_aspect_ratio or 1)  # the container's, else the codec's
-    width, height = size
-    square_width, warnings = width, []
-    if not 1 / _WIDEST_PIXEL <= aspect <= _WIDEST_PIXEL or width * aspect * height > MAX_PIXELS:
-        warnings.append(f"pixels {aspect:.3g} times as wide as high are not believed: taken as square")
-    elif abs(aspect - 1) > _SQUARE_ENOUGH:
-        square_width = max(1, round(width * aspect))
+    # the aspect is the container's, else the codec's
+    width, warnings = square_width(*size, float(stream.sample_aspect_ratio or 1))
     if frame is None:
-        return Display(square_width=square_width, warnings=tuple(warnings))
+        return Display(square_width=width, warnings=warnings)
     interlaced = has_two_fields(frame, codec)
     if interlaced:
-        warnings.append("the video is interlaced: of each frame the field that was taken first is used")
-    turns, mirrored = _orientation(frame)
-    return Display(
-        square_width=square_width,
-        quarter_turns=turns,
-        mirrored=mirrored,
-        interlaced=interlaced,
-        warnings=tuple(warnings),
-    )
+        warnings += ("the video is interlaced: of each frame the field that was taken first is used",)
+    turns, mirrored = orientation(frame)
+    return Display(square_width=width, quarter_turns=turns, mirrored=mirrored, interlaced=interlaced, warnings=warnings)
 
 
-def _orientation(frame: av.VideoFrame) -> tuple[int, bool]:
+def square_width(width: int, height: int, pixel_aspect: float) -> tuple[int, tuple[str, ...]]:
+    """Return the width of a stored picture in square pixels, and a warning where its aspect is not believed."""
+    if not 1 / _WIDEST_PIXEL <= pixel_aspect <= _WIDEST_PIXEL or width * pixel_aspect * height > MAX_PIXELS:
+        return width, (f"pixels {pixel_aspect:.3g} times as wide as high are not believed: taken as square",)
+    if abs(pixel_aspect - 1) > _SQUARE_ENOUGH:
+        return max(1, round(width * pixel_aspect)), ()
+    return width, ()
+
+
+def orientation(frame: av.VideoFrame) -> tuple[int, bool]:
     """Return quarter turns and mirroring from the display matrix (ISO 14496-12 8.3.2), which FFmpeg keeps with frames.
 
     Stored x, y are shown at a x + c y and b x + d y, with y downwards. A negative determinant mirrors.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import glob
 import logging
 import os
@@ -28,6 +29,7 @@ _OTHER = """
 OWN_VIDEOS = frozenset({"overlay.mp4", "overlay_blurred.mp4"})  # what exporters write into results folders
 RESULTS_MARK = ".vidfer"  # in a results folder everything below it is not for users to read
 VIDEO_SUFFIXES = frozenset(_VIDEO.split())
+_ALSO_PROGRAMS = frozenset({".ts", ".mts"})  # of TypeScript, too, and translations of Qt
 OTHER_SUFFIXES = frozenset(_OTHER.split())
 
 
@@ -52,9 +54,10 @@ def find_videos(paths: Sequence[str | Path]) -> list[FoundVideo]:
 
     A file is taken whatever it is. A folder is searched recursively, sorted by name, without hidden files and folders;
     symbolic links are followed, each folder once. In a folder a known video suffix is enough (a broken file is to be
-    reported, not overlooked), suffixes known as something else are passed over, and the rest is opened and looked into
-    (``.gif``, too: one that moves is a video, a single picture is not). Videos that vidfer itself wrote into a results
-    folder in there are passed over as well. A folder that cannot be opened is logged as a warning.
+    reported, not overlooked; but a ``.ts`` that holds text is TypeScript), suffixes known as something else are passed
+    over, and the rest is opened and looked into (``.gif``, too: one that moves is a video, a single picture is not).
+    Videos that vidfer itself wrote into a results folder in there are passed over as well. A folder that cannot be
+    opened is logged as a warning.
     A pattern (``*``, ``?``, ``[...]``, ``**``) that is no existing file stands for its matches.
 
     Raises
@@ -151,9 +154,24 @@ def _instead(folder: Path) -> str:
 def _is_listed(path: Path) -> bool:
     suffix = path.suffix.lower()
     if suffix in VIDEO_SUFFIXES:
-        return True
+        return suffix not in _ALSO_PROGRAMS or not _is_text(path)
     if suffix in OTHER_SUFFIXES or not path.is_file():
         return False
     from vidfer.video.probe import is_video  # PyAV and NumPy: only where a file must be opened
 
     return is_video(path)
+
+
+def _is_text(path: Path) -> bool:
+    """Return whether a file begins as text does, e.g. a TypeScript program; an empty one is a recording that failed."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(4096)
+    except OSError:
+        return False  # to be reported, as a broken video is
+    encoding = "utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
+    try:
+        text = codecs.getincrementaldecoder(encoding)().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return bool(text) and all(character >= " " or character in "\t\n\r\f" for character in text)

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 
 HEADER_BYTES = 4096
 
 _H264_IDR, _H264_SEI, _H264_SPS = 5, 6, 7
 _HEVC_RANDOM_ACCESS = range(16, 22)
 _HEVC_SPS = 33
-_SEI_RECOVERY_POINT = 6
+_HEVC_SEI = 39
+_SEI_RECOVERY_POINT, _SEI_DISPLAY_ORIENTATION = 6, 47
+_AV1_SEQUENCE_HEADER = 1
 _H264_HIGH_PROFILES = frozenset({100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135})
 _JPEG_FRAME_MARKERS = frozenset({0xC0, 0xC1, 0xC2, 0xC3})
 
 
 def size_signature(codec: str, head: bytes, *, length_bytes: int = 0) -> bytes | None:
-    """Return bytes that change when the picture size does, or None where the packet does not tell.
+    """Return bytes that change when the picture's size or position does, or None where the packet does not tell.
 
     Parameters
     ----------
     codec
-        FFmpeg's name: h264, hevc, vp8, vp9, mpeg4 or mjpeg; anything else gives None.
+        FFmpeg's name: h264, hevc, vp8, vp9, av1, mpeg1video, mpeg2video, mpeg4 or mjpeg; anything else gives None.
     head
         The first ``HEADER_BYTES`` of a keyframe's packet.
     length_bytes
@@ -28,18 +31,27 @@ def size_signature(codec: str, head: bytes, *, length_bytes: int = 0) -> bytes |
 
     Notes
     -----
-    For h264, hevc and mpeg4 this is the whole parameter set, so that it may also change where the size does not;
-    that only costs speed. Sources: ITU-T H.264 7.3.2.1, H.265 7.3.1.2, RFC 6386 9.1 (VP8), VP9 bitstream 6.2,
-    ISO 14496-2 6.2.3, ITU-T T.81 B.2.2.
+    For h264, hevc, av1 and mpeg4 this is the whole parameter set, so that it may also change where the size does not;
+    that only costs speed. Sources: ITU-T H.264 7.3.2.1 and D.2.27, H.265 7.3.1.2, RFC 6386 9.1 (VP8), VP9 bitstream
+    6.2, AV1 bitstream 5.3, ISO 13818-2 6.2.2.1, ISO 14496-2 6.2.3, ITU-T T.81 B.2.2.
     """
     if codec in ("h264", "hevc"):
         kind = _HEVC_SPS if codec == "hevc" else _H264_SPS
-        return next((unit for unit in _units(head, length_bytes) if _kind(codec, unit) == kind), None)
+        units = _units(head, length_bytes)
+        parameters = next((unit for unit in units if _kind(codec, unit) == kind), b"")
+        turns = [payload for unit in units for payload in _orientations(codec, unit)]
+        return b"".join([parameters, *turns]) or None
     if codec == "vp8":
         return head[6:10] if len(head) >= 10 and head[3:6] == b"\x9d\x01\x2a" else None
     if codec == "vp9":
         known = len(head) >= 9 and head[1:4] == b"\x49\x83\x42"
         return head[4:8] + bytes([head[8] & 0xF0]) if known else None
+    if codec == "av1":
+        return _av1_sequence_header(head)
+    if codec in ("mpeg1video", "mpeg2video"):
+        at = head.find(b"\0\0\1\xb3")
+        known = at >= 0 and len(head) >= at + 8
+        return head[at + 4 : at + 7] + bytes([head[at + 7] & 0xF0]) if known else None  # width, height, aspect
     if codec == "mpeg4":
         return _mpeg4_layer(head)
     if codec == "mjpeg":
@@ -50,6 +62,25 @@ def size_signature(codec: str, head: bytes, *, length_bytes: int = 0) -> bytes |
 def shows_frame(codec: str, head: bytes) -> bool:
     """Return False for a VP8 packet that only updates a reference (bit 4 of its first byte, RFC 6386 9.1)."""
     return codec != "vp8" or not head or bool(head[0] & 0x10)
+
+
+def resizes(codec: str, head: bytes) -> bool:
+    """Return whether a VP9 packet between keyframes brings a picture size of its own, as in video calls (6.2)."""
+    if codec != "vp9" or not head:
+        return False
+    bits = _Bits(head[:16], at=0)
+    if bits.read(2) != 2:
+        return False
+    profile = bits.read(1) | bits.read(1) << 1
+    bits.read(int(profile == 3))
+    if bits.read(1) or not bits.read(1):
+        return False  # shows an earlier frame, or is a keyframe
+    shown, is_resilient = bits.read(1), bits.read(1)
+    if not shown and bits.read(1):
+        return False  # intra-only: rare, and such a size is seen at the next frame that refers to none
+    bits.read(0 if is_resilient else 2)  # reset_frame_context
+    bits.read(8 + 3 * 4)  # refresh_frame_flags, three references
+    return not (bits.read(1) or bits.read(1) or bits.read(1))  # found_ref: as large as that reference
 
 
 def unit_length_bytes(codec: str, extradata: bytes | None) -> int:
@@ -148,14 +179,25 @@ class _Bits:
 def _recovers_at_once(unit: bytes) -> bool:
     if unit[0] & 31 != _H264_SEI:
         return False
-    at = 1
+    # recovery_frame_cnt as ue(v): a first bit of 1 is 0 frames
+    counts = (payload for kind, payload in _sei_messages(unit, 1) if kind == _SEI_RECOVERY_POINT)
+    return bool(next(counts, b"\0")[:1] >= b"\x80")
+
+
+def _orientations(codec: str, unit: bytes) -> Iterator[bytes]:
+    """Yield what a unit says of how pictures are turned for display."""
+    if _kind(codec, unit) == (_HEVC_SEI if codec == "hevc" else _H264_SEI):
+        for kind, payload in _sei_messages(unit, 2 if codec == "hevc" else 1):
+            if kind == _SEI_DISPLAY_ORIENTATION:
+                yield payload
+
+
+def _sei_messages(unit: bytes, at: int) -> Iterator[tuple[int, bytes]]:
     while at + 2 < len(unit):
         kind, at = _sei_number(unit, at)
         size, at = _sei_number(unit, at)
-        if kind == _SEI_RECOVERY_POINT and at < len(unit):
-            return bool(unit[at] & 0x80)  # recovery_frame_cnt as ue(v): a first bit of 1 is 0 frames
+        yield kind, unit[at : at + size]
         at += size
-    return False
 
 
 def _sei_number(unit: bytes, at: int) -> tuple[int, int]:
@@ -199,6 +241,25 @@ def _avcc_units(extradata: bytes) -> list[bytes]:
         units.append(extradata[at + 2 : at + 2 + length])
         at += 2 + length
     return [unit for unit in units if unit]
+
+
+def _av1_sequence_header(head: bytes) -> bytes | None:
+    at = 0
+    while at < len(head):
+        kind, has_extension, has_size = head[at] >> 3 & 15, head[at] & 4, head[at] & 2
+        at += 2 if has_extension else 1
+        size, shift = 0, 0
+        while has_size and at < len(head):  # leb128
+            size |= (head[at] & 127) << shift
+            shift, at = shift + 7, at + 1
+            if not head[at - 1] & 128:
+                break
+        if kind == _AV1_SEQUENCE_HEADER:
+            return head[at : at + size]
+        if not has_size:
+            return None
+        at += size
+    return None
 
 
 def _mpeg4_layer(head: bytes) -> bytes | None:

@@ -5,7 +5,8 @@ Only the first frames are decoded, until one comes out: it tells the displayed s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -19,13 +20,20 @@ from vidfer.errors import BadVideo
 from vidfer.memory_limit import blame_memory
 from vidfer.types import VideoInfo
 from vidfer.video import headers
-from vidfer.video.container import MAX_PIXELS, demux_packets, open_container, video_stream
+from vidfer.video.container import MAX_PIXELS, demux_packets, open_container, video_streams
+from vidfer.video.decode_pass import DecodedFrames, decode_all
 from vidfer.video.display import Display, display_of
-from vidfer.video.packets import NO_TIME, PacketTable, displayed
+from vidfer.video.frame_times import FrameTimes, frame_times
+from vidfer.video.packets import NO_TIME, PacketTable
+from vidfer.video.picture_size import choose_size
+from vidfer.video.stream_choice import AUTO, choose_stream
 
 _FIRST_FRAME_PACKETS = 300  # give up looking for a first decodable frame after so many packets
 _MISSING_SECONDS = 0.25  # header and packets may differ by so much (and a frame) before a file counts as cut short
 _PICTURE_FORMATS = frozenset({"image2", "ico", "tty"})
+_PROGRESS_PACKETS = 4096
+_HDR = {16: "PQ", 18: "HLG"}  # transfer characteristics, ITU-T H.273 table 3
+_FREE_CLOCKS = frozenset({"mpeg", "mpegts"})  # begin at any time: players count from the first of all streams
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,11 +51,14 @@ class VideoProbe:
     packets
         Every packet of the stream.
     frame_pts
-        (F,) int64 ticks, strictly increasing: when each frame is displayed. Of frames that share a time the
-        first is kept. Its row is the ``frame_index`` used everywhere.
+        (F,) int64 ticks, strictly increasing: when each frame is displayed. Its row is the ``frame_index`` used
+        everywhere.
     mapping
         ``pts``: a decoded frame is found in ``frame_pts`` by its own pts. ``order``: the container's display times
         are missing or useless (elementary streams, h264 in AVI), so the k-th decoded frame is row k.
+    is_mended
+        The clock jumps, or frames have no time of their own: those of ``packets`` are mended, and are to be given to
+        the decoder instead of the container's.
     coded_width, coded_height
         Stored size in pixels, before rotation.
     pix_fmt
@@ -58,6 +69,10 @@ class VideoProbe:
         Frames may hold two fields, taken one after the other, now or later.
     size_changes
         The picture size or parameter sets change mid-stream.
+    displays
+        Where they do: how pictures are to be shown, ``display`` among them.
+    frame_display
+        (F,) int64: which of ``displays`` is each frame's, -1 where that is not known; else empty.
     missing_seconds, missing_frames
         What the header announces and the file no longer holds; 0 for a complete file.
     warnings
@@ -76,6 +91,9 @@ class VideoProbe:
     display: Display
     may_be_interlaced: bool
     size_changes: bool
+    is_mended: bool = False
+    displays: tuple[Display, ...] = ()
+    frame_display: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     missing_seconds: float = 0.0
     missing_frames: int = 0
     warnings: tuple[str, ...] = ()
@@ -86,8 +104,23 @@ class VideoProbe:
         return len(self.frame_pts)
 
 
-def probe(path: str | Path, *, fingerprint: str = "") -> VideoProbe:
-    """Read all packets of a file's first video stream.
+def probe(
+    path: str | Path,
+    *,
+    fingerprint: str = "",
+    stream: int = AUTO,
+    on_progress: Callable[[], None] = lambda: None,
+) -> VideoProbe:
+    """Read all packets of a file's video stream.
+
+    Parameters
+    ----------
+    path, fingerprint
+        The file, and what is known of its content.
+    stream
+        The stream's number in the file; ``AUTO`` chooses, see ``stream_choice.choose_stream``.
+    on_progress
+        Called every now and then, as some files must be decoded for this.
 
     Raises
     ------
@@ -96,20 +129,20 @@ def probe(path: str | Path, *, fingerprint: str = "") -> VideoProbe:
     """
     path = Path(path)
     with open_container(path) as container:
-        stream = video_stream(container)
-        if stream is None:
+        chosen, warnings = choose_stream(path, container, stream)
+        if chosen is None:
             raise BadVideo(path, "no_video_stream", _describe_streams(container))
-        codec = _codec_name(path, stream)
-        scan = _Scan(container, stream, codec)
-        scan.run()
+        codec = _codec_name(path, chosen)
+        scan = _Scan(container, chosen, codec)
+        scan.run(on_progress)
         if not scan.rows:
             raise BadVideo(path, "no_frames", "the video stream is empty: the recording was cut short; export it again")
         if scan.first_frame is None and not scan.gave_up:
             why = "the file is damaged"
-            if not stream.codec_context.width:  # FFmpeg forgets a size that it refused
+            if not chosen.codec_context.width:  # FFmpeg forgets a size that it refused
                 why += f", or its pictures have more than {MAX_PIXELS / 1e6:.0f} million pixels: then scale it down"
             raise BadVideo(path, "no_frames", f"none of {len(scan.rows)} packets can be decoded: {why}")
-        return _build(path, container, stream, scan, fingerprint)
+        return _build(path, container, chosen, scan, fingerprint=fingerprint, warnings=warnings, progress=on_progress)
 
 
 def frame_times_seconds(probe: VideoProbe) -> np.ndarray:
@@ -125,10 +158,10 @@ def is_video(path: str | Path) -> bool:
             names = set(container.format.name.split(","))
             if names & _PICTURE_FORMATS or any(name.endswith("_pipe") for name in names):
                 return False
-            stream = video_stream(container)
-            if stream is not None and "gif" in names:
-                return len(list(islice(demux_packets(container, stream), 2))) > 1
-            return stream is not None
+            streams = video_streams(container)
+            if streams and "gif" in names:
+                return len(list(islice(demux_packets(container, streams[0]), 2))) > 1
+            return bool(streams)
     except BadVideo:
         return False
 
@@ -150,14 +183,15 @@ class _Scan:
         self.allows_fields = headers.allows_fields(codec, extradata)
         stream.codec_context.thread_count = 1  # one frame is all that is decoded
 
-    def run(self) -> None:
+    def run(self, on_progress: Callable[[], None]) -> None:
         for packet in demux_packets(self.container, *self.container.streams.get()):
+            if len(self.rows) % _PROGRESS_PACKETS == 0:
+                on_progress()
             self._extend_time(packet)
             if packet.stream_index != self.stream.index:
                 continue
-            head = (
-                bytes(memoryview(packet)[: headers.HEADER_BYTES]) if packet.is_keyframe or self.codec == "vp8" else b""
-            )
+            tells = packet.is_keyframe or self.codec in ("vp8", "vp9")
+            head = bytes(memoryview(packet)[: headers.HEADER_BYTES]) if tells else b""
             self._watch_size(packet, head)
             self.rows.append(
                 (
@@ -196,6 +230,7 @@ class _Scan:
 
     def _watch_size(self, packet: av.Packet, head: bytes) -> None:
         if not packet.is_keyframe:
+            self.size_changes |= headers.resizes(self.codec, head)
             return
         if self.rows and packet.has_sidedata("new_extradata"):
             self.size_changes = True
@@ -221,89 +256,120 @@ class _Scan:
 
 
 def _build(
-    path: Path, container: av.container.InputContainer, stream: av.VideoStream, scan: _Scan, fingerprint: str
+    path: Path,
+    container: av.container.InputContainer,
+    stream: av.VideoStream,
+    scan: _Scan,
+    *,
+    fingerprint: str,
+    warnings: tuple[str, ...],
+    progress: Callable[[], None],
 ) -> VideoProbe:
-    packets = scan.table()
-    time_base = Fraction(stream.time_base or Fraction(1, 90000))
-    mapping = _mapping(container, scan.codec, packets)
-    frame_pts, time_warnings = _frame_pts(packets, mapping, time_base, stream)
-    if not len(frame_pts):
-        raise BadVideo(path, "no_frames", "every packet is marked as not to be displayed")
+    decoded: list[DecodedFrames] = []  # once at most
+
+    def decode() -> DecodedFrames:
+        if not decoded:
+            decoded.append(decode_all(path, stream.index, on_progress=progress))
+        return decoded[0]
+
+    times = _times(path, container, stream, scan, decode)
     frame = scan.first_frame
     context = stream.codec_context
     width, height = (frame.width, frame.height) if frame is not None else (context.width, context.height)
     display = display_of(stream, frame, codec=scan.codec, size=(width, height))
+    warnings = (*warnings, *times.warnings, *display.warnings, *_hdr_warning(context))
+    displays: tuple[Display, ...] = ()
+    frame_display = np.full(len(times.frame_pts) if scan.size_changes else 0, -1, dtype=np.int64)
+    if scan.size_changes and len(decode().packet):
+        rows = times.rows(decode().packet)
+        aspect = float(stream.sample_aspect_ratio or 1)
+        sizes = choose_size(decode(), times.durations_seconds[rows], container_aspect=aspect)
+        frame_display[rows] = decode().shape
+        displays = tuple(replace(shown, interlaced=display.interlaced) for shown in sizes.displays)
+        display, shape = displays[sizes.target], decode().shapes[sizes.target]
+        width, height = shape.width, shape.height
+        warnings = (*warnings, *sizes.warnings)
     shown_width, shown_height = display.size(height)
-    duration = float((frame_pts[-1] - frame_pts[0] + _last_duration(packets, frame_pts)) * time_base)
-    missing_seconds, missing_frames = _missing(container, stream, scan, duration / len(frame_pts))
+    seconds = (times.frame_pts[-1] - times.frame_pts[0]) * times.time_base
+    duration = float(seconds + times.last_duration * times.time_base)
+    average_fps = float((len(times.frame_pts) - 1) / seconds) if seconds else (1 / duration if duration > 0 else 0.0)
+    missing_seconds, missing_frames = _missing(container, stream, scan, 1 / average_fps if average_fps else 0.0)
     info = VideoInfo(
         path=str(path),
         width=shown_width,
         height=shown_height,
         duration_seconds=duration,
-        average_fps=len(frame_pts) / duration if duration > 0 else 0.0,
+        average_fps=average_fps,
         codec=scan.codec,
         rotation_degrees=(-90 * display.quarter_turns) % 360,
-        num_frames=len(frame_pts),
+        num_frames=len(times.frame_pts),
         fingerprint=fingerprint,
+        stream=stream.index,
+        start_seconds=float(times.frame_pts[0] * times.time_base - clock_origin(container)),
     )
     return VideoProbe(
         info=info,
         stream_index=stream.index,
-        time_base=time_base,
-        packets=packets,
-        frame_pts=frame_pts,
-        mapping=mapping,
+        time_base=times.time_base,
+        packets=times.packets,
+        frame_pts=times.frame_pts,
+        mapping=times.mapping,
+        is_mended=times.is_mended,
         coded_width=width,
         coded_height=height,
         pix_fmt=frame.format.name if frame is not None else (context.pix_fmt or ""),
         display=display,
         may_be_interlaced=display.interlaced or scan.allows_fields,
         size_changes=scan.size_changes,
+        displays=displays,
+        frame_display=frame_display,
         missing_seconds=missing_seconds,
         missing_frames=missing_frames,
-        warnings=(
-            *time_warnings,
-            *display.warnings,
-            *_cut_short_warning(len(frame_pts), missing_seconds, missing_frames),
-        ),
+        warnings=(*warnings, *_cut_short_warning(len(times.frame_pts), missing_seconds, missing_frames)),
     )
 
 
-def _mapping(container: av.container.InputContainer, codec: str, packets: PacketTable) -> Literal["pts", "order"]:
-    """Return how decoded frames find their time.
+def clock_origin(container: av.container.InputContainer) -> Fraction:
+    """Return the seconds on a container's clock that players call 0.
 
-    AVI stores no display times: FFmpeg derives them, rightly for mpeg4, but for h264 and hevc as if there were no
-    B-frames. A second field's packet may lack a pts, so up to half of them may be missing.
+    Measured in Chromium: it shows the times of Matroska and MP4 as they are, wherever they begin. Broadcasts begin at
+    any time, and all players count from their first sound or picture.
     """
-    if np.count_nonzero(packets.pts != NO_TIME) < 0.45 * len(packets):
-        return "order"
-    return "order" if "avi" in container.format.name and codec in ("h264", "hevc") else "pts"
+    if container.format.name in _FREE_CLOCKS and container.start_time is not None:
+        return Fraction(container.start_time, av.time_base)
+    return Fraction(0)
 
 
-def _frame_pts(
-    packets: PacketTable, mapping: str, time_base: Fraction, stream: av.VideoStream
-) -> tuple[np.ndarray, tuple[str, ...]]:
-    if mapping == "pts":
-        pts = packets.pts[displayed(packets)]
-        unique = np.unique(pts)
-        same = len(pts) - len(unique)
-        return unique, (f"{same} frames share the time of another and are dropped",) if same else ()
-    shown = packets.is_shown & ~packets.is_discard
-    for times in (packets.dts[shown], packets.pts[shown]):
-        if np.all(times != NO_TIME) and len(np.unique(times)) == len(times):
-            return np.sort(times), ()
-    step = int(np.median(packets.duration[shown])) or round(1 / (float(stream.guessed_rate or 25) * time_base))
-    warning = "the file stores no timestamps: its nominal frame rate is used"
-    return np.arange(np.count_nonzero(shown), dtype=np.int64) * max(1, step), (warning,)
+def _times(
+    path: Path,
+    container: av.container.InputContainer,
+    stream: av.VideoStream,
+    scan: _Scan,
+    decode: Callable[[], DecodedFrames],
+) -> FrameTimes:
+    times = frame_times(
+        scan.table(),
+        codec=scan.codec,
+        container=container.format.name,
+        time_base=Fraction(stream.time_base or Fraction(1, 90000)),
+        nominal_rate=float(stream.guessed_rate or 25),
+        allows_fields=scan.allows_fields,
+        reorders=bool(stream.codec_context.has_b_frames),
+        decode_first=lambda count: decode_all(path, stream.index, most_packets=count),
+        decode=decode,
+    )
+    if not len(times.frame_pts):
+        raise BadVideo(path, "no_frames", "every packet is marked as not to be displayed")
+    return times
 
 
-def _last_duration(packets: PacketTable, frame_pts: np.ndarray) -> int:
-    """Return how long the last frame is displayed, in ticks: its packet's duration, else the usual step."""
-    last = packets.duration[packets.pts == frame_pts[-1]]
-    if len(last) and last[0] > 0:
-        return int(last[0])
-    return int(np.median(np.diff(frame_pts))) if len(frame_pts) > 1 else 1
+def _hdr_warning(context: av.VideoCodecContext) -> tuple[str, ...]:
+    name = _HDR.get(int(context.color_trc))
+    if name is None:
+        return ()
+    return (
+        f"the video is HDR ({name}): the networks see its colours flat, as no tone mapping is done; convert it to SDR",
+    )
 
 
 def _missing(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -12,8 +13,9 @@ from vidfer.memory_limit import blame_memory
 from vidfer.types import FrameBatch
 from vidfer.video.collect import CollectingReader, Collector
 from vidfer.video.container import demux_packets, open_container, stream_at
-from vidfer.video.display import FirstField, has_two_fields
+from vidfer.video.display import Display, FirstField, has_two_fields
 from vidfer.video.packets import NO_TIME, clean_keyframes
+from vidfer.video.picture_size import placed
 from vidfer.video.probe import VideoProbe
 from vidfer.video.reader import DecoderName
 
@@ -41,7 +43,7 @@ class PyAVReader(CollectingReader):
                 continue  # a time given twice, or one that goes backwards
             last = index
             if collector.wants(index):
-                batch = collector.add(index, self._pixels(frame), is_corrupt=frame.is_corrupt)
+                batch = collector.add(index, self._pixels(index, frame), is_corrupt=frame.is_corrupt)
                 if batch is not None:
                     yield batch
             if collector.finished:
@@ -72,6 +74,9 @@ class PyAVReader(CollectingReader):
                     yield from map(position.locate, _decode(context, None))
                     context.flush_buffers()
                 passed_over = False
+                if self._probe.is_mended:  # decoders hand a packet's time on to its frame
+                    time = int(self._probe.packets.pts[row])
+                    packet.pts, packet.dts = (None if time == NO_TIME else time), None
                 try:
                     frames = context.decode(packet)
                 except (av.FFmpegError, IndexError) as error:
@@ -83,18 +88,41 @@ class PyAVReader(CollectingReader):
                 yield from map(position.locate, frames)
             yield from map(position.locate, _decode(context, None))
 
-    def _pixels(self, frame: av.VideoFrame) -> np.ndarray:
-        """Return the frame as (h, w, 3) RGB in square pixels, sized as the first frame, a view where it can be one.
+    def _pixels(self, index: int, frame: av.VideoFrame) -> np.ndarray:
+        """Return the frame as it is shown, (H, W, 3) RGB, a view where it can be one.
 
-        Everything happens in one pass: taking one field, making pixels square, conversion from YUV.
+        Most happens in one pass: taking one field, making pixels square, conversion from YUV. A picture of another
+        size or position than the video's is fitted into that, on black.
         """
-        width, height = self._probe.display.square_width, self._probe.coded_height
-        if has_two_fields(frame, self._probe.info.codec):
+        info = self._probe.info
+        size, display = (frame.width, frame.height), self._display(index, frame)
+        if has_two_fields(frame, info.codec):
             frame = self._first_field.of(frame)
-        converted = frame.reformat(width=width, height=height, format="rgb24")
-        plane = converted.planes[0]
-        rows = np.frombuffer(memoryview(plane), dtype=np.uint8).reshape(plane.height, plane.line_size)  # (h, line)
-        return rows[:height, : width * 3].reshape(height, width, 3)
+        if size == (self._probe.coded_width, self._probe.coded_height) and display == self._probe.display:
+            return display.upright(_rgb(frame, display.square_width, size[1]))
+        left, top, width, height = placed(display.size(size[1]), (info.width, info.height))
+        stored = (height, width) if display.quarter_turns % 2 else (width, height)
+        canvas = np.zeros((info.height, info.width, 3), np.uint8)
+        canvas[top : top + height, left : left + width] = display.upright(_rgb(frame, *stored))
+        return canvas
+
+    def _display(self, index: int, frame: av.VideoFrame) -> Display:
+        probe = self._probe
+        known = int(probe.frame_display[index]) if len(probe.frame_display) else -1
+        if known >= 0:
+            return probe.displays[known]
+        if (frame.width, frame.height) == (probe.coded_width, probe.coded_height):
+            return probe.display
+        width = max(1, round(frame.width * probe.display.square_width / probe.coded_width))
+        return replace(probe.display, square_width=width)
+
+
+def _rgb(frame: av.VideoFrame, width: int, height: int) -> np.ndarray:
+    """Return the frame as (height, width, 3) RGB, a view."""
+    converted = frame.reformat(width=width, height=height, format="rgb24")
+    plane = converted.planes[0]
+    rows = np.frombuffer(memoryview(plane), dtype=np.uint8).reshape(plane.height, plane.line_size)  # (h, line)
+    return rows[:height, : width * 3].reshape(height, width, 3)
 
 
 class _Position:

@@ -80,7 +80,7 @@ class FrameReader(Protocol):
         Notes
         -----
         A frame that is lost to damage is not yielded; ``report`` counts it. Where the size changes mid-stream,
-        later frames are scaled to the first size.
+        frames of other sizes are fitted into the video's, their aspect kept, on black.
         """
         ...
 
@@ -148,6 +148,8 @@ def decord_objection(probe: VideoProbe) -> str | None:
         return "its pixels are not square, which decord does not know"
     if probe.may_be_interlaced:
         return "it may be interlaced, which decord does not tell"
+    if probe.is_mended:
+        return "its clock jumps or frames have no time of their own"
     if packets.is_corrupt.any() or probe.missing_seconds > 0:
         return "the file is damaged"
     if probe.info.codec == "vp8" and probe.num_frames < 8:

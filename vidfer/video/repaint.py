@@ -11,8 +11,9 @@ import av.container
 import numpy as np
 
 from vidfer.video.container import demux_packets, open_container
-from vidfer.video.probe import probe
+from vidfer.video.probe import clock_origin, probe
 from vidfer.video.pyav_reader import PyAVReader
+from vidfer.video.stream_choice import AUTO
 
 BATCH_FRAMES = 8
 _COPIED = frozenset({"aac", "mp3", "ac3", "eac3", "opus", "flac", "alac"})  # sound that MP4 players know
@@ -25,6 +26,7 @@ def repaint(
     target: Path,
     paint: Callable[[np.ndarray, float], np.ndarray],
     *,
+    stream: int = AUTO,
     on_progress: Callable[[], None] = lambda: None,
 ) -> None:
     """Write ``target`` as H.264 in MP4 from what ``paint`` makes of each frame of ``source``.
@@ -34,9 +36,12 @@ def repaint(
     source
         The video. Frames that cannot be decoded are left out; the others keep their times.
     target
-        The file to write, whatever its suffix.
+        The file to write, whatever its suffix. Its clock is the one that players show of the source; where the source's
+        jumps it goes on.
     paint
         Gets a frame, upright (H, W, 3) uint8 RGB, and its seconds from the first; returns the same shape.
+    stream
+        Number of the video stream in the file; ``AUTO`` = as ``probe`` chooses.
     on_progress
         Called every few frames.
 
@@ -45,37 +50,39 @@ def repaint(
     BadVideo
         The source cannot be read.
     """
-    video = probe(source)
+    video = probe(source, stream=stream, on_progress=on_progress)
     reader = PyAVReader(video)
     height, width = video.info.height // 2 * 2, video.info.width // 2 * 2  # 4:2:0 colour needs even sizes
     with av.open(str(target), "w", format="mp4") as container:
-        stream = container.add_stream("libx264", options=_X264)
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.codec_context.time_base = stream.time_base = video.time_base
-        sound = _sound(source, container)
+        written = container.add_stream("libx264", options=_X264)
+        written.width, written.height, written.pix_fmt = width, height, "yuv420p"
+        written.codec_context.time_base = written.time_base = video.time_base
+        first = round(max(0.0, video.info.start_seconds) / video.time_base)
+        ticks = first + video.frame_pts - video.frame_pts[0]
+        sound = _sound(source, container, video.stream_index)
         heard = next(sound, None)
         for batch in reader.read(np.arange(video.num_frames), batch_size=BATCH_FRAMES):
             for image, index, seconds in zip(batch.images, batch.frame_index, batch.pts_seconds, strict=True):
                 painted = paint(image, float(seconds))
                 frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(painted[:height, :width]), format="rgb24")
-                frame.pts, frame.time_base = int(video.frame_pts[index]), video.time_base
+                frame.pts, frame.time_base = int(ticks[index]), video.time_base
                 until = float(frame.pts * video.time_base)
                 while heard is not None and float((heard.dts or 0) * heard.time_base) <= until:  # in turn, as played
                     container.mux(heard)
                     heard = next(sound, None)
-                container.mux(stream.encode(frame))
+                container.mux(written.encode(frame))
             on_progress()
-        container.mux(stream.encode())
+        container.mux(written.encode())
         while heard is not None:
             container.mux(heard)
             heard = next(sound, None)
 
 
-def _sound(source: Path, container: av.container.OutputContainer) -> Iterator[av.Packet]:
-    """Add a stream for the source's first sound to ``container`` at once, and return its packets in order."""
+def _sound(source: Path, container: av.container.OutputContainer, video_stream: int) -> Iterator[av.Packet]:
+    """Add a stream for the video's sound to ``container`` at once, and return its packets in order."""
     opened = open_container(source)
-    heard = opened.streams.audio[0] if opened.streams.audio else None
-    if heard is None or heard.codec_context is None:
+    heard = opened.streams.best("audio", related=opened.streams[video_stream])
+    if not isinstance(heard, av.AudioStream) or heard.codec_context is None:
         opened.close()
         return iter(())
     if heard.codec_context.name in _COPIED or heard.codec_context.codec.canonical_name in _COPIED:
@@ -85,17 +92,32 @@ def _sound(source: Path, container: av.container.OutputContainer) -> Iterator[av
 
 def _copied(opened: av.container.InputContainer, heard: av.AudioStream, stream: av.AudioStream) -> Iterator[av.Packet]:
     with opened:
-        for packet in demux_packets(opened, heard):
-            if packet.dts is not None:
-                packet.stream = stream
-                yield packet
+        for packet in _on_one_clock(opened, heard):
+            packet.stream = stream
+            yield packet
 
 
 def _encoded(opened: av.container.InputContainer, heard: av.AudioStream, stream: av.AudioStream) -> Iterator[av.Packet]:
     with opened:
-        for packet in demux_packets(opened, heard):
+        for packet in _on_one_clock(opened, heard):
             with contextlib.suppress(av.FFmpegError):
                 for frame in packet.decode():
                     if isinstance(frame, av.AudioFrame):
                         yield from stream.encode(frame)
         yield from stream.encode(None)
+
+
+def _on_one_clock(opened: av.container.InputContainer, heard: av.AudioStream) -> Iterator[av.Packet]:
+    """Yield the sound's packets on the clock that players show, which goes on where the container's jumps back."""
+    shift, due = None, 0  # ticks
+    for packet in demux_packets(opened, heard):
+        if packet.dts is None or packet.time_base is None:
+            continue
+        if shift is None:
+            shift = -round(clock_origin(opened) / packet.time_base)
+        elif packet.dts + shift < due - (packet.duration or 0):
+            shift = due - packet.dts
+        packet.pts = None if packet.pts is None else packet.pts + shift
+        packet.dts += shift
+        due = packet.dts + (packet.duration or 0)
+        yield packet

@@ -6,6 +6,7 @@ distribution of pympi-ling 1.71 carries it for its own tests.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,17 @@ def test_the_schema_refuses_what_is_wrong(right: bytes, wrong: bytes, schema: et
     content = render("elan", CLIPS["one face"])
     assert content.count(right) == 1
     assert not schema.validate(etree.fromstring(content.replace(right, wrong)))
+
+
+def test_subtitles_and_annotations_are_on_the_clock_that_players_show() -> None:
+    clip = CLIPS["one face"]
+    late = replace(clip, info=replace(clip.info, start_seconds=2.007))
+    first = clip.segments[0]
+    start = 2.007 + first.start_seconds
+    cue = f"00:00:{start:06.3f} --> 00:00:{2.007 + first.end_seconds:06.3f}"
+    assert cue in render("vtt", late).decode()
+    slots = [int(slot.get("TIME_VALUE")) for slot in etree.fromstring(render("elan", late)).iter("TIME_SLOT")]
+    assert slots[:2] == [round(start * 1000), round((2.007 + first.end_seconds) * 1000)]
 
 
 def test_pympi_reads_the_tiers_and_their_annotations(tmp_path: Path) -> None:

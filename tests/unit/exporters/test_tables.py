@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -110,6 +111,14 @@ def test_parquet_and_json_hold_the_same_table(clip: ClipResult) -> None:
         np.testing.assert_allclose(
             table[numbers].astype(float).to_numpy(), expected[numbers].to_numpy(), rtol=0, atol=0.0051
         )
+
+
+def test_tables_tell_how_much_later_they_are_on_the_players_clock(clip: ClipResult) -> None:
+    late = replace(clip, info=replace(clip.info, start_seconds=2.007))
+    assert pq.read_table(io.BytesIO(render("parquet", late))).schema.metadata[b"start_seconds"] == b"2.007000"
+    assert json.loads(render("json", late))["start_seconds"] == 2.007
+    assert json.loads(render("summary", late))["start_seconds"] == 2.007
+    assert render("csv", late) == render("csv", clip)  # timestamps count from the first frame
 
 
 def test_parquet_has_types_and_nulls(clip: ClipResult) -> None:

@@ -120,3 +120,26 @@ def test_a_folder_without_videos_says_what_it_has(tmp_path: Path, names: list[st
         (tmp_path / name).write_text("x")
     with pytest.raises(VidferError, match=f"no video in this folder or below it, {expected}"):
         find_videos([tmp_path])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"export const tau: number = 6.28;\n",
+        "// grüße 日本\r\nexport {};\r\n".encode() * 400,
+        "\ufeffimport x from 'y';".encode(),
+        "export {};".encode("utf-16"),
+        b'<?xml version="1.0"?><TS version="2.1"></TS>',
+    ],
+)
+def test_programs_named_ts_are_no_video_and_recordings_are(tmp_path: Path, text: bytes) -> None:
+    (tmp_path / "program.ts").write_bytes(text)
+    (tmp_path / "module.mts").write_bytes(text)
+    (tmp_path / "text.mp4").write_bytes(text)  # not a program's suffix: a broken video, to be reported
+    make_clip(tmp_path / "a.ts", num_frames=5)
+    (tmp_path / "cut.ts").write_bytes((tmp_path / "a.ts").read_bytes()[300:1000])
+    (tmp_path / "empty.ts").touch()
+    expected = ["a.ts", "cut.ts", "empty.ts", "text.mp4"]
+    assert [video.path.name for video in find_videos([tmp_path])] == expected
+    assert [video.path.name for video in find_videos([tmp_path / "*.ts"])] == expected[:3]
+    assert len(find_videos([tmp_path / "program.ts"])) == 1  # what is named is taken

@@ -5,6 +5,7 @@ import av
 import numpy as np
 import pytest
 from fixtures.numbered_clips import draw_number, joined_clips, make_audio, make_clip, read_number
+from fixtures.stream_files import with_early_sound
 
 from vidfer.errors import BadVideo
 from vidfer.video.packets import clean_keyframes
@@ -35,7 +36,7 @@ def test_times_of_a_variable_rate_are_the_containers(tmp_path: Path) -> None:
     assert frame_times_seconds(probe(path)).tolist() == pytest.approx([0.0, 0.01, 0.5, 0.533, 6.0])
 
 
-def test_frames_that_share_a_time_are_kept_once(tmp_path: Path) -> None:
+def test_frames_that_share_a_time_each_get_one(tmp_path: Path) -> None:
     path = tmp_path / "clip.mkv"
     plain = make_clip(tmp_path / "plain.mkv", num_frames=6, codec="mjpeg", pix_fmt="yuvj420p")
     with av.open(str(plain)) as source, av.open(str(path), "w") as output:
@@ -47,10 +48,10 @@ def test_frames_that_share_a_time_are_kept_once(tmp_path: Path) -> None:
                 packet.pts = packet.dts = (0, 40, 40, 80, 120, 160)[round(packet.pts / 40)]
                 output.mux_one(packet)
     probed = probe(path)
-    assert frame_times_seconds(probed).tolist() == pytest.approx([0.0, 0.04, 0.08, 0.12, 0.16])
+    assert frame_times_seconds(probed).tolist() == pytest.approx([0.0, 0.04, 0.06, 0.08, 0.12, 0.16])
     assert "share the time" in probed.warnings[0]
-    batches = list(open_reader(probed).read(np.arange(5), batch_size=8))
-    assert [len(batch) for batch in batches] == [5]
+    batches = list(open_reader(probed).read(np.arange(6), batch_size=8))
+    assert [read_number(image) for image in batches[0].images] == list(range(6))
 
 
 def test_keyframes_of_an_open_gop_are_not_clean(tmp_path: Path) -> None:
@@ -165,3 +166,43 @@ def test_no_frames(tmp_path: Path) -> None:
         stream.width, stream.height, stream.pix_fmt = 160, 128, "yuv420p"
         output.start_encoding()
     assert _bad(path).reason in ("no_frames", "no_video_stream")
+
+
+def test_a_long_last_packet_does_not_slow_the_average_rate(tmp_path: Path) -> None:
+    plain = make_clip(tmp_path / "plain.mp4", num_frames=50, options={"bf": "0"})
+    path = tmp_path / "long.mp4"
+    with av.open(str(plain)) as source, av.open(str(path), "w") as output:
+        stream = output.add_stream_from_template(source.streams.video[0])
+        for number, packet in enumerate(p for p in source.demux(source.streams.video[0]) if p.size):
+            if number == 49:
+                packet.duration = round(600 / packet.time_base)
+            packet.stream = stream
+            output.mux_one(packet)
+    info = probe(path).info
+    assert info.duration_seconds == pytest.approx(49 / 25 + 600, abs=0.1)
+    assert info.average_fps == pytest.approx(25)
+
+
+@pytest.mark.parametrize(("transfer", "name"), [("arib-std-b67", "HLG"), ("smpte2084", "PQ"), ("bt709", "")])
+def test_hdr_is_said(tmp_path: Path, transfer: str, name: str) -> None:
+    colours = f"colorprim=bt2020:transfer={transfer}:colormatrix=bt2020nc:log-level=none"
+    path = make_clip(
+        tmp_path / "a.mp4", num_frames=5, codec="libx265", pix_fmt="yuv420p10le", options={"x265-params": colours}
+    )
+    warnings = probe(path).warnings
+    assert [f"HDR ({name})" in warning for warning in warnings] == ([True] if name else [])
+
+
+def test_the_first_pictures_time_on_the_clock_that_players_show(tmp_path: Path) -> None:
+    pictures = [draw_number(number) for number in range(10)]
+    for suffix, codec, sound in (
+        (".mkv", "libx264", "libopus"),
+        (".webm", "libvpx", "libopus"),
+        (".ts", "libx264", "mp2"),
+    ):
+        path = with_early_sound(tmp_path / f"a{suffix}", pictures, codec=codec, sound=sound, start=2.0)
+        probed = probe(path)
+        assert probed.info.start_seconds == pytest.approx(2.0, abs=0.05), suffix
+        assert frame_times_seconds(probed)[0] == 0.0
+    assert probe(make_clip(tmp_path / "b.ts", num_frames=10)).info.start_seconds == 0.0  # its clock begins at 1.4 s
+    assert probe(make_clip(tmp_path / "b.mp4", num_frames=10)).info.start_seconds == 0.0

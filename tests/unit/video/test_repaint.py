@@ -8,6 +8,8 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from fixtures.numbered_clips import draw_number, make_clip, read_number
+from fixtures.stream_files import joined_bytes, with_early_sound
 
 from vidfer.errors import BadVideo
 from vidfer.video.repaint import repaint
@@ -77,6 +79,29 @@ def test_odd_sizes_lose_a_row_and_silent_videos_stay_silent(tmp_path: Path) -> N
     with av.open(str(target)) as container:
         assert not container.streams.audio
         assert (container.streams.video[0].width, container.streams.video[0].height) == (62, 46)
+
+
+@pytest.mark.parametrize(("suffix", "codec", "sound"), [("mkv", "libx264", "libopus"), ("ts", "libx264", "mp2")])
+def test_sound_that_starts_before_the_picture_still_does(tmp_path: Path, suffix: str, codec: str, sound: str) -> None:
+    pictures = [draw_number(number) for number in range(25)]
+    source = with_early_sound(tmp_path / f"a.{suffix}", pictures, codec=codec, sound=sound, start=2.0)
+    repaint(source, tmp_path / "out", lambda image, seconds: image)
+    with av.open(str(tmp_path / "out")) as container:
+        times = [frame.time for frame in container.decode(video=0)]
+    assert times == pytest.approx([2 + number / 25 for number in range(25)], abs=0.05)
+    assert sound_packets(tmp_path / "out")[0][0] == pytest.approx(0, abs=0.05)
+
+
+def test_joined_recordings_are_written_on_one_clock(tmp_path: Path) -> None:
+    parts = [make_clip(tmp_path / f"{k}.ts", num_frames=50, audio=True, first_number=50 * k) for k in range(2)]
+    repaint(joined_bytes(tmp_path / "all.ts", parts), tmp_path / "out", lambda image, seconds: image)
+    with av.open(str(tmp_path / "out")) as container:
+        frames = list(container.decode(video=0))
+    assert [read_number(frame.to_ndarray(format="rgb24")) for frame in frames] == list(range(100))
+    assert [frame.time - frames[0].time for frame in frames] == pytest.approx([k / 25 for k in range(100)], abs=0.001)
+    heard = [time for time, _ in sound_packets(tmp_path / "out")]
+    assert np.diff(heard).min() > 0
+    assert heard[-1] == pytest.approx(4, abs=0.3)
 
 
 def test_the_same_video_gives_the_same_bytes(tmp_path: Path) -> None:
