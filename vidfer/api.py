@@ -11,7 +11,7 @@ from vidfer.config import PipelineConfig, load_pipeline, with_settings
 from vidfer.engine.events import EventCallback, ignore
 from vidfer.engine.runner import RunOptions, RunReport, run
 from vidfer.exporters import EXPORTERS
-from vidfer.report.look import ChartLook, ChartStyle
+from vidfer.report.look import ChartLook, ChartSize, ChartStyle
 from vidfer.report.saved import clip_of_tables, read_episodes, read_summary, read_table
 from vidfer.report.wording import count
 from vidfer.store.outputs import write_if_changed, write_outputs
@@ -94,7 +94,7 @@ def write(clip: Clip, folder: str | Path, *, exports: Sequence[str] = ("csv", "s
         exporter = EXPORTERS.get(name)
         for shared, data in exporter.shared_files().items():
             write_if_changed(Path(folder) / shared, data)
-    write_outputs(clip.result, Path(folder), tuple(exports), look=ChartLook(style=clip.output.chart))
+    write_outputs(clip.result, Path(folder), tuple(exports), look=clip.look)
 
 
 def load_timeline(folder: str | Path) -> pd.DataFrame:
@@ -141,8 +141,10 @@ class Timeline:
         """What summary.json says; empty where there is none."""
         return read_summary(self.folder)
 
-    def chart(self, style: ChartStyle = "auto") -> bytes:
+    def chart(self, style: ChartStyle = "auto", *, size: ChartSize = "screen") -> bytes:
         """Return the clip's chart as a PNG: ``lines``, stacked ``areas``, or as the clip's length asks for.
+
+        ``size="paper"`` is for a column of 85 mm, at 300 dpi.
 
         Tables do not hold what each frame alone says, so lines have no band here; timeline.png has it.
 
@@ -154,7 +156,7 @@ class Timeline:
         from vidfer.report.chart import timeline_chart
 
         clip = clip_of_tables(self.table, self.episodes, self.summary, clip_id=self.folder.resolve().name)
-        return timeline_chart(clip, look=ChartLook(style=style)).png
+        return timeline_chart(clip, look=ChartLook(style=style, size=size)).png
 
     def __repr__(self) -> str:
         seen = self.table[self.table["success"] == 1]

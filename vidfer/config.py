@@ -95,9 +95,13 @@ def temporal_weights_name(name: str, *, causal: bool) -> str:
 class TimelineConfig(Section):
     """``[timeline]``: from probabilities to episodes."""
 
-    enter_probability: float = Field(0.5, gt=0.0, le=1.0, description="another label takes over at once from here")
-    leave_probability: float = Field(0.35, gt=0.0, le=1.0, description="until then a label is kept down to this")
-    min_duration_seconds: float = Field(0.3, ge=0.0, description="shorter episodes join their neighbours")
+    enter_probability: float = Field(
+        0.5, gt=0.0, le=1.0, description="an episode of the most likely label begins from here"
+    )
+    leave_probability: float = Field(
+        0.35, gt=0.0, le=1.0, description="it ends below this; what is in no episode is unsure"
+    )
+    min_duration_seconds: float = Field(0.3, ge=0.0, description="shorter episodes join a neighbour, or are unsure")
     max_gap_seconds: float = Field(0.5, ge=0.0, description="a face missing for longer ends the episode")
 
 
@@ -108,6 +112,9 @@ class OutputConfig(Section):
         ("csv", "parquet", "segments", "summary", "chart", "report"), description='names, e.g. ["csv", "segments"]'
     )
     chart: Literal["auto", "lines", "areas"] = Field("auto", description="auto: areas for clips over five minutes")
+    chart_size: Literal["screen", "paper"] = Field(
+        "screen", description="paper: a column of 85 mm, letters of 7 pt, PNG of 300 dpi; SVG and PDF by their exports"
+    )
     thumbnails: bool = Field(False, description="show the face at the peak of its episodes; keeps pictures of faces")
 
 

@@ -28,3 +28,10 @@ EMOTION_COLOURS: Final[dict[str, str]] = {
     "fear": "#cc79a7",
     "contempt": "#4d3b1f",
 }
+
+UNSURE: Final = "unsure"
+"""What stands for an emotion where a face is seen and none is plain: in rows that belong to no episode."""
+UNSURE_LABEL: Final = -1  # stands where the label's number would
+UNSURE_COLOUR: Final = "#d4d4d4"  # lighter than neutral
+STATES: Final[tuple[str, ...]] = (*EMOTIONS, UNSURE)
+STATE_COLOURS: Final[dict[str, str]] = {**EMOTION_COLOURS, UNSURE: UNSURE_COLOUR}

@@ -17,10 +17,12 @@ from fixtures.stream_files import with_early_sound
 from PIL import Image
 
 from vidfer.exporters import EXPORTERS
+from vidfer.labels import UNSURE_COLOUR, UNSURE_LABEL
 from vidfer.report.apex import apex_episodes
 from vidfer.report.course import course_of
 from vidfer.report.index import render_index
 from vidfer.report.look import ApexFrame, ChartLook
+from vidfer.report.states import episode_labels
 from vidfer.report.summary import summarise
 from vidfer.types import ClipResult, FaceEmbeddings
 from vidfer.video.probe import probe
@@ -57,7 +59,13 @@ def clip(sample_video: Path) -> ClipResult:
 def look_of(clip: ClipResult) -> ChartLook:
     picture = np.full((40, 40, 3), 150, np.uint8)
     apexes = [
-        ApexFrame(track_id=e.track_id, emotion=e.emotion, seconds=e.peak_seconds, picture=picture)
+        ApexFrame(
+            track_id=e.track_id,
+            emotion=e.emotion,
+            seconds=e.peak_seconds,
+            picture=picture,
+            probability=e.peak_probability,
+        )
         for e in apex_episodes(clip)
     ]
     return ChartLook(apexes=tuple(apexes))
@@ -295,6 +303,22 @@ def test_curves_can_be_stacked_and_the_band_is_explained(report: Visit) -> None:
     page.get_by_label("stacked").uncheck()
     report.wait(f"{fills} === 0")
     assert report.errors == []
+
+
+def test_unsure_is_gray_in_the_ribbon_and_in_no_episode(report: Visit, clip: ClipResult) -> None:
+    page = report.page
+    bars = page.evaluate(
+        "chart.data.filter(t => t.type === 'bar' && t.name === 'unsure').map(t => [t.marker.color, t.x])"
+    )
+    assert len(bars) == 2  # one for each face
+    for track, (colour, milliseconds) in enumerate(bars):
+        rows = clip.timeline.track_id == track
+        held = episode_labels(clip.timeline, clip.frames, clip.segments)[rows]
+        assert colour == UNSURE_COLOUR
+        assert sum(milliseconds) == pytest.approx((held == UNSURE_LABEL).sum() / 25 * 1000, abs=1)
+    assert sum(sum(milliseconds) for _, milliseconds in bars) > 0
+    assert page.locator("tr[data-seconds]", has_text="unsure").count() == 0
+    assert page.locator("tr", has_text="unsure").count() >= 1  # its share of the time
 
 
 def test_a_picture_of_an_apex_leads_there(report: Visit, clip: ClipResult) -> None:

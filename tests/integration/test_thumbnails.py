@@ -114,6 +114,18 @@ def test_results_of_a_version_that_knew_no_such_settings_are_drawn_without_pictu
     assert pictures(folder / "sample" / "report.html") == []
 
 
+def test_charts_for_paper_are_drawn_from_the_cache_and_go_again(folder: Path) -> None:
+    before = output_digests(folder)
+    done = vidfer("report", folder, "--chart-size", "paper", "--export", "chart,chart-svg,chart-pdf")
+    assert done.returncode == 0, done.stderr
+    results = folder / "sample"
+    assert round(Image.open(results / "timeline.png").info["dpi"][0]) == 300
+    assert b"<text" in (results / "timeline.svg").read_bytes()
+    assert (results / "timeline.pdf").read_bytes().startswith(b"%PDF")
+    assert vidfer("report", folder).returncode == 0  # the last run wanted a screen's
+    assert before.items() <= output_digests(folder).items()
+
+
 def test_unknown_styles_are_one_line(folder: Path) -> None:
     for arguments in (["report", folder, "--chart", "pie"], ["process", "x.mp4", "--out", folder, "--chart", "pie"]):
         done = vidfer(*arguments)

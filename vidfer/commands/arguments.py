@@ -8,7 +8,7 @@ from collections.abc import Callable
 STAGES = ("faces", "embeddings", "tracks", "emotions")
 EXPORTS = (
     *("csv", "parquet", "segments", "summary", "chart", "report"),  # what the default pipeline writes
-    *("openface", "fex", "elan", "vtt", "json", "chart-svg", "overlay"),
+    *("openface", "fex", "elan", "vtt", "json", "chart-svg", "chart-pdf", "overlay"),
 )
 
 
@@ -111,6 +111,11 @@ def _export_argument(parser: argparse._ArgumentGroup | argparse.ArgumentParser, 
 def _chart_arguments(parser: argparse._ArgumentGroup | argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--chart", choices=["auto", "lines", "areas"], help="instead of the settings'; auto: areas above five minutes"
+    )
+    parser.add_argument(
+        "--chart-size",
+        choices=["screen", "paper"],
+        help="paper: charts for a column of 85 mm, 300 dpi; for print also --export chart-svg,chart-pdf",
     )
     parser.add_argument(
         "--thumbnails",

@@ -24,7 +24,7 @@ from vidfer.report.wording import display_name, duration
 from vidfer.store.journal import ClipRecord
 from vidfer.video.find import find_videos
 
-PICTURES = frozenset({"chart", "chart-svg", "report"})  # exporters that --no-plots leaves out
+PICTURES = frozenset({"chart", "chart-svg", "chart-pdf", "report"})  # exporters that --no-plots leaves out
 MAX_TABLE_ROWS = 20
 
 
@@ -66,6 +66,7 @@ def pipeline_of(options: argparse.Namespace) -> PipelineConfig:
         "run.device": options.device,
         "run.jobs": options.jobs,
         "output.chart": options.chart,
+        "output.chart_size": options.chart_size,
         "output.thumbnails": None if options.thumbnails is None else str(options.thumbnails).lower(),
     }
     settings = [f"{key}={value}" for key, value in flags.items() if value is not None]
@@ -74,8 +75,10 @@ def pipeline_of(options: argparse.Namespace) -> PipelineConfig:
     exports: Sequence[str] = named or config.output.exports
     check_exports(exports)
     if options.no_plots:
-        if options.chart or options.thumbnails or PICTURES & set(named):
-            raise ConfigError("--no-plots: nothing is drawn: leave out --chart, --thumbnails and exports of pictures")
+        if options.chart or options.chart_size or options.thumbnails or PICTURES & set(named):
+            raise ConfigError(
+                "--no-plots: nothing is drawn: leave out --chart, --chart-size, --thumbnails and exports of pictures"
+            )
         exports = [name for name in exports if name not in PICTURES]
     output = config.output.model_copy(update={"exports": tuple(exports)})
     return config.model_copy(update={"output": output})

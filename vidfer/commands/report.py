@@ -23,6 +23,7 @@ def run(options: argparse.Namespace) -> int:
         clips=options.clip,
         align=options.align,
         chart=options.chart,
+        chart_size=options.chart_size,
         thumbnails=options.thumbnails,
         on_event=ignore if options.quiet else _show,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 from vidfer.config import OutputConfig
@@ -32,19 +33,19 @@ def chart_look(clip: ClipResult, output: OutputConfig, exports: tuple[str, ...],
     checked
         The video's content was just found to be the clip's; else it is read once more, to be sure.
     """
-    look = ChartLook(style=output.chart)
+    look = ChartLook(style=output.chart, size=output.chart_size)
     if not (output.thumbnails and any(isinstance(EXPORTERS.get(name), ChartExporter) for name in exports)):
         return look
     path = Path(clip.info.path)
     if not path.is_file():
-        return ChartLook(style=output.chart, note=MOVED)
+        return replace(look, note=MOVED)
     try:
         if not checked and fingerprint_file(path).sha256 != clip.info.fingerprint:
-            return ChartLook(style=output.chart, note=CHANGED)
-        return ChartLook(style=output.chart, apexes=read_apexes(clip))
+            return replace(look, note=CHANGED)
+        return replace(look, apexes=read_apexes(clip))
     except (VidferError, OSError) as error:
         _LOG.warning("%s: no pictures of its apex frames: %s", clip.clip_id, error)
-        return ChartLook(style=output.chart, note=UNREADABLE)
+        return replace(look, note=UNREADABLE)
 
 
 def read_apexes(clip: ClipResult) -> tuple[ApexFrame, ...]:
@@ -76,7 +77,11 @@ def read_apexes(clip: ClipResult) -> tuple[ApexFrame, ...]:
                 pictures[number] = cut_out(batch.images[0], clip.faces.xyxy[row])
     return tuple(
         ApexFrame(
-            track_id=episode.track_id, emotion=episode.emotion, seconds=episode.peak_seconds, picture=pictures[number]
+            track_id=episode.track_id,
+            emotion=episode.emotion,
+            seconds=episode.peak_seconds,
+            picture=pictures[number],
+            probability=episode.peak_probability,
         )
         for number, episode in enumerate(episodes)
         if number in pictures

@@ -19,6 +19,7 @@ from vidfer.engine.seal import Seals
 from vidfer.exporters import EXPORTERS
 from vidfer.exporters.batch_tables import failures_csv, summary_csv
 from vidfer.report.index import render_index
+from vidfer.report.look import ChartSize
 from vidfer.store.atomic import write_bytes
 from vidfer.store.journal import MANY_CLIPS, ClipRecord, Records, SomeRecords
 from vidfer.store.layout import batch_file, journal_file
@@ -187,7 +188,7 @@ def _title(num_clips: int, num_listed: int, num_failed: int) -> str:
     return f"vidfer results: the first of {num_clips:,} clips, all of which are in summary.csv and failures.csv"
 
 
-def write_batch_pictures(out: Path, records: Sequence[ClipRecord], *, align: Align) -> None:
+def write_batch_pictures(out: Path, records: Sequence[ClipRecord], *, align: Align, size: ChartSize) -> None:
     """Draw the clips side by side and averaged; for fewer than two finished clips nothing is written.
 
     Parameters
@@ -196,6 +197,8 @@ def write_batch_pictures(out: Path, records: Sequence[ClipRecord], *, align: Ali
         As for ``write_batch_files``.
     align
         How clips are laid over each other: ``report.batch_chart.average_chart``.
+    size
+        For a screen or a paper.
 
     Raises
     ------
@@ -208,8 +211,8 @@ def write_batch_pictures(out: Path, records: Sequence[ClipRecord], *, align: Ali
     courses = [summary["course"] for summary in done if "course" in summary]  # older journals hold none
     if len(courses) < 2:
         return
-    write_if_changed(out / "batch_share.png", share_chart(done))
-    write_if_changed(out / "batch_average.png", average_chart(courses, align=align))
+    write_if_changed(out / "batch_share.png", share_chart(done, size=size))
+    write_if_changed(out / "batch_average.png", average_chart(courses, align=align, size=size))
 
 
 def exported_files(config: PipelineConfig) -> list[str]:

@@ -70,7 +70,7 @@ class KeyPlan:
         settings = {
             "timeline": timeline,
             "exports": [[name, EXPORTERS.get(name).version] for name in config.output.exports],
-            "chart": [config.output.chart, config.output.thumbnails],
+            "chart": [config.output.chart, config.output.chart_size, config.output.thumbnails],
             "strict": config.video.strict,
             "clip_id": _mark(_CLIP_ID),
         }

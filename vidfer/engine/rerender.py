@@ -21,7 +21,7 @@ from vidfer.executors.worker import emit
 from vidfer.exporters import EXPORTERS, VideoExporter
 from vidfer.pipeline import stages_of
 from vidfer.registry import unknown_name
-from vidfer.report.look import ChartStyle
+from vidfer.report.look import ChartSize, ChartStyle
 from vidfer.store.cache import StageCache
 from vidfer.store.journal import ClipRecord, Journal
 from vidfer.store.layout import cache_folder, clip_folder, journal_file, private_folder
@@ -96,6 +96,7 @@ def rerender(
     clips: Sequence[str] = (),
     align: Align = "start",
     chart: ChartStyle | None = None,
+    chart_size: ChartSize | None = None,
     thumbnails: bool | None = None,
     on_event: EventCallback = ignore,
 ) -> RerenderReport:
@@ -112,9 +113,9 @@ def rerender(
         Ids, or patterns as in ``interviews/*``; none = all finished clips.
     align
         How the batch's average lays clips over each other: all from their start, or stretched to one length.
-    chart, thumbnails
-        Instead of ``[output]`` of the last run: how charts are drawn, and whether they show faces at the peaks of
-        episodes. For those the video is opened; where it has gone the charts are drawn without and say so.
+    chart, chart_size, thumbnails
+        Instead of ``[output]`` of the last run: how charts are drawn, at which size, and whether they show faces at
+        the peaks of episodes. For those the video is opened; where it has gone the charts are drawn without and say so.
     on_event
         As in ``engine.runner.run``.
 
@@ -125,7 +126,7 @@ def rerender(
     ConfigError
         An exporter does not exist.
     """
-    config = _with_look(config_of_last_run(out), chart, thumbnails)
+    config = _with_look(config_of_last_run(out), chart=chart, chart_size=chart_size, thumbnails=thumbnails)
     names = tuple(dict.fromkeys(exports)) or _without_videos(config.output.exports)
     for name in names:
         EXPORTERS.get(name)
@@ -141,7 +142,7 @@ def rerender(
         rendered = _render(jobs, journal, problems, notes, on_event=on_event)
         records = tuple(record for _, record in sorted(journal.records.items()))
         listed = records_of_batch(out, journal.records, config)
-        write_batch_pictures(out, listed, align=align)
+        write_batch_pictures(out, listed, align=align, size=config.output.chart_size)
         write_batch_files(out, listed, exports=[*config.output.exports, *names])
     moved = tuple(name for name in rendered if not Path(journal.records[name].path).is_file())
     return RerenderReport(out=out, records=records, rendered=rendered, moved=moved, problems=problems, notes=notes)
@@ -172,9 +173,10 @@ def load_clip(cache: StageCache, record: ClipRecord, config: PipelineConfig) -> 
     return load_clip_result(cache, record.keys, config, clip_id=record.clip_id, info=info)
 
 
-def _with_look(config: PipelineConfig, chart: ChartStyle | None, thumbnails: bool | None) -> PipelineConfig:
-    wishes = {name: wish for name, wish in (("chart", chart), ("thumbnails", thumbnails)) if wish is not None}
-    return config.model_copy(update={"output": config.output.model_copy(update=wishes)})
+def _with_look(config: PipelineConfig, **wishes: str | bool | None) -> PipelineConfig:
+    """Return the settings with those of ``[output]`` that are wished for."""
+    given = {name: wish for name, wish in wishes.items() if wish is not None}
+    return config.model_copy(update={"output": config.output.model_copy(update=given)})
 
 
 def _without_videos(exports: Sequence[str]) -> tuple[str, ...]:

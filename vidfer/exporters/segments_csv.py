@@ -12,7 +12,7 @@ COLUMNS = (
 )
 
 
-@exporter("segments", filenames=("segments.csv",), version=1)
+@exporter("segments", filenames=("segments.csv",), version=2)
 def render(clip: ClipResult) -> dict[str, bytes]:
     """Return segments.csv, ordered by face, then time."""
     records = [

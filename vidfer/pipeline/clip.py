@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ import numpy as np
 from vidfer.config import OutputConfig
 from vidfer.exporters import EXPORTERS
 from vidfer.labels import EMOTIONS
-from vidfer.report.look import ChartLook, ChartStyle
+from vidfer.report.look import ChartLook, ChartSize, ChartStyle
 from vidfer.types import ClipResult, FaceDetections
 
 if TYPE_CHECKING:
@@ -152,11 +152,17 @@ class Clip:
         summary: dict[str, Any] = json.loads(self._file("summary"))
         return summary
 
-    def chart(self, style: ChartStyle | None = None) -> bytes:
-        """Return the chart as a PNG: ``lines``, stacked ``areas``, ``auto``, or None = as the settings say."""
+    @property
+    def look(self) -> ChartLook:
+        """How charts look by the settings."""
+        return ChartLook(style=self.output.chart, size=self.output.chart_size)
+
+    def chart(self, style: ChartStyle | None = None, *, size: ChartSize | None = None) -> bytes:
+        """Return the chart as a PNG, as ``Timeline.chart`` does; None = as the settings say."""
         from vidfer.report.chart import timeline_chart
 
-        return timeline_chart(self.result, look=ChartLook(style=style or self.output.chart)).png
+        look = replace(self.look, style=style or self.look.style, size=size or self.look.size)
+        return timeline_chart(self.result, look=look).png
 
     def face(self, face_id: int) -> pd.DataFrame:
         """Return the rows of one face; raises KeyError where there is none of this id."""

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from vidfer.labels import EMOTION_COLOURS, EMOTIONS
+from vidfer.labels import EMOTION_COLOURS, EMOTIONS, STATE_COLOURS, STATES
 from vidfer.report.chart import time_step
-from vidfer.report.course import average_course
+from vidfer.report.chart_format import PAPER, SCREEN, ChartFormat
+from vidfer.report.course import average_course, course_array, fewest_clips
 from vidfer.report.drawing import draw_pixels, name_fonts
-from vidfer.report.look import WHITE_ON
+from vidfer.report.look import WHITE_ON, ChartSize
 from vidfer.report.png import palette_png
+from vidfer.report.summary import state_shares
 from vidfer.report.wording import clock, count, display_name
 
 if TYPE_CHECKING:
@@ -22,49 +26,97 @@ if TYPE_CHECKING:
 Align = Literal["start", "fraction"]
 
 MAX_BARS = 80
-_WIDTH_INCHES, _DPI = 12.0, 150  # 1800 px wide; text stays readable when a page shows it at 1200 px
 _INK, _FAINT = "#222222", "#666666"
 
 
-def share_chart(summaries: Sequence[Mapping[str, Any]]) -> bytes:
-    """Draw one bar per clip, divided by the share of time that each emotion leads in it; returns a PNG.
+@dataclass(frozen=True, kw_only=True)
+class _Sheet:
+    """What batch pictures measure beside ``ChartFormat``; inches, but parts of the width where said.
+
+    ``head``, ``bar``, ``foot``: heights above the bars, of each, and below. ``names``, ``right``: where bars begin and
+    end, parts. ``name_letters``: of a clip's name. ``in_bar``: points of the numbers in bars, which stand in pieces of
+    ``smallest`` of the whole or more. ``legend_top``: how far the legend is from the top. ``rows``, ``height``: of
+    the averages. ``edges``: their left and right, parts, top and bottom. ``line``: points. ``ticks``: most on an axis.
+    """
+
+    form: ChartFormat
+    head: float
+    bar: float
+    foot: float
+    names: float
+    right: float
+    name_letters: int
+    in_bar: float
+    smallest: float
+    legend_top: float
+    legend_columns: int
+    rows: int
+    height: float
+    edges: tuple[float, float, float, float]
+    line: float
+    ticks: float
+
+
+_SHEETS: dict[ChartSize, _Sheet] = {
+    "screen": _Sheet(
+        form=SCREEN, head=0.95, bar=0.3, foot=0.2, names=0.22, right=0.97, name_letters=34, in_bar=8.5, smallest=0.05,
+        legend_top=0.5, legend_columns=len(STATES), rows=2, height=6.4, edges=(0.055, 0.975, 0.85, 0.85), line=2,
+        ticks=5.5,
+    ),
+    "paper": _Sheet(
+        form=PAPER, head=0.5, bar=0.17, foot=0.22, names=0.31, right=0.93, name_letters=16, in_bar=7, smallest=0.13,
+        legend_top=0.05, legend_columns=4, rows=4, height=5.0, edges=(0.1, 0.93, 0.2, 0.86), line=1.1, ticks=3.5,
+    ),
+}  # fmt: skip
+
+
+def share_chart(summaries: Sequence[Mapping[str, Any]], *, size: ChartSize = "screen") -> bytes:
+    """Draw one bar per clip, divided by the shares of its time of each emotion and of unsure; returns a PNG.
 
     Parameters
     ----------
     summaries
         What ``report.summary.summarise`` returned, one per clip, at least one.
+    size
+        ``screen``, or ``paper`` for a column of 85 mm.
     """
+    sheet = _SHEETS[size]
+    form = sheet.form
     shown = summaries[:MAX_BARS]
     bars = len(shown)
-    height = 1.15 + 0.3 * bars + (0.3 if len(summaries) > bars else 0.0)
-    figure = _figure(height, "Share of time per emotion")
-    axes = figure.add_axes((0.22, (height - 0.95 - 0.3 * bars) / height, 0.75, 0.3 * bars / height))
+    tall = sheet.bar * bars
+    height = sheet.head + tall + sheet.foot + (0.3 if len(summaries) > bars else 0.0)
+    figure = _figure(height, "Share of time per emotion", form)
+    bottom = (height - sheet.head - tall) / height
+    axes = figure.add_axes((sheet.names, bottom, sheet.right - sheet.names, tall / height))
     left = np.zeros(bars)
-    for name in EMOTIONS:
-        share = np.array([summary["emotions"][name]["share_of_time"] or 0.0 for summary in shown])
-        axes.barh(range(bars), share, left=left, height=0.74, color=EMOTION_COLOURS[name], label=name)
-        for row in np.flatnonzero(share >= 0.05).tolist():
+    shares = [state_shares(summary) for summary in shown]
+    for name in STATES:
+        share = np.array([of_clip[name] or 0.0 for of_clip in shares])
+        axes.barh(range(bars), share, left=left, height=0.74, color=STATE_COLOURS[name], label=name)
+        for row in np.flatnonzero(share >= sheet.smallest).tolist():
             axes.text(
-                left[row] + share[row] / 2, row, f"{share[row]:.0%}", ha="center", va="center", fontsize=8.5,
+                left[row] + share[row] / 2, row, f"{share[row]:.0%}", ha="center", va="center",
+                fontsize=sheet.in_bar,
                 color="white" if name in WHITE_ON else "black",
             )  # fmt: skip
         left += share
     for row in np.flatnonzero(left == 0).tolist():
-        axes.text(0.01, row, "no face", va="center", fontsize=9, color=_FAINT)
-    labels = [display_name(str(summary["clip"]), longest=34) for summary in shown]
+        axes.text(0.01, row, "no face", va="center", fontsize=form.small, color=_FAINT)
+    labels = [display_name(str(summary["clip"]), longest=sheet.name_letters) for summary in shown]
     axes.set_yticks(range(bars), labels, fontfamily=name_fonts(), parse_math=False)
     axes.set_ylim(bars - 0.5, -0.5)
     axes.set_xlim(0, 1)
     axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "25 %", "50 %", "75 %", "100 %"])
-    _plain(axes, keep=())
-    _legend(figure, axes, height)
+    _plain(axes, form, keep=())
+    _legend(figure, axes, height, sheet)
     if len(summaries) > bars:
         text = f"{count(len(summaries) - bars, 'further clip')}: see summary.csv"
-        figure.text(0.97, 0.08 / height, text, ha="right", va="bottom", fontsize=9.5, color="#a03000")
-    return palette_png(draw_pixels(figure))
+        figure.text(sheet.right, 0.08 / height, text, ha="right", va="bottom", fontsize=form.text, color="#a03000")
+    return _png(figure, size)
 
 
-def average_chart(courses: Sequence[Mapping[str, Any]], *, align: Align = "start") -> bytes:
+def average_chart(courses: Sequence[Mapping[str, Any]], *, align: Align = "start", size: ChartSize = "screen") -> bytes:
     """Draw the mean probability of each emotion over clips, with the range of the middle 80 % of clips; a PNG.
 
     Parameters
@@ -73,39 +125,57 @@ def average_chart(courses: Sequence[Mapping[str, Any]], *, align: Align = "start
         What ``report.course.course_of`` returned, one per clip, at least one.
     align
         ``start``: clips begin together, in seconds. ``fraction``: clips are stretched to one length.
+    size
+        ``screen``, or ``paper`` for a column of 85 mm.
     """
-    times, values, num_clips = average_course(courses, by_fraction=align == "fraction")
-    height = 6.4
-    figure = _figure(height, f"Average of {count(len(courses), 'clip')}")
-    grid = figure.subplots(2, 4, sharex=True, sharey=True, gridspec_kw={"hspace": 0.24, "wspace": 0.17})
-    figure.subplots_adjust(left=0.055, right=0.975, top=1 - 0.85 / height, bottom=0.85 / height)
-    some = num_clips > 0
+    sheet = _SHEETS[size]
+    form, height = sheet.form, sheet.height
+    seen = [course for course in courses if not np.isnan(course_array(course)).all()]
+    times, values, num_clips = average_course(seen, by_fraction=align == "fraction")
+    title = f"Average of {count(len(seen), 'clip')}"
+    figure = _figure(height, title, form)
+    spaces = {"hspace": 0.24 if form.titled else 0.36, "wspace": 0.17}
+    grid = figure.subplots(sheet.rows, 8 // sheet.rows, sharex=True, sharey=True, gridspec_kw=spaces)
+    left, right, top, bottom = sheet.edges
+    figure.subplots_adjust(left=left, right=right, top=1 - top / height, bottom=bottom / height)
+    some = num_clips >= fewest_clips(len(seen))
     for label, (name, axes) in enumerate(zip(EMOTIONS, grid.flat, strict=True)):
         colour = EMOTION_COLOURS[name]
         mean = np.full(len(times), np.nan)
         low, high = mean.copy(), mean.copy()
-        mean[some] = np.nanmean(values[:, some, label], axis=0)
-        low[some], high[some] = np.nanpercentile(values[:, some, label], [10, 90], axis=0)
+        if some.any():
+            mean[some] = np.nanmean(values[:, some, label], axis=0)
+            low[some], high[some] = np.nanpercentile(values[:, some, label], [10, 90], axis=0)
         axes.fill_between(times, low, high, color=colour, alpha=0.25, linewidth=0)
-        axes.plot(times, mean, color=colour, linewidth=2)
-        axes.set_title(name, loc="left", fontsize=10.5, fontweight="bold", color=_INK)
+        axes.plot(times, mean, color=colour, linewidth=sheet.line)
+        axes.set_title(name, loc="left", fontsize=form.heading, fontweight="bold", color=_INK)
         axes.set_ylim(0, 1.02)
         axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
         axes.grid(axis="y", color="#dddddd", linewidth=0.6)
-        _plain(axes, keep=("left", "bottom"))
-    _time_axes(grid, times, align)
-    band = "Line: mean over clips. Band: the middle 80 % of clips." if len(courses) > 1 else "A single clip."
-    fewest = f" At each point at least {count(int(num_clips[some].min()), 'clip')}." if some.any() else ""
-    figure.text(0.055, 0.1 / height, band + fewest, fontsize=9.5, color=_FAINT, va="bottom")
-    return palette_png(draw_pixels(figure))
+        _plain(axes, form, keep=("left", "bottom"))
+    _time_axes(grid, times, align, sheet)
+    band = (
+        "Line: mean over clips. Band: the middle 80 % of clips." if len(seen) > 1 else "A single clip." if seen else ""
+    )
+    fewest = (
+        f" At each point at least {count(int(num_clips[some].min()), 'clip')}; no line where fewer than half are left."
+        if some.any()
+        else ""
+    )
+    text = "" if form.titled else f"{title}. "
+    left_out = len(courses) - len(seen)
+    rest = f" {count(left_out, 'clip')} without a face left out." if left_out else ""
+    note = textwrap.fill(text + band + fewest + rest, form.note_letters)
+    figure.text(left, 0.1 / height, note, fontsize=form.text, color=_FAINT, va="bottom")
+    return _png(figure, size)
 
 
-def _time_axes(grid: np.ndarray, times: np.ndarray, align: Align) -> None:
+def _time_axes(grid: np.ndarray, times: np.ndarray, align: Align, sheet: _Sheet) -> None:
     from matplotlib.ticker import FuncFormatter, MultipleLocator
 
     by_fraction = align == "fraction"
     end = 1.0 if by_fraction else float(times[-1] + times[0])
-    step = 0.25 if by_fraction else time_step(end, most=5.5)
+    step = (0.25 if sheet.form.titled else 0.5) if by_fraction else time_step(end, most=sheet.ticks)
     decimals = 0 if step >= 1 else 1 if step >= 0.1 else 2
     for axes in grid.flat:
         axes.set_xlim(0, end)
@@ -113,28 +183,36 @@ def _time_axes(grid: np.ndarray, times: np.ndarray, align: Align) -> None:
         formatter = (lambda t, _: f"{t:.0%}") if by_fraction else (lambda t, _: clock(t, decimals=decimals))
         axes.xaxis.set_major_formatter(FuncFormatter(formatter))
     for axes in grid[-1]:
-        axes.set_xlabel("part of the clip" if by_fraction else "time from the start", fontsize=9, color=_FAINT)
+        axes.set_xlabel(
+            "part of the clip" if by_fraction else "time from the start", fontsize=sheet.form.small, color=_FAINT
+        )
 
 
-def _figure(height: float, title: str) -> Figure:
+def _figure(height: float, title: str, form: ChartFormat) -> Figure:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(_WIDTH_INCHES, height), dpi=_DPI, facecolor="white")
-    figure.text(0.015, 1 - 0.14 / height, title, fontsize=14, fontweight="bold", va="top", color=_INK)
+    figure = Figure(figsize=(form.width, height), dpi=form.dpi, facecolor="white")
+    if form.titled:
+        figure.text(0.015, 1 - 0.14 / height, title, fontsize=form.title, fontweight="bold", va="top", color=_INK)
     return figure
 
 
-def _plain(axes: Axes, *, keep: Sequence[str]) -> None:
-    axes.tick_params(labelsize=9, colors=_FAINT, length=0 if not keep else 3)
+def _png(figure: Figure, size: ChartSize) -> bytes:
+    return palette_png(draw_pixels(figure), dpi=_SHEETS[size].form.dpi if size == "paper" else None)
+
+
+def _plain(axes: Axes, form: ChartFormat, *, keep: Sequence[str]) -> None:
+    axes.tick_params(labelsize=form.small, colors=_FAINT, length=0 if not keep else 3)
     for side, spine in axes.spines.items():
         spine.set_visible(side in keep)
         spine.set_color("#bbbbbb")
 
 
-def _legend(figure: Figure, axes: Axes, height: float) -> None:
+def _legend(figure: Figure, axes: Axes, height: float, sheet: _Sheet) -> None:
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(
-        handles, labels, loc="upper left", bbox_to_anchor=(0.015, 1 - 0.5 / height), ncols=len(labels), frameon=False,
-        fontsize=9.5, handlelength=1.1, handleheight=0.9, columnspacing=1.6, borderpad=0, borderaxespad=0,
+        handles, labels, loc="upper left", bbox_to_anchor=(0.015, 1 - sheet.legend_top / height),
+        ncols=sheet.legend_columns, frameon=False, fontsize=sheet.form.text, handlelength=1.1, handleheight=0.9,
+        columnspacing=1.6, labelspacing=0.35, borderpad=0, borderaxespad=0,
         labelcolor=_INK,
     )  # fmt: skip

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vidfer.labels import EMOTION_COLOURS, EMOTIONS
+from vidfer.labels import STATE_COLOURS, STATES
+from vidfer.report.chart_format import FORMATS, SCREEN, ChartFormat
 from vidfer.report.chart_panel import (
     BAND_ALPHA,
     FAINT,
@@ -19,8 +21,8 @@ from vidfer.report.chart_panel import (
     draw_nobody,
     is_stacked,
 )
-from vidfer.report.chart_pictures import STRIP_INCHES, draw_pictures
-from vidfer.report.drawing import draw_pixels, draw_svg, name_fonts
+from vidfer.report.chart_pictures import draw_pictures, strip_inches
+from vidfer.report.drawing import draw_pdf, draw_pixels, draw_svg, name_fonts
 from vidfer.report.look import ChartLook
 from vidfer.report.png import full_colour_png, palette_png
 from vidfer.report.series import end_seconds, main_faces
@@ -31,10 +33,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_WIDTH_INCHES = 12.0
-_DPI = 150  # 1800 px wide; text stays readable when a page shows it at 1200 px
-BAND_TEXT = "band: each frame alone"  # from the line to the per-frame network's probability
-_LEFT, _WIDTH = 0.06, 0.91  # of the time axis, parts of the figure's width
+_TITLE_INCHES = 0.38
 _STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800)
 
 
@@ -61,14 +60,26 @@ class ChartImage:
 def timeline_chart(clip: ClipResult, *, title: bool = True, look: ChartLook | None = None) -> ChartImage:
     """Draw one clip's timeline; the same clip and look give the same bytes."""
     look = look or ChartLook()
+    form = FORMATS[look.size]
     pixels = draw_pixels(_timeline_figure(clip, look, title=title))
-    png = full_colour_png(pixels) if look.apexes else palette_png(pixels)
-    return ChartImage(png=png, left=_LEFT, right=_LEFT + _WIDTH, end_seconds=end_seconds(clip))
+    dpi = form.dpi if look.size == "paper" else None
+    png = full_colour_png(pixels, dpi=dpi) if look.apexes else palette_png(pixels, dpi=dpi)
+    return ChartImage(png=png, left=form.left, right=form.left + form.part, end_seconds=end_seconds(clip))
 
 
 def timeline_svg(clip: ClipResult, *, look: ChartLook | None = None) -> bytes:
-    """Draw the same chart as SVG, for print: text is drawn as curves, so that it needs no font."""
-    return draw_svg(_timeline_figure(clip, look or ChartLook(), title=True))
+    """Draw the same chart as SVG, for print.
+
+    On paper's size text stays text, to be edited and set in the paper's font; else it is drawn as curves, so that it
+    needs no font.
+    """
+    look = look or ChartLook()
+    return draw_svg(_timeline_figure(clip, look, title=True), text_as_text=look.size == "paper")
+
+
+def timeline_pdf(clip: ClipResult, *, look: ChartLook | None = None) -> bytes:
+    """Draw the same chart as PDF, for print, with its fonts in it."""
+    return draw_pdf(_timeline_figure(clip, look or ChartLook(), title=True))
 
 
 @dataclass(frozen=True)
@@ -81,94 +92,121 @@ class _Panel:
 
 
 def _timeline_figure(clip: ClipResult, look: ChartLook, *, title: bool) -> Figure:
+    form = FORMATS[look.size]
+    title = title and form.titled
     shown, hidden = main_faces(clip)
     end = end_seconds(clip)
     stacked = is_stacked(look.style, end)
-    notes = _notes(clip, hidden, look)
-    with_pictures = [bool(look.of_face(track)) for track in shown] or [False]
-    figure, panels = _layout(with_pictures, title=title, notes=bool(notes))
+    notes = _notes(clip, hidden, look, form)
+    pictures = [look.of_face(track, most=form.pictures_per_face) for track in shown] or [[]]
+    figure, panels = _layout([bool(some) for some in pictures], form, title=title, note_lines=len(notes))
     banded = False
-    for panel, track in zip(panels, shown, strict=False):
-        banded |= draw_face((panel.curves, panel.ribbon), clip, track, end=end, stacked=stacked)
+    for panel, track, some in zip(panels, shown, pictures, strict=False):
+        banded |= draw_face((panel.curves, panel.ribbon), clip, track, end=end, stacked=stacked, form=form)
         if panel.pictures is not None:
-            draw_pictures(
-                panel.pictures, panel.ribbon, look.of_face(track), end=end, width_inches=_WIDTH * _WIDTH_INCHES,
-                decimals=1 if end < 600 else 0,
-            )  # fmt: skip
+            draw_pictures(panel.pictures, panel.ribbon, some, end=end, decimals=1 if end < 600 else 0, form=form)
     if not shown:
-        draw_nobody((panels[0].curves, panels[0].ribbon), clip, end=end)
-    _draw_time_axis(panels[-1].ribbon, end)
-    _draw_texts(figure, clip, notes, title=title, banded=banded)
+        draw_nobody((panels[0].curves, panels[0].ribbon), clip, end=end, form=form)
+    _draw_time_axis(panels[-1].ribbon, end, form)
+    _draw_texts(figure, clip, notes, form, title=title, banded=banded)
     return figure
 
 
-def time_step(span_seconds: float, *, most: float = 13) -> float:
+def time_step(span_seconds: float, *, most: float = SCREEN.ticks) -> float:
     """Return the distance of ticks on a time axis, a round number of seconds, minutes or hours."""
     return next((step for step in _STEPS if span_seconds / step < most), float(np.ceil(span_seconds / most)))
 
 
-def _layout(with_pictures: Sequence[bool], *, title: bool, notes: bool) -> tuple[Figure, list[_Panel]]:
+def _layout(
+    with_pictures: Sequence[bool], form: ChartFormat, *, title: bool, note_lines: int
+) -> tuple[Figure, list[_Panel]]:
     """Return a figure with axes for each face, all on the same time axis, which stands under the last ribbon."""
     from matplotlib.figure import Figure
 
     last = len(with_pictures) - 1
-    panel, space, axis = (2.6 if last == 0 else 1.9), 0.55, 0.5  # inches
-    head, foot = (1.0 if title else 0.62), (0.3 if notes else 0.02)
+    panel = form.panel_of_one if last == 0 else form.panel
+    head = (_TITLE_INCHES if title else 0.0) + _legend_inches(form) + form.head
+    foot = note_lines * 0.022 * form.text + 0.06 if note_lines else 0.02
+    above = 0.12
     strips = [
-        ((axis if row == last else 0.12) + STRIP_INCHES) if there else 0.0 for row, there in enumerate(with_pictures)
+        ((form.axis if row == last else above) + strip_inches(form)) if there else 0.0
+        for row, there in enumerate(with_pictures)
     ]
-    below = foot if with_pictures[last] else axis + foot
-    height = head + (last + 1) * panel + last * space + sum(strips) + below
-    figure = Figure(figsize=(_WIDTH_INCHES, height), dpi=_DPI, facecolor="white")
+    below = foot if with_pictures[last] else form.axis + foot
+    height = head + (last + 1) * panel + last * form.space + sum(strips) + below
+    figure = Figure(figsize=(form.width, height), dpi=form.dpi, facecolor="white")
     panels, top = [], height - head
+    ribbon_inches = form.ribbon + form.ribbon_gap
     for strip in strips:
-        curves = figure.add_axes((_LEFT, (top - panel + 0.30) / height, _WIDTH, (panel - 0.30) / height))
-        ribbon = figure.add_axes((_LEFT, (top - panel) / height, _WIDTH, 0.24 / height), sharex=curves)
+
+        def place(bottom: float, inches: float) -> tuple[float, float, float, float]:
+            return form.left, bottom / height, form.part, inches / height
+
+        curves = figure.add_axes(place(top - panel + ribbon_inches, panel - ribbon_inches))
+        ribbon = figure.add_axes(place(top - panel, form.ribbon), sharex=curves)
         top -= panel + strip
-        pictures = figure.add_axes((_LEFT, top / height, _WIDTH, STRIP_INCHES / height)) if strip else None
+        pictures = figure.add_axes(place(top, strip_inches(form))) if strip else None
         panels.append(_Panel(curves, ribbon, pictures))
-        top -= space
+        top -= form.space
     return figure, panels
 
 
-def _draw_time_axis(ribbon: Axes, end: float) -> None:
+def _legend_inches(form: ChartFormat) -> float:
+    """Return how high the legend may become."""
+    return -(-(len(STATES) + 2) // form.legend_columns) * form.legend_row
+
+
+def _draw_time_axis(ribbon: Axes, end: float, form: ChartFormat) -> None:
     from matplotlib.ticker import FuncFormatter, MultipleLocator
 
-    step = time_step(end)
+    step = time_step(end, most=form.ticks)
     decimals = 0 if step >= 1 else 1 if step >= 0.1 else 2
     ribbon.xaxis.set_major_locator(MultipleLocator(step))
     ribbon.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: clock(seconds, decimals=decimals)))
-    ribbon.tick_params(axis="x", bottom=True, labelbottom=True, labelsize=9.5, colors=FAINT)
-    ribbon.set_xlabel("time (h:mm:ss)" if end >= 3600 else "time (m:ss)", fontsize=9.5, color=FAINT)
+    ribbon.tick_params(
+        axis="x", bottom=True, labelbottom=True, labelsize=form.text, colors=FAINT, length=0.37 * form.text
+    )
+    text = "time (h:mm:ss)" if end >= 3600 else "time (m:ss)"
+    ribbon.set_xlabel(text, fontsize=form.text, color=FAINT, labelpad=0.2 * form.text)
 
 
-def _draw_texts(figure: Figure, clip: ClipResult, notes: str, *, title: bool, banded: bool) -> None:
+def _draw_texts(
+    figure: Figure, clip: ClipResult, notes: Sequence[str], form: ChartFormat, *, title: bool, banded: bool
+) -> None:
     """Add title, legend and, at the foot, what the picture does not show."""
+    from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
     height = figure.get_figheight()
     if title:
         plain: dict[str, Any] = {"parse_math": False, "fontfamily": name_fonts()}
         name = display_name(clip.clip_id, longest=105)
-        size = 14 if len(name) <= 60 else 9.5
-        figure.text(_LEFT, 1 - 0.14 / height, name, fontsize=size, fontweight="bold", va="top", color=INK, **plain)
-    keys = [Patch(facecolor=EMOTION_COLOURS[name], label=name) for name in EMOTIONS]
-    keys.append(Patch(facecolor=GAP_COLOUR, edgecolor=GAP_LINES, hatch="////", linewidth=0, label="not seen"))
+        size = form.title if len(name) <= 60 else form.text
+        figure.text(form.left, 1 - 0.14 / height, name, fontsize=size, fontweight="bold", va="top", color=INK, **plain)
+    keys: list[Any] = [Patch(facecolor=STATE_COLOURS[name]) for name in STATES]
+    keys.append(Patch(facecolor=GAP_COLOUR, edgecolor=GAP_LINES, hatch="////", linewidth=0))
     if banded:
-        keys.append(Patch(facecolor="#555555", alpha=BAND_ALPHA, linewidth=0, label=BAND_TEXT))
+        band = Patch(facecolor="#555555", alpha=2 * BAND_ALPHA, linewidth=0)
+        keys.append((band, Line2D([], [], color="#555555", linewidth=form.line)))
+    top = 1 - (_TITLE_INCHES + 0.05 if title else 0.05) / height
     figure.legend(
-        handles=keys, loc="upper left", bbox_to_anchor=(_LEFT, 1 - (0.43 if title else 0.05) / height), ncols=len(keys),
-        frameon=False, fontsize=9.5, handlelength=1.1, handleheight=0.9, columnspacing=1.2, borderpad=0,
-        borderaxespad=0, labelcolor=INK,
+        keys, [*STATES, "not seen", form.band_text][: len(keys)], loc="upper left",
+        bbox_to_anchor=(form.legend_left, top), ncols=min(form.legend_columns, len(keys)), frameon=False,
+        fontsize=form.text, handlelength=1.1, handleheight=0.9, columnspacing=1.1, handletextpad=0.5,
+        labelspacing=0.35, borderpad=0, borderaxespad=0, labelcolor=INK,
     )  # fmt: skip
-    figure.text(_LEFT + _WIDTH, 0.1 / height, notes, fontsize=9.5, ha="right", va="bottom", color="#a03000")
+    figure.text(
+        form.left + form.part, 0.05 / height, "\n".join(notes), fontsize=form.text, ha="right", va="bottom",
+        color="#a03000",
+    )  # fmt: skip
 
 
-def _notes(clip: ClipResult, hidden: Sequence[int], look: ChartLook) -> str:
+def _notes(clip: ClipResult, hidden: Sequence[int], look: ChartLook, form: ChartFormat) -> list[str]:
+    """Return the lines of text at the foot."""
     notes = [look.note] if look.note else []
     if hidden:
         notes.append(f"{count(len(hidden), 'further face')} seen for less time: see timeline.csv.")
     if clip.decode.truncated:
         decoded, expected = clip.decode.decoded_frames, clip.decode.expected_frames
         notes.append(f"The video is damaged or ends early: {decoded:,} of {expected:,} frames could be read.")
-    return "  ".join(notes)
+    return textwrap.wrap("  ".join(notes), form.note_letters)

@@ -62,8 +62,8 @@ def average_course(
     courses
         What ``course_of`` gave, one per clip.
     by_fraction
-        True: clips are stretched to the same length, and time is 0..1. False: all begin at 0 seconds, and the end of
-        the longest clip ends the axis.
+        True: clips are stretched to the same length, and time is 0..1. False: all begin at 0 seconds, and the axis
+        ends where fewer than half of the clips go on.
     points
         Points of the average, T.
 
@@ -77,8 +77,8 @@ def average_course(
         (T,) clips that count at each point.
     """
     known = list(courses)
-    longest = max((course["end_seconds"] for course in known), default=1.0)
-    end = 1.0 if by_fraction else longest
+    ends = sorted((course["end_seconds"] for course in known), reverse=True)
+    end = 1.0 if by_fraction or not ends else ends[fewest_clips(len(ends)) - 1]
     times = (np.arange(points) + 0.5) / points * end
     values = np.full((len(known), points, NUM_EMOTIONS), np.nan)
     for row, course in enumerate(known):
@@ -87,6 +87,11 @@ def average_course(
         inside = place < len(array)
         values[row, inside] = array[place[inside]]
     return times, values, (~np.isnan(values[..., 0])).sum(axis=0)
+
+
+def fewest_clips(num_clips: int) -> int:
+    """Return how many clips an average of so many must be made of: what is left of fewer stands for them no more."""
+    return max(1, -(-num_clips // 2))
 
 
 def _range_sums(values: np.ndarray, first: np.ndarray, last: np.ndarray) -> np.ndarray:

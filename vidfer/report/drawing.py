@@ -26,15 +26,28 @@ def draw_pixels(figure: Figure) -> np.ndarray:
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
-def draw_svg(figure: Figure) -> bytes:
+def draw_svg(figure: Figure, *, text_as_text: bool) -> bytes:
     """Return the figure as an SVG file; no date, and ids that do not change from run to run."""
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     buffer = io.BytesIO()
-    with matplotlib.rc_context({"svg.hashsalt": "vidfer", "svg.fonttype": "path"}), warnings.catch_warnings():
+    fonttype = "none" if text_as_text else "path"
+    with matplotlib.rc_context({"svg.hashsalt": "vidfer", "svg.fonttype": fonttype}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
         FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()
+
+
+def draw_pdf(figure: Figure) -> bytes:
+    """Return the figure as a PDF file of one page; no date, and TrueType fonts, which journals ask for."""
+    import matplotlib
+    from matplotlib.backends.backend_pdf import FigureCanvasPdf
+
+    buffer = io.BytesIO()
+    with matplotlib.rc_context({"pdf.fonttype": 42}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
+        FigureCanvasPdf(figure).print_pdf(buffer, metadata={"CreationDate": None, "Creator": None, "Producer": None})
     return buffer.getvalue()
 
 

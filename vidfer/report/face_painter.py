@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vidfer.labels import EMOTION_COLOURS, EMOTIONS, NUM_EMOTIONS
+from vidfer.labels import EMOTION_COLOURS, EMOTIONS, NUM_EMOTIONS, STATE_COLOURS, UNSURE, UNSURE_LABEL
+from vidfer.report.states import episode_labels
 from vidfer.types import ClipResult
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class FacePainter:
         from PIL import ImageFont
 
         self._clip, self._blur = clip, blur_faces
+        self._held = episode_labels(clip.timeline, clip.frames, clip.segments)  # (N,)
         self._size = max(11.0, min(clip.info.height, clip.info.width) / 32)  # of text, px
         self._font = ImageFont.load_default(self._size)
         self._line = max(2, round(self._size / 7))
@@ -105,19 +107,20 @@ class FacePainter:
     def _draw(self, pen: ImageDraw, row: int, shape: tuple[int, ...]) -> None:
         clip, size = self._clip, self._size
         probabilities = clip.timeline.probabilities[row]
-        likeliest = int(probabilities.argmax())
-        colour = EMOTION_COLOURS[EMOTIONS[likeliest]]
+        held = int(self._held[row])
+        state = UNSURE if held == UNSURE_LABEL else EMOTIONS[held]
+        colour = STATE_COLOURS[state]
         pen.rectangle(clip.faces.xyxy[row].tolist(), outline=colour, width=self._line)
         if not self._blur:
             self._draw_landmarks(pen, clip.faces.landmarks[row])
         x, y, right, _ = self._panel(row, shape)
         text: dict[str, Any] = {"font": self._font, "anchor": "lm"}
         middle = y + 0.9 * size
-        pen.text((x + 0.4 * size, middle), f"face {clip.timeline.track_id[row]}", fill="#000000", **text)
+        pen.text((x + 0.4 * size, middle), f"face {clip.timeline.track_id[row]}: {state}", fill="#000000", **text)
         start, room = x + 5.4 * size, right - x - 5.8 * size
         for label, name in enumerate(EMOTIONS):
             middle += 1.15 * size
-            pen.text((x + 0.4 * size, middle), name, fill="#000000" if label == likeliest else "#4a4a4a", **text)
+            pen.text((x + 0.4 * size, middle), name, fill="#000000" if label == held else "#4a4a4a", **text)
             reach = start + room * float(probabilities[label])
             pen.rectangle((start, middle - 0.35 * size, reach, middle + 0.35 * size), fill=EMOTION_COLOURS[name])
 

@@ -7,13 +7,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from vidfer.labels import EMOTION_COLOURS
+from vidfer.labels import EMOTION_COLOURS, UNSURE
 from vidfer.report.chart import timeline_chart
 from vidfer.report.look import ApexFrame, ChartLook
 from vidfer.report.page import cell, escape, page, percent, share_bar, swatch, table, warnings_box
 from vidfer.report.png import full_colour_png
 from vidfer.report.report_data import report_data, script_json
-from vidfer.report.summary import summarise
+from vidfer.report.summary import state_shares, summarise
 from vidfer.report.wording import clock, count, duration
 from vidfer.types import ClipResult
 
@@ -163,6 +163,8 @@ def _emotions(summary: dict[str, Any]) -> str:
         + "</tr>"
         for name, numbers in summary["emotions"].items()
     ]
+    unsure = cell(percent(summary["unsure_share_of_time"]), kind="number")
+    rows.append(f"<tr>{cell(swatch(UNSURE))}{unsure}{cell('–', kind='number') * 2}{cell('–')}</tr>")
     headings = [
         *(("emotion", ""), ("share of time", "number"), ("mean probability", "number")),
         *(("episodes", "number"), ("strongest", "")),
@@ -186,7 +188,7 @@ def _faces(summary: dict[str, Any]) -> str:
         + cell(duration(face["seconds_on_screen"]), kind="number")
         + cell(percent(face["mean_quality"]), kind="number")
         + cell(swatch(face["dominant_emotion"]))
-        + cell(share_bar({name: numbers["share_of_time"] for name, numbers in face["emotions"].items()}))
+        + cell(share_bar(state_shares(face)))
         + "</tr>"
         for face in summary["faces"]
     ]

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from vidfer.report.page import cell, escape, page, percent, share_bar, swatch, table
 from vidfer.report.sparkline import sparkline
+from vidfer.report.summary import state_shares
 from vidfer.report.wording import count, duration
 
 # What a clip's row links to: file below the clip's folder -> text of the link.
@@ -110,7 +111,7 @@ def _clip_row(summary: Mapping[str, Any], present: set[str], *, with_notes: bool
         name = f'<a href="{folder}/report.html">{name}</a>'
         links = links[1:]
     sampled, seen = summary["sampled_frames"], summary["frames_with_face"]
-    shares = {label: numbers["share_of_time"] for label, numbers in summary["emotions"].items()}
+    shares = state_shares(summary)
     dominant = summary["dominant_emotion"]
     cells = [
         cell(f'{name}<br><span class="faint">{" · ".join(links)}</span>', sort=summary["clip"], kind="name"),

@@ -10,6 +10,7 @@ import numpy as np
 from vidfer.types.validation import check_array
 
 ChartStyle = Literal["auto", "lines", "areas"]
+ChartSize = Literal["screen", "paper"]
 WHITE_ON = frozenset({"sadness", "contempt", "anger", "disgust"})  # colours on which white text is easier to read
 
 
@@ -27,12 +28,15 @@ class ApexFrame:
         When, from the video's first frame.
     picture
         (S, S, 3) uint8 RGB, the face and a little around it.
+    probability
+        0..1, the label's at that moment: where few fit, the most probable ones are shown.
     """
 
     track_id: int
     emotion: str
     seconds: float
     picture: np.ndarray
+    probability: float
 
     def __post_init__(self) -> None:
         check_array(self, "picture", ("S", "S", 3), np.uint8, {})
@@ -46,6 +50,8 @@ class ChartLook:
     ----------
     style
         ``lines`` (with their band), ``areas`` (stacked), or ``auto``: areas for clips of more than five minutes.
+    size
+        ``screen``, or ``paper`` for a column of 85 mm.
     apexes
         Faces at the peaks of episodes, in order of time, drawn under the axis; none unless asked for.
     note
@@ -53,9 +59,12 @@ class ChartLook:
     """
 
     style: ChartStyle = "auto"
+    size: ChartSize = "screen"
     apexes: tuple[ApexFrame, ...] = ()
     note: str = ""
 
-    def of_face(self, track: int) -> list[ApexFrame]:
-        """Return the pictures of one person."""
-        return [apex for apex in self.apexes if apex.track_id == track]
+    def of_face(self, track: int, *, most: int) -> list[ApexFrame]:
+        """Return the pictures of one person, the most probable ones where there are more than fit."""
+        apexes = [apex for apex in self.apexes if apex.track_id == track]
+        chosen = sorted(apexes, key=lambda apex: (-apex.probability, apex.seconds))[:most]
+        return sorted(chosen, key=lambda apex: apex.seconds)

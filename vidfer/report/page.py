@@ -6,7 +6,7 @@ import html
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from vidfer.labels import EMOTION_COLOURS
+from vidfer.labels import STATE_COLOURS
 from vidfer.report.wording import display_name
 
 STYLE = """
@@ -95,7 +95,7 @@ def escape(value: object) -> str:
 
 def swatch(emotion: str) -> str:
     """Return an emotion's name beside its colour."""
-    colour = EMOTION_COLOURS.get(emotion, "#888888")
+    colour = STATE_COLOURS.get(emotion, "#888888")
     return f'<span class="emotion"><span class="swatch" style="background:{colour}"></span>{escape(emotion)}</span>'
 
 
@@ -104,7 +104,7 @@ def share_bar(shares: Mapping[str, float | None]) -> str:
     known = {name: share for name, share in shares.items() if share}
     text = ", ".join(f"{name} {percent(share)}" for name, share in known.items()) or "no face seen"
     pieces = "".join(
-        f'<span style="width:{share * 100:.2f}%;background:{EMOTION_COLOURS.get(name, "#888888")}"></span>'
+        f'<span style="width:{share * 100:.2f}%;background:{STATE_COLOURS.get(name, "#888888")}"></span>'
         for name, share in known.items()
     )
     return f'<div class="bar" role="img" title="{escape(text)}" aria-label="{escape(text)}">{pieces}</div>'

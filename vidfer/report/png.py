@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import numpy as np
 
 
-def full_colour_png(pixels: np.ndarray) -> bytes:
-    """Return (H, W, 3) uint8 pixels as a PNG, exactly: for pictures that hold photographs."""
+def full_colour_png(pixels: np.ndarray, *, dpi: int | None = None) -> bytes:
+    """Return (H, W, 3) uint8 pixels as a PNG, exactly: for pictures that hold photographs; ``dpi`` is told in it."""
     from PIL import Image
 
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
+    Image.fromarray(pixels).save(buffer, "PNG", **_resolution(dpi))
     return buffer.getvalue()
 
 
-def palette_png(pixels: np.ndarray) -> bytes:
+def palette_png(pixels: np.ndarray, *, dpi: int | None = None) -> bytes:
     """Return (H, W, 3) uint8 pixels as a PNG of at most 256 colours, less than half the size of a full-colour one.
 
     The most frequent colours, which are those of areas, lines and text, are kept exactly; the rest (blended edges)
@@ -36,5 +37,9 @@ def palette_png(pixels: np.ndarray) -> bytes:
     image = Image.fromarray(np.where(palette[place] == packed, place, near).astype(np.uint8), mode="P")
     image.putpalette(table.tobytes())
     buffer = io.BytesIO()
-    image.save(buffer, "PNG")
+    image.save(buffer, "PNG", **_resolution(dpi))
     return buffer.getvalue()
+
+
+def _resolution(dpi: int | None) -> dict[str, Any]:
+    return {} if dpi is None else {"dpi": (dpi, dpi)}

@@ -47,9 +47,9 @@ function traces(faces) {
     const common = label => ({type: 'scatter', mode: 'lines', yaxis: axis, legendgroup: data.emotions[label]});
     const leading = new Set(face.episodes.map(episode => episode.emotion));
     const areas = stacked(), edges = areas ? stack(face) : face;
-    const fills = data.emotions.flatMap((name, label) => edges.low[label] ? [{...common(label), ...band(edges, label, x), name,
+    const fills = data.emotions.flatMap((name, label) => edges.low[label] && (areas || leading.has(label)) ? [{...common(label), ...band(edges, label, x), name,
       showlegend: areas && panel === 0, hoverinfo: 'skip', fill: 'toself', line: {width: 0, color: data.colours[label]},
-      fillcolor: data.colours[label] + (areas ? '' : '38')}] : []);
+      fillcolor: data.colours[label] + (areas ? '' : '1f')}] : []);
     const lines = data.emotions.map((name, label) => ({...common(label), x, y: face.probabilities[label], name,
       showlegend: !areas && panel === 0, hovertemplate: '%{y:.2f}', line: {color: data.colours[label],
         width: areas ? 0 : leading.has(label) ? 2.2 : 1}, opacity: areas || leading.has(label) ? 1 : 0.75}));
@@ -61,7 +61,13 @@ function traces(faces) {
       marker: {color: episodes.map(e => data.colours[e.emotion]), line: {color: '#fff', width: episodes.length < 40 ? 1 : 0}},
       hovertext: episodes.map(e => `${data.emotions[e.emotion]} ${clock(e.start)} – ${clock(e.end)}, ` +
         `strongest at ${clock(e.peak)}`), hovertemplate: '%{hovertext}<extra></extra>'};
-    return [...fills, ...lines, ribbon];
+    const unsure = {type: 'bar', orientation: 'h', yaxis: `y${2 * panel + 2}`, y: face.unsure.map(() => 0), width: 1,
+      base: face.unsure.map(([from]) => toAxis(from)), x: face.unsure.map(([from, to]) => (to - from) * 1000),
+      text: face.unsure.map(() => data.unsure.name), textposition: 'inside', insidetextanchor: 'middle', textangle: 0,
+      textfont: {size: 11, color: '#000'}, name: data.unsure.name, showlegend: false, marker: {color: data.unsure.colour},
+      hovertext: face.unsure.map(([from, to]) => `${data.unsure.name} ${clock(from)} – ${clock(to)}`),
+      hovertemplate: '%{hovertext}<extra></extra>'};
+    return [...fills, ...lines, ribbon, unsure];
   });
 }
 
@@ -115,6 +121,9 @@ function layout(faces) {
     const box = {type: 'rect', xref: 'x', layer: 'below', line: {width: 0}, fillcolor: '#ececec'};
     for (const [from, to] of face.gaps)
       result.shapes.push({...box, x0: toAxis(from), x1: toAxis(to), y0: 0, y1: 1, yref: `y${index ? 2 * index + 1 : ''} domain`});
+    for (const [from, to] of face.unsure)  // behind lines; over areas, which would hide it
+      result.shapes.push({...box, fillcolor: data.unsure.colour, opacity: stacked() ? 0.72 : 0.4, layer: stacked() ? 'above' : 'below',
+        x0: toAxis(from), x1: toAxis(to), y0: 0, y1: 1, yref: `y${index ? 2 * index + 1 : ''} domain`});
     result.annotations.push({text: `<b>face ${face.id}</b>  ${face.note}`, showarrow: false, xref: 'paper', yref: 'paper',
       x: 0, xanchor: 'left', y: (top + 2) / inner, yanchor: 'bottom', font: {size: 12}});
   });
@@ -191,7 +200,8 @@ function frameAt(seconds) {  // the last sampled frame at or before this time
 
 function drawFace(pen, row, scale) {
   const [x, y, w, h] = faces.box.subarray(4 * row, 4 * row + 4).map(value => value);
-  const colour = data.colours[faces.emotion[row]];
+  const sure = faces.emotion[row] < data.emotions.length;
+  const colour = sure ? data.colours[faces.emotion[row]] : data.unsure.colour;
   if (document.getElementById('show-landmarks').checked) {
     pen.strokeStyle = 'rgba(255,255,255,.9)';
     pen.lineWidth = 1.2;
@@ -212,13 +222,14 @@ function drawFace(pen, row, scale) {
   pen.strokeStyle = colour;
   pen.lineWidth = 2.5;
   pen.strokeRect(x * scale, y * scale, w * scale, h * scale);
-  const text = `${faces.id[row]}  ${data.emotions[faces.emotion[row]]} ${faces.percent[row]} %`;
+  const name = sure ? `${data.emotions[faces.emotion[row]]} ${faces.percent[row]} %` : data.unsure.name;
+  const text = `${faces.id[row]}  ${name}`;
   pen.font = '600 12px system-ui, sans-serif';
   const label = pen.measureText(text).width + 10, top = y * scale < 19 ? (y + h) * scale : y * scale - 18;
   const left = clamp(x * scale - 1.25, 0, canvas.clientWidth - label);
   pen.fillStyle = colour;
   pen.fillRect(left, top, label, 18);
-  pen.fillStyle = data.ink[faces.emotion[row]];
+  pen.fillStyle = sure ? data.ink[faces.emotion[row]] : '#000';
   pen.fillText(text, left + 5, top + 13);
 }
 

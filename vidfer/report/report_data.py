@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from vidfer.labels import EMOTION_COLOURS, EMOTION_INDEX, EMOTIONS
+from vidfer.labels import EMOTION_COLOURS, EMOTION_INDEX, EMOTIONS, UNSURE, UNSURE_COLOUR, UNSURE_LABEL
 from vidfer.report.chart_panel import is_stacked
 from vidfer.report.look import WHITE_ON, ChartStyle
 from vidfer.report.series import FaceSeries, end_seconds, face_series, main_faces
+from vidfer.report.states import episode_labels
 from vidfer.report.wording import count, duration
 from vidfer.types import ClipResult, StoredArray
 
@@ -39,6 +40,7 @@ def report_data(clip: ClipResult, *, with_overlay: bool, style: ChartStyle = "au
         "emotions": list(EMOTIONS),
         "colours": [EMOTION_COLOURS[name] for name in EMOTIONS],
         "ink": ["#fff" if name in WHITE_ON else "#000" for name in EMOTIONS],
+        "unsure": {"name": UNSURE, "colour": UNSURE_COLOUR},
         "stacked": is_stacked(style, end_seconds(clip)),
         "faces": [_face(clip, track) for track in shown],
         "overlay": overlay_data(clip) if with_overlay else None,
@@ -62,6 +64,7 @@ def _face(clip: ClipResult, track: int) -> dict[str, Any]:
         "low": _band(series, series.low),
         "high": _band(series, series.high),
         "gaps": np.round(series.gaps, 4).tolist(),
+        "unsure": np.round(series.unsure, 4).tolist(),
         "episodes": [
             {
                 "start": round(segment.start_seconds, 4),
@@ -91,8 +94,9 @@ def overlay_data(clip: ClipResult, *, max_rows: int = MAX_OVERLAY_ROWS) -> dict[
     Returns
     -------
     ``width, height`` of the displayed picture in pixels; for T frames ``seconds`` float32 and ``first`` uint32 (T + 1,)
-    into the rows of faces; for N faces ``face`` int32, ``box`` int16 (N, 4) left, top, width, height, ``emotion`` and
-    ``percent`` uint8, ``landmarks`` uint8 (N, 68, 2): 0..255 over the box grown by a quarter of its size on each side.
+    into the rows of faces; for N faces ``face`` int32, ``box`` int16 (N, 4) left, top, width, height, ``emotion`` uint8
+    of its episode (255 = unsure), ``percent`` uint8 of that emotion (of the largest), ``landmarks`` uint8 (N, 68, 2):
+    0..255 over the box grown by a quarter of its size on each side.
     """
     rows = np.flatnonzero(clip.timeline.track_id >= 0)
     stride = max(1, -(-len(rows) // max_rows))
@@ -103,13 +107,16 @@ def overlay_data(clip: ClipResult, *, max_rows: int = MAX_OVERLAY_ROWS) -> dict[
     size = np.maximum(xyxy[:, 2:] - xyxy[:, :2], 1.0)  # (N, 2)
     box = np.concatenate([xyxy[:, :2], size], axis=1)
     probabilities = clip.timeline.probabilities[rows]
+    held = episode_labels(clip.timeline, clip.frames, clip.segments)[rows]
+    label = np.where(held == UNSURE_LABEL, probabilities.argmax(axis=1), held)
+    percent = np.take_along_axis(probabilities, label[:, None], axis=1)[:, 0] * 100
     arrays = {
         "seconds": clip.frames.pts_seconds[frames].astype("<f4"),
         "first": first.astype("<u4"),
         "face": clip.timeline.track_id[rows].astype("<i4"),
         "box": box.round().clip(-32768, 32767).astype("<i2"),
-        "emotion": probabilities.argmax(axis=1).astype(np.uint8),
-        "percent": (probabilities.max(axis=1) * 100).round().astype(np.uint8),
+        "emotion": np.where(held == UNSURE_LABEL, 255, held).astype(np.uint8),
+        "percent": percent.round().astype(np.uint8),
         "landmarks": _points_in_boxes(clip.faces.landmarks, rows, xyxy[:, :2], size),
     }
     packed = {name: base64.b64encode(array.tobytes()).decode() for name, array in arrays.items()}

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vidfer.labels import UNSURE_LABEL
+from vidfer.report.states import episode_labels
 from vidfer.types import ClipResult
 
 MAX_PANELS = 6  # faces that one chart shows
@@ -34,6 +36,8 @@ class FaceSeries:
         True if points stand for several frames.
     gaps
         (G, 2) float64, [start, end) seconds of sampled frames without this face.
+    unsure
+        (U, 2) float64, [start, end) seconds of those with this face and in no episode of it.
     """
 
     track_id: int
@@ -43,6 +47,7 @@ class FaceSeries:
     high: np.ndarray
     averaged: bool
     gaps: np.ndarray
+    unsure: np.ndarray
 
     def band_is_seen(self, label: int) -> bool:
         """Return whether a label's band is wide enough anywhere to be drawn."""
@@ -89,6 +94,7 @@ def face_series(clip: ClipResult, track: int, *, max_points: int = 1200) -> Face
         high=with_breaks(high),
         averaged=not fine,
         gaps=gaps_of(clip, frame_row),
+        unsure=_unsure(clip, rows),
     )
 
 
@@ -116,6 +122,14 @@ def gaps_of(clip: ClipResult, frame_row: np.ndarray) -> np.ndarray:
     flips = np.flatnonzero(np.diff(missing.astype(np.int8)))
     ends = np.append(clip.frames.pts_seconds, clip.frames.pts_seconds[-1:] + clip.frames.durations_seconds[-1:])
     return ends[flips].reshape(-1, 2)
+
+
+def _unsure(clip: ClipResult, rows: np.ndarray) -> np.ndarray:
+    """Return (U, 2) float64 [start, end) seconds of a face's rows that lie in no episode."""
+    sure = np.ones(len(clip.frames), dtype=np.bool_)
+    held = episode_labels(clip.timeline, clip.frames, clip.segments)[rows]
+    sure[clip.timeline.frame_row[rows[held == UNSURE_LABEL]]] = False
+    return gaps_of(clip, np.flatnonzero(sure))
 
 
 def _band(

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from vidfer.labels import EMOTIONS
+from vidfer.labels import EMOTIONS, UNSURE, UNSURE_LABEL
+from vidfer.report.states import episode_labels
 from vidfer.types import ClipResult, EmotionSegment
 
 
@@ -18,13 +19,15 @@ def summarise(clip: ClipResult) -> dict[str, Any]:
     """Return the clip's numbers, JSON-ready; what has no value (no face was seen) is None.
 
     Shares and means weigh each row by how long its frame stands for, so they are right on variable-frame-rate video.
-    A row counts for the label that is most likely in it (``emotion`` in timeline.csv); shares are of the time in which
-    faces are seen, added over faces.
+    A row counts for the episode that it lies in, and is unsure where it lies in none; shares are of the time in which
+    faces are seen, added over faces, so that those of the emotions and ``unsure_share_of_time`` sum to 1.
     """
     info, decode = clip.info, clip.decode
     kept = np.flatnonzero(clip.timeline.track_id >= 0)
-    faces = list(_faces(clip))
-    emotions = _emotions(clip, kept, clip.segments)
+    held = episode_labels(clip.timeline, clip.frames, clip.segments)
+    faces = list(_faces(clip, held))
+    emotions = _emotions(clip, kept, held, clip.segments)
+    unsure = _unsure(clip, kept, held)
     return {
         "clip": clip.clip_id,
         "video": PurePath(info.path).name,
@@ -40,10 +43,11 @@ def summarise(clip: ClipResult) -> dict[str, Any]:
         "sampled_frames": len(clip.frames),
         "frames_with_face": len(np.unique(clip.timeline.frame_row[kept])),
         "num_faces": len(faces),
-        "dominant_emotion": _dominant(emotions),
+        "dominant_emotion": _dominant(emotions, unsure),
         "num_episodes": len(clip.segments),
         "mean_quality": _mean(clip.faces.quality[kept], _durations(clip, kept)),
         "emotions": emotions,
+        "unsure_share_of_time": unsure,
         "peaks": _peaks(clip),
         "faces": faces,
         "truncated": decode.truncated,
@@ -62,7 +66,7 @@ def summarise(clip: ClipResult) -> dict[str, Any]:
 SUMMARY_COLUMNS: tuple[str, ...] = (
     *("clip", "video", "duration_seconds", "sampled_frames", "frames_with_face", "num_faces", "dominant_emotion"),
     *("num_episodes", "mean_quality"),
-    *(f"{name}_share_of_time" for name in EMOTIONS),
+    *(f"{name}_share_of_time" for name in (*EMOTIONS, UNSURE)),
     *(f"{name}_mean_probability" for name in EMOTIONS),
     *(f"{name}_episodes" for name in EMOTIONS),
     *(f"{name}_peak_seconds" for name in EMOTIONS),
@@ -93,15 +97,16 @@ def _durations(clip: ClipResult, rows: np.ndarray) -> np.ndarray:
     return durations
 
 
-def _emotions(clip: ClipResult, rows: np.ndarray, segments: Sequence[EmotionSegment]) -> dict[str, dict[str, Any]]:
+def _emotions(
+    clip: ClipResult, rows: np.ndarray, held: np.ndarray, segments: Sequence[EmotionSegment]
+) -> dict[str, dict[str, Any]]:
     """Return share of time, mean probability and number of episodes per label, over the given rows and episodes."""
     probabilities = clip.timeline.probabilities[rows]  # (n, K)
     durations = _durations(clip, rows)
     episodes = Counter(segment.emotion for segment in segments)
-    likeliest = probabilities.argmax(axis=1)
     return {
         name: {
-            "share_of_time": _mean(likeliest == label, durations),
+            "share_of_time": _mean(held[rows] == label, durations),
             "mean_probability": _mean(probabilities[:, label], durations),
             "episodes": episodes[name],
         }
@@ -109,10 +114,23 @@ def _emotions(clip: ClipResult, rows: np.ndarray, segments: Sequence[EmotionSegm
     }
 
 
-def _dominant(emotions: Mapping[str, Mapping[str, Any]]) -> str | None:
-    """Return the label with the largest share of time; of equals, the one that is likelier on average."""
+def _unsure(clip: ClipResult, rows: np.ndarray, held: np.ndarray) -> float | None:
+    return _mean(held[rows] == UNSURE_LABEL, _durations(clip, rows))
+
+
+def _dominant(emotions: Mapping[str, Mapping[str, Any]], unsure: float | None) -> str | None:
+    """Return what has the largest share of time, a label or unsure; of equal labels, the one likelier on average."""
+    if unsure is None:
+        return None
     shares = {name: (n["share_of_time"], n["mean_probability"]) for name, n in emotions.items()}
-    return None if shares[EMOTIONS[0]][0] is None else max(EMOTIONS, key=lambda name: shares[name])
+    largest = max(EMOTIONS, key=lambda name: shares[name])
+    return UNSURE if unsure > shares[largest][0] else largest
+
+
+def state_shares(summary: Mapping[str, Any]) -> dict[str, float | None]:
+    """Return the share of time of each emotion and of unsure, from a clip's or a face's numbers."""
+    shares = {name: numbers["share_of_time"] for name, numbers in summary["emotions"].items()}
+    return {**shares, UNSURE: summary.get("unsure_share_of_time")}
 
 
 def _peaks(clip: ClipResult) -> dict[str, dict[str, Any]]:
@@ -130,7 +148,7 @@ def _peaks(clip: ClipResult) -> dict[str, dict[str, Any]]:
     return peaks
 
 
-def _faces(clip: ClipResult) -> Iterator[dict[str, Any]]:
+def _faces(clip: ClipResult, held: np.ndarray) -> Iterator[dict[str, Any]]:
     """Yield each person's numbers, ordered by id; linear in rows however many faces there are."""
     order = np.argsort(clip.timeline.track_id, kind="stable")
     order = order[clip.timeline.track_id[order] >= 0]
@@ -141,16 +159,17 @@ def _faces(clip: ClipResult) -> Iterator[dict[str, Any]]:
     for track, rows in zip(tracks.tolist(), np.split(order, starts[1:]), strict=False):
         durations = _durations(clip, rows)
         pts = clip.frames.pts_seconds[clip.timeline.frame_row[rows]]
-        emotions = _emotions(clip, rows, segments[track])
+        emotions, unsure = _emotions(clip, rows, held, segments[track]), _unsure(clip, rows, held)
         yield {
             "face_id": track,
             "first_seconds": _number(float(pts[0])),
             "last_seconds": _number(float(pts[-1] + durations[-1])),
             "seconds_on_screen": _number(float(durations.sum())),
             "frames": len(rows),
-            "dominant_emotion": _dominant(emotions),
+            "dominant_emotion": _dominant(emotions, unsure),
             "mean_quality": _mean(clip.faces.quality[rows], durations),
             "emotions": emotions,
+            "unsure_share_of_time": unsure,
         }
 
 

@@ -1,14 +1,13 @@
-"""Episodes: from probabilities per frame to stretches of time with one label.
+"""Episodes: from probabilities per frame to stretches of time in which one emotion is plainly there.
 
-Every moment at which a track has a face belongs to exactly one episode, so shares of time add up and nothing is
-hidden by a threshold; who wants only strong expressions filters on ``mean_probability``. What the thresholds decide
-is when the label *switches* (hysteresis, as in Canny's edges or a Schmitt trigger):
+An episode begins where a label is the most likely one and reaches ``enter_probability``, and ends where another label
+does so or where its own probability falls below ``leave_probability`` (hysteresis, as in Canny's edges or a Schmitt
+trigger). What lies in no episode is *unsure*: a face is seen, and no emotion is plain in it. So every episode holds a
+moment at which its label reached ``enter_probability``, whatever is joined below:
 
-* another label takes over at once where it is the most likely one and reaches ``enter_probability``;
-* below that, the current label is kept for as long as its own probability is at least ``leave_probability``;
-* once it has fallen below, the most likely label takes over, however weak.
-
-A label that holds for less than ``min_duration_seconds`` is no episode: it joins a neighbour.
+* a label that drops out for less than ``min_duration_seconds`` and comes back never left;
+* a label that holds for less than ``min_duration_seconds`` is no episode: it joins a neighbour, and is unsure where it
+  has none.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vidfer.labels import UNSURE_LABEL
 from vidfer.types import EmotionSegment, EmotionTimeline, SampledFrames
 
 _ROUNDING_SECONDS = 1e-6
@@ -26,7 +26,7 @@ _ROUNDING_SECONDS = 1e-6
 
 @dataclass
 class _Piece:
-    """Rows [first, stop) of one unbroken run with one label."""
+    """Rows [first, stop) of one unbroken run with one label, or none."""
 
     first: int
     stop: int
@@ -53,7 +53,7 @@ def find_segments(
     enter_probability, leave_probability
         0..1; see the module's text. Leave is at most enter where hysteresis is wanted.
     min_duration_seconds
-        An episode is at least this long, unless the face is seen for less.
+        An episode is at least this long, unless the face is seen for less and is sure throughout.
     max_gap_seconds
         A face that is missing from the sampled frames for longer ends the episode, as does a hard cut. How far apart
         frames were sampled plays no role.
@@ -62,7 +62,8 @@ def find_segments(
     -------
     tuple of EmotionSegment
         Ordered by track, then time; those of a track never overlap. An episode ends where the next sampled frame
-        starts; at the last frame of the video, after a typical frame's duration.
+        starts; at the last frame of the video, after a typical frame's duration. ``peak_probability`` is never below
+        ``enter_probability``.
     """
     order = np.argsort(timeline.track_id, kind="stable")
     order = order[timeline.track_id[order] >= 0]
@@ -76,21 +77,24 @@ def find_segments(
             seen = frame_row[first:stop]
             run = _Run(frames.pts_seconds[seen], durations[seen], probabilities[first:stop])
             labels = hysteresis_labels(run.probabilities, enter=enter_probability, leave=leave_probability)
-            pieces = run.join_short(_pieces(labels), min_duration_seconds)
-            segments += [run.segment(piece, track, timeline.labels) for piece in pieces]
+            pieces = run.bridge(_pieces(labels), min_duration_seconds)
+            pieces = run.bridge(run.join_short(pieces, min_duration_seconds), min_duration_seconds)
+            segments += [run.segment(piece, track, timeline.labels) for piece in pieces if piece.label >= 0]
     return tuple(segments)
 
 
 def hysteresis_labels(probabilities: np.ndarray, *, enter: float, leave: float) -> np.ndarray:
-    """Return the label (n,) int64 held at each row of one unbroken run of probabilities (n, K)."""
+    """Return the label (n,) int64 held at each row of one unbroken run of probabilities (n, K), or UNSURE_LABEL."""
     likeliest = probabilities.argmax(axis=1)
     strong = (probabilities.max(axis=1) >= enter).tolist()
     weak = (probabilities < leave).tolist()
     held = []
-    current = int(likeliest[0])
+    current = UNSURE_LABEL
     for row, best in enumerate(likeliest.tolist()):
-        if best != current and (strong[row] or weak[row][current]):
+        if strong[row]:
             current = best
+        elif current >= 0 and weak[row][current]:
+            current = UNSURE_LABEL
         held.append(current)
     return np.array(held, dtype=np.int64)
 
@@ -129,41 +133,65 @@ class _Run:
         evidence: np.ndarray = self._sums[piece.stop] - self._sums[piece.first]
         return evidence
 
-    def join_short(self, pieces: list[_Piece], min_seconds: float) -> list[_Piece]:
-        """Make every piece last ``min_seconds``, in one pass from left to right.
+    def bridge(self, pieces: list[_Piece], min_seconds: float) -> list[_Piece]:
+        """Return the pieces without those shorter than ``min_seconds`` in which a label only dropped out."""
+        bridged: list[_Piece] = []
+        for number, piece in enumerate(pieces):
+            around = {other.label for other in (*bridged[-1:], *pieces[number + 1 : number + 2])}
+            dropped_out = 0 < number < len(pieces) - 1 and piece.label == UNSURE_LABEL and len(around) == 1
+            if dropped_out and self.seconds(piece) < min_seconds - _ROUNDING_SECONDS:
+                bridged[-1].stop = piece.stop
+            else:
+                _append(bridged, piece)
+        return bridged
 
-        Consecutive short pieces collect until they are long enough together and then take the label that is most
-        likely over all of them. What is left over when a long piece follows (the usual flicker) goes to that one or
-        to the one before, whichever label is more likely there.
+    def join_short(self, pieces: list[_Piece], min_seconds: float) -> list[_Piece]:
+        """Make every labelled piece last ``min_seconds``, in one pass from left to right.
+
+        Consecutive short pieces collect until they are long enough together and then take that of their labels which
+        is most likely over all of them. What is left over when another piece follows (the usual flicker) goes to that
+        one or to the one before, whichever label is more likely there; it is unsure if neither has one. A run that is
+        shorter as a whole keeps its one label.
         """
         min_seconds -= _ROUNDING_SECONDS
         joined: list[_Piece] = []
-        pending: _Piece | None = None
+        short: list[_Piece] = []
         for piece in pieces:
-            if self.seconds(piece) >= min_seconds:
-                if pending is not None:
-                    self._give_away(pending, joined, piece)
-                    pending = None
-                _append(joined, piece)
+            if piece.label >= 0 and self.seconds(piece) < min_seconds:
+                short.append(piece)
+                if self.seconds(_Piece(short[0].first, piece.stop, piece.label)) >= min_seconds:
+                    _append(joined, self._together(short))
+                    short = []
                 continue
-            pending = _Piece(pending.first if pending else piece.first, piece.stop, piece.label)
-            pending.label = int(self.evidence(pending).argmax())
-            if self.seconds(pending) >= min_seconds:
-                _append(joined, pending)
-                pending = None
-        if pending is not None:
-            self._give_away(pending, joined, None)
+            if short:
+                self._give_away(self._together(short), joined, piece)
+                short = []
+            _append(joined, piece)
+        if short:
+            self._give_away(self._together(short), joined, None)
         return joined
 
+    def _together(self, short: list[_Piece]) -> _Piece:
+        """Return neighbouring pieces as one, with the likeliest of their labels."""
+        whole = _Piece(short[0].first, short[-1].stop, UNSURE_LABEL)
+        evidence = self.evidence(whole)
+        whole.label = max(sorted({piece.label for piece in short}), key=lambda label: float(evidence[label]))
+        return whole
+
     def _give_away(self, short: _Piece, joined: list[_Piece], following: _Piece | None) -> None:
-        """Add ``short`` to its likelier neighbour; it stands alone only if it has none."""
+        """Add ``short`` to its likelier neighbour; without one it is unsure, or stands alone as the whole run."""
         evidence = self.evidence(short)
-        if following is not None and (not joined or evidence[following.label] > evidence[joined[-1].label]):
-            following.first = short.first
-        elif joined:
-            joined[-1].stop = short.stop
+        labelled = [piece for piece in (joined[-1] if joined else None, following) if piece and piece.label >= 0]
+        if not labelled:
+            if joined or following:
+                short.label = UNSURE_LABEL
+            _append(joined, short)
+            return
+        neighbour = max(labelled, key=lambda piece: float(evidence[piece.label]))
+        if neighbour is following:
+            neighbour.first = short.first
         else:
-            joined.append(short)
+            neighbour.stop = short.stop
 
     def segment(self, piece: _Piece, track: int, labels: tuple[str, ...]) -> EmotionSegment:
         probability = self.probabilities[piece.first : piece.stop, piece.label]

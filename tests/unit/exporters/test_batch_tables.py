@@ -23,7 +23,7 @@ def test_summary_has_a_row_per_clip_and_empty_cells_where_no_face_was_seen() -> 
     assert table["truncated"].tolist() == [1, 0]
     assert table["warnings"][0] == "Two lines. b, c"
     shares = [column for column in table.columns if column.endswith("_share_of_time")]
-    assert len(shares) == 8
+    assert len(shares) == 9  # with unsure
     assert abs(table.loc[0, shares].astype(float).sum() - 1) < 1e-5
     assert table.loc[1, [*shares, "dominant_emotion", "mean_quality"]].isna().all()
 

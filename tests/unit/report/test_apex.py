@@ -23,7 +23,13 @@ def green_look(clip: ClipResult) -> ChartLook:
     picture = np.full((40, 40, 3), GREEN, np.uint8)
     return ChartLook(
         apexes=tuple(
-            ApexFrame(track_id=episode.track_id, emotion=episode.emotion, seconds=episode.peak_seconds, picture=picture)
+            ApexFrame(
+                track_id=episode.track_id,
+                emotion=episode.emotion,
+                seconds=episode.peak_seconds,
+                picture=picture,
+                probability=episode.peak_probability,
+            )
             for episode in apex_episodes(clip)
         )
     )

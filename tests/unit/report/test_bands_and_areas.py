@@ -73,7 +73,7 @@ def test_a_long_clips_band_holds_its_line_and_what_most_frames_say() -> None:
 def test_the_band_is_drawn_and_explained_only_where_there_is_one() -> None:
     clip = make_clip(seconds=10)
     plain, banded = draw(clip, "lines"), draw(unsure(clip), "lines")
-    right_end_of_legend = np.s_[60:90, 1350:]
+    right_end_of_legend = np.s_[60:90, 1400:]
     assert (plain[right_end_of_legend] == 255).all()
     assert (banded[right_end_of_legend] < 255).any()
     assert (banded != 255).any(axis=-1).mean() > (plain != 255).any(axis=-1).mean() + 0.02

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 
@@ -10,7 +11,7 @@ import pytest
 from fixtures.clip_results import make_clip
 from PIL import Image
 
-from vidfer.labels import EMOTIONS
+from vidfer.labels import EMOTION_COLOURS, EMOTIONS, UNSURE_COLOUR
 from vidfer.report.batch_chart import MAX_BARS, Align, average_chart, share_chart
 from vidfer.report.chart import timeline_svg
 from vidfer.report.course import average_course, course_array, course_of
@@ -41,6 +42,41 @@ def test_an_average_from_the_start_counts_only_clips_that_have_not_ended() -> No
     assert np.isnan(values[0, 10:]).all()
 
 
+def test_an_average_ends_where_fewer_than_half_of_the_clips_are_left() -> None:
+    courses = [course_of(make_clip(seconds=seconds)) for seconds in (2, 4, 6, 8, 100)]
+    times, _, num_clips = average_course(courses, by_fraction=False, points=60)
+    assert times[-1] == pytest.approx(5.95)  # the third of five ends at 6 s
+    assert num_clips.min() == 3
+    assert num_clips[0] == 5
+
+
+@pytest.mark.parametrize("align", ["start", "fraction"])
+def test_the_average_has_no_line_where_most_clips_show_no_face(align: Align) -> None:
+    whole = course_of(make_clip(seconds=10, noise=0))
+    rest = course_of(make_clip(seconds=10, noise=0, gaps=[(0, 0, 5)]))
+    drawn = [
+        np.asarray(Image.open(io.BytesIO(average_chart(courses, align=align))).convert("RGB"))
+        for courses in ([whole] * 3 + [rest] * 2, [whole] * 2 + [rest] * 3)
+    ]
+    neutral = [int(EMOTION_COLOURS["neutral"][i : i + 2], 16) for i in (1, 3, 5)]
+    axes = np.s_[130:450, 100:460]  # of the first emotion, neutral
+    columns = [np.flatnonzero((pixels[axes] == neutral).all(axis=-1).any(axis=0)) for pixels in drawn]
+    assert columns[0].min() < 20
+    assert columns[1].min() > 140
+
+
+def test_clips_without_a_face_do_not_count_in_an_average() -> None:
+    seen = course_of(make_clip(seconds=10))
+    nobody = course_of(make_clip(seconds=10, faces=0))
+    pictures = [
+        np.asarray(Image.open(io.BytesIO(average_chart(courses))).convert("RGB"))
+        for courses in ([seen, seen], [seen, seen] + [nobody] * 5)
+    ]
+    np.testing.assert_array_equal(pictures[0][:900], pictures[1][:900])  # but for the note below
+    assert not (pictures[0] == pictures[1]).all()
+    assert average_chart([nobody, nobody])
+
+
 def test_an_average_by_fraction_stretches_clips_to_one_length() -> None:
     courses = [course_of(make_clip(seconds=seconds)) for seconds in (5, 10)]
     times, values, num_clips = average_course(courses, by_fraction=True, points=20)
@@ -61,6 +97,13 @@ def test_shares_are_drawn_for_any_number_of_clips_and_awkward_names() -> None:
     summary = summarise(make_clip(seconds=1, clip_id='a$x_1$ "<b>\n日本\udce9' + "n" * 200))
     few, many = share_chart([summary]), share_chart([summary] * (MAX_BARS + 5))
     assert Image.open(io.BytesIO(few)).height < Image.open(io.BytesIO(many)).height < 5000
+
+
+def test_what_is_unsure_has_its_share() -> None:
+    summary = summarise(dataclasses.replace(make_clip(seconds=1), segments=()))
+    pixels = np.asarray(Image.open(io.BytesIO(share_chart([summary]))).convert("RGB"))
+    gray = [int(UNSURE_COLOUR[i : i + 2], 16) for i in (1, 3, 5)]
+    assert (pixels == gray).all(axis=-1).any(axis=0).sum() > 0.7 * pixels.shape[1]
 
 
 def test_the_svg_is_xml_that_needs_no_font_and_has_no_date() -> None:

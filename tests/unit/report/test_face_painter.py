@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 from fixtures.clip_results import make_clip
 
+from vidfer.labels import EMOTION_COLOURS, UNSURE_COLOUR
 from vidfer.report.face_painter import FacePainter
 
 
@@ -39,6 +40,18 @@ def test_a_face_stays_hidden_where_it_was_missed_and_where_it_was_dropped() -> N
     painted = FacePainter(dropped, blur_faces=True)(image, 0.5)
     assert not (inside(dropped.faces.xyxy[0], painted) == inside(dropped.faces.xyxy[0], image)).all()
     assert (FacePainter(dropped)(image, 0.5) == image).all()  # no face, so nothing is drawn
+
+
+def test_a_face_in_no_episode_has_the_gray_of_unsure_and_no_emotions() -> None:
+    clip = make_clip(seconds=1)
+    unsure = replace(clip, segments=())
+    left, top = clip.faces.xyxy[12, :2].round().astype(int)
+    box = [FacePainter(one)(noise(), 0.5)[top + 60, left].tolist() for one in (clip, unsure)]
+    colours = [
+        [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+        for colour in (EMOTION_COLOURS[clip.segments[0].emotion], UNSURE_COLOUR)
+    ]
+    assert box == colours
 
 
 def test_faces_are_those_of_the_last_sampled_frame() -> None:

@@ -18,6 +18,7 @@ from vidfer.report.course import course_of
 from vidfer.report.html import render_report
 from vidfer.report.index import render_index
 from vidfer.report.report_data import overlay_data, script_json
+from vidfer.report.states import episode_labels
 from vidfer.report.summary import summarise
 from vidfer.types import DecodeReport
 
@@ -98,6 +99,17 @@ def test_faces_over_the_video_are_where_they_were_found() -> None:
     landmarks = unpacked(packed, "landmarks", "u1").reshape(-1, 68, 2) / 255 * 1.5 - 0.25
     drawn = box[:, None, :2] + landmarks * box[:, None, 2:]
     np.testing.assert_allclose(drawn, clip.faces.landmarks[kept], atol=1.5)
+
+
+def test_the_label_over_the_video_is_that_of_the_episode() -> None:
+    clip = make_clip(seconds=10)
+    held = episode_labels(clip.timeline, clip.frames, clip.segments)
+    packed = overlay_data(clip)
+    emotion, percent = unpacked(packed, "emotion", "u1"), unpacked(packed, "percent", "u1")
+    np.testing.assert_array_equal(emotion, np.where(held < 0, 255, held))
+    assert 0 < (emotion == 255).mean() < 0.5
+    sure = np.flatnonzero(held >= 0)
+    np.testing.assert_allclose(percent[sure], clip.timeline.probabilities[sure, held[sure]] * 100, atol=0.51)
 
 
 def test_faces_of_a_long_clip_are_thinned_evenly() -> None:

@@ -8,10 +8,11 @@ import time
 
 import numpy as np
 import pytest
-from fixtures.clip_results import make_clip
+from fixtures.clip_results import SEGMENT_OPTIONS, make_clip
 
-from vidfer.labels import EMOTIONS
-from vidfer.report.summary import SUMMARY_COLUMNS, summarise, summary_row
+from vidfer.labels import EMOTIONS, STATES
+from vidfer.report.summary import SUMMARY_COLUMNS, state_shares, summarise, summary_row
+from vidfer.timeline.segments import find_segments
 from vidfer.types import ClipResult, DecodeReport, EmotionTimeline, SampledFrames
 
 
@@ -28,7 +29,8 @@ def with_labels(clip: ClipResult, labels: list[str], pts: list[float]) -> ClipRe
     frames = SampledFrames(
         frame_index=np.arange(len(labels)), pts_seconds=np.array(pts), is_cut=np.zeros(len(labels), dtype=np.bool_)
     )
-    return dataclasses.replace(clip, timeline=timeline, frames=frames)
+    segments = find_segments(timeline, frames, **SEGMENT_OPTIONS | {"min_duration_seconds": 0.0})
+    return dataclasses.replace(clip, timeline=timeline, frames=frames, segments=segments)
 
 
 def test_counts_what_was_seen() -> None:
@@ -50,6 +52,23 @@ def test_shares_are_of_time_not_of_frames() -> None:
     assert shares["happiness"] == pytest.approx(3.0 / 3.4, abs=1e-6)
     assert sum(shares.values()) == pytest.approx(1.0, abs=1e-5)
     assert summarise(clip)["dominant_emotion"] == "happiness"
+
+
+def test_shares_follow_episodes_and_sum_to_one_with_what_is_unsure() -> None:
+    clip = with_labels(make_clip(seconds=0.4), ["happiness"] * 6 + ["anger"] * 4, [i / 10 for i in range(10)])
+    clip.timeline.probabilities[6:] = (1 - 0.33) / 7
+    clip.timeline.probabilities[6:, EMOTIONS.index("anger")] = 0.33
+    segments = find_segments(clip.timeline, clip.frames, **SEGMENT_OPTIONS)
+    summary = summarise(dataclasses.replace(clip, segments=segments))
+    for numbers in (summary, *summary["faces"]):
+        shares = state_shares(numbers)
+        assert shares["happiness"] == pytest.approx(0.6, abs=1e-6)
+        assert shares["anger"] == 0
+        assert shares["unsure"] == pytest.approx(0.4, abs=1e-6)
+        assert numbers["dominant_emotion"] == "happiness"
+    row = summary_row(summary)
+    assert sum(row[f"{name}_share_of_time"] for name in STATES) == pytest.approx(1.0, abs=1e-5)
+    assert summarise(dataclasses.replace(clip, segments=()))["dominant_emotion"] == "unsure"
 
 
 def test_episodes_and_peaks_are_those_of_the_segments() -> None:
