@@ -54,6 +54,7 @@ class FacesConfig(Section):
     detect_every: int = Field(8, ge=1, description="frames from one detection to the next; 1 = detect in each")
     detector_weights: str = Field("", description="file with your own weights for the detector")
     landmark_weights: str = Field("", description="file with your own weights for the landmark network")
+    quality_weights: str = Field("", description="file with your own weights for `quality`: fit it to your backbone")
 
 
 class TracksConfig(Section):

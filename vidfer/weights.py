@@ -24,7 +24,7 @@ from vidfer.errors import WeightsError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-ComponentKind = Literal["detector", "landmarks", "backbone", "temporal"]
+ComponentKind = Literal["detector", "landmarks", "quality", "backbone", "temporal"]
 
 MAX_FILE_BYTES = 1 << 30  # the largest network here, VGG-19, has 287 MB as vidfer saves it
 _MAX_SIZE = 4096  # channels, layers, pixels
@@ -33,6 +33,7 @@ _MAX_DESCRIPTION = 200  # values
 _SETTINGS: dict[ComponentKind, str] = {
     "detector": "faces.detector_weights",
     "landmarks": "faces.landmark_weights",
+    "quality": "faces.quality_weights",
     "backbone": "backbone.weights",
     "temporal": "temporal.weights",
 }
@@ -75,6 +76,12 @@ TABLE: tuple[WeightFile, ...] = (
         name="embedded",
         filename="landmarks.safetensors",
         sha256="01c54a86a3ca710173bd8c098ea33cc1f9cae729960909b2cd2101575ec974fe",
+    ),
+    WeightFile(
+        kind="quality",
+        name="embedded",
+        filename="quality.safetensors",
+        sha256="e4efeb58ad9f54cf949a0e40055840c1b1c2f168ba2c0632575dd4b07b312717",
     ),
     WeightFile(
         kind="backbone",

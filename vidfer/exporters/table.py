@@ -16,7 +16,7 @@ width, height  of the box, pixels
 pitch          degrees, up is positive
 yaw            degrees, towards the image's right is positive
 roll           degrees, clockwise in the image is positive
-quality        how far the face can be judged at all, 0..1: sharpness, size, pose and landmark confidence
+quality        chance that the label of this frame alone is that of the clean, frontal, large face, 0..1
 emotion        the label with the highest probability in this row, ``emotion_confidence`` its probability
 neutral, ...   probability of each label, 0..1, sum 1
 ============== =========================================================================================

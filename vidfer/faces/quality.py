@@ -1,38 +1,54 @@
-"""How far a face can be trusted to show an expression: sharpness, size, pose, landmark score.
+"""How likely a face's expression label is what it would be if the face were clean, frontal and large.
 
-The constants come from 150 faces of LFW at least 70 px wide, blurred, shrunk, darkened and made noisy, then aligned to
-48 px.
+A small network looks at the aligned face and at what is known of it (size, pose, landmark score); see
+``assets/quality.md`` for what it was fitted on. It speaks of the embedded backbone.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import torch
+from torch import Tensor, nn
 
-# Sharpness (see ``sharpness``), median: untouched 0.097, darkened to a quarter 0.098, noise of 10 levels 0.098; shrunk
-# to 24 px 0.061, to 12 px 0.022; blurred by 8 % of the eye distance 0.021 (soft, readable), by 16 % 0.005 (unreadable).
-SHARP_ENOUGH = 0.045
-# The faces that expression networks learn from are 48 px wide (FER2013).
-LARGE_ENOUGH_PX = 48.0
-# Between these angles off the camera's line of sight half of the face goes out of view.
-FRONTAL_DEGREES = 20.0
-PROFILE_DEGREES = 80.0
-# Gray values vary by less than about one level of 255: nothing is in the picture.
-_NO_CONTRAST = 1e-5
+from vidfer.errors import WeightsError
+from vidfer.faces.align import to_gray
+from vidfer.faces.convolution_units import ConvUnit, fuse_norms
+from vidfer.weights import check_description, fill, in_brief, load_tensors, locate
+
+QUALITY_SIZE = 48  # px of the aligned face that is judged
+NUM_FEATURES = 6
+# Larger faces hold nothing more once they are aligned at QUALITY_SIZE.
+LARGE_ENOUGH_PX = 80.0
+_SMALLEST_PX = 6.0
+_FACES_AT_ONCE = 64  # bounds memory
 
 
-def face_quality(
-    *, sharpness: np.ndarray, size_px: np.ndarray, pose: np.ndarray, landmark_score: np.ndarray
-) -> np.ndarray:
-    """Return the quality of each face: its weakest of four factors, each 0 (useless) to 1 (as good as needed).
+class QualityNetwork(nn.Module):
+    """Logit of "the label stays" from aligned gray faces (N, 1, 48, 48) of 0..1 and features (N, 6)."""
 
-    Sharpness counts as the square root of its share of ``SHARP_ENOUGH``, size as its share of ``LARGE_ENOUGH_PX``;
-    the angle between the face and the camera, from pitch and yaw, falls linearly from ``FRONTAL_DEGREES`` to
-    ``PROFILE_DEGREES`` (roll does not count: alignment undoes it); the landmark score counts as it is.
+    def __init__(self, *, widths: tuple[int, int, int] = (16, 32, 48), hidden: int = 48) -> None:
+        super().__init__()
+        first, second, third = widths
+        self.body = nn.Sequential(
+            ConvUnit(1, first, stride=2), ConvUnit(first, second, stride=2), ConvUnit(second, third, stride=2)
+        )
+        self.pool = nn.AvgPool2d(2)  # what is covered matters, so places are kept
+        self.dropout = nn.Dropout(0.3)
+        self.head = nn.Sequential(nn.Linear(third * 9 + NUM_FEATURES, hidden), nn.ReLU(), nn.Linear(hidden, 1))
+
+    def forward(self, faces: Tensor, features: Tensor) -> Tensor:
+        x = self.dropout(self.pool(self.body((faces - 0.5) / 0.25)).flatten(1))  # (N, third * 9)
+        logits: Tensor = self.head(torch.cat([x, features], 1))[:, 0]
+        return logits  # (N,)
+
+
+def quality_features(*, size_px: np.ndarray, pose: np.ndarray, landmark_score: np.ndarray) -> np.ndarray:
+    """Return what the network is told beside the picture (N, 6) float32; NaN where something is not known.
 
     Parameters
     ----------
-    sharpness
-        (N,) from ``sharpness``.
     size_px
         (N,) longer side of the face's box in px of the source frame.
     pose
@@ -40,62 +56,82 @@ def face_quality(
     landmark_score
         (N,) 0..1.
 
-    Returns
-    -------
-    (N,) float32, 0..1. What is not finite counts as 0.
-
     Raises
     ------
     ValueError
         If the lengths differ or ``pose`` is not (N, 3).
     """
-    count = len(sharpness)
-    shapes = [np.shape(values) for values in (sharpness, size_px, pose, landmark_score)]
-    if shapes != [(count,), (count,), (count, 3), (count,)]:
-        raise ValueError(f"face_quality: expected shapes (N,), (N,), (N, 3), (N,), got {shapes}")
-    pitch, yaw = np.radians(np.asarray(pose, np.float64)[:, :2]).T
+    count = len(size_px)
+    shapes = [np.shape(values) for values in (size_px, pose, landmark_score)]
+    if shapes != [(count,), (count, 3), (count,)]:
+        raise ValueError(f"quality_features: expected shapes (N,), (N, 3), (N,), got {shapes}")
+    pitch, yaw, roll = np.asarray(pose, np.float64).T
     with np.errstate(invalid="ignore"):
-        off_sight = np.degrees(np.arccos(np.clip(np.cos(pitch) * np.cos(yaw), -1, 1)))
-        factors = np.stack(
-            [
-                np.sqrt(np.maximum(np.asarray(sharpness, np.float64), 0) / SHARP_ENOUGH),
-                np.asarray(size_px, np.float64) / LARGE_ENOUGH_PX,
-                (PROFILE_DEGREES - off_sight) / (PROFILE_DEGREES - FRONTAL_DEGREES),
-                np.asarray(landmark_score, np.float64),
-            ]
-        )  # (4, N)
-    factors[~np.isfinite(factors)] = 0
-    return np.clip(factors.min(0), 0, 1).astype(np.float32)
+        size = np.log2(np.clip(size_px, _SMALLEST_PX, LARGE_ENOUGH_PX) / LARGE_ENOUGH_PX)
+        score = np.clip(landmark_score, 1e-3, 1 - 1e-3)
+        # A face and its mirror image are as good as each other.
+        columns = [size, np.log(score / (1 - score)) / 4, pitch / 45, np.abs(yaw) / 45]
+        columns += [np.cos(np.radians(roll)), np.abs(np.sin(np.radians(roll)))]
+    return np.stack(columns, 1).astype(np.float32)  # (N, 6)
 
 
-def sharpness(aligned: np.ndarray) -> np.ndarray:
-    """Return how much fine detail each aligned face has, independent of its contrast and brightness.
-
-    The variance of the Laplacian (Pech-Pacheco et al. 2000) over the variance of the gray values, after smoothing
-    by (1, 2, 1) / 4 in both directions, without which noise would pass for detail.
+class FaceQuality:
+    """The quality network in use.
 
     Parameters
     ----------
-    aligned
-        (N, H, W) float gray, 0..1, aligned faces of about 48 px; at least 5 px a side.
-
-    Returns
-    -------
-    (N,) float32, from 0; sharp faces lie at 0.05..0.16. 0 without contrast, NaN where a pixel is NaN.
+    device
+        ``cpu``, ``cuda`` or ``cuda:i``.
+    weights
+        The user's own file instead of the embedded one; made by ``vidfer train quality``.
 
     Raises
     ------
-    ValueError
-        If the pictures are not (N, H, W) or smaller than 5 px.
+    WeightsError
+        If the weights are missing, damaged or of another model.
     """
-    if aligned.ndim != 3 or min(aligned.shape[1:]) < 5:
-        raise ValueError(f"sharpness: expected gray faces (N, H, W) of at least 5 px, got {aligned.shape}")
-    x: np.ndarray = np.asarray(aligned, np.float32)
-    x = (x[:, :-2] + 2 * x[:, 1:-1] + x[:, 2:]) / 4
-    x = (x[:, :, :-2] + 2 * x[:, :, 1:-1] + x[:, :, 2:]) / 4  # (N, H - 2, W - 2)
-    laplacian = x[:, :-2, 1:-1] + x[:, 2:, 1:-1] + x[:, 1:-1, :-2] + x[:, 1:-1, 2:] - 4 * x[:, 1:-1, 1:-1]
-    contrast = x.var((1, 2), dtype=np.float64)
-    detail = laplacian.var((1, 2), dtype=np.float64)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.where(contrast < _NO_CONTRAST, 0.0, detail / contrast)
-    return ratio.astype(np.float32)
+
+    def __init__(self, *, device: str = "cpu", weights: str = "") -> None:
+        path = locate("quality", "embedded", weights)[0]
+        tensors, metadata = load_tensors(path)
+        self._device = torch.device(device)
+        self._network = fuse_norms(build_quality_network(tensors, metadata, source=path)).to(self._device)
+
+    def judge(self, faces: Tensor, *, size_px: np.ndarray, pose: np.ndarray, landmark_score: np.ndarray) -> np.ndarray:
+        """Return the quality (N,) float32, 0..1, of aligned faces; 0 where something is not finite.
+
+        Parameters
+        ----------
+        faces
+            (N, 1 or 3, QUALITY_SIZE, QUALITY_SIZE) float 0..1 from ``faces.align.warp_faces``.
+        size_px, pose, landmark_score
+            See ``quality_features``.
+        """
+        features = quality_features(size_px=size_px, pose=pose, landmark_score=landmark_score)
+        if faces.shape[2:] != (QUALITY_SIZE, QUALITY_SIZE) or len(faces) != len(features):
+            raise ValueError(f"expected {len(features)} faces of {QUALITY_SIZE} px, got {tuple(faces.shape)}")
+        known = np.isfinite(features).all(1) & np.isfinite(size_px) & np.isfinite(landmark_score)
+        quality = np.zeros(len(features), np.float32)
+        rows = np.flatnonzero(known)
+        with torch.inference_mode():
+            for start in range(0, len(rows), _FACES_AT_ONCE):
+                part = rows[start : start + _FACES_AT_ONCE]
+                gray = to_gray(faces[torch.from_numpy(part).to(faces.device)]).to(self._device)
+                given = torch.from_numpy(features[part]).to(self._device)
+                quality[part] = self._network(gray, given).sigmoid().cpu().numpy()
+        if not np.isfinite(quality).all():
+            raise WeightsError("the quality network gives no numbers: its weights are damaged")
+        return quality
+
+
+def build_quality_network(tensors: dict[str, Tensor], metadata: dict[str, object], *, source: Path) -> QualityNetwork:
+    """Return the network that a weight file describes, in evaluation mode; raises WeightsError if it does not fit."""
+    if metadata.get("model") != "quality":
+        raise WeightsError(f"{source}: expected weights of vidfer train quality, got {in_brief(metadata.get('model'))}")
+    network = metadata.get("network")
+    check_description(network, source=source)
+    try:
+        model = fill(lambda: QualityNetwork(**network), tensors)  # type: ignore[arg-type]
+    except (RuntimeError, TypeError, ValueError, ArithmeticError) as error:
+        raise WeightsError(f"{source} does not fit the quality network: {in_brief(error)}") from error
+    return model.eval()

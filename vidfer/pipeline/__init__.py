@@ -20,7 +20,11 @@ STAGES: tuple[StageDeclaration, ...] = (
         section="faces",
         stage="vidfer.pipeline.faces:FacesStage",
         table="vidfer.pipeline.tables:FacesTable",
-        components=(("detector", "detector", "detector_weights"), ("landmarks", "landmarks", "landmark_weights")),
+        components=(
+            ("detector", "detector", "detector_weights"),
+            ("landmarks", "landmarks", "landmark_weights"),
+            ("quality", "", "quality_weights"),
+        ),
         sees_frames=True,
         stays_on_disk=("landmarks",),  # a third of it all
     ),

@@ -24,12 +24,11 @@ from vidfer.faces.cuts import SIGNATURE_SIZE, frame_signatures, is_cut
 from vidfer.faces.detectors import DETECTORS, FaceDetector
 from vidfer.faces.landmarks import LANDMARKERS, FaceLandmarker
 from vidfer.faces.pose import head_pose
-from vidfer.faces.quality import face_quality, sharpness
+from vidfer.faces.quality import QUALITY_SIZE, FaceQuality
 from vidfer.pipeline.chunk import FrameChunk
 from vidfer.pipeline.tables import NO_TABLES, FacesTable, Table
 from vidfer.types import NUM_LANDMARKS
 
-QUALITY_SIZE = 48  # px of the aligned face on which sharpness is measured; the default backbone's, so it is shared
 MAX_FOLLOW_SECONDS = 0.35  # searched frames are no further apart, unless one comes right after the other
 # A face whose landmarks put its box so far from its path, in face sizes, is looked for again there.
 MAX_ASIDE = 0.01
@@ -133,6 +132,7 @@ class FacesStage:
         self._device = device
         self._given = detector, landmarks
         self._networks: tuple[FaceDetector, FaceLandmarker] | None = None
+        self._quality: FaceQuality | None = None
 
     def process(self, chunk: FrameChunk, tables: Mapping[str, Table] = NO_TABLES) -> FacesTable:
         """Return the frames of a chunk and their faces."""
@@ -150,7 +150,7 @@ class FacesStage:
         faces, landmarks = located.faces, located.faces.landmarks
         transform = similarity_transforms(five_points(landmarks))
         pose = head_pose(landmarks, image_size=(width, height))
-        gray = chunk.aligned_faces(faces.row, transform, QUALITY_SIZE).mean(1).cpu().numpy()  # (N, S, S)
+        aligned = chunk.aligned_faces(faces.row, transform, QUALITY_SIZE)  # (N, 3, S, S)
         size_px = (faces.xyxy[:, 2:] - faces.xyxy[:, :2]).max(1, initial=0)
         return FacesTable(
             frame_index=chunk.batch.frame_index,
@@ -163,13 +163,12 @@ class FacesStage:
             landmark_score=faces.landmark_score,
             transform=transform,
             pose=pose,
-            quality=face_quality(
-                sharpness=sharpness(gray), size_px=size_px, pose=pose, landmark_score=faces.landmark_score
-            ),
+            quality=self._judge().judge(aligned, size_px=size_px, pose=pose, landmark_score=faces.landmark_score),
         )
 
     def load(self) -> bool:
         """Load the networks now (see ``EmbeddingsStage.load``); return whether threads may share this stage."""
+        self._judge()
         return all(getattr(network, "is_thread_safe", False) for network in self._loaded())
 
     def empty(self) -> FacesTable:
@@ -278,6 +277,11 @@ class FacesStage:
             )
             self._networks = detector, landmarks
         return self._networks
+
+    def _judge(self) -> FaceQuality:
+        if self._quality is None:
+            self._quality = FaceQuality(device=self._device, weights=self._config.quality_weights)
+        return self._quality
 
 
 def _stops(pts_seconds: np.ndarray, signatures: np.ndarray, detect_every: int) -> np.ndarray:

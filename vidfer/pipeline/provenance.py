@@ -32,8 +32,8 @@ def component_weights(
     section = getattr(config, stage.section)
     found = []
     for kind, name_key, file_key in stage.components:
-        name = getattr(section, name_key)
-        made_by = version_of(_GROUPS[kind], name)
+        name = getattr(section, name_key) if name_key else "embedded"
+        made_by = version_of(_GROUPS[kind], name) if kind in _GROUPS else ""
         digests = weights.digests(kind, name, getattr(section, file_key))
         found.append((kind, name, (made_by, *digests) if made_by else digests))
     return found

@@ -63,7 +63,8 @@ class StageDeclaration:
     table
         ``module:class`` of the Table that it gives.
     components
-        Kind of each component with weights, and the keys in ``section`` that name it and the user's own file.
+        Kind of each component with weights, and the keys in ``section`` that name it and the user's own file; the
+        name's is empty where there is only the embedded one.
     inputs
         The stages that it reads; of a frame stage, frame stages.
     sees_frames

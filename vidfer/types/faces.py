@@ -69,7 +69,7 @@ class FaceDetections:
         (N, 3) float32 degrees: pitch (up is positive), yaw (towards the image's right is positive), roll
         (clockwise in the image is positive).
     quality
-        (N,) float32, 0..1.
+        (N,) float32, 0..1: the chance that the expression label is that of the clean, frontal, large face.
     """
 
     frame_row: np.ndarray

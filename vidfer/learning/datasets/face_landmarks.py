@@ -8,7 +8,7 @@ were placed by larger public networks, so what learns from them is a distillatio
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -74,6 +74,11 @@ class Scenes:
     score: np.ndarray  # (faces,)
     landmarks: np.ndarray  # (faces, 68, 2) px, NaN where unknown
     disagreement: np.ndarray  # (faces,)
+
+    def where(self, faces: np.ndarray) -> Scenes:
+        """Return the same pictures with some of their faces."""
+        names = ("image_row", "xyxy", "score", "landmarks", "disagreement")
+        return replace(self, **{name: getattr(self, name)[faces] for name in names})
 
 
 @dataclass(frozen=True)

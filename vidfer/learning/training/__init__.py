@@ -13,6 +13,7 @@ Training = Callable[..., dict[str, float]]
 TRAININGS: dict[str, str] = {
     "detector": "vidfer.learning.training.detector:train_detector",
     "landmarks": "vidfer.learning.training.landmarks:train_landmarks",
+    "quality": "vidfer.learning.training.quality:train_quality",
     "emotion-cnn": "vidfer.learning.training.emotion_cnn:train_emotion_cnn",
     "temporal": "vidfer.learning.training.temporal:train_temporal",
 }
