@@ -76,18 +76,34 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     if not (sys.argv[1:] if arguments is None else arguments):
         parser.print_help(sys.stderr)
         parser.exit(EXIT_USAGE)
+    _refuse_unknown_option(parser, sys.argv[1:] if arguments is None else arguments)
     options, unknown = parser.parse_known_args(arguments)
     if unknown:
-        command = _command_parser(parser, options.command)
-        known = [option for action in command._actions for option in action.option_strings]
-        near = difflib.get_close_matches(unknown[0].partition("=")[0], known, n=1)
-        command.error(f"unrecognized arguments: {' '.join(unknown)}" + (f"; did you mean {near[0]}?" if near else ""))
+        commands = _subcommands(parser)
+        _refuse(commands[options.command], unknown)
     return options
 
 
-def _command_parser(parser: argparse.ArgumentParser, command: str) -> argparse.ArgumentParser:
-    choices = next(action.choices for action in parser._actions if isinstance(action, argparse._SubParsersAction))
-    return choices[command]
+def _refuse_unknown_option(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
+    """Name an option that no command has before argparse takes its value for a positional and complains of that."""
+    for i, argument in enumerate(arguments):
+        if argument == "--":
+            return
+        if argument.startswith("--"):
+            option = argument.partition("=")[0]
+            if not any(known.startswith(option) for known in parser._option_string_actions):
+                _refuse(parser, [argument, *(value for value in arguments[i + 1 : i + 2] if value[:1] != "-")])
+        else:
+            parser = _subcommands(parser).get(argument, parser)
+
+
+def _refuse(parser: argparse.ArgumentParser, unknown: Sequence[str]) -> NoReturn:
+    near = difflib.get_close_matches(unknown[0].partition("=")[0], list(parser._option_string_actions), n=1)
+    parser.error(f"unrecognized arguments: {' '.join(unknown)}" + (f"; did you mean {near[0]}?" if near else ""))
+
+
+def _subcommands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    return next((dict(a.choices) for a in parser._actions if isinstance(a, argparse._SubParsersAction)), {})
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -267,7 +267,9 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         if not isinstance(metadata, dict):
             raise ValueError("its metadata is no table")
     except (OSError, SafetensorError, KeyError, ValueError, TypeError, RecursionError) as error:
-        raise WeightsError(f"{path}: expected weights saved by vidfer (safetensors), got: {in_brief(error)}") from error
+        raise WeightsError(
+            f"{path}: expected weights saved by vidfer (safetensors), got {_found_instead(path, error)}"
+        ) from error
     for name, tensor in tensors.items():
         if tensor.dtype not in (torch.float16, torch.float32, torch.int64):
             raise WeightsError(f"{path}: expected floats saved by vidfer, got {name} as {tensor.dtype}")
@@ -361,6 +363,22 @@ def in_brief(value: object, length: int = 200) -> str:
     """Return a value or an error as one line of at most ``length`` characters."""
     text = " ".join(str(value).split()) or type(value).__name__
     return text if len(text) <= length else text[: length - 3] + "..."
+
+
+def _found_instead(path: Path, error: Exception) -> str:
+    """Return what a file that is no safetensors of vidfer's is, and what to do where that is known."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(2)
+    except OSError:
+        start = b""
+    if start not in (b"PK", b"\x80\x02") and path.suffix not in (".pth", ".pt", ".tar"):
+        return in_brief(error)
+    return (
+        "a file of torch.save: vidfer does not unpickle it. For a checkpoint of vidfer's take best.safetensors beside "
+        "it; for a network of your own read its state dict with torch.load(FILE, weights_only=True), name its tensors "
+        "as the component does and write it with vidfer.weights.save_tensors"
+    )
 
 
 def _unreadable(path: Path, why: object) -> WeightsError:

@@ -108,3 +108,22 @@ def test_every_option_has_a_help() -> None:
                 parsers += action.choices.values()
             else:
                 assert action.help, f"{parser.prog} {action.option_strings or action.dest}"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("evaluate", "--json", "x"), ("train", "--jsn", "x"), ("manifest", "build", "--jsn", "x"), ("--jsn", "status")],
+)
+def test_an_unknown_option_is_named_before_its_value_is_taken_for_something(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
+) -> None:
+    assert "unrecognized arguments: --js" in said(capsys, *arguments)
+
+
+@pytest.mark.parametrize("arguments", [("train", "temporal", "--data", "x", "--out", "y"), ("evaluate", "--data", "x")])
+def test_a_missing_extra_is_told_before_any_work(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    assert main(arguments) == 2
+    assert "pip install 'vidfer[train]'" in capsys.readouterr().err

@@ -55,3 +55,9 @@ def test_a_name_that_no_file_can_have_is_not_repeated_at_length(name: str) -> No
     with pytest.raises(WeightsError, match="cannot be read") as caught:
         weights.file_digest(Path(name))
     assert len(str(caught.value)) < 600
+
+
+def test_a_pth_says_what_is_expected_and_how_to_get_there(tmp_path: Path) -> None:
+    torch.save({"a": torch.zeros(2)}, tmp_path / "own.pth")
+    with pytest.raises(WeightsError, match=r"safetensors.*torch.save.*weights_only=True.*save_tensors"):
+        weights.load_tensors(tmp_path / "own.pth")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vidfer.commands import EXIT_OK
 from vidfer.commands.progress import Progress
-from vidfer.commands.train import find_recipe, print_best, steps_shown
+from vidfer.commands.train import figure_text, find_recipe, print_best, steps_shown
 from vidfer.config import BackboneConfig, PipelineConfig, load_pipeline
 from vidfer.errors import ConfigError, WeightsError
 
@@ -160,8 +160,9 @@ def _described(found: CorpusEvaluation) -> str:
     if found.timing is not None:
         timing = found.timing
         lines.append(
-            f"changes of label {timing.change_ratio:.2f} times the truth's, {timing.onset_found:.0%} of "
-            f"{timing.onsets} onsets found, within {timing.onset_error_seconds:.2f} s (median)"
+            f"changes of label relative to the truth's: {figure_text(timing.change_ratio, '.2f')}; onsets: "
+            f"{timing.onsets}, found {timing.onset_found:.0%}, median distance in s: "
+            f"{figure_text(timing.onset_error_seconds, '.2f')}"
         )
     if found.affect is not None:
         affect = found.affect

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from vidfer.commands import EXIT_OK
+from vidfer.commands.train import check_training_extra
 from vidfer.config import PipelineConfig, load_pipeline
 from vidfer.errors import ConfigError, OutputError
 
@@ -31,6 +32,7 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigError(f"--backbone: for a sequence model, --set backbone.name={options.backbone}")
     if options.manifest and options.labels != "ferplus":
         raise ConfigError(f"--labels {options.labels}: goes with --data; a manifest has the labels of its rows")
+    check_training_extra("vidfer evaluate")
     if options.network == "temporal":
         from vidfer.commands.corpus import evaluate_temporal
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import logging
+import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +13,7 @@ from pathlib import Path
 
 from vidfer.commands import EXIT_OK
 from vidfer.config import pipelines_folder
-from vidfer.errors import ConfigError
+from vidfer.errors import ConfigError, MissingDependency
 from vidfer.learning.training import find_training
 
 LINE_EVERY_STEPS = 50  # in a log file
@@ -20,6 +22,7 @@ ProgressCallback = Callable[[int, int, dict[str, float]], None]
 
 def run(options: argparse.Namespace) -> int:
     """Train by a recipe; the same command continues a run that was stopped."""
+    check_training_extra("vidfer train")
     logging.basicConfig(level=logging.INFO if options.verbose else logging.WARNING, format="vidfer: %(message)s")
     if options.threads:
         import torch
@@ -54,6 +57,14 @@ def run(options: argparse.Namespace) -> int:
     return EXIT_OK
 
 
+def check_training_extra(command: str) -> None:
+    """Raise MissingDependency now where scikit-learn lacks: the figures need it only after minutes of work."""
+    try:
+        importlib.import_module("sklearn")
+    except ImportError as error:
+        raise MissingDependency("scikit-learn", needed_for=command, extra="train", detail=str(error)) from error
+
+
 @contextmanager
 def steps_shown(*, quiet: bool) -> Iterator[ProgressCallback]:
     """Give a callback that shows a training's steps: a bar on a terminal, lines in a log file."""
@@ -62,7 +73,7 @@ def steps_shown(*, quiet: bool) -> Iterator[ProgressCallback]:
     with tqdm(unit="step", disable=quiet or not sys.stderr.isatty(), dynamic_ncols=True) as bar:
 
         def show(done: int, total: int, figures: dict[str, float]) -> None:
-            shown = {name: f"{value:.4g}" for name, value in figures.items()}
+            shown = {name: figure_text(value) for name, value in figures.items()}
             if bar.disable and not quiet and done % LINE_EVERY_STEPS == 0:
                 print(f"step {done} of {total}: {shown}", file=sys.stderr, flush=True)
             bar.total = total
@@ -74,8 +85,13 @@ def steps_shown(*, quiet: bool) -> Iterator[ProgressCallback]:
 
 def print_best(best: dict[str, float], out: Path) -> None:
     """Print what a training ends with."""
-    print("best validation: " + ", ".join(f"{name} {value:.4g}" for name, value in best.items()))
+    print("best validation: " + ", ".join(f"{name} {figure_text(value)}" for name, value in best.items()))
     print(f"weights, log and checkpoint: {out}")
+
+
+def figure_text(value: float, form: str = ".4g") -> str:
+    """Return a figure for people; one that cannot be measured is NaN and reads ``none``."""
+    return "none" if math.isnan(value) else format(value, form)
 
 
 def find_recipe(given: str) -> Path:

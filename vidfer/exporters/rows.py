@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from vidfer.spreadsheet import guarded
+
 _CHUNK_ROWS = 8192  # bounds the memory for Python numbers in wide tables
 
 
@@ -40,16 +42,16 @@ def join_lines(header: Iterable[str], lines: Iterable[str]) -> bytes:
 
 
 def records_csv(columns: Sequence[str], records: Iterable[Mapping[str, Any]]) -> bytes:
-    """Return a small table of mixed values, quoted where needed; None becomes an empty cell."""
+    """Return a small table of mixed values, quoted where needed, without formulas; None becomes an empty cell."""
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, extrasaction="ignore", restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(records)
+    writer.writerows({name: guarded(value) for name, value in record.items()} for record in records)
     return text.getvalue().encode(errors="backslashreplace")  # a file name may be no text
 
 
 def quoted(text: str) -> str:
-    """Return one cell of text, quoted where CSV needs it."""
+    """Return one cell of text, quoted where CSV needs it and safe to open in a spreadsheet."""
     buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="").writerow([text])
+    csv.writer(buffer, lineterminator="").writerow([guarded(text)])
     return buffer.getvalue()

@@ -24,6 +24,7 @@ import numpy as np
 
 from vidfer.errors import DataError, OutputError
 from vidfer.labels import EMOTION_INDEX, EMOTIONS
+from vidfer.spreadsheet import guarded, unguarded
 
 ManifestSplit = Literal["train", "validation", "test"]
 SPLITS: Final[tuple[str, ...]] = get_args(ManifestSplit)
@@ -168,15 +169,15 @@ def write_manifest(manifest: Manifest, path: str | Path) -> None:
         trace = manifest.valence_arousal[row]
         writer.writerow(
             [
-                manifest.clip_id[row],
-                _path_from(folder, manifest.path[row]),
+                guarded(manifest.clip_id[row]),
+                guarded(_path_from(folder, manifest.path[row])),
                 manifest.sha256[row],
-                manifest.subject_id[row],
+                guarded(manifest.subject_id[row]),
                 manifest.split[row],
                 manifest.label[row],
                 _seconds_text(manifest.start_seconds[row]),
                 _seconds_text(manifest.end_seconds[row]),
-                *([_path_from(folder, trace) if trace else ""] if has_traces else []),
+                *([guarded(_path_from(folder, trace)) if trace else ""] if has_traces else []),
             ]
         )
     aside = path.with_name(f".{path.name}.{os.getpid()}.aside")
@@ -253,7 +254,7 @@ def _rows(path: Path) -> Iterator[dict[str, str]]:
                 path_text = row["path"].strip()
                 if not path_text:
                     raise DataError(f"{_where(str(path), number)}: path is empty")
-                yield {name: row.get(name, "").strip() for name in known}
+                yield {name: unguarded(row.get(name, "").strip()) for name in known}
     except (OSError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
 

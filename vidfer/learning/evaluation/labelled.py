@@ -18,6 +18,7 @@ from vidfer.learning.evaluation.calibration import calibration
 from vidfer.learning.evaluation.classification import classification
 from vidfer.learning.evaluation.faces import FaceEvaluation
 from vidfer.learning.evaluation.folds import FoldFigures
+from vidfer.spreadsheet import guarded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +144,12 @@ def _predictions(manifest: Manifest, rows: np.ndarray, seen: list[Seen | None]) 
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["clip_id", "subject_id", "split", "label", "predicted", "frames", *EMOTIONS])
     for row, one in zip(rows.tolist(), seen, strict=True):
-        known = [manifest.clip_id[row], manifest.subject_id[row], manifest.split[row], manifest.label[row]]
+        known = [
+            guarded(manifest.clip_id[row]),
+            guarded(manifest.subject_id[row]),
+            manifest.split[row],
+            manifest.label[row],
+        ]
         if one is None:
             writer.writerow([*known, "", 0, *[""] * len(EMOTIONS)])
             continue

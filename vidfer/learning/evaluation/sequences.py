@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -48,12 +49,17 @@ class SequenceFigures:
 
     @property
     def change_ratio(self) -> float:
-        """Return changes relative to the truth's; 1 is right."""
-        return self.changes_per_minute / max(self.true_changes_per_minute, 1e-9)
+        """Return changes relative to the truth's; 1 is right; NaN where the truth has none."""
+        if not self.true_changes_per_minute:
+            return float("nan")
+        return self.changes_per_minute / self.true_changes_per_minute
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain types for ``json.dump``."""
-        return {**asdict(self), "change_ratio": self.change_ratio}
+        """Return plain types for ``json.dump``; None for what cannot be measured."""
+        figures = {**asdict(self), "change_ratio": self.change_ratio}
+        return {
+            name: None if isinstance(value, float) and math.isnan(value) else value for name, value in figures.items()
+        }
 
 
 def sequence_figures(

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from vidfer.commands.train import figure_text
 from vidfer.errors import DataError
 from vidfer.learning.evaluation.sequences import count_changes, onset_errors, sequence_figures
 
@@ -66,3 +67,12 @@ def test_rows_that_do_not_fit_are_named():
         sequence_figures([sharp(truth)], [truth[:3]], [times(truth)])
     with pytest.raises(DataError, match="nothing to evaluate"):
         sequence_figures([], [], [])
+
+
+def test_what_cannot_be_measured_is_none() -> None:
+    probabilities = np.eye(8)[[0, 1, 0]]
+    figures = sequence_figures([probabilities], [np.zeros(3, int)], [np.arange(3.0)])
+    assert np.isnan(figures.change_ratio)
+    assert figures.to_json()["change_ratio"] is None
+    assert figures.to_json()["onset_error_seconds"] is None
+    assert figure_text(figures.change_ratio) == "none"
