@@ -38,6 +38,9 @@ class VideoConfig(Section):
     decoder: Literal["auto", "decord", "pyav"] = Field("auto", description="auto: decord where it reads the video")
     fps: float = Field(0.0, ge=0.0, le=1000.0, description="frames sampled per second of video; 0 = every frame")
     stream: int = Field(-1, ge=-1, description="number of the video stream in the file; -1 = default, then the longest")
+    rotation: Literal["auto", 0, 90, 180, 270] = Field(
+        "auto", description="degrees clockwise to turn the picture by, beyond what its file says; auto: as faces stand"
+    )
     strict: bool = Field(False, description="a truncated or damaged video is a failure")
 
 
@@ -46,11 +49,13 @@ class FacesConfig(Section):
 
     detector: str = Field("embedded", description="or sfd, retinaface, scrfd, yunet, blazeface (face-alignment's)")
     landmarks: str = Field("embedded", description="or 2dfan4 (face-alignment's)")
-    long_side: int = Field(320, ge=64, le=4096, description="frames are shrunk to this before detection, px")
+    long_side: int = Field(
+        0, ge=0, le=4096, description="frames are shrunk to this before detection, px; 0 = follows the picture"
+    )
     min_score: float = Field(0.5, ge=0.0, le=1.0, description="the detector's; raise it against false faces")
     min_landmark_score: float = Field(0.5, ge=0.0, le=1.0, description="`confidence` in the tables")
     min_size: float = Field(16.0, ge=1.0, description="smaller faces are ignored, px of the source frame")
-    max_faces: int = Field(16, ge=1, description="per frame, the best by score")
+    max_faces: int = Field(64, ge=1, description="per frame: those seen before, then the best by score")
     detect_every: int = Field(8, ge=1, description="frames from one detection to the next; 1 = detect in each")
     detector_weights: str = Field("", description="file with your own weights for the detector")
     landmark_weights: str = Field("", description="file with your own weights for the landmark network")

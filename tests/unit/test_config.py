@@ -53,7 +53,7 @@ def test_unknown_pipeline_lists_the_known_ones() -> None:
     ("setting", "hint"),
     [
         ("nonsense", ""),
-        ("video=3", "; video is a section with the keys decoder, fps, stream, strict"),
+        ("video=3", "; video is a section with the keys decoder, fps, rotation, stream, strict"),
         (".fps=3", ""),
         ("video.=3", ""),
         ("fps=3", r"; did you mean video\.fps\?"),

@@ -59,7 +59,7 @@ def read_apexes(clip: ClipResult) -> tuple[ApexFrame, ...]:
     import numpy as np
 
     from vidfer.report.apex import apex_episodes, cut_out, face_row_at
-    from vidfer.video.probe import probe
+    from vidfer.video.probe import probe, turned
     from vidfer.video.reader import open_reader
 
     episodes = apex_episodes(clip)
@@ -68,7 +68,8 @@ def read_apexes(clip: ClipResult) -> tuple[ApexFrame, ...]:
     rows = [face_row_at(clip, episode) for episode in episodes]
     frame_rows = np.unique(clip.timeline.frame_row[rows])
     # PyAV's reader passes over all packets between the wanted pictures.
-    reader = open_reader(probe(clip.info.path, stream=clip.info.stream), decoder="pyav")
+    video = turned(probe(clip.info.path, stream=clip.info.stream), clip.info.turned_degrees)
+    reader = open_reader(video, decoder="pyav")
     pictures: dict[int, np.ndarray] = {}
     for batch in reader.read(clip.frames.frame_index[frame_rows], batch_size=1):
         frame_row = int(np.searchsorted(clip.frames.frame_index, batch.frame_index[0]))

@@ -165,10 +165,16 @@ class _ClipWork:
             return info, table.attributes["reader"]
         from vidfer.video.reader import choose_reader
 
-        video = self._open(fingerprint)
+        video = self._turned(self._open(fingerprint))
         reader = choose_reader(video, self.config.video.decoder)
         self._store_probe(video.info, reader)
         return video.info, reader
+
+    def _turned(self, video: VideoProbe, degrees: int | None = None) -> VideoProbe:
+        """Return the video as it is to be looked at; ``degrees`` where an earlier look has found them."""
+        from vidfer.pipeline.pipeline import pipeline_of
+
+        return pipeline_of(self.config).turned(video, degrees)
 
     def _store_probe(self, info: VideoInfo, reader: DecoderName) -> None:
         known = asdict(info)
@@ -236,7 +242,7 @@ class _ClipWork:
         from vidfer.video.reader import open_reader
         from vidfer.video.sampling import sample_indices
 
-        video = self._open(info.fingerprint)
+        video = self._turned(self._open(info.fingerprint), info.turned_degrees)
         frame_pass = FramePass(
             clip_id=self.job.clip_id,
             cache=self.cache,

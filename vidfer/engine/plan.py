@@ -60,7 +60,7 @@ class KeyPlan:
         for stage in stages:
             settings = stage_settings(stage, config)
             if stage.sees_frames:
-                settings |= {"fps": config.video.fps, "stream": config.video.stream}
+                settings |= config.video.model_dump(mode="json", include={"fps", "stream", "rotation"})
             digests = [digest for _, _, digests in component_weights(stage, config) for digest in digests]
             seen_by = frames_made_by(reader) if stage.sees_frames else None
             made_by = {"version": stage.version, "config": settings, "weights": digests, "reader": seen_by}
@@ -97,4 +97,11 @@ def _mark(name: str) -> str:
 
 
 def _probe(config: PipelineConfig) -> dict[str, Any]:
-    return {"version": PROBE_VERSION, "config": {"decoder": config.video.decoder, "stream": config.video.stream}}
+    """Return what decides a video's probing; which way up it is shown, the networks say if nobody else does."""
+    settings: dict[str, Any] = config.video.model_dump(mode="json", include={"decoder", "stream", "rotation"})
+    weighed: list[str] = []
+    if config.video.rotation == "auto":
+        faces = stages_of(config)[0]
+        settings["faces"] = [faces.version, stage_settings(faces, config)]
+        weighed = [digest for _, _, digests in component_weights(faces, config) for digest in digests]
+    return {"version": PROBE_VERSION, "config": settings, "weights": weighed}

@@ -10,10 +10,9 @@ import torch
 
 from vidfer.backbones.load import EmotionNetwork, load_backbone
 from vidfer.config import PipelineConfig
-from vidfer.device import pick_device
 from vidfer.errors import BadVideo, VidferError
 from vidfer.pipeline.chunk import FrameChunk
-from vidfer.pipeline.faces import FacesStage
+from vidfer.pipeline.pipeline import Pipeline
 from vidfer.types import FaceDetections
 from vidfer.video.probe import probe
 from vidfer.video.reader import open_reader
@@ -57,14 +56,14 @@ def look_at_frame(path: Path, frame_index: int, config: PipelineConfig) -> Frame
     video = probe(path, stream=config.video.stream)
     if not 0 <= frame_index < video.num_frames:
         raise VidferError(f"{path}: expected a frame from 1 to {video.num_frames}, got {frame_index + 1}")
-    reader = open_reader(video, decoder=config.video.decoder)
+    pipeline = Pipeline(config)
+    reader = open_reader(pipeline.turned(video), decoder=config.video.decoder)
     batch = next(iter(reader.read(np.array([frame_index]), batch_size=1)), None)
     if batch is None:
         raise BadVideo(path, "no_frames", f"frame {frame_index + 1} is damaged and cannot be decoded")
-    device = pick_device(config.run.device)
-    chunk = FrameChunk(batch, device)
-    faces = FacesStage(config.faces, device=str(device)).process(chunk).detections()
-    network = load_backbone(config.backbone.name, device=device, weights=config.backbone.weights)
+    chunk = FrameChunk(batch, pipeline.device)
+    faces = pipeline.stage("faces").process(chunk).detections()
+    network = load_backbone(config.backbone.name, device=pipeline.device, weights=config.backbone.weights)
     aligned = chunk.aligned_faces(faces.frame_row, faces.transform, network.input_spec.size)
     _, logits = network.embed(aligned)
     return FrameFaces(

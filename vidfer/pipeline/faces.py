@@ -27,7 +27,7 @@ from vidfer.faces.pose import head_pose
 from vidfer.faces.quality import QUALITY_SIZE, FaceQuality
 from vidfer.pipeline.chunk import FrameChunk
 from vidfer.pipeline.tables import NO_TABLES, FacesTable, Table
-from vidfer.types import NUM_LANDMARKS
+from vidfer.types import NUM_LANDMARKS, FaceBoxes
 
 MAX_FOLLOW_SECONDS = 0.35  # searched frames are no further apart, unless one comes right after the other
 # A face whose landmarks put its box so far from its path, in face sizes, is looked for again there.
@@ -72,6 +72,7 @@ class LocatedFaces:
 
     signatures: np.ndarray  # (B, SIGNATURE_SIZE), see faces.cuts
     faces: _Faces
+    left_out: np.ndarray  # (B,) faces beyond the most that are followed
 
 
 @dataclass(frozen=True)
@@ -141,8 +142,8 @@ class FacesStage:
     def locate(self, chunk: FrameChunk) -> LocatedFaces:
         """Return the faces of a chunk with their landmarks: the networks' half of ``process``."""
         signatures = frame_signatures(chunk.batch.images)
-        faces = self._find(chunk, signatures)
-        return LocatedFaces(signatures, faces.where(np.lexsort((-faces.score, faces.row))))
+        faces, left_out = self._find(chunk, signatures)
+        return LocatedFaces(signatures, faces.where(np.lexsort((-faces.score, faces.row))), left_out)
 
     def describe(self, chunk: FrameChunk, located: LocatedFaces) -> FacesTable:
         """Return the chunk's table: alignment, pose and quality of each face follow from its landmarks."""
@@ -157,6 +158,7 @@ class FacesStage:
             pts_seconds=chunk.batch.pts_seconds,
             signature=located.signatures.astype(np.float16),
             num_faces=np.bincount(faces.row, minlength=len(chunk.batch)).astype(np.uint16),
+            num_left_out=located.left_out.astype(np.uint16),
             xyxy=faces.xyxy,
             score=faces.score,
             landmarks=landmarks,
@@ -165,6 +167,20 @@ class FacesStage:
             pose=pose,
             quality=self._judge().judge(aligned, size_px=size_px, pose=pose, landmark_score=faces.landmark_score),
         )
+
+    def uprightness(self, images: torch.Tensor) -> np.ndarray:
+        """Return for each face in images (B, H, W, 3) how surely it is one that stands upright, (N,) 0..about 0.4.
+
+        Both networks find faces in any position, only less surely; and on a face that is not upright the eyes and the
+        mouth lie closer together than they should.
+        """
+        detector, landmarker = self._loaded()
+        found = detector.detect(images)
+        landmarks, score = landmarker.locate(images, found.image_row, found.xyxy)
+        rise = landmarks[:, 48:, 1].mean(1) - landmarks[:, 36:48, 1].mean(1)
+        height = np.maximum(found.xyxy[:, 3] - found.xyxy[:, 1], 1)
+        uprightness: np.ndarray = found.score * score * np.clip(rise / height, 0, 0.5)
+        return uprightness[score >= self._config.min_landmark_score]
 
     def load(self) -> bool:
         """Load the networks now (see ``EmbeddingsStage.load``); return whether threads may share this stage."""
@@ -178,6 +194,7 @@ class FacesStage:
             pts_seconds=np.zeros(0, np.float64),
             signature=np.zeros((0, SIGNATURE_SIZE), np.float16),
             num_faces=np.zeros(0, np.uint16),
+            num_left_out=np.zeros(0, np.uint16),
             xyxy=np.zeros((0, 4), np.float32),
             score=np.zeros(0, np.float32),
             landmarks=np.zeros((0, NUM_LANDMARKS, 2), np.float32),
@@ -187,11 +204,13 @@ class FacesStage:
             quality=np.zeros(0, np.float32),
         )
 
-    def _find(self, chunk: FrameChunk, signatures: np.ndarray) -> _Faces:
-        """Return the faces of all frames of the chunk."""
+    def _find(self, chunk: FrameChunk, signatures: np.ndarray) -> tuple[_Faces, np.ndarray]:
+        """Return the faces of all frames of the chunk, and how many are left out of each (B,)."""
         pts_seconds = chunk.batch.pts_seconds
         stops = _stops(pts_seconds, signatures, self._config.detect_every)
-        seen = self._detect(chunk, stops)
+        left_out = np.zeros(len(chunk.batch), np.int64)
+        seen = self._detect(chunk, stops, left_out)
+        left_out = left_out[stops[np.searchsorted(stops, np.arange(len(left_out)), "right") - 1]]  # until the next stop
         lost = np.zeros(len(chunk.batch), np.bool_)  # frames in which faces cannot be followed
         paths: list[_Path] = []
         for first, last in pairwise(stops.tolist()):
@@ -204,25 +223,30 @@ class FacesStage:
                 paths.append(path)
         found, followed = self._follow(chunk, seen, _Path.join(paths), lost)
         if lost.any():
-            return _Faces.join([found, followed.where(~lost[followed.row]), self._search(chunk, np.flatnonzero(lost))])
-        return _Faces.join([found, followed])
+            again = self._search(chunk, np.flatnonzero(lost), left_out, seen)
+            return _Faces.join([found, followed.where(~lost[followed.row]), again]), left_out
+        return _Faces.join([found, followed]), left_out
 
-    def _detect(self, chunk: FrameChunk, rows: np.ndarray) -> _Faces:
-        """Run the detector on some frames; return the faces that the landmark network confirms."""
+    def _detect(
+        self, chunk: FrameChunk, rows: np.ndarray, left_out: np.ndarray, before: _Faces | None = None
+    ) -> _Faces:
+        """Run the detector on some frames; return the faces that the landmark network confirms.
+
+        How many are ``left_out`` of each frame is noted. ``before`` are faces that were found in other frames.
+        """
         config = self._config
         images = chunk.images
         if len(rows) < len(chunk.batch):
             images = images.index_select(0, torch.from_numpy(rows).to(images.device))
         found = self._loaded()[0].detect(images)
         large = (found.xyxy[:, 2:] - found.xyxy[:, :2]).max(1, initial=0) >= config.min_size
-        # Rows come by image, then score: the rank within an image is the distance to its first row.
-        rank = np.arange(len(found)) - np.searchsorted(found.image_row, found.image_row)
-        keep = large & (rank < config.max_faces)
+        keep = _within_limit(rows, found, large, config.max_faces, before)
+        left_out[rows] = np.bincount(found.image_row[large & ~keep], minlength=len(rows))
         return self._confirmed(self._locate(chunk, rows[found.image_row[keep]], found.xyxy[keep], found.score[keep]))
 
-    def _search(self, chunk: FrameChunk, rows: np.ndarray) -> _Faces:
+    def _search(self, chunk: FrameChunk, rows: np.ndarray, left_out: np.ndarray, before: _Faces) -> _Faces:
         """Detect, then look a second time, around the landmarks: where the detector put the box matters little then."""
-        seen = self._detect(chunk, rows)
+        seen = self._detect(chunk, rows, left_out, before)
         return self._confirmed(self._locate(chunk, seen.row, seen.xyxy, seen.score))
 
     def _follow(self, chunk: FrameChunk, seen: _Faces, path: _Path, lost: np.ndarray) -> tuple[_Faces, _Faces]:
@@ -282,6 +306,25 @@ class FacesStage:
         if self._quality is None:
             self._quality = FaceQuality(device=self._device, weights=self._config.quality_weights)
         return self._quality
+
+
+def _within_limit(
+    rows: np.ndarray, found: FaceBoxes, large: np.ndarray, max_faces: int, before: _Faces | None
+) -> np.ndarray:
+    """Return which found faces to keep (N,): who was there in the searched frame before, then the best by score."""
+    keep = large.copy()
+    if np.bincount(found.image_row[large], minlength=1).max() <= max_faces:
+        return keep
+    last_row, last = -1, np.zeros((0, 4), np.float32)
+    for image, row in enumerate(rows.tolist()):
+        mine = np.flatnonzero(large & (found.image_row == image))
+        if before is not None and len(earlier := before.row[(before.row > last_row) & (before.row < row)]):
+            last = before.xyxy[before.row == earlier.max()]
+        if len(mine) > max_faces:
+            is_new = pairwise_iou(found.xyxy[mine], last).max(1, initial=0) < SAME_FACE_IOU
+            keep[mine[np.argsort(is_new, kind="stable")[max_faces:]]] = False  # rows of an image come by score
+        last_row, last = row, found.xyxy[mine[keep[mine]]]
+    return keep
 
 
 def _stops(pts_seconds: np.ndarray, signatures: np.ndarray, detect_every: int) -> np.ndarray:

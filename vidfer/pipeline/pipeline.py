@@ -187,7 +187,7 @@ class Pipeline:
         from vidfer.video.probe import probe
         from vidfer.video.reader import DecoderFailed, choose_reader
 
-        video = probe(path, stream=self.config.video.stream)
+        video = self.turned(probe(path, stream=self.config.video.stream))
         reader = choose_reader(video, self.config.video.decoder)
         try:
             tables, decode = self._decoded(video, reader)
@@ -198,6 +198,24 @@ class Pipeline:
         if self.config.video.strict and decode.truncated:
             raise BadVideo(path, "truncated", f"{'; '.join(decode.warnings)} (refused by video.strict)")
         return self._clip(Path(path).stem if name is None else name, video.info, decode, tables)
+
+    def turned(self, video: VideoProbe, degrees: int | None = None) -> VideoProbe:
+        """Return a probed video turned as the settings say, or as its faces stand.
+
+        Parameters
+        ----------
+        video
+            As its file says that it is shown.
+        degrees
+            What an earlier look at its faces has found; None = look.
+        """
+        from vidfer.pipeline.orientation import find_turn, turn_warning
+        from vidfer.video.probe import turned
+
+        if self.config.video.rotation != "auto":
+            return turned(video, self.config.video.rotation)
+        degrees = find_turn(video, self.stage("faces")) if degrees is None else degrees
+        return turned(video, degrees, warning=turn_warning(degrees))
 
     def stage(self, name: str) -> Any:
         """Return a stage, made at the first call."""

@@ -81,6 +81,7 @@ def provenance(config: PipelineConfig, *, reader: str, keys: Mapping[str, str] |
         "reader": reader,
         "fps": config.video.fps,
         "stream": config.video.stream,
+        "rotation": config.video.rotation,
         "stages": {
             stage.name: {
                 "version": stage.version,

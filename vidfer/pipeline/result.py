@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from vidfer.config import PipelineConfig
+from vidfer.config import FacesConfig, PipelineConfig
+from vidfer.faces.detectors import least_face_px
 from vidfer.labels import EMOTIONS
 from vidfer.pipeline import STAGES
 from vidfer.pipeline.emotions import of_clip
-from vidfer.pipeline.tables import EmotionsTable, Table
+from vidfer.pipeline.tables import EmotionsTable, Table, faces_in
 from vidfer.timeline.segments import find_segments
 from vidfer.types import ClipResult, DecodeReport, EmotionTimeline, FaceEmbeddings, VideoInfo
 
@@ -35,16 +37,25 @@ def clip_result(
     timeline = EmotionTimeline(
         track_id=tracks.track_id, frame_row=faces.frame_row, probabilities=emotions.probabilities, labels=EMOTIONS
     )
+    warnings = (*decode.warnings, *faces_in(tables).warnings())
     return ClipResult(
         clip_id=clip_id,
         info=info,
-        decode=decode,
+        decode=replace(decode, warnings=warnings),
         frames=frames,
         faces=faces,
         tracks=tracks,
         embeddings=FaceEmbeddings(vectors=embeddings.vectors[:, :0].copy(), logits=embeddings.logits),
         timeline=timeline,
         segments=find_segments(timeline, frames, **config.timeline.model_dump()),
-        provenance=provenance,
+        provenance={**provenance, **_search_limits(config.faces, info)},
         tables={name: table.arrays() for name, table in tables.items() if name not in _OWN},
     )
+
+
+def _search_limits(config: FacesConfig, info: VideoInfo) -> dict[str, float]:
+    """Return how small faces may be to be found; known of the embedded detector only."""
+    if config.detector != "embedded":
+        return {}
+    least = least_face_px(config.long_side, height=info.height, width=info.width)
+    return {"least_face_px": max(config.min_size, round(least, 1))}

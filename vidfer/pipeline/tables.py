@@ -66,12 +66,13 @@ class FacesTable(Table):
     stack without renumbering. The remaining columns are those of SampledFrames and FaceDetections.
     """
 
-    PER_FRAME = frozenset({"frame_index", "pts_seconds", "signature", "num_faces"})
+    PER_FRAME = frozenset({"frame_index", "pts_seconds", "signature", "num_faces", "num_left_out"})
 
     frame_index: np.ndarray  # (F,) int64
     pts_seconds: np.ndarray  # (F,) float64
     signature: np.ndarray  # (F, K) float16, from faces.cuts
     num_faces: np.ndarray  # (F,) uint16
+    num_left_out: np.ndarray  # (F,) uint16, seen, but more than faces.max_faces
     xyxy: np.ndarray  # (N, 4) float32
     score: np.ndarray  # (N,) float32
     landmarks: np.ndarray  # (N, 68, 2) float32
@@ -86,6 +87,7 @@ class FacesTable(Table):
         check_array(self, "pts_seconds", ("F",), np.float64, frames)
         check_array(self, "signature", ("F", "K"), np.float16, frames)
         check_array(self, "num_faces", ("F",), np.uint16, frames)
+        check_array(self, "num_left_out", ("F",), np.uint16, frames)
         faces: dict[str, int] = {"N": int(self.num_faces.sum())}
         check_array(self, "xyxy", ("N", 4), np.float32, faces)
         check_array(self, "score", ("N",), np.float32, faces)
@@ -101,6 +103,17 @@ class FacesTable(Table):
         if len(cuts) > 1:
             cuts[1:] = is_cut(self.signature[:-1], self.signature[1:])
         return SampledFrames(frame_index=self.frame_index, pts_seconds=self.pts_seconds, is_cut=cuts)
+
+    def warnings(self) -> tuple[str, ...]:
+        """Return what people are told of faces that were left out, one line, or none."""
+        frames = np.count_nonzero(self.num_left_out)
+        if not frames:
+            return ()
+        most = self.num_left_out.max()
+        return (
+            f"more faces than faces.max_faces allows: up to {most} are left out in {frames} of "
+            f"{len(self.num_left_out)} frames",
+        )
 
     def detections(self) -> FaceDetections:
         """Return the faces, with ``frame_row`` counted from this table's first frame."""

@@ -15,7 +15,7 @@ from vidfer.report.png import full_colour_png
 from vidfer.report.report_data import report_data, script_json
 from vidfer.report.summary import state_shares, summarise
 from vidfer.report.wording import clock, count, duration
-from vidfer.types import ClipResult
+from vidfer.types import ClipResult, VideoInfo
 
 _MAX_VIDEO_HEIGHT = 420  # px
 BAND_EXPLAINED = (
@@ -87,6 +87,19 @@ def _warnings(summary: dict[str, Any]) -> list[str]:
     return warnings
 
 
+def _turned(info: VideoInfo) -> str:
+    """Return the style that shows the video as it was looked at, where its file does not say which way up it is."""
+    if not info.turned_degrees:
+        return ""
+    if info.turned_degrees == 180:
+        return ' style="transform:rotate(180deg)"'
+    width, height = 100 * info.height / info.width, 100 * info.width / info.height  # % of the page's frame around it
+    return (
+        f' style="inset:auto;left:50%;top:50%;width:{width:.4f}%;height:{height:.4f}%;'
+        f'transform:translate(-50%,-50%) rotate({info.turned_degrees}deg)"'
+    )
+
+
 def _player(clip: ClipResult, data: dict[str, Any], video_href: str | None) -> str:
     """Return the video with a canvas over it, and the switches."""
     if video_href is None:
@@ -94,7 +107,8 @@ def _player(clip: ClipResult, data: dict[str, Any], video_href: str | None) -> s
     width, height = clip.info.width, clip.info.height
     stage = (
         f'<div class="stage no-print" style="max-width:{_MAX_VIDEO_HEIGHT * width / height:.0f}px;'
-        f'aspect-ratio:{width}/{height}"><video src="{escape(video_href)}" controls preload="auto" playsinline></video>'
+        f'aspect-ratio:{width}/{height}"><video{_turned(clip.info)} '
+        f'src="{escape(video_href)}" controls preload="auto" playsinline></video>'
         "<canvas></canvas></div>"
     )
     return (

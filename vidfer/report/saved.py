@@ -163,6 +163,7 @@ def _info(summary: Mapping[str, Any], num_frames: int, last_seconds: float) -> V
         average_fps=float(summary.get("average_fps") or (num_frames / duration if duration else 0.0)),
         codec=str(summary.get("codec", "")),
         rotation_degrees=int(summary.get("rotation_degrees", 0)),
+        turned_degrees=int(summary.get("turned_degrees", 0)),
         num_frames=num_frames,
         fingerprint=str(summary.get("fingerprint", "")),
         stream=int(summary.get("stream") or 0),

@@ -64,8 +64,14 @@ def _write_video(clip: ClipResult, path: Path, exporter: VideoExporter, on_progr
     from vidfer.video.repaint import repaint
 
     with aside_of(path) as aside:
-        source = Path(clip.info.path)
-        repaint(source, aside, exporter.painter(clip), stream=clip.info.stream, on_progress=on_progress)
+        repaint(
+            Path(clip.info.path),
+            aside,
+            exporter.painter(clip),
+            stream=clip.info.stream,
+            turned_degrees=clip.info.turned_degrees,
+            on_progress=on_progress,
+        )
 
 
 def write_if_changed(path: Path, data: bytes) -> None:

@@ -28,6 +28,8 @@ class VideoInfo:
         The codec's name as FFmpeg spells it, e.g. ``h264``.
     rotation_degrees
         How far the stored picture is turned clockwise for display: 0, 90, 180 or 270.
+    turned_degrees
+        Of these, how far vidfer turns it beyond what the file says, and players show.
     num_frames
         Frames that the container announces packets for.
     fingerprint
@@ -49,6 +51,7 @@ class VideoInfo:
     fingerprint: str
     stream: int = 0
     start_seconds: float = 0.0
+    turned_degrees: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

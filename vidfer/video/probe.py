@@ -145,6 +145,32 @@ def probe(
         return _build(path, container, chosen, scan, fingerprint=fingerprint, warnings=warnings, progress=on_progress)
 
 
+def turned(video: VideoProbe, degrees: int, *, warning: str = "") -> VideoProbe:
+    """Return a probed file whose picture is shown turned clockwise by 0, 90, 180 or 270 degrees more."""
+    if not degrees:
+        return video
+    display = _turned(video.display, degrees)
+    width, height = display.size(video.coded_height)
+    info = replace(
+        video.info,
+        width=width,
+        height=height,
+        rotation_degrees=(video.info.rotation_degrees + degrees) % 360,
+        turned_degrees=degrees,
+    )
+    return replace(
+        video,
+        info=info,
+        display=display,
+        displays=tuple(_turned(shown, degrees) for shown in video.displays),
+        warnings=(*video.warnings, *((warning,) if warning else ())),
+    )
+
+
+def _turned(display: Display, degrees: int) -> Display:
+    return replace(display, quarter_turns=(display.quarter_turns - degrees // 90) % 4)
+
+
 def frame_times_seconds(probe: VideoProbe) -> np.ndarray:
     """Return (F,) float64 seconds from the first frame, strictly increasing: (pts - first) * time_base."""
     ticks = probe.frame_pts - probe.frame_pts[0]

@@ -11,7 +11,7 @@ import av.container
 import numpy as np
 
 from vidfer.video.container import demux_packets, open_container
-from vidfer.video.probe import clock_origin, probe
+from vidfer.video.probe import clock_origin, probe, turned
 from vidfer.video.pyav_reader import PyAVReader
 from vidfer.video.stream_choice import AUTO
 
@@ -27,6 +27,7 @@ def repaint(
     paint: Callable[[np.ndarray, float], np.ndarray],
     *,
     stream: int = AUTO,
+    turned_degrees: int = 0,
     on_progress: Callable[[], None] = lambda: None,
 ) -> None:
     """Write ``target`` as H.264 in MP4 from what ``paint`` makes of each frame of ``source``.
@@ -42,6 +43,8 @@ def repaint(
         Gets a frame, upright (H, W, 3) uint8 RGB, and its seconds from the first; returns the same shape.
     stream
         Number of the video stream in the file; ``AUTO`` = as ``probe`` chooses.
+    turned_degrees
+        See ``VideoInfo``.
     on_progress
         Called every few frames.
 
@@ -50,7 +53,7 @@ def repaint(
     BadVideo
         The source cannot be read.
     """
-    video = probe(source, stream=stream, on_progress=on_progress)
+    video = turned(probe(source, stream=stream, on_progress=on_progress), turned_degrees)
     reader = PyAVReader(video)
     height, width = video.info.height // 2 * 2, video.info.width // 2 * 2  # 4:2:0 colour needs even sizes
     with av.open(str(target), "w", format="mp4") as container:

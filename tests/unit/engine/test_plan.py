@@ -29,7 +29,8 @@ def changed_by(*settings: str, fingerprint: str = FINGERPRINT, reader: str = "de
     ("setting", "expected"),
     [
         ("video.fps=5", ALL - {"probe"}),
-        ("faces.min_score=0.7", ALL - {"probe"}),
+        ("video.rotation=90", ALL),
+        ("faces.min_score=0.7", ALL),  # faces tell which way up a picture is
         ("backbone.name=vgg", {"embeddings", "emotions", "numbers", "outputs"}),
         ("tracks.min_iou=0.3", {"tracks", "emotions", "numbers", "outputs"}),
         ("temporal.name=ema", {"emotions", "numbers", "outputs"}),

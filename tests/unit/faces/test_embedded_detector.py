@@ -8,11 +8,13 @@ import sys
 import numpy as np
 import pytest
 import torch
+from fixtures.face_clips import draw_portrait
 from fixtures.scene_files import real_scenes_folder
 
 from vidfer.errors import WeightsError
 from vidfer.faces.detector_network import NUM_OUTPUTS, DetectorNetwork, DetectorShape, cells, decode, fused
-from vidfer.faces.detectors import DETECTORS
+from vidfer.faces.detectors import DETECTORS, least_face_px, search_side
+from vidfer.faces.detectors.embedded import build_embedded
 from vidfer.faces.nms import pairwise_iou, suppress
 from vidfer.weights import assets_folder, save_tensors
 
@@ -101,3 +103,30 @@ def test_finds_nearly_all_clear_faces_of_held_back_photographs():
     assert figures["recall"] > 0.85
     assert figures["precision"] > 0.9
     assert figures["empty_fired"] <= 0.05
+
+
+@pytest.mark.parametrize(
+    ("size", "side", "least"), [((512, 512), 320, 25.6), ((1080, 1920), 640, 48), ((240, 320), 320, 16)]
+)
+def test_the_search_follows_the_picture(size, side, least):
+    height, width = size
+    assert search_side(0, height=height, width=width) == side
+    assert search_side(100, height=height, width=width) == 100
+    assert least_face_px(0, height=height, width=width) == pytest.approx(least)
+
+
+def test_a_face_of_48_px_is_found_in_a_full_hd_picture():
+    from PIL import Image
+
+    portrait = draw_portrait(0, width=320, height=240)
+    (whole,) = build_embedded().detect(torch.from_numpy(portrait.copy())[None]).xyxy
+    scale = 48 / (whole[2] - whole[0])
+    small = np.asarray(Image.fromarray(portrait).resize((round(320 * scale), round(240 * scale)), Image.Resampling.BOX))
+    picture = np.full((1080, 1920, 3), 90, np.uint8)
+    places = [(100, 200), (900, 500), (1700, 900)]
+    for x, y in places:
+        picture[y : y + small.shape[0], x : x + small.shape[1]] = small
+    found = build_embedded().detect(torch.from_numpy(picture)[None])
+    centres = sorted(((found.xyxy[:, :2] + found.xyxy[:, 2:]) / 2).tolist())
+    offset = (whole[:2] + whole[2:]) / 2 * scale
+    np.testing.assert_allclose(centres, np.array(places) + offset, atol=6)

@@ -10,7 +10,8 @@ from vidfer.config import FacesConfig
 from vidfer.faces.cuts import SIGNATURE_SIZE, frame_signatures
 from vidfer.faces.pose import MEAN_FACE
 from vidfer.pipeline.chunk import FrameChunk
-from vidfer.pipeline.faces import FacesStage, _Faces, _interpolate, _stops
+from vidfer.pipeline.faces import FacesStage, _Faces, _interpolate, _stops, _within_limit
+from vidfer.pipeline.tables import FacesTable
 from vidfer.types import FaceBoxes, FrameBatch
 
 
@@ -92,6 +93,12 @@ def test_no_face_on_either_side_means_none_between() -> None:
     assert len(path.row) == 0
 
 
+def mean_faces(xyxy: np.ndarray) -> np.ndarray:
+    side = (xyxy[:, 2] - xyxy[:, 0])[:, None, None]
+    points = MEAN_FACE[:, :2] / 160 * side + (xyxy[:, None, :2] + xyxy[:, None, 2:]) / 2
+    return points.astype(np.float32)
+
+
 class OneFace:
     """A detector and landmark network that see one face, in frame 8 at first sight only."""
 
@@ -111,13 +118,12 @@ class OneFace:
 
     def locate(self, images: torch.Tensor, image_row: np.ndarray, xyxy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         del images
-        side = (xyxy[:, 2] - xyxy[:, 0])[:, None, None]
-        points = MEAN_FACE[:, :2] / 160 * side + (xyxy[:, None, :2] + xyxy[:, None, 2:]) / 2
+        points = mean_faces(xyxy)
         score = np.ones(len(xyxy), np.float32)
         if 8 in image_row:
             score[image_row == 8] = self.seen_in_8 == 0
             self.seen_in_8 += 1
-        return points.astype(np.float32), score
+        return points, score
 
 
 def test_frames_beside_a_searched_face_that_a_second_look_denies_are_searched() -> None:
@@ -128,3 +134,77 @@ def test_frames_beside_a_searched_face_that_a_second_look_denies_are_searched() 
     table = stage.process(FrameChunk(batch, torch.device("cpu")))
     assert networks.searched == [3, 13]  # 0, 8, 15; then all but these
     assert table.num_faces.tolist() == [1] * 8 + [0] + [1] * 7
+
+
+def found(*of_image: tuple[list[float], list[float]]) -> FaceBoxes:
+    """Faces of 40 px by image: where they begin, and their scores."""
+    left = np.concatenate([lefts for lefts, _ in of_image]).astype(np.float32)
+    return FaceBoxes(
+        image_row=np.repeat(np.arange(len(of_image)), [len(lefts) for lefts, _ in of_image]),
+        xyxy=np.stack([left, left * 0, left + 40, left * 0 + 40], 1),
+        score=np.concatenate([scores for _, scores in of_image]).astype(np.float32),
+        points5=np.zeros((len(left), 5, 2), np.float32),
+    )
+
+
+def kept_lefts(faces: FaceBoxes, max_faces: int, before: _Faces | None = None) -> list[list[float]]:
+    rows = np.array([2, 6])[: faces.image_row.max() + 1]
+    keep = _within_limit(rows, faces, np.ones(len(faces), np.bool_), max_faces, before)
+    return [faces.xyxy[keep & (faces.image_row == image), 0].tolist() for image in range(len(rows))]
+
+
+def test_who_was_there_before_keeps_a_place_over_a_new_face_with_a_higher_score() -> None:
+    faces = found(([0, 100, 200], [0.9, 0.8, 0.7]), ([200, 300, 102, 2], [0.95, 0.9, 0.8, 0.6]))
+    assert kept_lefts(faces, 2) == [[0, 100], [102, 2]]
+    assert kept_lefts(faces, 3) == [[0, 100, 200], [200, 102, 2]]
+    assert kept_lefts(faces, 4) == [[0, 100, 200], [200, 300, 102, 2]]
+
+
+def test_a_frame_searched_later_knows_the_faces_of_the_searched_frame_before_it() -> None:
+    before = _Faces.join([boxes(0, (0, 0, 40, 40)), boxes(1, (200, 0, 240, 40)), boxes(4, (100, 0, 140, 40))])
+    faces = found(([0, 100, 200], [0.9, 0.8, 0.7]), ([0, 100, 200], [0.9, 0.8, 0.7]))
+    assert kept_lefts(faces, 1, before) == [[200], [100]]
+
+
+class Gallery:
+    """25 people who stand still; whom the detector is surest of changes from frame to frame."""
+
+    def __init__(self) -> None:
+        x, y = np.meshgrid(np.arange(5) * 60.0, np.arange(5) * 60.0)
+        self.xyxy = np.stack([x.ravel(), y.ravel(), x.ravel() + 40, y.ravel() + 40], 1).astype(np.float32)
+        self.random = np.random.default_rng(3)
+
+    def detect(self, images: torch.Tensor) -> FaceBoxes:
+        orders = [self.random.permutation(25) for _ in images]
+        return FaceBoxes(
+            image_row=np.repeat(np.arange(len(images)), 25),
+            xyxy=np.concatenate([self.xyxy[order] for order in orders]),
+            score=np.tile(np.linspace(0.99, 0.6, 25, dtype=np.float32), len(images)),
+            points5=np.zeros((25 * len(images), 5, 2), np.float32),
+        )
+
+    def locate(self, images: torch.Tensor, image_row: np.ndarray, xyxy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        del images, image_row
+        return mean_faces(xyxy), np.ones(len(xyxy), np.float32)
+
+
+def of_gallery(max_faces: int) -> FacesTable:
+    stage, networks = FacesStage(FacesConfig(max_faces=max_faces), device="cpu"), Gallery()
+    stage._networks = networks, networks
+    batch = FrameBatch(
+        images=np.zeros((16, 300, 300, 3), np.uint8), frame_index=np.arange(16), pts_seconds=times(16, 30)
+    )
+    return stage.process(FrameChunk(batch, torch.device("cpu")))
+
+
+def test_all_faces_of_a_gallery_are_there_by_default() -> None:
+    table = of_gallery(FacesConfig().max_faces)
+    assert table.num_faces.tolist() == [25] * 16
+    assert table.warnings() == ()
+
+
+def test_faces_beyond_the_limit_are_the_same_throughout_and_counted() -> None:
+    table = of_gallery(16)
+    assert table.num_faces.tolist() == [16] * 16
+    assert len(np.unique(table.xyxy.round(), axis=0)) == 16
+    assert table.warnings() == ("more faces than faces.max_faces allows: up to 9 are left out in 16 of 16 frames",)

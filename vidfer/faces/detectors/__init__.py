@@ -12,6 +12,23 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+SMALLEST_SIDE = 320  # px: pictures are searched at no less, unless the settings say so
+SHRINK = 3  # large pictures are searched at this part of their size: faces of 48 px have 16 px then
+LARGEST_SIDE = 1280  # px: beyond 3840 px the time would grow without bound
+LEAST_SEARCHED_PX = 16  # width from which the embedded detector finds most faces, px of the picture that it searches
+
+
+def search_side(long_side: int, *, height: int, width: int) -> int:
+    """Return the longer side of a picture as it is searched, px; ``long_side`` is the setting."""
+    return long_side or min(LARGEST_SIDE, max(SMALLEST_SIDE, -(-max(height, width) // SHRINK)))
+
+
+def least_face_px(long_side: int, *, height: int, width: int) -> float:
+    """Return the width below which faces are hardly found in pictures of this size, px of the picture."""
+    longest = max(height, width)
+    return LEAST_SEARCHED_PX * max(1.0, longest / search_side(long_side, height=height, width=width))
+
+
 class FaceDetector(Protocol):
     """Finds faces in a batch of frames. Results do not depend on how frames are batched.
 
@@ -26,7 +43,7 @@ class FaceDetector(Protocol):
         ...
 
 
-# A factory takes keyword arguments device (str), min_score (float), long_side (int: shrink to this before detection)
-# and weights (str: the user's own file, or empty).
+# A factory takes keyword arguments device (str), min_score (float), long_side (int: shrink to this before detection,
+# 0: see ``search_side``) and weights (str: the user's own file, or empty).
 DetectorFactory = Callable[..., FaceDetector]
 DETECTORS: Registry[DetectorFactory] = Registry("detector", __name__)

@@ -11,7 +11,7 @@ import numpy as np
 
 from vidfer import weights as weight_files
 from vidfer.errors import WeightsError
-from vidfer.faces.detectors import DETECTORS
+from vidfer.faces.detectors import DETECTORS, search_side
 from vidfer.faces.nms import suppress
 from vidfer.types import FaceBoxes
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _PADDING = 32  # the largest stride
 _MAX_ENLARGEMENT = 1.5
 _MAX_IOU = 0.4
-_MAX_CANDIDATES = 400  # per image, before suppression
+_MAX_CANDIDATES = 1600  # per image, before suppression
 
 
 class EmbeddedDetector:
@@ -38,7 +38,8 @@ class EmbeddedDetector:
     min_score
         0..1; 0.5 is the working point that the weights were calibrated for.
     long_side
-        Frames are shrunk so that their longer side is this many px; smaller ones are enlarged, at most by half.
+        Frames are shrunk so that their longer side is this many px; smaller ones are enlarged, at most by half. 0: see
+        ``search_side``.
     """
 
     is_thread_safe = True
@@ -83,7 +84,7 @@ class EmbeddedDetector:
         from torch.nn import functional
 
         count, height, width = images.shape[:3]
-        factor = min(_MAX_ENLARGEMENT, self._long_side / max(height, width))
+        factor = min(_MAX_ENLARGEMENT, search_side(self._long_side, height=height, width=width) / max(height, width))
         size = max(1, round(height * factor)), max(1, round(width * factor))
         planes = images.permute(0, 3, 1, 2)  # (B, 3, H, W), channels last in memory
         if size != (height, width):
@@ -100,7 +101,7 @@ class EmbeddedDetector:
 
 @DETECTORS.register("embedded")
 def build_embedded(
-    *, device: str = "cpu", min_score: float = 0.5, long_side: int = 320, weights: str = ""
+    *, device: str = "cpu", min_score: float = 0.5, long_side: int = 0, weights: str = ""
 ) -> EmbeddedDetector:
     """Build the embedded detector, or one with the user's own ``weights`` of ``vidfer train detector``."""
     (path,) = weight_files.locate("detector", "embedded", weights)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vidfer.faces.detectors import search_side
 from vidfer.faces.nms import suppress
 from vidfer.types import FaceBoxes
 
@@ -79,7 +80,7 @@ def _prepare(images: Tensor, long_side: int, multiple: int) -> tuple[Tensor, tup
     from torch.nn import functional
 
     count, height, width = images.shape[:3]
-    shrink = min(1.0, long_side / max(height, width))
+    shrink = min(1.0, search_side(long_side, height=height, width=width) / max(height, width))
     size = max(1, round(height * shrink)), max(1, round(width * shrink))
     planes = images.permute(0, 3, 1, 2).float()  # (b, C, H, W)
     if size != (height, width):

@@ -40,7 +40,7 @@ class ScrfdDetector:
     def __init__(self, session: Any, *, min_score: float = 0.5, long_side: int = SIDE) -> None:
         self._session = session
         self._input = session.get_inputs()[0].name
-        self._min_score, self._long_side = min_score, min(long_side, SIDE)
+        self._min_score, self._long_side = min_score, min(long_side or SIDE, SIDE)
 
     def detect(self, images: Tensor) -> FaceBoxes:
         """Return the faces of images (B, H, W, 3) uint8 RGB, ordered by image, then by descending score."""
