@@ -85,7 +85,7 @@ def test_keys_filled_in_for_many_clips_are_those_of_each_alone(clip_id: str) -> 
     outputs = {
         "timeline": config.timeline.model_dump(mode="json"),
         "exports": [["csv", EXPORTERS.get("csv").version]],
-        "chart": [config.output.chart, config.output.thumbnails],
+        "chart": [config.output.chart, config.output.chart_size, config.output.thumbnails],
         "strict": config.video.strict,
         "clip_id": clip_id,
     }
