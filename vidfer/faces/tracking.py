@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
+from vidfer.faces.boxes import pair_up
 from vidfer.types import FaceDetections, FaceTracks, SampledFrames
 
 DROPPED = -1
@@ -196,7 +196,7 @@ def _match(tracks: list[_Track], boxes: list[_Box], seconds: float, min_iou: flo
             cost[i, j] = min(NO_MATCH, _cost(predicted, box, reach, min_iou))
     if cost.size == 1:
         return {0: tracks[0]} if cost[0, 0] < NO_MATCH else {}
-    chosen = zip(*linear_sum_assignment(cost), strict=True)
+    chosen = zip(*pair_up(cost), strict=True)
     return {int(j): tracks[i] for i, j in chosen if cost[i, j] < NO_MATCH}
 
 

@@ -15,11 +15,10 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
 
 from vidfer.config import FacesConfig
 from vidfer.faces.align import five_points, landmark_boxes, similarity_transforms
-from vidfer.faces.boxes import pairwise_iou
+from vidfer.faces.boxes import pair_up, pairwise_iou
 from vidfer.faces.cuts import SIGNATURE_SIZE, frame_signatures, is_cut
 from vidfer.faces.detectors import DETECTORS, FaceDetector
 from vidfer.faces.landmarks import LANDMARKERS, FaceLandmarker
@@ -350,7 +349,7 @@ def _interpolate(seen: _Faces, start: int, stop: int, pts_seconds: np.ndarray) -
     if len(first) == 0:
         return _Path.join([])
     overlap = pairwise_iou(seen.xyxy[first], seen.xyxy[last])  # (N, N)
-    a, b = linear_sum_assignment(-overlap)
+    a, b = pair_up(-overlap)
     if overlap[a, b].min() < SAME_FACE_IOU:
         return None
     rows = np.arange(start + 1, stop)

@@ -95,7 +95,8 @@ class Refiner(nn.Module):
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
         taps = SMOOTHING_RADIUS + 1 if causal else 2 * SMOOTHING_RADIUS + 1
-        away = torch.arange(taps).float() - SMOOTHING_RADIUS
+        # Not on "meta", the device that weights.fill builds it on first: arange there imports PyTorch's compiler, 1 s.
+        away = torch.arange(taps, device="cpu").float() - SMOOTHING_RADIUS
         self.smoothing = nn.Parameter(-away.abs() / 3.0)  # log-weights; a time constant of 0.3 s to begin with
         self.scale = nn.Parameter(torch.ones(()))
         self.register_buffer("steadying", torch.softmax(-away.abs() * STEP_SECONDS / steadying_seconds, 0))
