@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from vidfer.pipeline.clip import Clip
+    from vidfer.pipeline.pipeline import Pipeline
 
 NOTEBOOK_WIDTH_PX = 900
 
@@ -29,7 +30,7 @@ def process(
     paths: str | Path | Sequence[str | Path],
     out: str | Path,
     *,
-    pipeline: str | PipelineConfig = "default",
+    pipeline: str | PipelineConfig | Pipeline = "default",
     settings: Sequence[str] = (),
     options: RunOptions | None = None,
     on_event: EventCallback = ignore,
@@ -45,7 +46,8 @@ def process(
     out
         The results folder; made if missing. What is already there and still valid is not computed again.
     pipeline
-        Name of a pipeline that comes with vidfer, path of a .toml file, or a PipelineConfig.
+        Name of a pipeline that comes with vidfer, path of a .toml file, a PipelineConfig, or a Pipeline without
+        components of its own.
     settings
         ``section.key=value`` strings that override the pipeline, e.g. ``["video.fps=5"]``.
     options
@@ -63,7 +65,9 @@ def process(
     VidferError
         Nothing can be done at all: no videos, a wrong setting, an ``out`` that cannot be written.
     """
-    config = pipeline if isinstance(pipeline, PipelineConfig) else load_pipeline(pipeline)
+    config = load_pipeline(pipeline) if isinstance(pipeline, str) else pipeline
+    if not isinstance(config, PipelineConfig):
+        config = config.config_for_workers()
     config = with_settings(config, settings) if settings else config
     videos = find_videos([paths] if isinstance(paths, str | Path) else list(paths))
     return run(videos, Path(out), config, options=options, on_event=on_event)

@@ -12,7 +12,7 @@ import pytest
 from torch import Tensor
 
 import vidfer
-from vidfer.errors import BadVideo, DataError
+from vidfer.errors import BadVideo, ConfigError, DataError
 from vidfer.faces.detectors import DETECTORS
 from vidfer.types import FaceBoxes
 from vidfer.video.probe import frame_times_seconds, probe
@@ -35,7 +35,7 @@ def clip(pipeline: vidfer.Pipeline, sample_video: Path) -> vidfer.Clip:
 @pytest.fixture(scope="module")
 def results(pipeline: vidfer.Pipeline, sample_video: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("results")
-    report = vidfer.process(sample_video, out, pipeline=pipeline.config, settings=[f"output.exports={list(EXPORTS)}"])
+    report = vidfer.process(sample_video, out, pipeline=pipeline, settings=[f"output.exports={list(EXPORTS)}"])
     assert not report.failed
     return out / "sample"
 
@@ -70,7 +70,7 @@ def test_what_is_written_has_the_bytes_of_process(clip: vidfer.Clip, results: Pa
     vidfer.write(clip, tmp_path, exports=["csv", "segments", "chart"])
     for name in ("timeline.csv", "segments.csv", "timeline.png"):
         assert (tmp_path / name).read_bytes() == (results / name).read_bytes()
-    with pytest.raises(vidfer.errors.ConfigError, match="unknown exporter 'cvs'; did you mean 'csv'"):
+    with pytest.raises(ConfigError, match="unknown exporter 'cvs'; did you mean 'csv'"):
         vidfer.write(clip, tmp_path, exports=["cvs"])
 
 
@@ -154,6 +154,8 @@ def test_a_detector_of_ones_own_as_an_instance(tmp_path: Path) -> None:
             return self._detector.detect(images * 0)
 
     pipeline = vidfer.Pipeline(device="cpu", detector=Nobody())
+    with pytest.raises(ConfigError, match=r"components of its own \(detector .*Nobody\)"):
+        vidfer.process("a.mp4", tmp_path, pipeline=pipeline)
     assert len(pipeline.image(pytest.importorskip("skimage.data").astronaut())) == 0
 
 

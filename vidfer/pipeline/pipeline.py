@@ -14,7 +14,7 @@ import torch
 
 from vidfer.config import PipelineConfig, load_pipeline, with_settings
 from vidfer.device import pick_device
-from vidfer.errors import BadVideo, DataError
+from vidfer.errors import BadVideo, ConfigError, DataError
 from vidfer.pipeline import stages_of
 from vidfer.pipeline.chunk import chunk_frames
 from vidfer.pipeline.clip import Clip, Faces
@@ -216,6 +216,16 @@ class Pipeline:
             return turned(video, self.config.video.rotation)
         degrees = find_turn(video, self.stage("faces")) if degrees is None else degrees
         return turned(video, degrees, warning=turn_warning(degrees))
+
+    def config_for_workers(self) -> PipelineConfig:
+        """Return the settings, from which workers make the same pipeline; raises ConfigError where they could not."""
+        if self._given:
+            given = ", ".join(f"{name} {of}" for name, of in self._given.items())
+            raise ConfigError(
+                f"this pipeline has components of its own ({given}), which workers cannot be given: name them by entry "
+                f"points (CONTRIBUTING.md), or use pipeline.video"
+            )
+        return self.config
 
     def stage(self, name: str) -> Any:
         """Return a stage, made at the first call."""
