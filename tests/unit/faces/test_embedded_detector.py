@@ -106,7 +106,7 @@ def test_finds_nearly_all_clear_faces_of_held_back_photographs():
 
 
 @pytest.mark.parametrize(
-    ("size", "side", "least"), [((512, 512), 320, 25.6), ((1080, 1920), 640, 48), ((240, 320), 320, 16)]
+    ("size", "side", "least"), [((512, 512), 320, 25.6), ((1080, 1920), 768, 40), ((240, 320), 320, 16)]
 )
 def test_the_search_follows_the_picture(size, side, least):
     height, width = size
