@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, create_model
 
 from vidfer.errors import ConfigError
 from vidfer.plugins import entry_points_of
@@ -98,6 +98,35 @@ def temporal_weights_name(name: str, *, causal: bool) -> str:
     return f"{name}_causal" if causal else name
 
 
+class ClassPrior(Section):
+    """``[emotions.prior]``: how often each expression is expected, in any unit."""
+
+    neutral: float = Field(gt=0.0)
+    happiness: float = Field(gt=0.0)
+    surprise: float = Field(gt=0.0)
+    sadness: float = Field(gt=0.0)
+    anger: float = Field(gt=0.0)
+    disgust: float = Field(gt=0.0)
+    fear: float = Field(gt=0.0)
+    contempt: float = Field(gt=0.0)
+
+
+def _kind_of_prior(value: object) -> str:
+    return "table" if isinstance(value, dict | ClassPrior) else "name"
+
+
+class EmotionsConfig(Section):
+    """``[emotions]``: how the probabilities are read."""
+
+    prior: Annotated[
+        Annotated[Literal["natural", "balanced"], Tag("name")] | Annotated[ClassPrior, Tag("table")],
+        Discriminator(_kind_of_prior),
+    ] = Field(
+        "natural",
+        description="expected class shares: those of the training data, all the same (posed expressions), or a table",
+    )
+
+
 class TimelineConfig(Section):
     """``[timeline]``: from probabilities to episodes."""
 
@@ -157,6 +186,7 @@ class PipelineConfig(Section):
     tracks: TracksConfig = TracksConfig()
     backbone: BackboneConfig = BackboneConfig()
     temporal: TemporalConfig = TemporalConfig()
+    emotions: EmotionsConfig = EmotionsConfig()
     timeline: TimelineConfig = TimelineConfig()
     output: OutputConfig = OutputConfig()
     run: RunConfig = RunConfig()

@@ -151,13 +151,21 @@ def _see_pictures(
     from vidfer.backbones.load import load_backbone
     from vidfer.device import pick_device
     from vidfer.learning.evaluation.pictures import see_pictures
+    from vidfer.pipeline.emotions import prior_log_ratio
     from vidfer.pipeline.pictures import PictureFaces
 
     device = pick_device(config.run.device)
     network = load_backbone(config.backbone.name, device=device, weights=config.backbone.weights)
     finder = PictureFaces(config.faces, device=str(device))
     with tqdm(total=len(rows), unit="picture", leave=False, disable=True if options.quiet else None) as bar:
-        return see_pictures(manifest, rows, finder, network, progress=lambda done, _: bar.update(done - bar.n) and None)
+        return see_pictures(
+            manifest,
+            rows,
+            finder,
+            network,
+            prior_ratio=prior_log_ratio(config.emotions, config.backbone),
+            progress=lambda done, _: bar.update(done - bar.n) and None,
+        )
 
 
 def _see_videos(

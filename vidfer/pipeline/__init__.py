@@ -53,6 +53,7 @@ STAGES: tuple[StageDeclaration, ...] = (
         stage="vidfer.pipeline.emotions:EmotionsStage",
         table="vidfer.pipeline.tables:EmotionsTable",
         components=(("temporal", "weights_name", "weights"),),
+        more_sections=("emotions",),
         inputs=("embeddings", "tracks"),
     ),
 )

@@ -7,21 +7,37 @@ from itertools import pairwise
 
 import numpy as np
 
-from vidfer.config import TemporalConfig
+from vidfer.config import BackboneConfig, EmotionsConfig, TemporalConfig
 from vidfer.device import pick_device
+from vidfer.labels import EMOTIONS
 from vidfer.pipeline.tables import EmbeddingsTable, EmotionsTable, Table, TracksTable, faces_in
 from vidfer.temporal import TEMPORAL_MODELS, TemporalModel, TrackSequence
+from vidfer.temporal.prior import class_shares, log_ratio, with_prior
 from vidfer.types import FaceDetections, FaceEmbeddings, FaceTracks, SampledFrames
+from vidfer.weights import finite_number, load_tensors, locate
+
+_AS_TRAINED, _DEFAULT_BACKBONE = EmotionsConfig(), BackboneConfig()
 
 
 class EmotionsStage:
     """Turns embeddings and tracks into probabilities over time.
 
-    The model is loaded when the first clip with a face comes.
+    The model is loaded when the first clip with a face comes. ``[emotions] prior`` is applied to what it gives: it
+    was trained on probabilities as the network gives them.
     """
 
-    def __init__(self, config: TemporalConfig, *, device: str, model: TemporalModel | None = None) -> None:
+    def __init__(
+        self,
+        config: TemporalConfig,
+        *,
+        device: str,
+        emotions: EmotionsConfig = _AS_TRAINED,
+        backbone: BackboneConfig = _DEFAULT_BACKBONE,
+        model: TemporalModel | None = None,
+    ) -> None:
         self._config = config
+        self._emotions = emotions
+        self._backbone = backbone
         self._device = device
         self._model = model  # instead of the one that the settings name
 
@@ -31,9 +47,10 @@ class EmotionsStage:
         probabilities = np.full(embeddings.logits.shape, np.nan, np.float32)
         rows_of = track_rows(tracks)
         if rows_of:
+            ratio = prior_log_ratio(self._emotions, self._backbone)
             sequences = track_sequences(rows_of, frames, faces, embeddings, as_stored=True)
             for rows, predicted in zip(rows_of, self._loaded().predict(sequences), strict=True):
-                probabilities[rows] = predicted
+                probabilities[rows] = with_prior(predicted, ratio)
         return EmotionsTable(probabilities=probabilities)
 
     def _loaded(self) -> TemporalModel:
@@ -59,6 +76,17 @@ def of_clip(tables: Mapping[str, Table]) -> tuple[SampledFrames, FaceDetections,
         FaceTracks(track_id=tracks.track_id),
         FaceEmbeddings(vectors=embeddings.vectors, logits=embeddings.logits),
     )
+
+
+def prior_log_ratio(emotions: EmotionsConfig, backbone: BackboneConfig) -> np.ndarray:
+    """Return what ``[emotions] prior`` adds to the log-probabilities of a pipeline's network, (8,)."""
+    if emotions.prior == "natural":
+        return np.zeros(len(EMOTIONS))
+    path = locate("backbone", backbone.name, backbone.weights)[0]
+    metadata = load_tensors(path)[1]
+    temperature = finite_number(metadata, "temperature", default=1.0, source=path)
+    prior = emotions.prior if isinstance(emotions.prior, str) else emotions.prior.model_dump()
+    return log_ratio(prior, class_shares(metadata), temperature=temperature)
 
 
 def track_rows(tracks: FaceTracks) -> list[np.ndarray]:

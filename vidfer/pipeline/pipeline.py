@@ -19,7 +19,7 @@ from vidfer.pipeline import stages_of
 from vidfer.pipeline.chunk import chunk_frames
 from vidfer.pipeline.clip import Clip, Faces
 from vidfer.pipeline.embeddings import EmbeddingsStage
-from vidfer.pipeline.emotions import EmotionsStage
+from vidfer.pipeline.emotions import EmotionsStage, prior_log_ratio
 from vidfer.pipeline.faces import FacesStage
 from vidfer.pipeline.frame_stages import FrameStages
 from vidfer.pipeline.provenance import provenance
@@ -27,6 +27,7 @@ from vidfer.pipeline.regroup import regrouped
 from vidfer.pipeline.result import clip_result
 from vidfer.pipeline.stage import ClipStage, FrameStage
 from vidfer.pipeline.tables import EmbeddingsTable, Table, faces_in
+from vidfer.temporal.prior import with_prior
 from vidfer.temporal.probabilities import softmax
 from vidfer.types import DecodeReport, FrameBatch, VideoInfo
 
@@ -92,7 +93,13 @@ class Pipeline:
         self._made: dict[str, Any] = {
             "faces": FacesStage(self.config.faces, **where, detector=detector, landmarks=landmarks),
             "embeddings": EmbeddingsStage(self.config.backbone, **where, network=backbone),
-            "emotions": EmotionsStage(self.config.temporal, **where, model=temporal),
+            "emotions": EmotionsStage(
+                self.config.temporal,
+                **where,
+                emotions=self.config.emotions,
+                backbone=self.config.backbone,
+                model=temporal,
+            ),
         }
 
     def image(self, picture: np.ndarray | str | Path) -> Faces:
@@ -118,8 +125,11 @@ class Pipeline:
         embeddings = tables["embeddings"]
         assert isinstance(embeddings, EmbeddingsTable)
         found = faces_in(tables).detections()
+        ratio = prior_log_ratio(self.config.emotions, self.config.backbone)
         return Faces(
-            detections=found, probabilities=softmax(embeddings.logits), face_id=np.arange(len(found), dtype=np.int32)
+            detections=found,
+            probabilities=with_prior(softmax(embeddings.logits), ratio),
+            face_id=np.arange(len(found), dtype=np.int32),
         )
 
     def frames(
@@ -230,9 +240,7 @@ class Pipeline:
     def stage(self, name: str) -> Any:
         """Return a stage, made at the first call."""
         if name not in self._made:
-            declaration = self._declared[name]
-            settings = getattr(self.config, declaration.section)
-            self._made[name] = declaration.make(settings, device=str(self.device))
+            self._made[name] = self._declared[name].make(self.config, device=str(self.device))
         return self._made[name]
 
     @cached_property

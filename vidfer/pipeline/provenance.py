@@ -43,7 +43,7 @@ def stage_settings(stage: StageDeclaration, config: PipelineConfig) -> dict[str,
     """Return the settings that a stage reads, JSON-ready, without where weight files lie: their digests count."""
     files = {file_key for _, _, file_key in stage.components}
     settings: dict[str, Any] = getattr(config, stage.section).model_dump(mode="json", exclude=files)
-    return settings
+    return settings | {name: getattr(config, name).model_dump(mode="json") for name in stage.more_sections}
 
 
 @cache

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from vidfer.config import Section
+from vidfer.config import PipelineConfig, Section
 from vidfer.weights import ComponentKind
 
 if TYPE_CHECKING:
@@ -65,6 +65,8 @@ class StageDeclaration:
     components
         Kind of each component with weights, and the keys in ``section`` that name it and the user's own file; the
         name's is empty where there is only the embedded one.
+    more_sections
+        Further sections that it reads; ``stage`` gets each as a keyword argument of that name.
     inputs
         The stages that it reads; of a frame stage, frame stages.
     sees_frames
@@ -82,14 +84,16 @@ class StageDeclaration:
     stage: str
     table: str
     components: tuple[tuple[ComponentKind, str, str], ...] = ()
+    more_sections: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
     sees_frames: bool = False
     stays_on_disk: tuple[str, ...] = ()
     options: type[Section] | None = None
 
-    def make(self, settings: Section, *, device: str) -> Any:
-        """Return the FrameStage or ClipStage for these settings of its section."""
-        return _named(self.stage)(settings, device=device)
+    def make(self, config: PipelineConfig, *, device: str) -> Any:
+        """Return the FrameStage or ClipStage for these settings."""
+        more = {name: getattr(config, name) for name in self.more_sections}
+        return _named(self.stage)(getattr(config, self.section), device=device, **more)
 
     def table_type(self) -> type[Table]:
         """Return the class of the table that it gives."""

@@ -33,6 +33,7 @@ def changed_by(*settings: str, fingerprint: str = FINGERPRINT, reader: str = "de
         ("faces.min_score=0.7", ALL),  # faces tell which way up a picture is
         ("backbone.name=vgg", {"embeddings", "emotions", "numbers", "outputs"}),
         ("tracks.min_iou=0.3", {"tracks", "emotions", "numbers", "outputs"}),
+        ("emotions.prior=balanced", {"emotions", "numbers", "outputs"}),
         ("temporal.name=ema", {"emotions", "numbers", "outputs"}),
         ("timeline.min_duration_seconds=1", {"numbers", "outputs"}),
         ("output.exports=['csv']", {"outputs"}),

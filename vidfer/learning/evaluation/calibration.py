@@ -73,14 +73,17 @@ def calibration(probabilities: np.ndarray, truth: np.ndarray, *, bins: int = 15)
 
 
 def fit_temperature(logits: np.ndarray, truth: np.ndarray) -> float:
-    """Return the temperature (0.05..20) that minimises the cross-entropy of logits (N, K) against labels (N,)."""
+    """Return the temperature (0.05..20) that minimises the cross-entropy of logits (N, K) against ``truth``.
+
+    That are labels (N,), or the shares (N, K) of the classes, as of annotators' votes.
+    """
     from scipy.optimize import minimize_scalar
 
-    rows = np.arange(len(truth))
+    shares = np.eye(logits.shape[1])[truth] if truth.ndim == 1 else truth
 
     def cross_entropy(log_temperature: float) -> float:
         probabilities = softmax(logits, temperature=float(np.exp(log_temperature)))
-        return float(-np.log(np.maximum(probabilities[rows, truth], 1e-12)).mean())
+        return float(-(shares * np.log(np.maximum(probabilities, 1e-12))).sum(1).mean())
 
     found = minimize_scalar(cross_entropy, bounds=(np.log(0.05), np.log(20.0)), method="bounded")
     return float(np.exp(found.x))

@@ -23,11 +23,12 @@ def see_pictures(
     finder: FaceFinder,
     network: EmotionNetwork,
     *,
+    prior_ratio: np.ndarray | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Seen | None]:
     """Return what the network sees in the largest face of each row's picture; None where no face was found.
 
-    The face is found, cut and aligned as in a video's frame.
+    The face is found, cut and aligned as in a video's frame. ``prior_ratio`` (8,) is added to its log-probabilities.
 
     Raises
     ------
@@ -44,18 +45,23 @@ def see_pictures(
             image = torch.from_numpy(picture)[None]
             waiting.append((i, warp_faces(image, np.zeros(1, np.int64), found[None], size=size)))
         if len(waiting) == _FACES_AT_ONCE:
-            _embed(network, waiting, seen)
+            _embed(network, waiting, seen, prior_ratio)
         if progress is not None:
             progress(i + 1, len(rows))
-    _embed(network, waiting, seen)
+    _embed(network, waiting, seen, prior_ratio)
     return seen
 
 
-def _embed(network: EmotionNetwork, waiting: list[tuple[int, torch.Tensor]], seen: list[Seen | None]) -> None:
+def _embed(
+    network: EmotionNetwork,
+    waiting: list[tuple[int, torch.Tensor]],
+    seen: list[Seen | None],
+    prior_ratio: np.ndarray | None,
+) -> None:
     if not waiting:
         return
     vectors, logits = network.embed(torch.cat([face for _, face in waiting]))
-    probabilities = softmax(logits)
+    probabilities = softmax(logits if prior_ratio is None else logits + prior_ratio)
     for n, (i, _) in enumerate(waiting):
         seen[i] = Seen(vectors=vectors[n : n + 1], network=probabilities[n : n + 1])
     waiting.clear()

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, get_args
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -29,6 +29,7 @@ from vidfer.learning.datasets.fer2013 import read_fer_folder
 from vidfer.learning.datasets.fer2013plus import SIDE, FerPictures, Split, majority_labels, soft_labels
 from vidfer.learning.datasets.labelled_pictures import read_fer_pictures, read_lfw_pictures
 from vidfer.learning.datasets.talking_faces import talking_faces
+from vidfer.learning.datasets.teachers import NUM_SHAPES
 from vidfer.learning.evaluation.calibration import calibration, fit_temperature, softmax
 from vidfer.learning.evaluation.classification import classification
 from vidfer.learning.training.augment import Augmentation, AugmentConfig
@@ -36,7 +37,7 @@ from vidfer.learning.training.loop import LoopConfig, ProgressCallback, train
 from vidfer.learning.training.own_faces import read_own_faces
 from vidfer.weights import load_tensors, locate
 
-Source = Literal["fer", "photographs", "talking"]
+Source = Literal["fer", "photographs", "talking", "scenes"]
 SOURCES: Final[tuple[Source, ...]] = get_args(Source)
 
 _LOG = logging.getLogger(__name__)
@@ -57,7 +58,7 @@ class ModelConfig(Section):
 class DataConfig(Section):
     """``[data]``: labels, balance, mixing."""
 
-    labels: Literal["ferplus", "fer2013"] = "ferplus"
+    labels: Literal["ferplus", "fer2013", "mixed"] = Field("ferplus", description="mixed: see [mixed]")
     frames_per_clip: int = Field(8, ge=1, description="of a video that a manifest names")
     border: int = Field(8, ge=0, description="px kept around the aligned face for turning and shifting it")
     balance: float = Field(0.0, ge=0.0, le=1.0, description="0: classes as they come; 1: all equally often")
@@ -77,13 +78,38 @@ class DataConfig(Section):
     early_size: int = Field(48, ge=16, description="side of these faces, px")
 
 
+class MixedConfig(Section):
+    """``[mixed]``: for ``[data] labels = "mixed"``, which sources are learnt from and how much."""
+
+    fer2013_share: float = Field(0.25, ge=0.0, lt=1.0, description="of a still's target: FER2013's own label")
+    teacher_share: float = Field(0.5, ge=0.0, lt=1.0, description="of a still's target: the teacher; the rest is votes")
+    scenes_share: float = Field(
+        0.3, ge=0.0, lt=1.0, description="of the faces shown: photographs of which only the teacher says something"
+    )
+    votes_weight: float = Field(0.0, ge=0.0, description="of the loss of a second head that learns FER+'s votes alone")
+    shapes_weight: float = Field(0.0, ge=0.0, description="of the loss of a head that learns how the face is shaped")
+
+    @model_validator(mode="after")
+    def _leaves_votes(self) -> MixedConfig:
+        if self.fer2013_share + self.teacher_share >= 1:
+            raise ValueError("fer2013_share and teacher_share must leave something to the votes: less than 1 together")
+        return self
+
+
 class EmotionRecipe(Section):
     """A whole training recipe for an emotion CNN."""
 
     model: ModelConfig = ModelConfig()
     data: DataConfig = DataConfig()
+    mixed: MixedConfig = MixedConfig()
     augment: AugmentConfig = AugmentConfig()
     loop: LoopConfig
+
+    @model_validator(mode="after")
+    def _mixes_one_way(self) -> EmotionRecipe:
+        if self.data.labels == "mixed" and (self.data.mixup or self.data.early_epochs):
+            raise ValueError('[data] labels = "mixed" goes without mixup and early_epochs: set both to 0')
+        return self
 
 
 class LabelledFaces:
@@ -99,17 +125,32 @@ class LabelledFaces:
         (N,) int64, the class by the protocol; -1 where it has none (then it is not evaluated).
     source
         (N,) int64, which kind of data each comes from: an index into SOURCES.
+    votes
+        (N, 8) float32, what annotators of FER+ said; 0 where they did not.
+    shapes
+        (N, ``NUM_SHAPES``) float32, how the face is shaped; NaN where it is not known.
     """
 
-    def __init__(self, faces: Tensor, target: np.ndarray, label: np.ndarray, *, source: Source = "fer") -> None:
+    def __init__(
+        self,
+        faces: Tensor,
+        target: np.ndarray,
+        label: np.ndarray,
+        *,
+        source: Source = "fer",
+        votes: np.ndarray | None = None,
+        shapes: np.ndarray | None = None,
+    ) -> None:
         if not len(faces):
             raise DataError("no picture has a usable label")
         self.faces, self.target, self.label = faces, torch.from_numpy(target), torch.from_numpy(label)
         self.source = torch.full((len(faces),), SOURCES.index(source))
+        self.votes = torch.zeros(len(faces), NUM_EMOTIONS) if votes is None else torch.from_numpy(votes)
+        self.shapes = torch.full((len(faces), NUM_SHAPES), torch.nan) if shapes is None else torch.from_numpy(shapes)
 
     def extend(self, others: LabelledFaces) -> None:
         """Append the rows of ``others``."""
-        for name in ("faces", "target", "label", "source"):
+        for name in ("faces", "target", "label", "source", "votes", "shapes"):
             setattr(self, name, torch.cat([getattr(self, name), getattr(others, name)]))
 
     def __len__(self) -> int:
@@ -129,7 +170,7 @@ def load_faces(folder: Path, split: Split, config: DataConfig, spec: InputSpec, 
     label, usable = _labels(pictures, config, training)
     pictures, label = pictures.take(usable), label[usable]
     hard = np.eye(NUM_EMOTIONS, dtype=np.float32)[pictures.fer2013_label if config.labels == "fer2013" else label]
-    target = soft_labels(pictures.votes) if config.labels == "ferplus" and config.soft else hard
+    target = soft_labels(pictures.votes) if config.labels != "fer2013" and config.soft else hard
     target = target * (1 - config.label_smoothing) + config.label_smoothing / NUM_EMOTIONS
     border = config.border if training else 0
     transforms = face_transforms(
@@ -177,13 +218,18 @@ class EmotionTask:
     def __init__(self, recipe: EmotionRecipe, folder: Path) -> None:
         self.recipe = recipe
         self.spec: InputSpec = self.build_model().input_spec  # type: ignore[assignment]
-        self.training = load_faces(folder, "Training", recipe.data, self.spec, training=True)
-        for more in load_more_faces(folder, recipe.data, self.spec, seed=recipe.loop.seed):
-            self.training.extend(more)
+        self.training = self.load_training(folder)
         self.validation = load_faces(folder, "PublicTest", recipe.data, self.spec, training=False)
         self.augmentation = Augmentation(recipe.augment, size=self.spec.size, border=recipe.data.border)
         self.temperature = 1.0
         self._order: tuple[int, Tensor] | None = None
+
+    def load_training(self, folder: Path) -> LabelledFaces:
+        """Return all the faces to learn from."""
+        out = load_faces(folder, "Training", self.recipe.data, self.spec, training=True)
+        for more in load_more_faces(folder, self.recipe.data, self.spec, seed=self.recipe.loop.seed):
+            out.extend(more)
+        return out
 
     def build_model(self) -> nn.Module:
         config = self.recipe.model
@@ -199,9 +245,7 @@ class EmotionTask:
         return max(1, stills // self.recipe.loop.batch_size)
 
     def batch(self, step: int, generator: torch.Generator, device: torch.device) -> tuple[Tensor, Tensor]:
-        size = self.recipe.loop.batch_size
-        epoch, position = divmod(step, self.steps_per_epoch())
-        rows = self._epoch_order(epoch)[position * size : (position + 1) * size]
+        rows, epoch = self.rows_of(step), step // self.steps_per_epoch()
         faces = self.training.faces[rows].to(device).float() / 255
         target = self.training.target[rows].to(device)
         side = self.recipe.data.early_size if epoch < self.recipe.data.early_epochs else self.spec.size
@@ -209,6 +253,16 @@ class EmotionTask:
         if self.recipe.data.mixup and float(torch.rand((), generator=generator)) < self.recipe.data.mixup_share:
             faces, target = _mix(faces, target, self.recipe.data.mixup, generator)
         return faces.to(memory_format=torch.channels_last), target
+
+    def rows_of(self, step: int) -> Tensor:
+        """Return the rows (B,) of a step's batch."""
+        size = self.recipe.loop.batch_size
+        epoch, position = divmod(step, self.steps_per_epoch())
+        return self._epoch_order(epoch)[position * size : (position + 1) * size]
+
+    def source_shares(self) -> dict[str, float]:
+        """Return the shares of the faces shown, by source, of all but FER2013's."""
+        return {"photographs": self.recipe.data.photographs_share, "talking": self.recipe.data.talking_share}
 
     def loss(self, model: nn.Module, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, dict[str, float]]:
         faces, target = batch
@@ -222,13 +276,19 @@ class EmotionTask:
         labelled = (self.validation.label >= 0).numpy()
         logits, truth = logits[labelled], self.validation.label.numpy()[labelled]
         figures = classification(truth, logits.argmax(1))
-        self.temperature = fit_temperature(logits, truth)
+        self.temperature = self.fitted_temperature(model, device, logits, truth)
         return {
             "accuracy": figures.accuracy,
             "uar": figures.uar,
             "ece": calibration(softmax(logits, temperature=self.temperature), truth).ece,
             "temperature": self.temperature,
         }
+
+    def fitted_temperature(
+        self, model: nn.Module, device: torch.device, logits: np.ndarray, truth: np.ndarray
+    ) -> float:
+        """Return by what logits are divided; ``logits`` and ``truth`` are those of the labelled validation faces."""
+        return fit_temperature(logits, truth)
 
     def metadata(self) -> dict[str, Any]:
         return {
@@ -258,11 +318,13 @@ class EmotionTask:
     def _row_weights(self) -> Tensor:
         """(N,) summing to 1: sources as the recipe shares them, within each a class of n rows by n ** (1 - balance)."""
         data, faces = self.recipe.data, self.training
-        shares = {"photographs": data.photographs_share, "talking": data.talking_share}
+        shares = self.source_shares()
         shares["fer"] = 1 - sum(shares.values())
         weights = torch.zeros(len(faces), dtype=torch.float64)
         for i, source in enumerate(SOURCES):
             rows = (faces.source == i).nonzero()[:, 0]
+            if not len(rows):
+                continue
             count = torch.bincount(faces.label[rows], minlength=NUM_EMOTIONS).clamp_min(1).double()
             part = (count**-data.balance)[faces.label[rows]]
             weights[rows] = shares[source] * part / part.sum()
@@ -298,11 +360,19 @@ def train_emotion_cnn(
     """
     raw = read_toml(recipe_file)
     recipe = parse_section(EmotionRecipe, raw, source=str(recipe_file))
-    task = EmotionTask(recipe, data)
+    task = _task(recipe, data)
     _LOG.info("%d faces to learn from, %d to validate on", len(task.training), len(task.validation))
     best = train(task, recipe.loop, out, device=pick_device(device), progress=progress, recipe=recipe.model_dump())
     plot_log(out / "log.csv", out / "curves.png")
     return best
+
+
+def _task(recipe: EmotionRecipe, data: Path) -> EmotionTask:
+    if recipe.data.labels != "mixed":
+        return EmotionTask(recipe, data)
+    from vidfer.learning.training.mixed_labels import MixedTask
+
+    return MixedTask(recipe, data)
 
 
 def plot_log(log: Path, path: Path) -> None:

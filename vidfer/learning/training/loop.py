@@ -166,7 +166,8 @@ class _Run:
 
     def _write(self, which: str, figures: dict[str, float]) -> None:
         metadata = {**self.task.metadata(), "training": {"recipe": self.recipe, which: figures}}
-        save_tensors(self.folder / f"{which}.safetensors", self.average.module.state_dict(), metadata)
+        kept = getattr(self.average.module, "deployed", self.average.module)  # without heads that only teach
+        save_tensors(self.folder / f"{which}.safetensors", kept.state_dict(), metadata)
 
     def out_of_patience(self) -> bool:
         return 0 < self.config.patience <= self.worse_validations

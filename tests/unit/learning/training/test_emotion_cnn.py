@@ -90,9 +90,9 @@ def test_photographs_and_talking_faces_are_shown_as_often_as_the_recipe_says(tmp
     recipe.write_text(RECIPE.replace("[data]", "[data]\nphotographs_share = 0.2\ntalking_share = 0.1"))
     task = EmotionTask(parse_section(EmotionRecipe, read_toml(recipe), source="recipe"), data)
     seen = torch.cat([task._epoch_order(epoch) for epoch in range(60)])
-    shares = torch.bincount(task.training.source[seen]).double() / len(seen)
+    shares = torch.bincount(task.training.source[seen], minlength=len(SOURCES)).double() / len(seen)
     assert dict(zip(SOURCES, shares.tolist(), strict=True)) == pytest.approx(
-        {"fer": 0.7, "photographs": 0.2, "talking": 0.1}, abs=0.04
+        {"fer": 0.7, "photographs": 0.2, "talking": 0.1, "scenes": 0.0}, abs=0.04
     )
     assert task.steps_per_epoch() == 4  # photographs change what is shown, not how much
     talking = task.training.label[task.training.source == SOURCES.index("talking")]

@@ -1,0 +1,210 @@
+"""Trains the per-frame network on what several sources know: annotators, a second annotation and other networks.
+
+Votes, labels and a teacher err differently, and none of them knows everything. What is shown more often than FER+'s
+votes have it is taken out of the loss (logit adjustment, Menon et al. 2021), so class shares are a setting of use.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from vidfer.backbones import preprocess
+from vidfer.labels import EMOTION_INDEX, EMOTIONS, NUM_EMOTIONS
+from vidfer.learning.datasets.aligned_faces import align_pictures, face_transforms
+from vidfer.learning.datasets.fer2013plus import SIDE, majority_labels, read_fer2013plus, soft_labels
+from vidfer.learning.datasets.labelled_pictures import read_lfw_pictures
+from vidfer.learning.datasets.teachers import NUM_SHAPES, TEACHER_COLUMNS, Lessons, read_fer_lessons, read_scene_lessons
+from vidfer.learning.evaluation.calibration import fit_temperature
+from vidfer.learning.training.emotion_cnn import (
+    SOURCES,
+    EmotionRecipe,
+    EmotionTask,
+    LabelledFaces,
+    load_more_faces,
+    predict,
+)
+
+_CONTEMPT = EMOTION_INDEX["contempt"]
+_SCENES = SOURCES.index("scenes")
+_SMALLEST_SHARE = 1e-4
+
+
+class TaughtNetwork(nn.Module):
+    """A backbone with two more heads on its embedding, which keep in it what the main one would not ask for.
+
+    Attributes
+    ----------
+    deployed
+        The backbone, which alone is kept.
+    votes
+        What annotators of FER+ would say.
+    shapes
+        How the face is shaped.
+    """
+
+    def __init__(self, backbone: nn.Module) -> None:
+        super().__init__()
+        self.deployed = backbone
+        self.input_spec = backbone.input_spec
+        self.votes = nn.Linear(int(backbone.embedding_size), NUM_EMOTIONS)  # type: ignore[arg-type]
+        self.shapes = nn.Linear(int(backbone.embedding_size), NUM_SHAPES)  # type: ignore[arg-type]
+
+    def forward(self, faces: Tensor) -> tuple[Tensor, Tensor]:
+        embedding, logits = self.deployed(faces)
+        return embedding, logits
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A batch: faces (B, C, S, S), and of each what is known.
+
+    ``target``, ``votes`` (B, 8) sum to 1, or to 0 where nothing is known; ``of_scene`` (B,) bool: only the five classes
+    of the teacher are; ``shapes`` (B, ``NUM_SHAPES``), NaN where unknown.
+    """
+
+    faces: Tensor
+    target: Tensor
+    votes: Tensor
+    shapes: Tensor
+    of_scene: Tensor
+
+
+def mixed_targets(
+    votes: np.ndarray, label: np.ndarray, lessons: Lessons, *, fer2013: float, teacher: float
+) -> np.ndarray:
+    """Return (N, 8) float32, what N faces of FER2013 show according to all sources together.
+
+    Parameters
+    ----------
+    votes
+        (N, 8) shares of FER+'s annotators.
+    label
+        (N,) FER2013's own label. It knows no contempt: what the votes give to it stays there.
+    lessons
+        The teacher's five; what votes and label give to the other three stays there.
+    fer2013, teacher
+        Their shares of the whole; the rest is the votes'.
+    """
+    own = np.eye(NUM_EMOTIONS, dtype=np.float32)[label] * (1 - votes[:, [_CONTEMPT]])
+    own[:, _CONTEMPT] += votes[:, _CONTEMPT]
+    people = ((1 - fer2013 - teacher) * votes + fer2013 * own) / (1 - teacher)
+    unknown = np.setdiff1d(np.arange(NUM_EMOTIONS), TEACHER_COLUMNS)
+    taught = lessons.emotion * (1 - people[:, unknown].sum(1, keepdims=True))
+    taught[:, unknown] = people[:, unknown]
+    silent = lessons.emotion.sum(1) == 0
+    taught[silent] = people[silent]
+    return ((1 - teacher) * people + teacher * taught).astype(np.float32)
+
+
+class MixedTask(EmotionTask):
+    """What ``learning.training.loop`` trains here: ``EmotionTask`` with ``[mixed]``."""
+
+    def __init__(self, recipe: EmotionRecipe, folder: Path) -> None:
+        super().__init__(recipe, folder)
+        held_back = read_lfw_pictures(folder, "val", size=self.spec.size, border=0)
+        self.photographs = LabelledFaces(held_back.faces, held_back.target, held_back.label)
+        of_scene = self.training.source == _SCENES
+        weights = self._row_weights.float()[:, None]
+        natural = self.training.votes[self.training.source == SOURCES.index("fer")].mean(0)
+        self.class_shares = natural / natural.sum()
+        seen = torch.stack([(weights * self.training.target)[rows].sum(0) for rows in (~of_scene, of_scene)])
+        seen = (seen / seen.sum(1, keepdim=True)).clamp_min(_SMALLEST_SHARE)
+        # (2, 8): by how much each class was seen more often than it occurs, in stills and in scenes.
+        self._excess = seen.log() - self.class_shares.clamp_min(_SMALLEST_SHARE).log()
+        self._known = torch.ones(2, NUM_EMOTIONS, dtype=torch.bool)
+        self._known[1] = False
+        self._known[1, TEACHER_COLUMNS] = True
+
+    def build_model(self) -> nn.Module:
+        return TaughtNetwork(super().build_model())
+
+    def load_training(self, folder: Path) -> LabelledFaces:
+        data, mixed = self.recipe.data, self.recipe.mixed
+        pictures = read_fer2013plus(folder, "Training")
+        usable = majority_labels(pictures.votes, strict=False) >= 0
+        pictures = pictures.take(usable)
+        lessons = read_fer_lessons(folder).take(pictures.row)
+        votes = soft_labels(pictures.votes)
+        target = mixed_targets(
+            votes, pictures.fer2013_label, lessons, fer2013=mixed.fer2013_share, teacher=mixed.teacher_share
+        )
+        transforms = face_transforms(
+            pictures.landmarks68,
+            pictures.landmarks5,
+            image_size=(SIDE, SIDE),
+            size=self.spec.size,
+            border=data.border,
+        )
+        faces = align_pictures(pictures.images, transforms, size=self.spec.size + 2 * data.border)
+        out = LabelledFaces(faces, target, target.argmax(1), votes=votes, shapes=lessons.shapes)
+        for more in load_more_faces(folder, data, self.spec, seed=self.recipe.loop.seed):
+            out.extend(more)
+        if mixed.scenes_share:
+            scenes, taught = read_scene_lessons(folder, "train", size=self.spec.size, border=data.border)
+            known = taught.emotion.sum(1) > 0
+            target = taught.emotion[known]
+            out.extend(
+                LabelledFaces(
+                    torch.from_numpy(scenes[known]),
+                    target,
+                    target.argmax(1),
+                    source="scenes",
+                    shapes=taught.shapes[known],
+                )
+            )
+        return out
+
+    def source_shares(self) -> dict[str, float]:
+        return {**super().source_shares(), "scenes": self.recipe.mixed.scenes_share}
+
+    def batch(self, step: int, generator: torch.Generator, device: torch.device) -> Shown:  # type: ignore[override]
+        rows = self.rows_of(step)
+        faces = self.training.faces[rows].to(device).float() / 255
+        faces = preprocess(self.augmentation(faces, generator), self.spec)
+        return Shown(
+            faces=faces.to(memory_format=torch.channels_last),
+            target=self.training.target[rows].to(device),
+            votes=self.training.votes[rows].to(device),
+            shapes=self.training.shapes[rows].to(device),
+            of_scene=(self.training.source[rows] == _SCENES).to(device),
+        )
+
+    def loss(self, model: nn.Module, batch: Shown) -> tuple[Tensor, dict[str, float]]:  # type: ignore[override]
+        mixed = self.recipe.mixed
+        embedding, logits = model(batch.faces)
+        embedding, logits = embedding.float(), logits.float()
+        kind = batch.of_scene.long()
+        adjusted = logits + self._excess.to(logits)[kind]
+        adjusted = adjusted.masked_fill(~self._known.to(logits.device)[kind], -1e4)
+        read = functional.cross_entropy(adjusted, batch.target)
+        votes = functional.cross_entropy(model.votes(embedding), batch.votes)  # type: ignore[operator]
+        known = torch.isfinite(batch.shapes)
+        off = torch.where(known, model.shapes(embedding) - batch.shapes.nan_to_num(), 0.0)  # type: ignore[operator]
+        shapes = off.square().sum() / known.sum().clamp_min(1)
+        right = float((adjusted.argmax(1) == batch.target.argmax(1)).float().mean())
+        parts = {"votes_loss": float(votes.detach()), "shapes_loss": float(shapes.detach())}
+        taught = mixed.votes_weight * votes + mixed.shapes_weight * shapes
+        return read + taught, {"training_accuracy": right, **parts}
+
+    def fitted_temperature(
+        self, model: nn.Module, device: torch.device, logits: np.ndarray, truth: np.ndarray
+    ) -> float:
+        """As ``EmotionTask``'s, but fitted on photographs (LFW), too, and half of it on the shares of votes.
+
+        A face that people disagree on is then not read with the confidence of one on which they agree.
+        """
+        photographs = predict(model, self.photographs.faces, self.spec, device, mirror=self.recipe.model.mirror)
+        label = np.concatenate([truth, self.photographs.label.numpy()])
+        shares = np.concatenate([self.validation.target.numpy(), self.photographs.target.numpy()])
+        return fit_temperature(np.concatenate([logits, photographs]), (np.eye(NUM_EMOTIONS)[label] + shares) / 2)
+
+    def metadata(self) -> dict[str, Any]:
+        shares = {name: round(float(share), 5) for name, share in zip(EMOTIONS, self.class_shares, strict=True)}
+        return {**super().metadata(), "class_shares": shares}

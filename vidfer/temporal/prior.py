@@ -1,0 +1,63 @@
+"""How often each expression is expected: a setting of use, applied to probabilities by Bayes' rule.
+
+A network's probabilities hold the class shares that it was fitted to ("natural": FER+'s, mostly neutral and
+happiness). Where others are expected, the probabilities are multiplied by the ratio of the two and made to sum to 1.
+The shares are in what the network gave before its temperature made it more certain, so the ratio is sharpened with it:
+on posed faces that no network learnt from this finds more than the bare ratio.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+import numpy as np
+
+from vidfer.errors import WeightsError
+from vidfer.labels import EMOTIONS
+from vidfer.temporal.probabilities import log_softmax
+
+Prior = Literal["natural", "balanced"] | Mapping[str, float]
+
+# Of the votes for the 28,385 pictures of FER+'s usage Training, for networks whose file does not say its own.
+FERPLUS_SHARES: Final = {
+    "neutral": 0.3327,
+    "happiness": 0.2647,
+    "surprise": 0.1227,
+    "sadness": 0.1416,
+    "anger": 0.0869,
+    "disgust": 0.0103,
+    "fear": 0.0308,
+    "contempt": 0.0104,
+}
+
+
+def class_shares(metadata: Mapping[str, Any]) -> np.ndarray:
+    """Return the class shares (8,) that a weight file's network was fitted to; raises WeightsError for wrong ones."""
+    given = metadata.get("class_shares", FERPLUS_SHARES)
+    try:
+        shares = np.array([float(given[name]) for name in EMOTIONS])
+    except (KeyError, TypeError, ValueError) as error:
+        raise WeightsError(f"class_shares: expected a number above 0 for each class, got {given!r}") from error
+    if not (np.isfinite(shares).all() and (shares > 0).all()):
+        raise WeightsError(f"class_shares: expected a number above 0 for each class, got {given!r}")
+    return shares / shares.sum()
+
+
+def log_ratio(prior: Prior, shares: np.ndarray, *, temperature: float = 1.0) -> np.ndarray:
+    """Return (8,) what to add to log-probabilities so that ``prior`` is expected; 0 for ``natural``.
+
+    ``shares`` (8,) are those that the network was fitted to, ``temperature`` is what its logits were divided by.
+    """
+    if prior == "natural":
+        return np.zeros(len(EMOTIONS))
+    wanted = np.ones(len(EMOTIONS)) if isinstance(prior, str) else np.array([prior[name] for name in EMOTIONS])
+    return np.asarray((np.log(np.maximum(wanted / wanted.sum(), 1e-9)) - np.log(shares)) / temperature)
+
+
+def with_prior(probabilities: np.ndarray, ratio: np.ndarray) -> np.ndarray:
+    """Return probabilities (..., 8) with ``log_ratio`` applied, in their dtype; NaN rows stay NaN."""
+    if not ratio.any():
+        return probabilities
+    logs = np.log(np.maximum(probabilities.astype(np.float64), 1e-9)) + ratio
+    return np.asarray(np.exp(log_softmax(logs)), probabilities.dtype)
