@@ -41,7 +41,7 @@ def clips_folder(shared_folder: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def sample_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sample that vidfer makes itself: one real face, a stretch without one, two hard cuts; 7 s."""
+    """The sample that vidfer makes itself: two people, one with several expressions, a stretch without a face; 8 s."""
     from vidfer.video.sample_clip import write_sample
 
     path = tmp_path_factory.mktemp("sample") / "sample.mp4"

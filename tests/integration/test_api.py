@@ -22,11 +22,11 @@ def test_process_and_load(sample_video: Path, tmp_path: Path) -> None:
     )
     assert not report.failed
     assert [record.clip_id for record in report.records] == ["sample"]
-    assert [event.done for event in events if isinstance(event, FramesDone)][-1:] == [35], events
+    assert [event.done for event in events if isinstance(event, FramesDone)][-1:] == [40], events
     assert [event.status for event in events if isinstance(event, ClipDone)] == ["ok"]
     table = vidfer.load_timeline(tmp_path / "results" / "sample")
     assert isinstance(table, pd.DataFrame)
-    assert table["timestamp"].nunique() == 35
+    assert table["timestamp"].nunique() == 40
     from_csv = vidfer.load_timeline(tmp_path / "results" / "sample" / "timeline.csv")
     assert list(from_csv.columns) == list(table.columns)
     assert from_csv["happiness"].to_numpy() == pytest.approx(table["happiness"].to_numpy(), abs=1e-4, nan_ok=True)

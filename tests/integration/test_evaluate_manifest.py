@@ -55,8 +55,8 @@ def test_pictures_are_measured_by_folds_of_subjects(pictures: Path, tmp_path: Pa
 def test_videos_go_through_the_cache(sample_video: Path, pictures: Path, tmp_path: Path) -> None:
     manifest = write_csv(
         tmp_path / "clips.csv",
-        ("smile", sample_video, "collins", "test", "happiness", 0.0, 1.5),
-        ("rocket", sample_video, "collins", "test", "fear", 3.2, 4.2),
+        ("smile", sample_video, "hopper", "test", "happiness", 0.45, 1.45),
+        ("rocket", sample_video, "collins", "test", "fear", 5.8, 6.4),
         ("still", pictures / "3.png", "someone", "test", "happiness", "", ""),
         ("other", pictures / "4.png", "another", "train", "fear", "", ""),
     )
@@ -67,7 +67,7 @@ def test_videos_go_through_the_cache(sample_video: Path, pictures: Path, tmp_pat
     assert figures["rows"] == 3  # of the split test
     assert figures["without_face"] == ["rocket"]
     assert figures["found_and_right"] == pytest.approx(2 / 3)
-    assert figures["figures"]["network_frames"]["classification"]["samples"] == 16  # 1.5 s at 10 a second
+    assert figures["figures"]["network_frames"]["classification"]["samples"] == 11  # 1 s at 10 a second
     assert figures["figures"]["timeline"]["classification"]["accuracy"] == 1.0
     again = vidfer(*command)
     assert "1 of 1 clips: nothing left to do" in again.stderr

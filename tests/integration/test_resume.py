@@ -22,7 +22,7 @@ from fixtures.commands import (
 
 SEGMENT_FRAMES = 32  # several checkpoints within the 7 s sample
 SETTINGS = ["--set", f"run.segment_frames={SEGMENT_FRAMES}", "--no-plots"]
-NUM_FRAMES = 175
+NUM_FRAMES = 200
 
 
 @pytest.fixture(scope="module")

@@ -34,5 +34,5 @@ def test_the_wheel_carries_pipelines_and_weights(installed: Path, tmp_path: Path
 def test_the_wheel_does_the_main_job(installed: Path, tmp_path: Path, sample_video: Path) -> None:
     done = run(installed, "-m", "vidfer.cli", "process", str(sample_video), "--out", "results", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert len(read_csv(tmp_path / "results" / "sample" / "timeline.csv")) >= 175
+    assert len(read_csv(tmp_path / "results" / "sample" / "timeline.csv")) >= 200
     assert (tmp_path / "results" / "sample" / "timeline.png").stat().st_size > 5000

@@ -1,25 +1,73 @@
-"""A few seconds of video with one real face, made from public-domain photographs that scikit-image ships.
+"""A few seconds of video with two real faces, made from free photographs that matplotlib and scikit-image ship.
 
-A camera moves over the portrait of the astronaut Eileen Collins (NASA, public domain); then a hard cut to a rocket on
-its launch pad, where no face is (NASA, public domain), and another back to the portrait.
+The portrait of the computer scientist Grace Hopper (US Navy, public domain), bent so that she smiles, is surprised and
+is sad; a rocket on its launch pad, where no face is; a hard cut to the astronaut Eileen Collins (both NASA, public
+domain).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vidfer.errors import MissingDependency, OutputError
 
+if TYPE_CHECKING:
+    import torch
+
 SIZE = 360  # px, width and height
 FPS = 25
 
+# Points of Hopper's portrait: on the left of the picture and on the right (x, y in px), then where they go when she
+# smiles, is surprised, is sad: px away from the nose and px down.
+_PAIRS = np.array(
+    [
+        [(214, 166), (322, 160), (0, 0), (0, -10), (0, -2)],  # brows, middle
+        [(243, 166), (288, 162), (0, 0), (0, -10), (-4, -7)],  # inner ends
+        [(182, 178), (346, 171), (0, 0), (0, -5), (0, 2)],  # rims of the glasses, outer ends
+        [(213, 177), (318, 172), (0, 0), (0, -6), (0, 0)],  # middle
+        [(244, 181), (285, 179), (0, 0), (0, -5), (0, -3)],  # inner ends
+        [(222, 185), (304, 181), (0, 1), (0, -3), (0, 2)],  # upper lids
+        [(222, 195), (304, 191), (0, -2), (0, 0), (0, 0)],  # lower lids
+        [(205, 228), (333, 220), (2, -7), (0, 2), (0, 0)],  # cheeks
+        [(244, 250), (293, 248), (3, -2), (0, 0), (0, 0)],  # wings of the nose
+        [(227, 279), (310, 276), (11, -11), (-8, 7), (-1, 10)],  # corners of the mouth
+        [(246, 277), (293, 275), (6, -3), (-3, -2), (0, 1)],  # lips between corner and middle: the upper one
+        [(246, 279), (293, 277), (6, -3), (-3, 15), (0, 1)],  # the lower one
+        [(248, 297), (292, 295), (4, -3), (-2, 18), (0, -1)],  # under the lower lip
+        [(226, 322), (312, 320), (0, 0), (1, 10), (0, 0)],  # jaw
+    ],
+    dtype=float,
+)
+_MIDDLE = np.array(
+    [
+        [(269, 276), (0, 2), (0, -4), (0, -3)],  # the upper lip's edge
+        [(269, 278), (0, 2), (0, 19), (0, -3)],  # the lower lip's
+        [(270, 298), (0, 1), (0, 21), (0, -4)],  # under the lower lip
+        [(268, 256), (0, 0), (0, 0), (0, 0)],  # under the nose
+        [(267, 225), (0, 0), (0, 0), (0, 0)],  # its tip
+        [(271, 336), (0, 0), (0, 16), (0, -1)],  # the chin
+    ],
+    dtype=float,
+)
+_CORNER, _UPPER, _LOWER = 9, 10, 11  # rows of _PAIRS that the mouth is drawn with
+_FACE = (140, 110, 392, 404)  # px, left, top, right, bottom: nothing outside of it moves
+_STEP = 6  # px between the points where the movement is worked out
+_DARK = (52, 16, 16)  # the colour of an open mouth
+_STORY = {  # seconds: amounts of smile, surprise, sadness; smooth between
+    **{0.0: (0, 0, 0), 0.2: (0, 0, 0), 0.5: (1, 0, 0), 1.5: (1, 0, 0), 1.85: (0, 0, 0)},
+    **{2.35: (0, 0, 0), 2.65: (0, 1, 0), 3.45: (0, 1, 0), 3.8: (0, 0, 0)},
+    **{4.25: (0, 0, 0), 4.6: (0, 0, 1), 5.6: (0, 0, 1)},
+}
+
 
 def write_sample(path: Path) -> None:
-    """Write the sample as H.264 in MP4, about seven seconds; raises OutputError if ``path`` cannot be written."""
+    """Write the sample as H.264 in MP4, eight seconds; raises OutputError if ``path`` cannot be written."""
     import av
 
     try:
@@ -41,25 +89,91 @@ def write_sample(path: Path) -> None:
 
 
 def _scenes() -> Iterator[np.ndarray]:
+    import matplotlib
+    from PIL import Image
+
     try:
         from skimage import data
     except ImportError as error:
         raise MissingDependency("scikit-image", needed_for="vidfer sample", detail=str(error)) from error
-    portrait, rocket = data.astronaut(), data.rocket()
-    yield from _camera(portrait, start=(256, 230, 480), end=(230, 130, 260), seconds=3.0)
-    yield from _camera(rocket, start=(330, 200, 380), end=(330, 230, 300), seconds=1.5)
-    yield from _camera(portrait, start=(215, 130, 220), end=(235, 150, 330), seconds=2.5)
+    hopper = Path(matplotlib.get_data_path(), "sample_data", "grace_hopper.jpg")
+    with Image.open(hopper) as opened:
+        portrait = np.asarray(opened.convert("RGB"))
+    yield from _camera(portrait, start=(268, 235, 400), end=(262, 230, 360), seconds=5.6, expressive=True)
+    yield from _camera(data.rocket(), start=(330, 200, 380), end=(330, 230, 300), seconds=1.0)
+    yield from _camera(data.astronaut(), start=(215, 140, 260), end=(230, 140, 230), seconds=1.4)
 
 
 def _camera(
-    photograph: np.ndarray, *, start: tuple[int, int, int], end: tuple[int, int, int], seconds: float
+    photograph: np.ndarray,
+    *,
+    start: tuple[int, int, int],
+    end: tuple[int, int, int],
+    seconds: float,
+    expressive: bool = False,
 ) -> Iterator[np.ndarray]:
-    """Yield SIZE x SIZE frames of a camera that moves between two views (centre x, centre y, side, in px)."""
-    from skimage.transform import AffineTransform, warp
+    """Yield SIZE x SIZE frames of a camera that moves and sways between two views (centre x, centre y, side, in px)."""
+    import torch
+    from torch.nn.functional import affine_grid, grid_sample
 
-    for progress in np.linspace(0, 1, round(seconds * FPS)):
-        ease = progress * progress * (3 - 2 * progress)
-        x, y, side = (1 - ease) * np.array(start) + ease * np.array(end)
-        view = AffineTransform(scale=side / SIZE, translation=(x - side / 2, y - side / 2))
-        frame = warp(photograph, view, output_shape=(SIZE, SIZE), mode="edge")
-        yield (frame * 255).round().astype(np.uint8)
+    image = torch.from_numpy(photograph.copy()).float().movedim(2, 0)[None]  # (1, 3, H, W)
+    size = torch.tensor(photograph.shape[1::-1])
+    left, top, right, bottom = _FACE
+    dark = torch.tensor(_DARK)[:, None, None]
+    for time in np.arange(round(seconds * FPS)) / FPS:
+        x, y, side = _between(np.array(start), np.array(end), time / seconds)
+        tilt = 0.03 * np.sin(2.2 * time)
+        view = side / 2 * np.array([[np.cos(tilt), -np.sin(tilt)], [np.sin(tilt), np.cos(tilt)]])
+        to_photograph = torch.tensor(np.column_stack([view, (x, y)]), dtype=torch.float32)
+        at = affine_grid(to_photograph[None], [1, 1, SIZE, SIZE], align_corners=False)  # (1, SIZE, SIZE, 2) in px
+        shade = torch.zeros(1)
+        if expressive and any(amounts := _amounts(time)):
+            place = (at - torch.tensor([left, top])) * 2 / torch.tensor([right - left, bottom - top]) - 1
+            bent = grid_sample(_expression(amounts), place, align_corners=True)
+            at, shade = at + bent[:, :2].movedim(1, 3), bent[0, 2:]
+        frame = grid_sample(image, 2 * (at + 0.5) / size - 1, padding_mode="border", align_corners=False)[0]
+        frame = frame + shade * (dark - frame)
+        yield frame.round().byte().movedim(0, 2).contiguous().numpy()
+
+
+def _between(start: np.ndarray, end: np.ndarray, share: float) -> np.ndarray:
+    ease = share * share * (3 - 2 * share)
+    return (1 - ease) * start + ease * end
+
+
+def _amounts(time: float) -> tuple[float, ...]:
+    times = list(_STORY)
+    i = min(int(np.searchsorted(times, time, side="right")), len(times) - 1)
+    share = (time - times[i - 1]) / (times[i] - times[i - 1])
+    return tuple(_between(np.array(_STORY[times[i - 1]]), np.array(_STORY[times[i]]), share))
+
+
+@lru_cache(1)  # an expression that is held is worked out once
+def _expression(amounts: tuple[float, ...]) -> torch.Tensor:
+    """Return for each px of _FACE how far its colour is away (x, y in px) and how dark the open mouth is: (1, 3, H, W).
+
+    A thin-plate spline through the points that move, and the rim of _FACE that does not.
+    """
+    import torch
+    from scipy.interpolate import RBFInterpolator
+    from torch.nn.functional import interpolate
+
+    left, top, right, bottom = _FACE
+    x, y = np.meshgrid(np.arange(left, right + 1), np.arange(top, bottom + 1))
+    rim = [(x, y) for x in np.linspace(left, right, 9) for y in (top, bottom)]
+    rim += [(x, y) for x in (left, right) for y in np.linspace(top, bottom, 9)[1:-1]]
+    pairs, middle = (np.tensordot(amounts, table, (0, 1)) for table in (_PAIRS[:, 2:], _MIDDLE[:, 1:]))
+    moves = np.concatenate([pairs * (-1, 1), pairs, middle, np.zeros((len(rim), 2))])
+    points = np.concatenate([_PAIRS[:, 0], _PAIRS[:, 1], _MIDDLE[:, 0], rim]) + moves
+    nodes = np.stack([x[::_STEP, ::_STEP], y[::_STEP, ::_STEP]], -1)
+    away = RBFInterpolator(points, -moves, smoothing=0.1)(nodes.reshape(-1, 2)).reshape(1, *nodes.shape)
+    away = interpolate(torch.from_numpy(away).movedim(3, 1), x.shape, mode="bilinear", align_corners=True)
+
+    n = len(_PAIRS)
+    upper, lower = (
+        points[[_CORNER, row, 2 * n + i, n + row, n + _CORNER]] for i, row in enumerate((_UPPER, _LOWER))
+    )  # edges of the lips, from left to right
+    above, below = (np.interp(x[0], lip[:, 0], lip[:, 1]) for lip in (upper, lower))
+    opening = np.clip((below - above - 2) / 3, 0, 1)  # the lips of a closed mouth lie 2 px apart
+    shade = np.clip((y - above) / 2, 0, 1) * np.clip((below - y) / 2, 0, 1) * opening
+    return torch.cat([away, torch.from_numpy(shade)[None, None]], 1).float()
