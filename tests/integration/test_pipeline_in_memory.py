@@ -109,12 +109,12 @@ def test_the_faces_of_one_picture(pipeline: vidfer.Pipeline, tmp_path: Path) -> 
 
 def test_results_can_be_looked_at(clip: vidfer.Clip) -> None:
     table = clip.to_dataframe()
-    assert len(clip) == table["frame"].nunique() == 70
+    assert len(clip) == table["frame"].nunique() == 80
     seen = next(k for k in range(len(clip)) if len(clip[k]))
     row = table[(table["frame"] == clip.result.frames.frame_index[seen] + 1)].iloc[0]
     assert clip[seen][0].probabilities["happiness"] == pytest.approx(row["happiness"])
     assert [len(faces) for faces in clip] == [len(clip[k]) for k in range(len(clip))]
-    assert repr(clip).startswith("Clip('sample': 70 frames of ")
+    assert repr(clip).startswith("Clip('sample': 80 frames of ")
     assert set(clip.face(0)["face_id"]) == {0}
     with pytest.raises(KeyError, match="no face 99"):
         clip.face(99)
@@ -167,4 +167,4 @@ def test_a_file_that_is_no_video_raises(pipeline: vidfer.Pipeline, tmp_path: Pat
 
 def test_settings_are_applied_over_a_config(pipeline: vidfer.Pipeline, sample_video: Path, tmp_path: Path) -> None:
     vidfer.process(sample_video, tmp_path, pipeline=pipeline.config, settings=["video.fps=2", "output.exports=['csv']"])
-    assert vidfer.load_timeline(tmp_path / "sample")["frame"].nunique() == 14
+    assert vidfer.load_timeline(tmp_path / "sample")["frame"].nunique() == 16
