@@ -16,10 +16,12 @@ import vidfer
 from vidfer.config import PipelineConfig
 from vidfer.engine.plan import NUMBERS, OUTPUTS
 from vidfer.engine.seal import Seals
-from vidfer.exporters import EXPORTERS
+from vidfer.exporters import EXPORTERS, Output
 from vidfer.exporters.batch_tables import failures_csv, summary_csv
 from vidfer.report.index import render_index
 from vidfer.report.look import ChartSize
+from vidfer.report.page import CLIPS
+from vidfer.report.report_data import script_json
 from vidfer.store.atomic import write_bytes
 from vidfer.store.journal import MANY_CLIPS, ClipRecord, Records, SomeRecords
 from vidfer.store.layout import batch_file, journal_file
@@ -108,7 +110,8 @@ def write_batch_files(out: Path, records: Sequence[ClipRecord], *, exports: Iter
     """
     exporters = [EXPORTERS.get(name) for name in exports]
     shared = {name: data for exporter in exporters for name, data in exporter.shared_files().items()}
-    files = [out / name for name in ("summary.csv", "failures.csv", "index.html", *shared)]
+    shared_names = (*shared, CLIPS) if "report.html" in _filenames(exporters) else tuple(shared)
+    files = [out / name for name in ("summary.csv", "failures.csv", "index.html", *shared_names)]
     origin = _origin(out, records, [[exporter.name, exporter.version] for exporter in exporters])
     if origin and _are_of(batch_file(out), origin, files):
         return
@@ -120,14 +123,21 @@ def write_batch_files(out: Path, records: Sequence[ClipRecord], *, exports: Iter
         listed,
         failures[:MAX_LISTED],
         title=_title(len(records), len(listed), len(failures)),
-        files=[name for exporter in exporters for name in exporter.filenames],
+        files=_filenames(exporters),
         pictures=[name for name in PICTURES if (out / name).is_file()],
     )
     write_if_changed(out / "index.html", page)
     for name, data in shared.items():
         write_if_changed(out / name, data)
+    if CLIPS in shared_names:
+        names = script_json([summary["clip"] for summary in listed])
+        write_if_changed(out / CLIPS, f"window.vidferClips = {names};\n".encode(errors="backslashreplace"))
     if origin:
         write_bytes(batch_file(out), json.dumps({"origin": origin, "files": _stamps(files)}).encode())
+
+
+def _filenames(exporters: Sequence[Output]) -> list[str]:
+    return [name for exporter in exporters for name in exporter.filenames]
 
 
 def _origin(out: Path, records: Sequence[ClipRecord], exporters: list[list[Any]]) -> list[Any]:

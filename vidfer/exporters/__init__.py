@@ -68,9 +68,12 @@ class VideoExporter(Output):
     painter
         Gives, for a clip, the function that is called with every frame, upright (H, W, 3) uint8 RGB, and its time in
         seconds from the first, and returns what is to be seen instead, of the same shape.
+    replaces
+        A file that an earlier run may have left and that must not stay beside this one, unless it is asked for, too.
     """
 
     painter: Callable[[ClipResult], Paint]
+    replaces: str = ""
 
 
 EXPORTERS: Registry[Exporter | VideoExporter] = Registry("exporter", __name__)
@@ -111,12 +114,12 @@ def chart_exporter(
 
 
 def video_exporter(
-    name: str, *, filename: str, version: int
+    name: str, *, filename: str, version: int, replaces: str = ""
 ) -> Callable[[Callable[[ClipResult], Paint]], Callable[[ClipResult], Paint]]:
     """Return a decorator that registers a function as the painter of the video exporter called ``name``."""
 
     def decorate(painter: Callable[[ClipResult], Paint]) -> Callable[[ClipResult], Paint]:
-        made = VideoExporter(name=name, filenames=(filename,), version=version, painter=painter)
+        made = VideoExporter(name=name, filenames=(filename,), version=version, painter=painter, replaces=replaces)
         EXPORTERS.register(name)(made)
         return painter
 

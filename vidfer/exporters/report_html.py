@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 from pathlib import Path, PurePosixPath
+from urllib.parse import quote
 
 from vidfer.errors import MissingDependency
 from vidfer.exporters import chart_exporter
@@ -23,11 +24,22 @@ def shared_files() -> dict[str, bytes]:
     return {PLOTLY: (Path(folders[0]) / "package_data" / "plotly.min.js").read_bytes()}
 
 
-@chart_exporter("report", filenames=("report.html",), version=4, shared_files=shared_files)
+@chart_exporter("report", filenames=("report.html",), version=5, shared_files=shared_files)
 def draw(clip: ClipResult, look: ChartLook) -> dict[str, bytes]:
-    """Return report.html; the video plays beside the chart from where it lay when the clip was processed."""
+    """Return report.html; the video plays beside the chart from where it lay when the clip was processed.
+
+    The page names it relative to its own folder: no path of the machine is in it, and a tree that is moved as a whole
+    still plays.
+    """
     from vidfer.report.html import render_report
 
-    video = Path(os.path.abspath(clip.info.path)).as_uri()
     up = "../" * len(PurePosixPath(clip.clip_id).parts)
-    return {"report.html": render_report(clip, video_href=video, plotly_href=up + PLOTLY, look=look)}
+    return {"report.html": render_report(clip, video_href=_video_href(clip, look), up=up, plotly=PLOTLY, look=look)}
+
+
+def _video_href(clip: ClipResult, look: ChartLook) -> str | None:
+    if not clip.info.path:
+        return None
+    path = clip.info.path
+    relative = os.path.relpath(path, look.folder) if look.folder is not None else os.path.basename(path)
+    return quote(Path(relative).as_posix(), safe="/", errors="surrogateescape")

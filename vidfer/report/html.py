@@ -10,9 +10,10 @@ from typing import Any
 from vidfer.labels import EMOTION_COLOURS, UNSURE
 from vidfer.report.chart import timeline_chart
 from vidfer.report.look import ApexFrame, ChartLook
-from vidfer.report.page import cell, escape, page, percent, share_bar, swatch, table, warnings_box
+from vidfer.report.page import CLIPS, cell, escape, page, percent, share_bar, swatch, table, warnings_box
 from vidfer.report.png import full_colour_png
 from vidfer.report.report_data import report_data, script_json
+from vidfer.report.series import main_faces
 from vidfer.report.summary import state_shares, summarise
 from vidfer.report.wording import clock, count, duration
 from vidfer.types import ClipResult, VideoInfo
@@ -28,7 +29,8 @@ def render_report(
     clip: ClipResult,
     *,
     video_href: str | None = None,
-    plotly_href: str | None = None,
+    up: str = "",
+    plotly: str = "",
     look: ChartLook | None = None,
 ) -> bytes:
     """Return the page of one clip.
@@ -40,8 +42,10 @@ def render_report(
     video_href
         URL of the video that plays beside the chart; the page says so where the browser cannot play it. None leaves
         the player out.
-    plotly_href
-        URL of plotly.min.js; without it, or where it is not found, the page shows a still chart.
+    up
+        Leads from the page's folder to the results folder, e.g. ``../``.
+    plotly
+        plotly.min.js below the results folder; without it, or where it is not found, the page shows a still chart.
     look
         How the chart is drawn, and the faces that stand below it.
     """
@@ -50,6 +54,7 @@ def render_report(
     with_video = video_href is not None
     data = report_data(clip, with_overlay=with_video, style=look.style)
     body = [
+        f'<nav class="no-print" data-up="{escape(up)}" data-clip="{escape(clip.clip_id)}" hidden></nav>',
         f"<header><h1>{escape(clip.clip_id)}</h1><p class='facts'>{_facts(summary)}</p></header>",
         warnings_box(_warnings(summary)),
         f'<section class="viewer{" with-video" if with_video else ""}">{_player(clip, data, video_href)}'
@@ -60,7 +65,8 @@ def render_report(
         _faces(summary),
         _provenance(summary),
         f'<script type="application/json" id="data">{script_json(data)}</script>',
-        f'<script src="{escape(plotly_href)}"></script>' if plotly_href else "",
+        f'<script src="{escape(up + CLIPS)}"></script>',
+        f'<script src="{escape(up + plotly)}"></script>' if plotly else "",
     ]
     return page(f"{clip.clip_id} – vidfer", body, script=Path(__file__).with_name("report.js").read_text("utf-8"))
 
@@ -107,8 +113,8 @@ def _player(clip: ClipResult, data: dict[str, Any], video_href: str | None) -> s
     width, height = clip.info.width, clip.info.height
     stage = (
         f'<div class="stage no-print" style="max-width:{_MAX_VIDEO_HEIGHT * width / height:.0f}px;'
-        f'aspect-ratio:{width}/{height}"><video{_turned(clip.info)} '
-        f'src="{escape(video_href)}" controls preload="auto" playsinline></video>'
+        f'aspect-ratio:{width}/{height}"><video{_turned(clip.info)} controls preload="auto" playsinline>'
+        f'<source src="{escape(video_href)}"><source src="overlay_blurred.mp4"></video>'
         "<canvas></canvas></div>"
     )
     return (
@@ -127,7 +133,7 @@ def _switches(data: dict[str, Any], *, layers: bool) -> str:
     def switch(text: str, attributes: str, *, on: bool = True) -> str:
         return f'<label><input type="checkbox" {"checked " if on else ""}{attributes}> {text}</label>'
 
-    faces = "".join(switch(f"face {face['id']}", f'value="{face["id"]}"') for face in data["faces"])
+    faces = "".join(switch(f"face {face['id']}", f'value="{face["id"]}"', on=face["drawn"]) for face in data["faces"])
     boxes = switch("boxes", 'id="show-boxes"') + switch("landmarks", 'id="show-landmarks"')
     over_video = f'<span id="layers">{boxes}</span>' if layers else ""
     stacked = switch("stacked", 'id="show-areas"', on=data["stacked"]) if data["faces"] else ""
@@ -141,7 +147,18 @@ def _chart(clip: ClipResult, look: ChartLook) -> str:
     still = f'<img id="still" src="data:image/png;base64,{png}" alt="{escape(text)}">'
     return (
         f'<div class="chart"><div id="plot">{still}<div id="chart" hidden></div><div id="cursor" hidden></div></div>'
-        f'<p id="band" class="faint" hidden>{BAND_EXPLAINED}</p></div>'
+        f'<p id="band" class="faint" hidden>{BAND_EXPLAINED}</p>{_left_out(clip)}</div>'
+    )
+
+
+def _left_out(clip: ClipResult) -> str:
+    """Return what is said of faces that the chart does not show at first."""
+    shown, hidden = main_faces(clip)
+    if not hidden:
+        return ""
+    return (
+        f'<p class="faint">{len(shown)} of {len(shown) + len(hidden)} faces are drawn, those seen longest. '
+        '<span class="no-print">Switch others on above; all are in the table of faces below.</span></p>'
     )
 
 
@@ -183,7 +200,7 @@ def _emotions(summary: dict[str, Any]) -> str:
         *(("emotion", ""), ("share of time", "number"), ("mean probability", "number")),
         *(("episodes", "number"), ("strongest", "")),
     ]
-    return f"<section><h2>Emotions</h2>{table(headings, rows)}</section>"
+    return f"<section><h2>Emotions</h2>{table(headings, rows, name='emotions')}</section>"
 
 
 def _peak(peak: dict[str, Any] | None) -> str:
@@ -192,11 +209,20 @@ def _peak(peak: dict[str, Any] | None) -> str:
     return f"{clock(peak['seconds'], decimals=1)} (face {peak['face_id']}, {percent(peak['probability'])})"
 
 
+def _of_face(face: dict[str, Any]) -> list[list[float]]:
+    """Return seconds seen, then for each emotion and for unsure: share of time, mean probability, episodes."""
+    rows = [
+        [numbers["share_of_time"] or 0.0, numbers["mean_probability"] or 0.0, numbers["episodes"]]
+        for numbers in face["emotions"].values()
+    ]
+    return [[face["seconds_on_screen"] or 0.0], *rows, [face["unsure_share_of_time"] or 0.0, 0.0, 0]]
+
+
 def _faces(summary: dict[str, Any]) -> str:
     if not summary["num_faces"]:
         return "<section><h2>Faces</h2><p>No face was found in this clip.</p></section>"
     rows = [
-        "<tr>"
+        f'<tr data-face="{face["face_id"]}" data-numbers="{escape(json.dumps(_of_face(face)))}">'
         + cell(f"face {face['face_id']}")
         + cell(f"{clock(face['first_seconds'], decimals=1)} – {clock(face['last_seconds'], decimals=1)}")
         + cell(duration(face["seconds_on_screen"]), kind="number")

@@ -32,9 +32,10 @@ for (const heading of document.querySelectorAll('#clips th')) {
     const down = heading.getAttribute('aria-sort') === 'ascending', body = document.querySelector('#clips tbody');
     for (const other of heading.parentNode.children) other.removeAttribute('aria-sort');
     heading.setAttribute('aria-sort', down ? 'descending' : 'ascending');
-    const key = row => row.cells[column].dataset.sort ?? row.cells[column].textContent;
-    const compare = (a, b) => a.localeCompare(b, undefined, {numeric: true});
-    body.append(...[...body.rows].sort((a, b) => (down ? -1 : 1) * compare(key(a), key(b))));
+    const key = row => (row.cells[column].dataset.sort ?? row.cells[column].textContent).trim();
+    const byValue = (a, b) => isNaN(a) || isNaN(b) ? a.localeCompare(b, undefined, {numeric: true}) : a - b;
+    const order = (a, b) => a && b ? (down ? -1 : 1) * byValue(a, b) : !a - !b;  // what is empty comes last
+    body.append(...[...body.rows].sort((a, b) => order(key(a), key(b))));
   });
 }
 """
@@ -111,22 +112,27 @@ def _clip_row(summary: Mapping[str, Any], present: set[str], *, with_notes: bool
         name = f'<a href="{folder}/report.html">{name}</a>'
         links = links[1:]
     sampled, seen = summary["sampled_frames"], summary["frames_with_face"]
+    with_face = seen / sampled if sampled else None
     shares = state_shares(summary)
     dominant = summary["dominant_emotion"]
     cells = [
         cell(f'{name}<br><span class="faint">{" · ".join(links)}</span>', sort=summary["clip"], kind="name"),
-        cell(duration(summary["duration_seconds"] or 0.0), sort=summary["duration_seconds"] or 0.0, kind="number"),
-        cell(percent(seen / sampled if sampled else None), sort=seen / sampled if sampled else 0.0, kind="number"),
+        cell(duration(summary["duration_seconds"] or 0.0), sort=_sort(summary["duration_seconds"]), kind="number"),
+        cell(percent(with_face), sort=_sort(with_face), kind="number"),
         cell(str(summary["num_faces"]), kind="number"),
         cell(swatch(dominant) if dominant else '<span class="faint">no face</span>', sort=dominant or ""),
         cell(sparkline(summary.get("course"))),
         cell(share_bar(shares), sort=max((share or 0.0) for share in shares.values())),
         cell(str(summary["num_episodes"]), kind="number"),
-        cell(percent(summary["mean_quality"]), sort=summary["mean_quality"] or 0.0, kind="number"),
+        cell(percent(summary["mean_quality"]), sort=_sort(summary["mean_quality"]), kind="number"),
     ]
     if with_notes:
         cells.append(cell("<br>".join(escape(note) for note in _notes(summary)), kind="name"))
     return f"<tr>{''.join(cells)}</tr>"
+
+
+def _sort(value: float | None) -> str:
+    return "" if value is None else str(value)
 
 
 def _notes(summary: Mapping[str, Any]) -> list[str]:

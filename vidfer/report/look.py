@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -56,12 +57,15 @@ class ChartLook:
         Faces at the peaks of episodes, in order of time, drawn under the axis; none unless asked for.
     note
         Why there are no such pictures although they were asked for.
+    folder
+        Where what is drawn will lie, for links; None where that is not known.
     """
 
     style: ChartStyle = "auto"
     size: ChartSize = "screen"
     apexes: tuple[ApexFrame, ...] = ()
     note: str = ""
+    folder: Path | None = None
 
     def of_face(self, track: int, *, most: int) -> list[ApexFrame]:
         """Return the pictures of one person, the most probable ones where there are more than fit."""

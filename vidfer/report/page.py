@@ -9,6 +9,7 @@ from typing import Any
 from vidfer.labels import STATE_COLOURS
 from vidfer.report.wording import display_name
 
+CLIPS = "assets/clips.js"  # below the results folder: the clips that it holds, for links from page to page
 STYLE = """
 :root { color-scheme: light dark; --ink: #1c1e21; --faint: #5f6670; --line: #dfe3e8; --edge: #dfe3e8; --card: #ffffff;
   --page: #f5f6f8; --link: #0b5cad; --warn: #8a3b00; --warn-bg: #fff3e6; }
@@ -42,9 +43,11 @@ th[aria-sort=ascending] button::after { content: " ▲"; } th[aria-sort=descendi
 .sparkline { display: block; width: 9rem; height: 2.2rem; }
 img.picture { display: block; width: 100%; background: #fff; border-radius: 4px; }
 .viewer.with-video { display: grid; grid-template-columns: minmax(280px, 2fr) 3fr; gap: 1.2rem; align-items: start; }
-#player { position: sticky; top: .5rem; min-width: 0; }
+.viewer { overflow: visible; } #player { position: sticky; top: .5rem; min-width: 0; }
+nav { display: flex; gap: 1.2rem; margin: 0 0 .6rem; }
 @media (max-width: 1000px) { .viewer.with-video { display: block; } #player { position: static; margin-bottom: 1rem; } }
-@media (max-width: 600px) { body { padding: .7rem; } section { padding: .8rem .7rem; } }
+@media (max-width: 600px) { body { padding: .7rem; } section { padding: .8rem .7rem; } td.name { min-width: 7rem; }
+  #clips :is(th, td):is(:nth-child(2), :nth-child(3), :nth-child(4), :nth-child(6), :nth-child(8)) { display: none; } }
 @media (hover: none) { #keys { display: none; } }
 .stage { position: relative; margin: 0 auto .6rem; background: #000; border-radius: 4px; overflow: hidden; }
 .stage video, .stage canvas { position: absolute; inset: 0; width: 100%; height: 100%; }
@@ -53,6 +56,7 @@ img.picture { display: block; width: 100%; background: #fff; border-radius: 4px;
 .switches label { cursor: pointer; white-space: nowrap; } #keys { font-size: .85rem; margin: .6rem 0 0; }
 .chart { min-width: 0; } #band { font-size: .85rem; margin: .5rem 0 0; }
 #plot { position: relative; background: #fff; border-radius: 4px; cursor: crosshair; }
+#plot:has(#chart:not([hidden])) { background: var(--card); }
 #plot img { display: block; width: 100%; height: auto; }
 .apexes { display: flex; flex-wrap: wrap; gap: .8rem; }
 .apexes button { all: unset; cursor: pointer; font-size: .8rem; line-height: 1.3; text-align: center; }

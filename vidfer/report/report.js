@@ -24,11 +24,50 @@ const hiddenIds = () => new Set([...document.querySelectorAll('#faces input')].f
 function applySwitches() {
   const hidden = hiddenIds();
   for (const row of document.querySelectorAll('[data-face]')) row.hidden = hidden.has(+row.dataset.face);
+  applyToNumbers(hidden);
   drawChart();
   show(now);
 }
 
+// The clip's numbers are those of the faces that are on, each weighed by how long it is seen.
+const wholeTable = document.querySelector('#emotions tbody')?.innerHTML;
+function applyToNumbers(hidden) {
+  const body = document.querySelector('#emotions tbody');
+  if (!body) return;
+  body.innerHTML = wholeTable;
+  const faces = [...document.querySelectorAll('tr[data-numbers]')].filter(row => !hidden.has(+row.dataset.face))
+    .map(row => JSON.parse(row.dataset.numbers));
+  if (!hidden.size) return;
+  const seconds = faces.reduce((sum, face) => sum + face[0][0], 0);
+  const mean = (row, column) => faces.reduce((sum, face) => sum + face[0][0] * face[row][column], 0) / seconds;
+  [...body.rows].forEach((cells, row) => {
+    const [share, probability, episodes, peak] = [...cells.cells].slice(1);
+    share.textContent = seconds ? `${(100 * mean(row + 1, 0)).toFixed(0)} %` : '–';
+    if (row === body.rows.length - 1) return;
+    probability.textContent = seconds ? `${(100 * mean(row + 1, 1)).toFixed(0)} %` : '–';
+    episodes.textContent = faces.reduce((sum, face) => sum + face[row + 1][2], 0);
+    const of = peak.textContent.match(/face (\d+)/);
+    if (of && hidden.has(+of[1])) peak.textContent = '–';
+  });
+}
+
+// ---- from page to page ----
+
+const nav = document.querySelector('nav'), clips = window.vidferClips ?? [];
+const place = nav ? clips.indexOf(nav.dataset.clip) : -1;
+if (place >= 0) {
+  const link = (text, path) => Object.assign(document.createElement('a'), {textContent: text, href: nav.dataset.up + path});
+  const page = clip => `${clip.split('/').map(encodeURIComponent).join('/')}/report.html`;
+  nav.append(link('all clips', 'index.html'));
+  if (place > 0) nav.append(link('← previous', page(clips[place - 1])));
+  if (place + 1 < clips.length) nav.append(link('next →', page(clips[place + 1])));
+  nav.hidden = false;
+}
+
 // ---- the chart ----
+
+const themed = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => drawChart());
 
 const CURVES = 150, RIBBON = 20, SPACE = 34, BOTTOM = 34, LEGEND_ROW = 19, LEGEND_ITEM = 112, SIDES = 56;  // px
 
@@ -99,8 +138,8 @@ function layout(faces) {
   const TOP = 26 + LEGEND_ROW * Math.ceil(data.emotions.length / perRow);
   const height = TOP + BOTTOM + faces.length * panel - SPACE + 14, inner = height - TOP - BOTTOM;
   const result = {
-    width: chart.clientWidth, height, margin: {l: 44, r: 12, t: TOP, b: BOTTOM}, paper_bgcolor: '#fff', plot_bgcolor: '#fff', uirevision: 'keep',
-    font: {family: 'system-ui, -apple-system, "Segoe UI", Roboto, sans-serif', size: 12, color: '#333'},
+    width: chart.clientWidth, height, margin: {l: 44, r: 12, t: TOP, b: BOTTOM}, paper_bgcolor: themed('--card'), plot_bgcolor: themed('--card'), uirevision: 'keep',
+    font: {family: 'system-ui, -apple-system, "Segoe UI", Roboto, sans-serif', size: 12, color: themed('--ink')},
     hovermode: 'x unified', hoverlabel: {namelength: -1}, dragmode: 'zoom', barmode: 'overlay', bargap: 0,
     uniformtext: {minsize: 9, mode: 'hide'}, legend: {orientation: 'h', x: 0, y: 1, yanchor: 'bottom', yref: 'container',
       itemwidth: 30, entrywidth: LEGEND_ITEM - 42, entrywidthmode: 'pixels', traceorder: 'normal'}, shapes: [], annotations: [],
@@ -115,10 +154,10 @@ function layout(faces) {
     const top = inner - index * panel - 14, curves = `yaxis${index ? 2 * index + 1 : ''}`;
     const domain = (high, low) => [clamp((top - low) / inner, 0, 1), clamp((top - high) / inner, 0, 1)];
     result[curves] = {domain: domain(0, CURVES * tall), range: [0, 1.02], fixedrange: true, tickvals: [0, 0.5, 1],
-      gridcolor: '#e3e3e3', zeroline: false};
+      gridcolor: themed('--line'), zeroline: false};
     result[`yaxis${2 * index + 2}`] = {domain: domain(CURVES * tall + 4, CURVES * tall + 4 + RIBBON), range: [-0.5, 0.5],
       fixedrange: true, visible: false};
-    const box = {type: 'rect', xref: 'x', layer: 'below', line: {width: 0}, fillcolor: '#ececec'};
+    const box = {type: 'rect', xref: 'x', layer: 'below', line: {width: 0}, fillcolor: themed('--page')};
     for (const [from, to] of face.gaps)
       result.shapes.push({...box, x0: toAxis(from), x1: toAxis(to), y0: 0, y1: 1, yref: `y${index ? 2 * index + 1 : ''} domain`});
     for (const [from, to] of face.unsure)  // behind lines; over areas, which would hide it
@@ -258,7 +297,8 @@ function watchVideo() {
     if (!video.seeking) show((frame && frame.mediaTime !== undefined ? frame.mediaTime : video.currentTime) - data.start);
     next();
   };
-  video.addEventListener('error', failed);
+  video.lastElementChild.addEventListener('error', failed);  // of the last source: none of them can be played
+  if (video.networkState === HTMLMediaElement.NETWORK_NO_SOURCE) failed();
   video.addEventListener('seeked', () => show(video.currentTime - data.start));
   if (data.start > 0) {  // else it shows nothing as yet
     if (video.readyState) seek(now);

@@ -20,6 +20,8 @@ MAX_OVERLAY_ROWS = 20_000  # about 4 MB of page; of longer clips every second, t
 _ROWS_AT_ONCE = 512  # of landmarks: bounds memory
 _MARGIN = 0.25  # how far landmarks may lie outside their box, in box sizes; report.js knows it too
 
+MAX_SWITCHES = 64  # faces that the page can draw; those of the still chart are on at first
+
 
 def report_data(clip: ClipResult, *, with_overlay: bool, style: ChartStyle = "auto") -> dict[str, Any]:
     """Return the page's data, JSON-ready.
@@ -33,7 +35,8 @@ def report_data(clip: ClipResult, *, with_overlay: bool, style: ChartStyle = "au
     style
         How the chart begins; the page has a switch.
     """
-    shown, _ = main_faces(clip)
+    drawn, _ = main_faces(clip)
+    known, _ = main_faces(clip, most=MAX_SWITCHES)
     return {
         "start": round(clip.info.start_seconds, 6),
         "end": round(end_seconds(clip), 6),
@@ -42,7 +45,7 @@ def report_data(clip: ClipResult, *, with_overlay: bool, style: ChartStyle = "au
         "ink": ["#fff" if name in WHITE_ON else "#000" for name in EMOTIONS],
         "unsure": {"name": UNSURE, "colour": UNSURE_COLOUR},
         "stacked": is_stacked(style, end_seconds(clip)),
-        "faces": [_face(clip, track) for track in shown],
+        "faces": [_face(clip, track) | {"drawn": track in drawn} for track in known],
         "overlay": overlay_data(clip) if with_overlay else None,
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from vidfer.exporters import EXPORTERS, ChartExporter, VideoExporter
@@ -46,12 +47,15 @@ def write_outputs(
         A video exporter needs the clip's video, and it is no longer there.
     """
     stamps: dict[str, FileStamp] = {}
+    look = replace(look or ChartLook(), folder=folder)
     for name in exports:
         exporter = EXPORTERS.get(name)
         if isinstance(exporter, VideoExporter):
             _write_video(clip, folder / exporter.filenames[0], exporter, on_progress)
+            if exporter.replaces and not any(exporter.replaces in EXPORTERS.get(other).filenames for other in exports):
+                (folder / exporter.replaces).unlink(missing_ok=True)
         else:
-            files = exporter.draw(clip, look) if look and isinstance(exporter, ChartExporter) else exporter.render(clip)
+            files = exporter.draw(clip, look) if isinstance(exporter, ChartExporter) else exporter.render(clip)
             for filename, data in files.items():
                 write_if_changed(folder / filename, data)
             files = {}

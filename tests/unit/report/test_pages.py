@@ -6,6 +6,7 @@ import base64
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -13,16 +14,18 @@ import numpy as np
 import pytest
 from fixtures.clip_results import make_clip
 
-from vidfer.exporters import EXPORTERS
+from vidfer.exporters import EXPORTERS, ChartExporter
 from vidfer.report.course import course_of
 from vidfer.report.html import render_report
 from vidfer.report.index import render_index
+from vidfer.report.look import ChartLook
+from vidfer.report.page import CLIPS
 from vidfer.report.report_data import overlay_data, script_json
 from vidfer.report.states import episode_labels
 from vidfer.report.summary import summarise
 from vidfer.types import DecodeReport
 
-VOID = {"meta", "img", "br", "input", "link", "hr"}
+VOID = {"meta", "img", "br", "input", "link", "hr", "source"}
 HOSTILE = "a/\"><script>alert('1')</script> & 'q' ü\n日本"
 
 
@@ -64,12 +67,13 @@ def references(page: Page) -> list[str]:
 
 def test_a_report_needs_no_network() -> None:
     content = render_report(
-        make_clip(seconds=2), video_href="file:///videos/anna.mp4", plotly_href="../../assets/plotly.min.js"
+        make_clip(seconds=2), video_href="../../videos/anna.mp4", up="../../", plotly="assets/plotly.min.js"
     )
     page = Page(content)
     chart, *others = sorted(references(page), key=len, reverse=True)
     assert base64.b64decode(chart.removeprefix("data:image/png;base64,")).startswith(b"\x89PNG")
-    assert others == ["../../assets/plotly.min.js", "file:///videos/anna.mp4"]
+    beside = ["../../videos/anna.mp4", "../../assets/clips.js", "overlay_blurred.mp4"]
+    assert sorted(others) == sorted(["../../assets/plotly.min.js", *beside])
     assert not re.search(rb"https?://|@import|url\(", content)
 
 
@@ -79,7 +83,7 @@ def test_the_exporter_shares_one_plotting_library_among_all_pages() -> None:
     assert len(library) > 1_000_000
     for clip_id, link in (("a", f"../{name}"), ("a/b c/d", f"../../../{name}")):
         page = Page(exporter.render(make_clip(seconds=1, clip_id=clip_id))["report.html"])
-        assert [script["src"] for script in page.all("script") if "src" in script] == [link]
+        assert [script["src"] for script in page.all("script") if "src" in script] == [link.replace(name, CLIPS), link]
 
 
 def unpacked(packed: dict[str, Any], name: str, kind: str) -> np.ndarray:
@@ -153,9 +157,13 @@ def test_a_report_without_a_video_has_no_player() -> None:
 
 def test_the_exporter_points_at_the_video_wherever_it_lies() -> None:
     clip = make_clip(seconds=1, path='/videos/it\'s, 100 % "a" <b>#?.mp4')
-    page = Page(EXPORTERS.get("report").render(clip)["report.html"])
-    (video,) = page.all("video")
-    assert unquote(str(video["src"])) == 'file:///videos/it\'s, 100 % "a" <b>#?.mp4'
+    exporter = EXPORTERS.get("report")
+    assert isinstance(exporter, ChartExporter)
+    content = exporter.draw(clip, ChartLook(folder=Path("/results/a")))["report.html"]
+    video, blurred = Page(content).all("source")
+    assert unquote(str(video["src"])) == '../../videos/it\'s, 100 % "a" <b>#?.mp4'
+    assert blurred["src"] == "overlay_blurred.mp4"
+    assert b"file:" not in content
 
 
 @pytest.mark.parametrize("hostile", [HOSTILE, "caf\udce9", "x" * 200, "</title></style></script>"])
@@ -211,4 +219,6 @@ def test_the_index_can_be_sorted_by_numbers() -> None:
     values = [
         float(str(cell["data-sort"])) for cell in page.all("td") if re.match(r"[\d.]+$", cell.get("data-sort") or "")
     ]
-    assert len(values) == 8  # duration, frames with a face, shares and quality of two clips
+    assert len(values) == 7  # duration, frames with a face, shares of two clips; quality of one
+    (empty,) = [cell for cell in page.all("td") if cell.get("data-sort") == "" and "number" in str(cell.get("class"))]
+    assert empty  # the quality of the clip without a face comes last
