@@ -299,6 +299,9 @@ function watchVideo() {
   };
   video.lastElementChild.addEventListener('error', failed);  // of the last source: none of them can be played
   if (video.networkState === HTMLMediaElement.NETWORK_NO_SOURCE) failed();
+  video.addEventListener('loadedmetadata', () => {  // the overlay was written upright
+    if (video.currentSrc.endsWith('/overlay_blurred.mp4')) video.removeAttribute('style');
+  });
   video.addEventListener('seeked', () => show(video.currentTime - data.start));
   if (data.start > 0) {  // else it shows nothing as yet
     if (video.readyState) seek(now);
