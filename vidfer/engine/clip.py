@@ -224,7 +224,7 @@ class _ClipWork:
                 self._remember_failure(info.fingerprint, error)
                 raise
         for name in frame_stages:
-            self._stage_done(name, computed=name in missing)
+            self._stage_done(name, name in missing)
         return keys, reader
 
     def _is_cached(self, name: str, key: str) -> bool:
@@ -234,28 +234,21 @@ class _ClipWork:
         return self.cache.path(name, key).exists() and self.cache.load(name, key) is not None
 
     def _decode(self, info: VideoInfo, reader: DecoderName, keys: Mapping[str, str], missing: Sequence[str]) -> None:
-        import torch
-
         from vidfer.engine.frames import FramePass
         from vidfer.pipeline.pipeline import pipeline_of
-        from vidfer.video.probe import frame_times_seconds
-        from vidfer.video.reader import open_reader
-        from vidfer.video.sampling import sample_indices
 
-        video = self._turned(self._open(info.fingerprint), info.turned_degrees)
+        pipeline = pipeline_of(self.config)
+        opened, indices = pipeline.opened(self._turned(self._open(info.fingerprint), info.turned_degrees), reader)
         frame_pass = FramePass(
             clip_id=self.job.clip_id,
             cache=self.cache,
             keys=keys,
-            stages=pipeline_of(self.config).frame_stages,
+            stages=pipeline.frame_stages,
             declared=self.stages,
             segment_frames=self.config.run.segment_frames,
             emit=self._frames_done,
-            frame_bytes=3 * info.width * info.height,
+            frame_bytes=info.frame_bytes,
         )
-        indices = sample_indices(frame_times_seconds(video), self.config.video.fps)
-        # Not a thread per core: other workers use them, and each holds frames.
-        opened = open_reader(video, decoder=reader, num_threads=max(2, torch.get_num_threads()))
         frame_pass.run(opened, indices, missing)
         give_back_free_memory()
 
@@ -263,14 +256,13 @@ class _ClipWork:
         """Bring the tables of the clip stages up to date, and put everything about the clip together."""
         from vidfer.engine.clip_tables import load_clip_result
 
-        def on_stage(name: str, computed: bool) -> None:
-            self._stage_done(name, computed=computed)
-
-        clip = load_clip_result(self.cache, keys, self.config, clip_id=self.job.clip_id, info=info, on_stage=on_stage)
+        clip = load_clip_result(
+            self.cache, keys, self.config, clip_id=self.job.clip_id, info=info, on_stage=self._stage_done
+        )
         give_back_free_memory()
         return clip
 
-    def _stage_done(self, name: str, *, computed: bool) -> None:
+    def _stage_done(self, name: str, computed: bool) -> None:
         emit(StageDone(clip_id=self.job.clip_id, stage=name, status="computed" if computed else "cached"))
 
     def _frames_done(self, event: Event) -> None:

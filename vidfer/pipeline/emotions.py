@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -78,6 +79,7 @@ def of_clip(tables: Mapping[str, Table]) -> tuple[SampledFrames, FaceDetections,
     )
 
 
+@lru_cache(maxsize=8)  # it reads the whole weight file, for every picture and clip
 def prior_log_ratio(emotions: EmotionsConfig, backbone: BackboneConfig) -> np.ndarray:
     """Return what ``[emotions] prior`` adds to the log-probabilities of a pipeline's network, (8,)."""
     if emotions.prior == "natural":

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from vidfer.faces.landmarks import FaceLandmarker
     from vidfer.temporal import TemporalModel
     from vidfer.video.probe import VideoProbe
-    from vidfer.video.reader import DecoderName
+    from vidfer.video.reader import DecoderName, FrameReader
 
 GIVEN = "given"  # instead of a reader's name: the frames were given as arrays
 
@@ -162,18 +162,17 @@ class Pipeline:
         source = _GivenFrames(images, pts_seconds, fps)
         first = source.first()
         tables = self._frame_tables(source.batches(chunk_frames(first.nbytes)), first.nbytes)
-        faces = faces_in(tables)
-        steps = np.diff(faces.pts_seconds)
-        duration = float(faces.pts_seconds[-1] + (np.median(steps) if len(steps) else 1 / 25))
+        seen = faces_in(tables).frames()
+        duration = float(seen.pts_seconds[-1] + seen.durations_seconds[-1])
         info = VideoInfo(
             path="",
             width=first.shape[1],
             height=first.shape[0],
             duration_seconds=duration,
-            average_fps=len(faces.pts_seconds) / duration,
+            average_fps=len(seen) / duration,
             codec="",
             rotation_degrees=0,
-            num_frames=len(faces.pts_seconds),
+            num_frames=len(seen),
             fingerprint="",
         )
         decode = DecodeReport(reader=GIVEN, expected_frames=info.num_frames, decoded_frames=info.num_frames)
@@ -256,19 +255,22 @@ class Pipeline:
         stage: ClipStage = self.stage(name)
         return stage
 
-    def _decoded(self, video: VideoProbe, reader: DecoderName) -> tuple[dict[str, Table], DecodeReport]:
+    def opened(self, video: VideoProbe, reader: DecoderName) -> tuple[FrameReader, np.ndarray]:
+        """Return a video's reader, and which of its frames are looked at, (S,) int64."""
         from vidfer.video.probe import frame_times_seconds
         from vidfer.video.reader import open_reader
         from vidfer.video.sampling import sample_indices
 
-        frame_bytes = 3 * video.info.width * video.info.height
-        indices = sample_indices(frame_times_seconds(video), self.config.video.fps)
+        # Not a thread per core: other workers use them, and each holds frames.
         opened = open_reader(video, decoder=reader, num_threads=max(2, torch.get_num_threads()))
-        batches = opened.read(indices, batch_size=chunk_frames(frame_bytes))
-        tables = self._frame_tables(
-            (batch for _, batch in regrouped(batches, indices, chunk_frames(frame_bytes))), frame_bytes
-        )
-        return tables, opened.report()
+        return opened, sample_indices(frame_times_seconds(video), self.config.video.fps)
+
+    def _decoded(self, video: VideoProbe, reader: DecoderName) -> tuple[dict[str, Table], DecodeReport]:
+        opened, indices = self.opened(video, reader)
+        frame_bytes = video.info.frame_bytes
+        size = chunk_frames(frame_bytes)
+        chunks = (batch for _, batch in regrouped(opened.read(indices, batch_size=size), indices, size))
+        return self._frame_tables(chunks, frame_bytes), opened.report()
 
     def _frame_tables(self, chunks: Iterator[FrameBatch], frame_bytes: int) -> dict[str, Table]:
         """Return the tables of the frame stages over a clip's chunks."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from types import MappingProxyType
 from typing import ClassVar, Self
 
@@ -98,7 +99,11 @@ class FacesTable(Table):
         check_array(self, "quality", ("N",), np.float32, faces)
 
     def frames(self) -> SampledFrames:
-        """Return the frames, with the hard cuts that their signatures show."""
+        """Return the frames, with the hard cuts that their signatures show; found once, however often it is asked."""
+        return self._frames
+
+    @cached_property
+    def _frames(self) -> SampledFrames:
         cuts = np.zeros(len(self.frame_index), np.bool_)
         if len(cuts) > 1:
             cuts[1:] = is_cut(self.signature[:-1], self.signature[1:])

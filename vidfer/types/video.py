@@ -53,6 +53,11 @@ class VideoInfo:
     start_seconds: float = 0.0
     turned_degrees: int = 0
 
+    @property
+    def frame_bytes(self) -> int:
+        """Of a decoded frame."""
+        return 3 * self.width * self.height
+
 
 @dataclass(frozen=True, kw_only=True)
 class FrameBatch:
