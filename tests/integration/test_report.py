@@ -29,9 +29,7 @@ def finished(sample_video: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 @pytest.fixture
 def results(finished: Path, tmp_path: Path) -> Path:
     """A copy beside the original: pages name the video relative to where they lie."""
-    copy = finished.parent / tmp_path.name
-    shutil.copytree(finished, copy)
-    return copy
+    return Path(shutil.copytree(finished, finished.parent / tmp_path.name))
 
 
 def test_what_was_deleted_comes_back_with_the_same_bytes_though_the_video_has_gone(results: Path) -> None:

@@ -33,9 +33,8 @@ def finished(sample_video: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 @pytest.fixture
 def folder(finished: Path, tmp_path: Path) -> Path:
-    """Copies of the results; the video stays where it was processed."""
-    shutil.copytree(finished / "out", tmp_path / "out")
-    return tmp_path / "out"
+    """Copies of the results beside them: pages name the video, which stays, relative to where they lie."""
+    return Path(shutil.copytree(finished / "out", finished / tmp_path.name))
 
 
 def pictures(report: Path) -> list[np.ndarray]:
