@@ -50,7 +50,7 @@ class ClipRecord:
     files
         Stamps of the files in the clip's folder.
     summary
-        What ``report.summary.summarise`` said, without provenance, and ``report.course.course_of``.
+        What ``timeline.summary.summarise`` said, without provenance, and ``timeline.course.course_of``.
     failure
         Its row of failures.csv, with ``permanent`` and the version of ``vidfer``; empty if ok.
     problems
