@@ -22,7 +22,7 @@ from vidfer.errors import BadVideo, BadVideoReason, VidferError
 from vidfer.executors import Executor, Outcome, Resources, TaskError, plan_resources
 from vidfer.pipeline import dependents, stages_of
 from vidfer.pipeline.provenance import component_weights
-from vidfer.store.atomic import clean_aside_files
+from vidfer.store.atomic import remove_temporary_files
 from vidfer.store.cache import StageCache
 from vidfer.store.fingerprint import Fingerprint, fingerprint_file, is_unchanged
 from vidfer.store.journal import ClipRecord, Journal, SomeRecords
@@ -111,7 +111,7 @@ def run(
     check_engine(options.executor, options.address, config)
     with RunLock(private_folder(out)) as lock, Journal(journal_file(out)) as journal:
         if lock.predecessor_killed:
-            clean_aside_files(out)
+            remove_temporary_files(out)
             StageCache(cache_folder(out)).remove_leftovers()
         return _Run(videos, out, config, options, on_event, journal, lock).run()
 
@@ -180,7 +180,7 @@ class _Run:
             raise
         finally:
             if lost and not self.lock.lost:
-                clean_aside_files(self.out)  # a worker was killed, perhaps while it wrote
+                remove_temporary_files(self.out)  # a worker was killed, perhaps while it wrote
         clips = tuple(job.clip_id for job in self.jobs)
         report = RunReport(
             out=self.out,
@@ -245,10 +245,10 @@ class _Run:
             resources=resources,
             timeout=self.config.run.timeout_seconds,
             retries=self.config.run.retries,
-            on_event=lambda _job, event: self._hear(event),
+            on_event=lambda _job, event: self._take_event(event),
         )
 
-    def _hear(self, event: Event) -> None:
+    def _take_event(self, event: Event) -> None:
         """Pass an event on, noting how far the clip has come: a worker that dies cannot say it any more."""
         if isinstance(event, ClipStarted):
             self.stages_done.pop(event.clip_id, None)

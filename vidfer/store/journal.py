@@ -25,7 +25,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import IO, Any, Literal, Self, overload
 
-from vidfer.store.atomic import aside_of, output_error
+from vidfer.store.atomic import output_error, temporary_beside
 from vidfer.store.fingerprint import VideoStamp
 from vidfer.store.layout import stays_inside
 from vidfer.store.outputs import FileStamp
@@ -237,7 +237,7 @@ class Journal:
         """Open the file to append to it; where most of it was replaced since, it is written anew first."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         if self.records.num_lines > 2 * len(self.records):
-            with aside_of(self.path) as aside, aside.open("xb") as file:
+            with temporary_beside(self.path) as temporary, temporary.open("xb") as file:
                 file.writelines(_line(self.records[clip_id]) for clip_id in self.records)
             self.records = Records(self.path)
         file = self.path.open("ab")
