@@ -233,9 +233,7 @@ def stub_clip(job: Any) -> Any:
         stamp = os.stat(folder / name)
         files[name] = (stamp.st_size, stamp.st_mtime_ns)
     return ClipSummary(
-        fingerprint=Fingerprint(
-            sha256=sha256, size=status.st_size, mtime_ns=status.st_mtime_ns, ctime_ns=status.st_ctime_ns, settled=True
-        ),
+        fingerprint=Fingerprint(sha256=sha256, stamp=(status.st_size, status.st_mtime_ns, status.st_ctime_ns)),
         reader="decord",
         keys=dict(keys),
         files=files,

@@ -12,9 +12,9 @@ from vidfer.engine.events import EventCallback, ignore
 from vidfer.engine.runner import RunOptions, RunReport, run
 from vidfer.exporters import EXPORTERS
 from vidfer.report.look import ChartLook, ChartSize, ChartStyle
-from vidfer.report.saved import clip_of_tables, read_episodes, read_summary, read_table
 from vidfer.report.wording import count
 from vidfer.store.outputs import write_if_changed, write_outputs
+from vidfer.timeline.saved import clip_of_tables, read_episodes, read_summary, read_table
 from vidfer.video.find import find_videos
 
 if TYPE_CHECKING:

@@ -14,6 +14,12 @@ SWITCH = "VIDFER_PLUGINS"  # "0": other packages' entry points are not looked fo
 
 
 @cache
+def _entry_points() -> Any:
+    """Return those of all packages: reading them takes as long as for one group."""
+    return metadata.entry_points()
+
+
+@cache
 def entry_points_of(group: str) -> dict[str, Callable[[], Any]]:
     """Return what loads each entry point of a group, by name; nothing is imported yet.
 
@@ -24,14 +30,14 @@ def entry_points_of(group: str) -> dict[str, Callable[[], Any]]:
     """
     if os.environ.get(SWITCH) == "0":
         return {}
-    return {point.name: _loader(point) for point in metadata.entry_points(group=group)}
+    return {point.name: _loader(point) for point in _entry_points().select(group=group)}
 
 
 def version_of(group: str, name: str) -> str:
     """Return package and version of an entry point, for cache keys; empty for what is vidfer's own."""
     if name not in entry_points_of(group):
         return ""
-    found = next(iter(metadata.entry_points(group=group, name=name)))
+    found = next(iter(_entry_points().select(group=group, name=name)))
     return f"{found.dist.name} {found.dist.version}" if found.dist else found.value
 
 

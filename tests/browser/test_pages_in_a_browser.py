@@ -19,13 +19,13 @@ from PIL import Image
 from vidfer.exporters import EXPORTERS
 from vidfer.labels import UNSURE_COLOUR, UNSURE_LABEL
 from vidfer.report.apex import apex_episodes
-from vidfer.report.course import course_of
 from vidfer.report.index import render_index
 from vidfer.report.look import ApexFrame, ChartLook
 from vidfer.report.page import CLIPS
 from vidfer.report.report_data import script_json
-from vidfer.report.states import episode_labels
-from vidfer.report.summary import summarise
+from vidfer.timeline.course import course_of
+from vidfer.timeline.states import episode_labels
+from vidfer.timeline.summary import summarise
 from vidfer.types import ClipResult, FaceEmbeddings
 from vidfer.video.probe import probe
 

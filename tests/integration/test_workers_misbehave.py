@@ -12,7 +12,7 @@ import pytest
 from fixtures.commands import output_digests, read_csv, read_events, start_vidfer, vidfer
 from fixtures.fuzz_trials import short_clip
 
-from vidfer.store.atomic import ASIDE_PREFIX, ASIDE_SUFFIX
+from vidfer.store.atomic import TEMPORARY_PREFIX, TEMPORARY_SUFFIX
 
 SABOTAGE = Path(__file__).parent.parent / "fixtures" / "sabotage"
 SETTINGS = ["--export", "csv,summary", "--jobs", "1", "--set", "run.segment_frames=16"]
@@ -124,7 +124,7 @@ def test_a_crash_that_does_not_come_again_costs_nothing(videos: Path, undisturbe
         assert time.monotonic() < deadline
         time.sleep(0.02)
     (out / "a").mkdir(exist_ok=True)
-    (out / "a" / f"{ASIDE_PREFIX}1-0{ASIDE_SUFFIX}").write_text("half a tab")  # as if it had been writing just then
+    (out / "a" / f"{TEMPORARY_PREFIX}1-0{TEMPORARY_SUFFIX}").write_text("half a tab")  # as if it wrote just then
     for worker in Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split():
         os.kill(int(worker), signal.SIGKILL)
     assert run.wait(timeout=200) == 0

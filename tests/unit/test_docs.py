@@ -17,7 +17,7 @@ from vidfer.config import PipelineConfig, load_pipeline
 from vidfer.exporters import EXPORTERS, Exporter
 from vidfer.exporters.batch_tables import summary_csv
 from vidfer.exporters.table import COLUMNS
-from vidfer.report.summary import SUMMARY_COLUMNS, summarise
+from vidfer.timeline.summary import SUMMARY_COLUMNS, summarise
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

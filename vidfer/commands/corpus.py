@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vidfer.commands import EXIT_OK
 from vidfer.commands.progress import Progress
-from vidfer.commands.train import figure_text, find_recipe, print_best, steps_shown
+from vidfer.commands.training_output import figure_text, find_recipe, print_best, steps_shown
 from vidfer.config import BackboneConfig, PipelineConfig, load_pipeline
 from vidfer.errors import ConfigError, WeightsError
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from vidfer.commands import EXIT_OK
-from vidfer.commands.train import check_training_extra
+from vidfer.commands.training_output import check_training_extra
 from vidfer.config import PipelineConfig, load_pipeline
 from vidfer.errors import ConfigError, OutputError
 

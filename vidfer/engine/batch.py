@@ -14,8 +14,7 @@ from typing import Any, Literal
 
 import vidfer
 from vidfer.config import PipelineConfig
-from vidfer.engine.plan import NUMBERS, OUTPUTS
-from vidfer.engine.seal import Seals
+from vidfer.engine.plan import NUMBERS, KeyPlans
 from vidfer.exporters import EXPORTERS, Output
 from vidfer.exporters.batch_tables import failures_csv, summary_csv
 from vidfer.report.index import render_index
@@ -59,14 +58,15 @@ def records_of_batch(
     if not others:
         return SomeRecords(records, tuple(sorted(named)))
     look = len(others) <= MANY_CLIPS
-    seals, paths_named = Seals(config), set(named.values())
+    plans, paths_named = KeyPlans(config), set(named.values())
 
     def counts(record: ClipRecord) -> bool:
         if record.path in paths_named:
             return False
         if record.status == "failed":
             return videos_out_of_reach or not look or os.path.isfile(record.path)
-        return _has_figures_of(seals, record) and (not look or not record.files or os.path.isdir(out / record.clip_id))
+        same_figures = record.keys.get(NUMBERS) == plans.keys_now(record)[NUMBERS]
+        return same_figures and (not look or not record.files or os.path.isdir(out / record.clip_id))
 
     heads = (records.head(clip_id) for clip_id in others)
     last_at = {record.path: record for record in heads if record is not None and counts(record)}
@@ -82,11 +82,6 @@ def _without_moved(by_path: dict[str, ClipRecord], elsewhere: Iterable[str]) -> 
         return by_path
     contents = {*elsewhere, *(by_path[path].fingerprint for path in here)}
     return {path: record for path, record in by_path.items() if path in here or record.fingerprint not in contents}
-
-
-def _has_figures_of(seals: Seals, record: ClipRecord) -> bool:
-    name = NUMBERS if NUMBERS in record.keys else OUTPUTS  # which earlier versions had alone
-    return record.keys.get(name) == seals.keys_now(record)[name]
 
 
 def write_batch_files(out: Path, records: Sequence[ClipRecord], *, exports: Iterable[str]) -> None:
@@ -218,7 +213,7 @@ def write_batch_pictures(out: Path, records: Sequence[ClipRecord], *, align: Ali
     from vidfer.report.batch_chart import average_chart, share_chart
 
     done = [record.summary for record in records if record.status == "ok"]
-    courses = [summary["course"] for summary in done if "course" in summary]  # older journals hold none
+    courses = [summary["course"] for summary in done]
     if len(courses) < 2:
         return
     write_if_changed(out / "batch_share.png", share_chart(done, size=size))

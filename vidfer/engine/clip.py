@@ -20,12 +20,12 @@ from vidfer.errors import BadVideo, CacheError, blamed_on
 from vidfer.executors.worker import emit
 from vidfer.memory import give_back_free_memory, keep_memory_at_hand
 from vidfer.pipeline import dependents, stages_of
-from vidfer.report.course import course_of
-from vidfer.report.summary import summarise
 from vidfer.store.cache import StageCache
 from vidfer.store.fingerprint import Fingerprint, fingerprint_file
 from vidfer.store.layout import cache_folder, clip_folder
 from vidfer.store.outputs import FileStamp, write_outputs
+from vidfer.timeline.course import course_of
+from vidfer.timeline.summary import summarise
 from vidfer.types import ClipResult, VideoInfo
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,9 +10,10 @@ import vidfer
 from vidfer.config import PipelineConfig
 from vidfer.exporters import EXPORTERS
 from vidfer.pipeline import last_stages, stages_of
-from vidfer.pipeline.provenance import component_weights, frames_made_by, stage_settings
+from vidfer.pipeline.provenance import READER_PACKAGES, component_weights, frames_made_by, stage_settings
 from vidfer.store.cache_key import key_for, key_of_text, key_text
 from vidfer.store.cachefile import canonical_json
+from vidfer.store.journal import ClipRecord
 
 PROBE = "probe"  # not a stage that computes: what demuxing a file tells, and which reader its frames come from
 PROBE_VERSION = 3
@@ -51,6 +53,11 @@ class KeyPlan:
         The pipeline.
     reader
         The reader that gives the frames of these clips.
+
+    Attributes
+    ----------
+    digest
+        Of all that the keys follow from, but for what is a clip's own.
     """
 
     def __init__(self, config: PipelineConfig, reader: str) -> None:
@@ -75,6 +82,7 @@ class KeyPlan:
             "clip_id": _mark(_CLIP_ID),
         }
         self._add(OUTPUTS, last, {"version": vidfer.__version__, "config": settings})
+        self.digest = hashlib.sha256(" ".join(self.keys("", "").values()).encode()).hexdigest()[:16]
 
     def keys(self, fingerprint: str, clip_id: str) -> Mapping[str, str]:
         """Return the keys of one clip by stage: see ``stage_keys``."""
@@ -86,6 +94,33 @@ class KeyPlan:
 
     def _add(self, name: str, inputs: list[str], made_by: dict[str, Any]) -> None:
         self._texts[name] = key_text(name, **made_by, inputs=[_mark(of) for of in inputs]).split(_EDGE)
+
+
+class KeyPlans:
+    """The plans of one pipeline, by reader; tells without computing a clip's keys again that they are current.
+
+    A clip's keys follow from its content, its reader, its id and the settings. The first three are in its record, and
+    ``ClipRecord.made_by`` stands for the settings.
+    """
+
+    def __init__(self, config: PipelineConfig) -> None:
+        self._config = config
+        self._plans: dict[str, KeyPlan] = {}
+
+    def of(self, reader: str) -> KeyPlan:
+        """Return the plan for clips whose frames come from a reader."""
+        if reader not in self._plans:
+            self._plans[reader] = KeyPlan(self._config, reader)
+        return self._plans[reader]
+
+    def digests(self) -> frozenset[str]:
+        """Return what ``made_by`` says of clips that these settings finished, whichever reader gave the frames."""
+        return frozenset(self.of(reader).digest for reader in READER_PACKAGES)
+
+    def keys_now(self, record: ClipRecord) -> Mapping[str, str]:
+        """Return the keys that a finished clip has by these settings."""
+        plan = self.of(record.reader)
+        return record.keys if record.made_by == plan.digest else plan.keys(record.fingerprint, record.clip_id)
 
 
 _FINGERPRINT, _CLIP_ID = "fingerprint", "clip"  # names that no stage has

@@ -13,7 +13,7 @@ from vidfer.engine.apexes import chart_look
 from vidfer.engine.batch import Align, exported_files, records_of_batch, write_batch_files, write_batch_pictures
 from vidfer.engine.clip import journal_summary
 from vidfer.engine.events import ClipDone, ClipRead, EventCallback, ignore
-from vidfer.engine.plan import NUMBERS, OUTPUTS, PROBE, stage_keys
+from vidfer.engine.plan import NUMBERS, OUTPUTS, PROBE, KeyPlan, stage_keys
 from vidfer.engine.status import config_of_last_run
 from vidfer.errors import CacheError, OutputError
 from vidfer.executors import EXECUTORS, plan_resources
@@ -249,8 +249,10 @@ def _updated(record: ClipRecord, value: RenderedClip, job: RenderJob) -> ClipRec
     wanted = set(exported_files(job.config))
     files = {name: stamp for name, stamp in {**record.files, **value.files}.items() if name in wanted}
     keys = {name: key for name, key in record.keys.items() if name != OUTPUTS or not value.note}
-    now = stage_keys(record.fingerprint, record.reader, job.config, clip_id=record.clip_id)
+    plan = KeyPlan(job.config, record.reader)
+    now = plan.keys(record.fingerprint, record.clip_id)
     keys[NUMBERS] = now[NUMBERS]
     if not value.note and set(_without_videos(job.config.output.exports)) <= set(job.exports):
         keys[OUTPUTS] = now[OUTPUTS]
-    return replace(record, files=files, keys=keys, summary=value.summary)
+    made_by = plan.digest if keys == now else ""
+    return replace(record, files=files, keys=keys, made_by=made_by, summary=value.summary)

@@ -11,7 +11,7 @@ from typing import Any
 
 import vidfer
 from vidfer.config import PipelineConfig
-from vidfer.store.atomic import aside_of
+from vidfer.store.atomic import temporary_beside
 from vidfer.store.journal import ClipRecord
 
 
@@ -27,7 +27,7 @@ def write_run_json(path: Path, records: Iterable[ClipRecord], cached: frozenset[
         "packages": {name: _version(name) for name in ("torch", "av", "decord", "numpy", "h5py")},
         "pipeline": config.model_dump(mode="json"),
     }
-    with aside_of(path) as aside, aside.open("x", encoding="utf-8", errors="backslashreplace") as file:
+    with temporary_beside(path) as temporary, temporary.open("x", encoding="utf-8", errors="backslashreplace") as file:
         file.write(json.dumps(body, indent=1, ensure_ascii=False).removesuffix("\n}") + ',\n "clips": {')
         separator = "\n"
         for record in records:

@@ -16,21 +16,19 @@ from vidfer.engine.batch import exported_files, records_of_batch, write_batch_fi
 from vidfer.engine.clip import ClipJob, ClipSummary, process_clip
 from vidfer.engine.events import ClipDone, ClipStarted, Event, EventCallback, StageDone, ignore
 from vidfer.engine.nodes import OnNode, check_engine, check_nodes, open_executor, required_of_nodes, resources_of
-from vidfer.engine.plan import DECODE, OUTPUTS
+from vidfer.engine.plan import DECODE, OUTPUTS, KeyPlans
 from vidfer.engine.run_json import write_run_json
-from vidfer.engine.seal import Seals
 from vidfer.errors import BadVideo, BadVideoReason, VidferError
 from vidfer.executors import Executor, Outcome, Resources, TaskError, plan_resources
 from vidfer.pipeline import dependents, stages_of
 from vidfer.pipeline.provenance import component_weights
-from vidfer.store.atomic import clean_aside_files
+from vidfer.store.atomic import remove_temporary_files
 from vidfer.store.cache import StageCache
-from vidfer.store.fingerprint import FingerprintMemo, content_fingerprint
+from vidfer.store.fingerprint import Fingerprint, fingerprint_file, is_unchanged
 from vidfer.store.journal import ClipRecord, Journal, SomeRecords
 from vidfer.store.layout import (
     cache_folder,
     clip_ids,
-    fingerprints_file,
     journal_file,
     private_folder,
     settings_file,
@@ -113,7 +111,7 @@ def run(
     check_engine(options.executor, options.address, config)
     with RunLock(private_folder(out)) as lock, Journal(journal_file(out)) as journal:
         if lock.predecessor_killed:
-            clean_aside_files(out)
+            remove_temporary_files(out)
             StageCache(cache_folder(out)).remove_leftovers()
         return _Run(videos, out, config, options, on_event, journal, lock).run()
 
@@ -152,8 +150,7 @@ class _Run:
             )
             for video, clip_id in zip(videos, clip_ids(videos), strict=True)
         ]
-        self.seals = Seals(config)
-        self.memo = FingerprintMemo(fingerprints_file(out))
+        self.plans = KeyPlans(config)
         self.cached: set[str] = set()
         self.failed: set[str] = set()
         self.errors: dict[str, str] = {}
@@ -182,9 +179,8 @@ class _Run:
             lost += 1
             raise
         finally:
-            self.memo.save()
             if lost and not self.lock.lost:
-                clean_aside_files(self.out)  # a worker was killed, perhaps while it wrote
+                remove_temporary_files(self.out)  # a worker was killed, perhaps while it wrote
         clips = tuple(job.clip_id for job in self.jobs)
         report = RunReport(
             out=self.out,
@@ -201,15 +197,24 @@ class _Run:
         record = self.journal.records.head(job.clip_id)
         if record is None or self.options.force is not None or record.path != str(job.path):
             return None
-        if not record.fingerprint or self._fingerprint_of(job.path) != record.fingerprint:
+        if not (is_unchanged(job.path, record.video) or self._has_same_content(record)):
             return None
         if record.status == "failed":
             known = record.failure.get("permanent") and record.failure.get("vidfer") == vidfer.__version__
             return record if known and not self.options.retry_failed and not self.config.video.strict else None
-        keys = self.seals.keys_now(record)
+        keys = self.plans.keys_now(record)
         if record.keys.get(OUTPUTS) != keys[OUTPUTS] or not is_untouched(self.out / job.clip_id, record.files):
             return None
         return record
+
+    def _has_same_content(self, record: ClipRecord) -> bool:
+        """Return whether a video that was touched is the same; then its new stamp is remembered."""
+        found = _fingerprint(record.path)
+        if found is None or found.sha256 != record.fingerprint:
+            return False
+        if found.stamp is not None:
+            self.journal.add(replace(self.journal.records[record.clip_id], video=found.stamp))
+        return True
 
     def _outcomes(self, todo: Sequence[ClipJob]) -> Generator[Outcome[ClipJob, ClipSummary], None, None]:
         if not todo:
@@ -240,10 +245,10 @@ class _Run:
             resources=resources,
             timeout=self.config.run.timeout_seconds,
             retries=self.config.run.retries,
-            on_event=lambda _job, event: self._hear(event),
+            on_event=lambda _job, event: self._take_event(event),
         )
 
-    def _hear(self, event: Event) -> None:
+    def _take_event(self, event: Event) -> None:
         """Pass an event on, noting how far the clip has come: a worker that dies cannot say it any more."""
         if isinstance(event, ClipStarted):
             self.stages_done.pop(event.clip_id, None)
@@ -272,9 +277,11 @@ class _Run:
 
     def _sees_frames(self, job: ClipJob) -> bool:
         record = self.journal.records.get(job.clip_id)
-        if record is None or not record.reader or self.memo.recall(job.path) != record.fingerprint:
+        if record is None or not record.reader or record.path != str(job.path):
             return True
-        cache, keys = StageCache(cache_folder(self.out)), self.seals.keys_now(record)
+        if not is_unchanged(job.path, record.video):
+            return True
+        cache, keys = StageCache(cache_folder(self.out)), self.plans.keys_now(record)
         stages = stages_of(self.config)
         forced = dependents(job.force, stages) if job.force else ()
         frame_stages = [stage.name for stage in stages if stage.sees_frames]
@@ -285,15 +292,15 @@ class _Run:
         if outcome.error is not None and outcome.error.ends_run:
             raise VidferError(outcome.error.message)
         if value is not None:
-            self.memo.remember(job.path, value.fingerprint)
             record = ClipRecord(
                 clip_id=job.clip_id,
                 path=str(job.path),
                 fingerprint=value.fingerprint.sha256,
                 status="ok",
+                video=value.fingerprint.stamp,
                 reader=value.reader,
                 keys=value.keys,
-                seal=self.seals.of(value.keys, value.reader),
+                made_by=self.plans.of(value.reader).digest,
                 files=value.files,
                 summary=value.summary,
                 problems=(*self._replaced(job, value.fingerprint.sha256), *value.problems),
@@ -318,11 +325,13 @@ class _Run:
     def _failure(self, job: ClipJob, outcome: Outcome[ClipJob, ClipSummary]) -> ClipRecord:
         error = outcome.error or TaskError(kind="unknown", message="no reason was given")
         self.errors[job.clip_id] = error.traceback
+        content = _fingerprint(job.path) if error.permanent else None
         return ClipRecord(
             clip_id=job.clip_id,
             path=str(job.path),
-            fingerprint=self._fingerprint_of(job.path) if error.permanent else "",
+            fingerprint=content.sha256 if content else "",
             status="failed",
+            video=content.stamp if content else None,
             failure={
                 "clip": job.clip_id,
                 "path": str(job.path),
@@ -334,12 +343,6 @@ class _Run:
                 "vidfer": vidfer.__version__,
             },
         )
-
-    def _fingerprint_of(self, path: Path) -> str:
-        try:
-            return content_fingerprint(path, self.memo)
-        except BadVideo:
-            return ""  # it cannot even be read
 
     def _announce(self, record: ClipRecord, status: Any) -> None:
         self.finished += 1
@@ -357,3 +360,10 @@ class _Run:
         write_batch_files(self.out, records, exports=self.config.output.exports)
         if changed or not (self.out / "run.json").is_file():
             write_run_json(self.out / "run.json", report.records, report.cached, self.config)
+
+
+def _fingerprint(path: str | Path) -> Fingerprint | None:
+    try:
+        return fingerprint_file(path)
+    except BadVideo:
+        return None  # it cannot even be read

@@ -12,14 +12,12 @@ from pathlib import Path
 from typing import Literal
 
 from vidfer.config import PipelineConfig, parse_section, pipeline_model
-from vidfer.engine.plan import DECODE, OUTPUTS
-from vidfer.engine.seal import Seals
+from vidfer.engine.plan import DECODE, OUTPUTS, KeyPlans
 from vidfer.errors import ConfigError, OutputError
 from vidfer.pipeline import stages_of
 from vidfer.store.cache import StageCache
-from vidfer.store.fingerprint import FingerprintMemo
 from vidfer.store.journal import MANY_CLIPS, ClipRecord, Records
-from vidfer.store.layout import cache_folder, fingerprints_file, journal_file, private_folder, settings_file
+from vidfer.store.layout import cache_folder, journal_file, private_folder, settings_file
 from vidfer.store.outputs import is_untouched
 
 StageState = Literal["cached", "stale", "failed", "missing"]
@@ -66,17 +64,22 @@ def read_status(out: Path, *, check: bool = False) -> list[ClipStatus]:
     config = config_of_last_run(out)
     cache = StageCache(cache_folder(out))
     with _no_garbage_collection():
-        records = Records(journal_file(out), with_states=True)
+        records = Records(journal_file(out))
         look = check or len(records) <= MANY_CLIPS
         stages = tuple(stage.name for stage in stages_of(config))
         view = _View(
             out=str(out),
             stages=stages,
-            seals=Seals(config),
+            plans=KeyPlans(config),
             cached={name: cache.keys(name) for name in stages} if look else None,
-            memo=FingerprintMemo(fingerprints_file(out)) if look else None,
         )
-        return [_status(clip_id, records, view) for clip_id in sorted(records)]
+        current, cached = view.plans.digests(), view.all("cached")
+        return [
+            ClipStatus(clip_id=clip_id, stages=cached)  # nothing of its record need be parsed
+            if not look and records.made_by[clip_id] in current
+            else _status(records.head(clip_id), view)
+            for clip_id in sorted(records)
+        ]
 
 
 @contextmanager
@@ -114,40 +117,37 @@ class _View:
 
     out: str
     stages: tuple[str, ...]
-    seals: Seals
-    cached: dict[str, frozenset[str]] | None  # both None: files are not looked at
-    memo: FingerprintMemo | None
+    plans: KeyPlans
+    cached: dict[str, frozenset[str]] | None  # None: files are not looked at
 
     def all(self, state: StageState) -> dict[str, StageState]:
         """Return this state for all stages and the outputs."""
         return dict.fromkeys((*self.stages, OUTPUTS), state)
 
 
-def _status(clip_id: str, records: Records, view: _View) -> ClipStatus:
-    if view.memo is None and view.seals.hold(records.states.get(clip_id, b"")):  # nothing of it need be parsed
-        return ClipStatus(clip_id=clip_id, stages=view.all("cached"))
-    record = records.head(clip_id)
+def _status(record: ClipRecord | None, view: _View) -> ClipStatus:
     assert record is not None
-    return _status_of(record, view)
-
-
-def _status_of(record: ClipRecord, view: _View) -> ClipStatus:
     if record.status == "failed":
         states = view.all("missing")
         stage = record.failure["stage"]
         states[stage if stage in states else view.stages[0] if stage == DECODE else OUTPUTS] = "failed"
         return ClipStatus(clip_id=record.clip_id, stages=states, note=record.failure["message"])
-    known = view.memo.recall(record.path) if view.memo is not None else record.fingerprint
-    if known not in (record.fingerprint, None):
-        return ClipStatus(clip_id=record.clip_id, stages=view.all("stale"), note="the video has changed")
-    note = "" if known or os.path.isfile(record.path) else f"the video is no longer at {record.path}"
-    keys = view.seals.keys_now(record)
+    note = ""
+    if view.cached is not None:
+        try:
+            size = os.stat(record.path).st_size
+        except OSError:
+            note = f"the video is no longer at {record.path}"
+        else:
+            if record.video is not None and size != record.video[0]:
+                return ClipStatus(clip_id=record.clip_id, stages=view.all("stale"), note="the video has changed")
+    keys = view.plans.keys_now(record)
     states = {}
     for name in view.stages:
         other = record.keys.get(name) != keys[name]
         there = keys[name] in view.cached[name] if view.cached is not None else not other
         states[name] = "cached" if there else "stale" if other else "missing"
     current = record.keys.get(OUTPUTS) == keys[OUTPUTS]
-    untouched = view.memo is None or is_untouched(f"{view.out}/{record.clip_id}", record.files)
+    untouched = view.cached is None or is_untouched(f"{view.out}/{record.clip_id}", record.files)
     states[OUTPUTS] = "stale" if not current else "cached" if untouched else "missing"
     return ClipStatus(clip_id=record.clip_id, stages=states, note=note)

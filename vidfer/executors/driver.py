@@ -1,6 +1,6 @@
 """The driver's side of executors of several machines: hand out, listen, give up on what is silent, try again.
 
-What differs between engines is behind `Engine`: how a submission begins, what is heard of it, how it is ended.
+What differs between engines is behind `Engine`: how a submission begins, which messages come from it, how it is ended.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from vidfer.executors import ItemT, Outcome, ValueT
 from vidfer.executors.attempts import Attempts, Task
 from vidfer.executors.node import Message
 
-LISTEN_SECONDS = 1.0  # how long an engine may wait for something to be heard
+LISTEN_SECONDS = 1.0  # how long an engine may wait for a message
 _STALL_SECONDS = 2.0
 HandleT = TypeVar("HandleT")
 
 
 @dataclass(frozen=True)
-class Gone:
+class SubmissionLost:
     """A submission has ended, without an outcome for some of its items.
 
     Attributes
@@ -56,8 +56,8 @@ class Engine(Protocol[HandleT]):
         """Have the engine work on some items, when there is room for them."""
         ...
 
-    def listen(self, handles: Sequence[HandleT]) -> Iterable[tuple[HandleT, Message | Gone]]:
-        """Wait for `LISTEN_SECONDS` at most, and tell what was heard of which submission, in order."""
+    def listen(self, handles: Sequence[HandleT]) -> Iterable[tuple[HandleT, Message | SubmissionLost]]:
+        """Wait for `LISTEN_SECONDS` at most, and yield the messages of each submission, in order."""
         ...
 
     def cancel(self, handle: HandleT) -> None:
@@ -68,7 +68,7 @@ class Engine(Protocol[HandleT]):
 @dataclass(eq=False)
 class _Submission(Generic[ItemT]):
     left: dict[int, Task[ItemT]]  # by number within the submission; worked on in this order
-    heard: float | None = None  # None while it waits in the engine's queue: that counts for nothing
+    last_message: float | None = None  # when; None in the queue: waiting there is no silence
     node: str = "a node"
 
 
@@ -91,12 +91,12 @@ class _Drive(Generic[HandleT, ItemT, ValueT]):
                     yield self.attempts.done.popleft()
                 if not self.running:
                     return
-                for handle, heard in self.engine.listen(list(self.running)):
-                    self._take_in(handle, heard)
+                for handle, message in self.engine.listen(list(self.running)):
+                    self._take_in(handle, message)
                 now = time.monotonic()
                 if now - listened > LISTEN_SECONDS + _STALL_SECONDS:  # we were busy or suspended, not they
                     for submission in self.running.values():
-                        submission.heard = submission.heard and now
+                        submission.last_message = submission.last_message and now
                 listened = now
                 self._watch(now)
         finally:
@@ -110,15 +110,15 @@ class _Drive(Generic[HandleT, ItemT, ValueT]):
                 return
             self.running[self.engine.submit([task.pickled for task in tasks])] = _Submission(dict(enumerate(tasks)))
 
-    def _take_in(self, handle: HandleT, heard: Message | Gone) -> None:
+    def _take_in(self, handle: HandleT, message: Message | SubmissionLost) -> None:
         submission = self.running.get(handle)
         if submission is None:
             return
-        if isinstance(heard, Gone):
-            self._lose(handle, f"on {submission.node}: {heard.reason}")
+        if isinstance(message, SubmissionLost):
+            self._lose(handle, f"on {submission.node}: {message.reason}")
             return
-        submission.heard = time.monotonic()
-        kind, number, value = heard
+        submission.last_message = time.monotonic()
+        kind, number, value = message
         if kind == "node":
             submission.node = value
         elif kind == "event" and self.on_event is not None and number in submission.left:
@@ -135,9 +135,9 @@ class _Drive(Generic[HandleT, ItemT, ValueT]):
 
     def _watch(self, now: float) -> None:
         for handle, submission in list(self.running.items()):
-            if submission.heard is not None and now - submission.heard > self.engine.silence_seconds:
+            if submission.last_message is not None and now - submission.last_message > self.engine.silence_seconds:
                 self.engine.cancel(handle)
-                silence = f"which gave no sign of life for {now - submission.heard:.0f} s"
+                silence = f"which gave no sign of life for {now - submission.last_message:.0f} s"
                 self._lose(handle, f"on {submission.node}, {silence}")
 
     def _lose(self, handle: HandleT, reason: str) -> None:

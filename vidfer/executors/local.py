@@ -183,9 +183,9 @@ class _Run(Generic[ItemT, ValueT]):
             wait = min(wait, _MEMORY_CHECK_SECONDS)
         wait = max(0.0, min(wait, _LONGEST_WAIT_SECONDS))
         events = self.selector.select(wait)
-        heard = time.monotonic()
-        if heard - now > wait + _STALL_SECONDS:  # suspended (Ctrl-Z, a laptop's lid): the workers probably were, too
-            self._put_off(heard - now)
+        woke = time.monotonic()
+        if woke - now > wait + _STALL_SECONDS:  # suspended (Ctrl-Z, a laptop's lid): the workers probably were, too
+            self._put_off(woke - now)
         for key, _ in events:
             worker, what = key.data
             if worker not in self.workers:
@@ -195,7 +195,7 @@ class _Run(Generic[ItemT, ValueT]):
                     self.selector.unregister(key.fd)
             else:
                 self._take_in(worker)
-        self._put_off(time.monotonic() - heard)
+        self._put_off(time.monotonic() - woke)
 
     def _take_in(self, worker: _Worker[ItemT]) -> None:
         try:

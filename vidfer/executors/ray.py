@@ -16,7 +16,7 @@ from typing import Any
 from vidfer.errors import ClusterError, MissingDependency, VidferError
 from vidfer.executors import EXECUTORS, ItemT, Outcome, Resources, TaskError, ValueT
 from vidfer.executors.channel import pickled_function
-from vidfer.executors.driver import LISTEN_SECONDS, Gone, drive
+from vidfer.executors.driver import LISTEN_SECONDS, SubmissionLost, drive
 from vidfer.executors.node import Message, work
 
 _PROBE_SECONDS = 5.0
@@ -197,7 +197,7 @@ class _Tasks:
             self.task = self.executor.task(self.resources)
         return self.task.remote(self.pickled_fn, pickled_items, self.resources, self.timeout)
 
-    def listen(self, handles: Sequence[Any]) -> Iterator[tuple[Any, Message | Gone]]:
+    def listen(self, handles: Sequence[Any]) -> Iterator[tuple[Any, Message | SubmissionLost]]:
         streams = list(handles)
         ready, _ = self.ray.wait(streams, timeout=LISTEN_SECONDS)
         while ready:
@@ -206,7 +206,7 @@ class _Tasks:
                     message: Message = pickle.loads(self.ray.get(next(stream)))
                 except (StopIteration, self.ray.exceptions.RayError) as error:
                     streams.remove(stream)
-                    yield stream, Gone(_in_short(error))
+                    yield stream, SubmissionLost(_in_short(error))
                 else:
                     if message[0] == "outcome":
                         streams.remove(stream)

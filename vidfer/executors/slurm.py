@@ -17,7 +17,7 @@ from typing import Any
 from vidfer.errors import ClusterError, MissingDependency
 from vidfer.executors import EXECUTORS, ItemT, Outcome, Resources, ValueT
 from vidfer.executors.channel import TOKEN_BYTES, ChannelError, FrameReader, encode, pickled_function
-from vidfer.executors.driver import Gone, drive
+from vidfer.executors.driver import SubmissionLost, drive
 from vidfer.executors.node import Message, work
 
 ITEMS_PER_JOB = 8  # the networks are loaded once for so many videos; a job that is lost costs one of them an attempt
@@ -133,16 +133,16 @@ class _Jobs:
         job = self.executor.submit(self.pickled_fn, pickled_items, self.resources, self.timeout, messages, token)
         return _Job(job, messages, FrameReader(token), len(pickled_items))
 
-    def listen(self, handles: Sequence[_Job]) -> Iterator[tuple[_Job, Message | Gone]]:
+    def listen(self, handles: Sequence[_Job]) -> Iterator[tuple[_Job, Message | SubmissionLost]]:
         is_silent = True
         for job in handles:
-            for heard in self._new_of(job):
+            for message in self._new_of(job):
                 is_silent = False
-                yield job, heard
+                yield job, message
         if is_silent:
             time.sleep(_POLL_SECONDS)
 
-    def _new_of(self, job: _Job) -> Iterator[Message | Gone]:
+    def _new_of(self, job: _Job) -> Iterator[Message | SubmissionLost]:
         data = b""
         with contextlib.suppress(FileNotFoundError), job.messages.open("rb") as file:
             file.seek(job.place)
@@ -154,7 +154,7 @@ class _Jobs:
                 if message[0] == "outcome":
                     job.unfinished -= 1
         except ChannelError as error:
-            yield Gone(f"its messages were garbled: {error}")
+            yield SubmissionLost(f"its messages were garbled: {error}")
             return
         if not job.unfinished:
             job.messages.unlink(missing_ok=True)
@@ -164,7 +164,7 @@ class _Jobs:
         elif job.ended is None and job.job.done():
             job.ended = time.monotonic()
         elif job.ended is not None and time.monotonic() - job.ended > _GRACE_SECONDS:
-            yield Gone(f"its SLURM job {job.job.job_id} ended: {job.job.state}: {_last_words(job.job)}")
+            yield SubmissionLost(f"its SLURM job {job.job.job_id} ended: {job.job.state}: {_last_words(job.job)}")
 
     def cancel(self, handle: _Job) -> None:
         with contextlib.suppress(Exception):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import fcntl
+import gc
 import logging
 import os
 import pickle
@@ -87,6 +88,7 @@ class _ForwardToParent(logging.Handler):
 def main(connection_fd: int, lifeline_fd: int) -> None:
     """Serve until the parent closes the connection or dies. Started by `vidfer.executors.process`."""
     _die_with_parent(lifeline_fd)
+    gc.set_threshold(10_000, 10, 10)  # imports make many objects and no garbage: 6 % of the time of a short clip
     faulthandler.enable()  # a crash in native code then leaves a stack on stderr, of which the parent keeps the tail
     parent = _Parent(socket.socket(fileno=connection_fd))
     pickled_fn: bytes = parent.next_message()

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from vidfer.exporters.rows import records_csv
-from vidfer.report.summary import SUMMARY_COLUMNS, summary_row
+from vidfer.timeline.summary import SUMMARY_COLUMNS, summary_row
 
 FAILURE_COLUMNS = ("clip", "path", "stage", "reason", "message", "attempts")
 

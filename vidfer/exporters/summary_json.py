@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from vidfer.exporters import exporter
-from vidfer.report.summary import summarise
+from vidfer.timeline.summary import summarise
 from vidfer.types import ClipResult
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vidfer.report.series import main_faces
+from vidfer.timeline.series import main_faces
 from vidfer.types import ClipResult, EmotionSegment
 
 MAX_PER_FACE = 11  # stand side by side under the chart

@@ -12,12 +12,12 @@ import numpy as np
 from vidfer.labels import EMOTION_COLOURS, EMOTIONS, STATE_COLOURS, STATES
 from vidfer.report.chart import time_step
 from vidfer.report.chart_format import PAPER, SCREEN, ChartFormat
-from vidfer.report.course import average_course, course_array, fewest_clips
 from vidfer.report.drawing import draw_pixels, name_fonts
 from vidfer.report.look import WHITE_ON, ChartSize
 from vidfer.report.png import palette_png
-from vidfer.report.summary import state_shares
 from vidfer.report.wording import clock, count, display_name
+from vidfer.timeline.course import average_course, course_array, fewest_clips
+from vidfer.timeline.summary import state_shares
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -76,7 +76,7 @@ def share_chart(summaries: Sequence[Mapping[str, Any]], *, size: ChartSize = "sc
     Parameters
     ----------
     summaries
-        What ``report.summary.summarise`` returned, one per clip, at least one.
+        What ``timeline.summary.summarise`` returned, one per clip, at least one.
     size
         ``screen``, or ``paper`` for a column of 85 mm.
     """
@@ -122,7 +122,7 @@ def average_chart(courses: Sequence[Mapping[str, Any]], *, align: Align = "start
     Parameters
     ----------
     courses
-        What ``report.course.course_of`` returned, one per clip, at least one.
+        What ``timeline.course.course_of`` returned, one per clip, at least one.
     align
         ``start``: clips begin together, in seconds. ``fraction``: clips are stretched to one length.
     size

@@ -25,8 +25,8 @@ from vidfer.report.chart_pictures import draw_pictures, strip_inches
 from vidfer.report.drawing import draw_pdf, draw_pixels, draw_svg, name_fonts
 from vidfer.report.look import ChartLook
 from vidfer.report.png import full_colour_png, palette_png
-from vidfer.report.series import end_seconds, main_faces
 from vidfer.report.wording import clock, count, display_name
+from vidfer.timeline.series import end_seconds, main_faces
 from vidfer.types import ClipResult
 
 if TYPE_CHECKING:

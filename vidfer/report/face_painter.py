@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vidfer.labels import EMOTION_COLOURS, EMOTIONS, NUM_EMOTIONS, STATE_COLOURS, UNSURE, UNSURE_LABEL
-from vidfer.report.states import episode_labels
+from vidfer.timeline.states import episode_labels
 from vidfer.types import ClipResult
 
 if TYPE_CHECKING:

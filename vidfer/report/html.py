@@ -13,9 +13,9 @@ from vidfer.report.look import ApexFrame, ChartLook
 from vidfer.report.page import CLIPS, cell, escape, page, percent, share_bar, swatch, table, warnings_box
 from vidfer.report.png import full_colour_png
 from vidfer.report.report_data import report_data, script_json
-from vidfer.report.series import main_faces
-from vidfer.report.summary import state_shares, summarise
 from vidfer.report.wording import clock, count, duration
+from vidfer.timeline.series import main_faces
+from vidfer.timeline.summary import state_shares, summarise
 from vidfer.types import ClipResult, VideoInfo
 
 _MAX_VIDEO_HEIGHT = 420  # px

@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 from vidfer.report.page import cell, escape, page, percent, share_bar, swatch, table
 from vidfer.report.sparkline import sparkline
-from vidfer.report.summary import state_shares
 from vidfer.report.wording import count, duration
+from vidfer.timeline.summary import state_shares
 
 # What a clip's row links to: file below the clip's folder -> text of the link.
 LINKS: dict[str, str] = {

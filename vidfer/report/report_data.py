@@ -11,9 +11,9 @@ import numpy as np
 from vidfer.labels import EMOTION_COLOURS, EMOTION_INDEX, EMOTIONS, UNSURE, UNSURE_COLOUR, UNSURE_LABEL
 from vidfer.report.chart_panel import is_stacked
 from vidfer.report.look import WHITE_ON, ChartStyle
-from vidfer.report.series import FaceSeries, end_seconds, face_series, main_faces
-from vidfer.report.states import episode_labels
 from vidfer.report.wording import count, duration
+from vidfer.timeline.series import FaceSeries, end_seconds, face_series, main_faces
+from vidfer.timeline.states import episode_labels
 from vidfer.types import ClipResult, StoredArray
 
 MAX_OVERLAY_ROWS = 20_000  # about 4 MB of page; of longer clips every second, third, ... sampled frame is drawn

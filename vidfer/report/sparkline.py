@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from vidfer.labels import EMOTION_COLOURS, EMOTIONS
-from vidfer.report.course import course_array
+from vidfer.timeline.course import course_array
 
 _HEIGHT = 30
 
@@ -19,7 +19,7 @@ def sparkline(course: Mapping[str, Any] | None) -> str:
     Parameters
     ----------
     course
-        What ``report.course.course_of`` returned.
+        What ``timeline.course.course_of`` returned.
     """
     if course is None:
         return ""

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from vidfer.errors import OutputError
 
-ASIDE_PREFIX = ".vidfer-"
-ASIDE_SUFFIX = ".aside"
+TEMPORARY_PREFIX = ".vidfer-"
+TEMPORARY_SUFFIX = ".aside"
 
 _REMEDIES = {
     errno.ENOSPC: "free some space or choose another --out, then run the same command again",
@@ -30,7 +30,7 @@ _REMEDIES = {
 def write_bytes(path: str | Path, data: bytes | bytearray | memoryview) -> None:
     """Write a file so that its name never shows anything but the old or the complete new content.
 
-    The bytes go to an aside file in the same folder (made if missing), are flushed to the disk and renamed over
+    The bytes go to a temporary file in the same folder (made if missing), are flushed to the disk and renamed over
     ``path``; then the folder is flushed, so that the name survives a power cut too.
 
     Parameters
@@ -43,14 +43,14 @@ def write_bytes(path: str | Path, data: bytes | bytearray | memoryview) -> None:
     Raises
     ------
     OutputError
-        With what, where and what to do, if the disk is full or writing is not allowed. No aside file is left.
+        With what, where and what to do, if the disk is full or writing is not allowed. No temporary file is left.
     """
-    with aside_of(Path(path)) as aside:
-        _write_new(aside, memoryview(data).cast("B"))
+    with temporary_beside(Path(path)) as temporary:
+        _write_new(temporary, memoryview(data).cast("B"))
 
 
 @contextlib.contextmanager
-def aside_of(path: Path) -> Iterator[Path]:
+def temporary_beside(path: Path) -> Iterator[Path]:
     """Give a name beside ``path`` to write to; the file takes its final name if the block succeeds.
 
     Raises
@@ -58,19 +58,19 @@ def aside_of(path: Path) -> Iterator[Path]:
     OutputError
         As ``write_bytes``.
     """
-    aside = path.parent / f"{ASIDE_PREFIX}{os.getpid()}-{secrets.token_hex(6)}{ASIDE_SUFFIX}"
+    temporary = path.parent / f"{TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(6)}{TEMPORARY_SUFFIX}"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield aside
-        with aside.open("rb") as file:
+        yield temporary
+        with temporary.open("rb") as file:
             os.fsync(file.fileno())
-        os.replace(aside, path)
+        os.replace(temporary, path)
         _sync_folder(path.parent)
     except OSError as error:
-        _remove(aside)
+        _remove(temporary)
         raise output_error(path, error) from error
     except BaseException:
-        _remove(aside)
+        _remove(temporary)
         raise
 
 
@@ -79,7 +79,7 @@ def write_text(path: str | Path, text: str) -> None:
     write_bytes(path, text.encode("utf-8", "surrogateescape"))
 
 
-def clean_aside_files(folder: str | Path) -> int:
+def remove_temporary_files(folder: str | Path) -> int:
     """Delete what killed runs left half-written in ``folder`` and below; return how many files that were.
 
     Call it only while no other process writes there (with the run lock held, before workers start).
@@ -87,7 +87,7 @@ def clean_aside_files(folder: str | Path) -> int:
     removed = 0
     for parent, _, names in os.walk(folder):
         for name in names:
-            if name.startswith(ASIDE_PREFIX) and name.endswith(ASIDE_SUFFIX):
+            if name.startswith(TEMPORARY_PREFIX) and name.endswith(TEMPORARY_SUFFIX):
                 removed += _remove(Path(parent) / name)
     return removed
 

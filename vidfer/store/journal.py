@@ -4,25 +4,29 @@ One line per finished clip is appended as it finishes; the last line of a clip c
 skipped, and that clip is then looked at again (its stages are in the cache). Only the process that holds the run lock
 writes here.
 
-A line has five columns between tabs: the clip's id; the checksum of the others; its state, which is status, seal,
-reader and keys between spaces, so that nothing need be parsed to see that a clip is settled; what else decides whether
-something is left to do; and the clip's summary. Earlier versions had the state among the rest, or one column for all.
-Only ids and places are held in memory: a hundred thousand clips need little of it.
+A line has five columns between tabs: the clip's id; the checksum of the others; by which settings the clip was
+finished (``ClipRecord.made_by``), so that nothing need be parsed to see that nothing is left to do; the record; and the
+clip's summary. Only ids and places are held in memory: a hundred thousand clips need little of it.
+
+Lines that are appended, and not a database: ``vidfer status`` reads them while a run writes, on file systems without
+locks too, and two runs of which one thinks the other dead leave lines of both. SQLite without locks does not stand that
+(benchmarks/RESULTS.md).
 """
 
 from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import IO, Any, Literal, Self, overload
-from urllib.parse import quote, unquote
 
-from vidfer.store.atomic import aside_of, output_error
+from vidfer.store.atomic import output_error, temporary_beside
+from vidfer.store.fingerprint import VideoStamp
 from vidfer.store.layout import stays_inside
 from vidfer.store.outputs import FileStamp
 
@@ -41,16 +45,18 @@ class ClipRecord:
         sha256 of the video's content; empty if it could not be read.
     status
         ``ok`` or ``failed``.
+    video
+        Stamp of the video file, by which it is known as unchanged; None if it was too fresh for that.
     reader
         Which reader gave the frames; empty for a failure before that was known.
     keys
         Cache keys by stage (see ``engine.plan``).
-    seal
-        Shows without computing them again that these keys are those of some settings: `engine.seal.Seals`.
+    made_by
+        Digest of the settings that give these keys: ``engine.plan.KeyPlan.digest``. Empty if some are of others.
     files
         Stamps of the files in the clip's folder.
     summary
-        What ``report.summary.summarise`` said, without provenance, and ``report.course.course_of``.
+        What ``timeline.summary.summarise`` said, without provenance, and ``timeline.course.course_of``.
     failure
         Its row of failures.csv, with ``permanent`` and the version of ``vidfer``; empty if ok.
     problems
@@ -63,9 +69,10 @@ class ClipRecord:
     path: str
     fingerprint: str
     status: Literal["ok", "failed"]
+    video: VideoStamp | None = None
     reader: str = ""
     keys: dict[str, str] = field(default_factory=dict)
-    seal: str = ""
+    made_by: str = ""
     files: dict[str, FileStamp] = field(default_factory=dict)
     summary: dict[str, Any] = field(default_factory=dict)
     failure: dict[str, Any] = field(default_factory=dict)
@@ -75,7 +82,7 @@ class ClipRecord:
 
 
 _FIELDS = frozenset(field.name for field in fields(ClipRecord))
-_IN_STATE = ("status", "seal", "reader")  # and the values of ``keys``, whose names are among the rest
+_FORMAT = 2  # where checksums begin: lines of another format are as good as damaged
 _READ_BYTES = 1 << 20
 _SYNC_SECONDS = 1.0
 
@@ -87,22 +94,24 @@ class Records(Mapping[str, ClipRecord]):
     ----------
     path
         The journal; need not exist.
-    with_states
-        Keep the column of states in ``states``, by id; empty for a line of an earlier version. Only as it was read.
+
+    Attributes
+    ----------
+    made_by
+        Of each clip when the journal was read.
     """
 
-    def __init__(self, path: Path, *, with_states: bool = False) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
         self._places: dict[str, int] = {}
-        self.states: dict[str, bytes] = {}
+        self.made_by: dict[str, str] = {}
         self.num_lines = 0
         self.end = 0  # of the last whole line
         for clip_id, place, line in _lines(path):
             self._places[clip_id] = place
             self.num_lines += 1
             self.end = place + len(line)
-            if with_states:
-                self.states[clip_id] = _state_column(line)
+            self.made_by[clip_id] = sys.intern(line.split(b"\t", 3)[2].decode())  # the same of most clips
 
     def by_age(self) -> list[str]:
         """Return the ids of all clips, that of the youngest record last."""
@@ -228,7 +237,7 @@ class Journal:
         """Open the file to append to it; where most of it was replaced since, it is written anew first."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         if self.records.num_lines > 2 * len(self.records):
-            with aside_of(self.path) as aside, aside.open("xb") as file:
+            with temporary_beside(self.path) as temporary, temporary.open("xb") as file:
                 file.writelines(_line(self.records[clip_id]) for clip_id in self.records)
             self.records = Records(self.path)
         file = self.path.open("ab")
@@ -237,18 +246,11 @@ class Journal:
         return file
 
 
-def state_column(record: ClipRecord) -> bytes:
-    """Return what the column of states says of a clip."""
-    values = (*(getattr(record, name) for name in _IN_STATE), *record.keys.values())
-    return " ".join(quote(value, safe="") for value in values).encode()
-
-
 def _line(record: ClipRecord) -> bytes:
-    values = {name: value for name, value in vars(record).items() if name not in (*_IN_STATE, "keys", "summary")}
-    rest = values | {"keys": list(record.keys)}
-    clip_id, others = _json(record.clip_id), (state_column(record), _json(rest), _json(record.summary))
-    body = b"\t".join(others) + b"\n"
-    return b"\t".join((clip_id, b"%08x" % zlib.crc32(clip_id + body), body))
+    head = {name: value for name, value in vars(record).items() if name not in ("made_by", "summary")}
+    body = b"\t".join((record.made_by.encode(), _json(head), _json(record.summary))) + b"\n"
+    clip_id = _json(record.clip_id)
+    return b"\t".join((clip_id, b"%08x" % zlib.crc32(clip_id + body, _FORMAT), body))
 
 
 def _json(value: Any) -> bytes:
@@ -273,49 +275,24 @@ def _lines(path: Path) -> Iterator[tuple[str, int, bytes]]:
 
 def _whose(line: bytes) -> str | None:
     """Return the id of the clip that a line is about; None for a line that is not whole."""
-    tab = line.find(b"\t")
+    name, _, rest = line.partition(b"\t")
+    checksum, _, body = rest.partition(b"\t")
     try:
-        if tab > 0 and line[tab + 9 : tab + 10] == b"\t" and line.endswith(b"\n"):
-            name, checksum = line[:tab], line[tab + 1 : tab + 9]
-            if int(checksum, 16) != zlib.crc32(memoryview(line)[tab + 10 :], zlib.crc32(name)):
-                return None
-            clip_id = json.loads(name.decode())
-        elif line.startswith(b"{"):  # of an earlier version
-            clip_id = json.loads(line)["clip_id"]
-        else:
+        if not line.endswith(b"\n") or int(checksum, 16) != zlib.crc32(body, zlib.crc32(name, _FORMAT)):
             return None
+        clip_id = json.loads(name)
         return clip_id if stays_inside(clip_id) else None
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
 
 
-def _state_column(line: bytes) -> bytes:
-    columns = line.split(b"\t", 4)
-    return columns[2] if len(columns) == 5 else b""
-
-
 def _parse(line: bytes, *, expected: str, with_summary: bool) -> ClipRecord:
     """Return the record of a line; ValueError if it is not one of the expected clip."""
-    if line.startswith(b"{"):  # of an earlier version, as are four columns
-        values: dict[str, Any] = json.loads(line)
-        values["summary"] = values.get("summary", {}) if with_summary else {}
-    else:
-        columns = line.split(b"\t", 4)
-        if len(columns) < 4:
-            raise ValueError("not a line of the journal")
-        values = json.loads(columns[-2])
-        if len(columns) == 5:
-            values |= _opened_state(columns[2], values["keys"])
-        values["summary"] = json.loads(columns[-1]) if with_summary else {}
+    _, _, made_by, head, summary = line.split(b"\t", 4)
+    values: dict[str, Any] = json.loads(head)
     if values.get("clip_id") != expected:
         raise ValueError(f"expected a record of {expected!r}, got one of {values.get('clip_id')!r}")
-    values["problems"] = tuple(values.get("problems", ()))
-    if values.keys() <= _FIELDS:
-        return ClipRecord(**values)
+    video = values.get("video")
+    values |= {"problems": tuple(values.get("problems", ())), "video": video and tuple(video)}
+    values |= {"made_by": made_by.decode(), "summary": json.loads(summary) if with_summary else {}}
     return ClipRecord(**{name: value for name, value in values.items() if name in _FIELDS})  # of a later version, too
-
-
-def _opened_state(column: bytes, key_names: Sequence[str]) -> dict[str, Any]:
-    values = [unquote(value) for value in column.decode().split(" ")]
-    first = len(_IN_STATE)
-    return dict(zip(_IN_STATE, values, strict=False)) | {"keys": dict(zip(key_names, values[first:], strict=True))}

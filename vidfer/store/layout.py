@@ -52,11 +52,6 @@ def clip_folder(out: Path, clip_id: str) -> Path:
     return folder
 
 
-def fingerprints_file(out: Path) -> Path:
-    """Return the file that remembers the content digests of videos."""
-    return out / RESULTS_MARK / "fingerprints.json"
-
-
 def settings_file(out: Path) -> Path:
     """Return the file with the settings of the last run."""
     return out / RESULTS_MARK / "pipeline.json"

@@ -10,7 +10,7 @@ from pathlib import Path
 from vidfer.exporters import EXPORTERS, ChartExporter, VideoExporter
 from vidfer.memory import give_back_free_memory
 from vidfer.report.look import ChartLook
-from vidfer.store.atomic import aside_of, write_bytes
+from vidfer.store.atomic import temporary_beside, write_bytes
 from vidfer.types import ClipResult
 
 FileStamp = tuple[int, int]  # size in bytes, mtime in nanoseconds
@@ -67,10 +67,10 @@ def write_outputs(
 def _write_video(clip: ClipResult, path: Path, exporter: VideoExporter, on_progress: Callable[[], None]) -> None:
     from vidfer.video.repaint import repaint
 
-    with aside_of(path) as aside:
+    with temporary_beside(path) as temporary:
         repaint(
             Path(clip.info.path),
-            aside,
+            temporary,
             exporter.painter(clip),
             stream=clip.info.stream,
             turned_degrees=clip.info.turned_degrees,

@@ -1,1 +1,1 @@
-"""From probabilities per frame to episodes."""
+"""What a clip says in numbers: episodes, shares, courses, and tables read back."""

@@ -10,8 +10,8 @@ import numpy as np
 
 from vidfer.errors import BadVideo
 from vidfer.types import DecodeReport, FrameBatch
+from vidfer.video.frame_reader import DecoderName
 from vidfer.video.probe import VideoProbe, frame_times_seconds
-from vidfer.video.reader import DecoderName
 
 _POOL_SIZE = 6  # batches in flight with a prefetching consumer; those beyond are simply not used again
 

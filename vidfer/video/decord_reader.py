@@ -19,9 +19,9 @@ import numpy as np
 from vidfer.types import FrameBatch
 from vidfer.video.collect import CollectingReader, Collector
 from vidfer.video.container import demux_packets, open_container, stream_at
+from vidfer.video.frame_reader import DecoderFailed, DecoderName
 from vidfer.video.packets import clean_keyframes
 from vidfer.video.probe import VideoProbe
-from vidfer.video.reader import DecoderFailed, DecoderName
 
 _NUM_THREADS = 2  # VP9 fails at 0 and above 2
 _TARGET_BYTES = 128 << 20  # short GOPs are joined up to so much decoded, as opening a piece costs a few ms

@@ -14,10 +14,10 @@ from vidfer.types import FrameBatch
 from vidfer.video.collect import CollectingReader, Collector
 from vidfer.video.container import demux_packets, open_container, stream_at
 from vidfer.video.display import Display, FirstField, has_two_fields
+from vidfer.video.frame_reader import DecoderName
 from vidfer.video.packets import NO_TIME, clean_keyframes
 from vidfer.video.picture_size import placed
 from vidfer.video.probe import VideoProbe
-from vidfer.video.reader import DecoderName
 
 
 class PyAVReader(CollectingReader):

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import vidfer.engine.status
 from vidfer.config import PipelineConfig, load_pipeline
-from vidfer.engine.plan import OUTPUTS, stage_keys
-from vidfer.engine.seal import Seals
+from vidfer.engine.plan import OUTPUTS, KeyPlan
 from vidfer.engine.status import read_status
 from vidfer.store.cache import StageCache
 from vidfer.store.journal import ClipRecord, Journal
@@ -20,11 +19,12 @@ from vidfer.store.layout import cache_folder, journal_file, settings_file
 STAGES = ("faces", "embeddings", "tracks", "emotions")
 
 
-def finished_clip(out: Path, name: str, config: PipelineConfig, *, sealed: bool) -> ClipRecord:
+def finished_clip(out: Path, name: str, config: PipelineConfig, *, told: bool) -> ClipRecord:
     """Write all that a finished clip leaves, as far as status looks at it."""
     video = out.parent / f"{name}.mp4"
     video.write_bytes(b"a video")
-    keys = dict(stage_keys(name * 64, "pyav", config, clip_id=name))
+    plan = KeyPlan(config, "pyav")
+    keys = dict(plan.keys(name * 64, name))
     for stage in STAGES:
         StageCache(cache_folder(out)).store(stage, keys[stage], {})
     (out / name).mkdir()
@@ -37,20 +37,18 @@ def finished_clip(out: Path, name: str, config: PipelineConfig, *, sealed: bool)
         status="ok",
         reader="pyav",
         keys=keys,
-        seal=Seals(config).of(keys, "pyav") if sealed else "",
+        video=(len(b"a video"), 0, 0),
+        made_by=plan.digest if told else "",
         files={"timeline.csv": (stamp.st_size, stamp.st_mtime_ns)},
     )
 
 
-@pytest.fixture(params=["sealed", "without seal", "journal of an earlier version"])
+@pytest.fixture(params=["its settings are told", "they are not"])
 def results(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     out, config = tmp_path / "out", load_pipeline()
     with Journal(journal_file(out)) as journal:
         for name in "ab":
-            journal.add(finished_clip(out, name, config, sealed=request.param != "without seal"))
-        if request.param == "journal of an earlier version":
-            lines = [json.dumps(asdict(journal.records[name])) + "\n" for name in "ab"]
-            journal_file(out).write_text("".join(lines))
+            journal.add(finished_clip(out, name, config, told=request.param != "they are not"))
     settings_file(out).write_text(json.dumps(config.model_dump(mode="json")))
     return out
 
@@ -76,10 +74,10 @@ def test_other_settings_make_their_stages_stale(results: Path) -> None:
 
 
 @pytest.mark.usefixtures("number")
-def test_keys_that_were_changed_after_sealing_are_not_taken_for_current(results: Path) -> None:
+def test_a_key_of_other_settings_is_not_taken_for_current(results: Path) -> None:
     with Journal(journal_file(results)) as journal:
         record = journal.records["a"]
-        journal.add(replace(record, keys={**record.keys, OUTPUTS: "0" * 64}))  # as `vidfer report` does
+        journal.add(replace(record, keys={**record.keys, OUTPUTS: "0" * 64}, made_by=""))  # as `vidfer report` does
     assert read_status(results)[0].stages[OUTPUTS] == "stale"
 
 
@@ -104,3 +102,11 @@ def test_files_of_many_clips_are_looked_at_on_demand(results: Path, monkeypatch:
     assert set(first.stages.values()) == {"cached"}
     assert (looked.stages["tracks"], looked.stages[OUTPUTS]) == ("missing", "missing")
     assert set(second.stages.values()) == {"cached"}
+
+
+def test_a_video_of_another_size_makes_everything_stale(results: Path) -> None:
+    (results.parent / "a.mp4").write_bytes(b"another video")
+    changed, other = read_status(results)
+    assert set(changed.stages.values()) == {"stale"}
+    assert changed.note == "the video has changed"
+    assert set(other.stages.values()) == {"cached"}

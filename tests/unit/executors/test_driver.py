@@ -11,10 +11,10 @@ import pytest
 
 from vidfer.errors import ClusterError
 from vidfer.executors import Outcome
-from vidfer.executors.driver import Gone, drive
+from vidfer.executors.driver import SubmissionLost, drive
 from vidfer.executors.node import Message
 
-Script = Callable[[list[Any]], Iterator[Message | Gone | None]]  # None: nothing is heard for a moment
+Script = Callable[[list[Any]], Iterator[Message | SubmissionLost | None]]  # None: nothing is heard for a moment
 
 
 class ScriptedEngine:
@@ -26,7 +26,7 @@ class ScriptedEngine:
         self.submitted: list[list[Any]] = []
         self.cancelled: list[int] = []
         self.most_in_flight = 0
-        self._plays: dict[int, Iterator[Message | Gone | None]] = {}
+        self._plays: dict[int, Iterator[Message | SubmissionLost | None]] = {}
 
     def room(self) -> int:
         return self.limit
@@ -38,7 +38,7 @@ class ScriptedEngine:
         self._plays[handle] = self.script(items)
         return handle
 
-    def listen(self, handles: Sequence[int]) -> Iterator[tuple[int, Message | Gone]]:
+    def listen(self, handles: Sequence[int]) -> Iterator[tuple[int, Message | SubmissionLost]]:
         self.most_in_flight = max(self.most_in_flight, len(handles))
         time.sleep(0.01)
         for handle in handles:
@@ -54,7 +54,7 @@ def outcome(value: Any) -> Outcome[Any, Any]:
     return Outcome(item=None, status="ok", value=value, error=None, attempts=1)
 
 
-def doubled(items: list[Any]) -> Iterator[Message | Gone | None]:
+def doubled(items: list[Any]) -> Iterator[Message | SubmissionLost | None]:
     for number, item in enumerate(items):
         yield "node", number, "n1"
         yield "outcome", number, outcome(2 * item)
@@ -70,14 +70,14 @@ def test_every_item_has_its_outcome_and_no_more_are_in_flight_than_there_is_room
 
 
 def test_of_a_lost_submission_the_item_in_work_loses_an_attempt_and_those_behind_it_none() -> None:
-    def script(items: list[Any]) -> Iterator[Message | Gone | None]:
+    def script(items: list[Any]) -> Iterator[Message | SubmissionLost | None]:
         if 1 not in items:
             yield from doubled(items)
             return
         for number, item in enumerate(items):
             yield "node", number, "n1"
             if item == 1:
-                yield Gone("the power failed")
+                yield SubmissionLost("the power failed")
             yield "outcome", number, outcome(2 * item)
 
     engine = ScriptedEngine(script, items_per_submission=4)
@@ -90,7 +90,7 @@ def test_of_a_lost_submission_the_item_in_work_loses_an_attempt_and_those_behind
 
 
 def test_silence_counts_from_the_first_word_and_never_in_the_queue() -> None:
-    def script(items: list[Any]) -> Iterator[Message | Gone | None]:
+    def script(items: list[Any]) -> Iterator[Message | SubmissionLost | None]:
         if items == ["queued"]:
             yield from [None] * 50
             yield "outcome", 0, outcome("done")
@@ -109,7 +109,7 @@ def test_silence_counts_from_the_first_word_and_never_in_the_queue() -> None:
 
 
 def test_time_that_the_driver_itself_was_away_is_nobodys_silence() -> None:
-    def script(items: list[Any]) -> Iterator[Message | Gone | None]:
+    def script(items: list[Any]) -> Iterator[Message | SubmissionLost | None]:
         yield "node", 0, "n1"
         if items == ["slow"]:
             yield from [None] * 3
@@ -123,7 +123,7 @@ def test_time_that_the_driver_itself_was_away_is_nobodys_silence() -> None:
 
 
 def test_closing_ends_what_is_in_flight() -> None:
-    def script(items: list[Any]) -> Iterator[Message | Gone | None]:
+    def script(items: list[Any]) -> Iterator[Message | SubmissionLost | None]:
         if items == [0]:
             yield from doubled(items)
         while True:
@@ -149,7 +149,7 @@ def test_a_node_that_cannot_start_workers_ends_the_run_with_its_name() -> None:
     class Why:
         message = "a worker process cannot import its task"
 
-    def script(items: list[Any]) -> Iterator[Message | Gone | None]:
+    def script(items: list[Any]) -> Iterator[Message | SubmissionLost | None]:
         yield "node", 0, "n3"
         yield "unusable", 0, Why()
 

@@ -8,7 +8,7 @@ import pandas as pd
 from fixtures.clip_results import make_clip
 
 from vidfer.exporters.batch_tables import failures_csv, summary_csv
-from vidfer.report.summary import summarise
+from vidfer.timeline.summary import summarise
 from vidfer.types import DecodeReport
 
 

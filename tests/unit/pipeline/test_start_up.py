@@ -32,16 +32,16 @@ def test_the_first_frames_import_no_compiler_charts_or_tables() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_a_whole_clip_of_one_face_imports_no_compiler_nor_optimiser(sample_video: Path, tmp_path: Path) -> None:
+def test_a_whole_clip_of_one_face_imports_no_compiler_optimiser_or_pandas(sample_video: Path, tmp_path: Path) -> None:
     short_clip(sample_video, tmp_path / "a.mp4", num_frames=4)
     code = f"""
 import sys
 from pathlib import Path
 from vidfer.config import load_pipeline
 from vidfer.engine.clip import ClipJob, process_clip
-config = load_pipeline("default", ['output.exports=["csv"]'])
+config = load_pipeline("default", ['output.exports=["csv", "parquet", "segments", "summary"]'])
 process_clip(ClipJob(clip_id="a", path=Path({str(tmp_path / "a.mp4")!r}), out=Path({str(tmp_path)!r}), config=config))
-slow = {{"torch._dynamo", "torch._inductor", "sympy", "scipy.optimize", "matplotlib", "pandas", "pyarrow"}}
+slow = {{"torch._dynamo", "torch._inductor", "sympy", "scipy.optimize", "matplotlib", "pandas"}}
 print(sorted(slow & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

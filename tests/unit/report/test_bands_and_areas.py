@@ -15,7 +15,7 @@ from vidfer.report.chart import timeline_chart
 from vidfer.report.chart_panel import is_stacked
 from vidfer.report.look import ChartLook, ChartStyle
 from vidfer.report.report_data import report_data
-from vidfer.report.series import face_series
+from vidfer.timeline.series import face_series
 from vidfer.types import ClipResult, FaceEmbeddings
 
 

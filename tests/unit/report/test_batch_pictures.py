@@ -1,53 +1,20 @@
-"""Courses of clips, and the pictures of a whole batch that are drawn from them."""
+"""The pictures of a whole batch."""
 
 from __future__ import annotations
 
 import dataclasses
 import io
-import json
 
 import numpy as np
 import pytest
 from fixtures.clip_results import make_clip
 from PIL import Image
 
-from vidfer.labels import EMOTION_COLOURS, EMOTIONS, UNSURE_COLOUR
+from vidfer.labels import EMOTION_COLOURS, UNSURE_COLOUR
 from vidfer.report.batch_chart import MAX_BARS, Align, average_chart, share_chart
 from vidfer.report.chart import timeline_svg
-from vidfer.report.course import average_course, course_array, course_of
-from vidfer.report.summary import summarise
-
-
-def test_a_course_is_the_mean_over_equal_parts_with_gaps_where_nobody_is_seen() -> None:
-    clip = make_clip(seconds=12, fps=10, gaps=[(0, 4, 8)])
-    course = json.loads(json.dumps(course_of(clip, max_bins=6), allow_nan=False))
-    means = course_array(course)
-    assert course["end_seconds"] == 12
-    assert means.shape == (6, len(EMOTIONS))
-    assert np.isnan(means[:, 0]).tolist() == [False, False, True, True, False, False]
-    np.testing.assert_allclose(means[0], clip.timeline.probabilities[:20].mean(axis=0), atol=1e-3)
-    np.testing.assert_allclose(means[5], clip.timeline.probabilities[-20:].mean(axis=0), atol=1e-3)
-
-
-@pytest.mark.parametrize("seconds", [0.04, 0.2, 30])
-def test_a_course_of_any_length_has_a_value_wherever_a_face_is(seconds: float) -> None:
-    assert not np.isnan(course_array(course_of(make_clip(seconds=seconds)))).any()
-
-
-def test_an_average_from_the_start_counts_only_clips_that_have_not_ended() -> None:
-    courses = [course_of(make_clip(seconds=seconds)) for seconds in (5, 10)]
-    times, values, num_clips = average_course(courses, by_fraction=False, points=20)
-    assert num_clips.tolist() == [2] * 10 + [1] * 10
-    assert times[-1] == pytest.approx(9.75)
-    assert np.isnan(values[0, 10:]).all()
-
-
-def test_an_average_ends_where_fewer_than_half_of_the_clips_are_left() -> None:
-    courses = [course_of(make_clip(seconds=seconds)) for seconds in (2, 4, 6, 8, 100)]
-    times, _, num_clips = average_course(courses, by_fraction=False, points=60)
-    assert times[-1] == pytest.approx(5.95)  # the third of five ends at 6 s
-    assert num_clips.min() == 3
-    assert num_clips[0] == 5
+from vidfer.timeline.course import course_of
+from vidfer.timeline.summary import summarise
 
 
 @pytest.mark.parametrize("align", ["start", "fraction"])
@@ -75,14 +42,6 @@ def test_clips_without_a_face_do_not_count_in_an_average() -> None:
     np.testing.assert_array_equal(pictures[0][:900], pictures[1][:900])  # but for the note below
     assert not (pictures[0] == pictures[1]).all()
     assert average_chart([nobody, nobody])
-
-
-def test_an_average_by_fraction_stretches_clips_to_one_length() -> None:
-    courses = [course_of(make_clip(seconds=seconds)) for seconds in (5, 10)]
-    times, values, num_clips = average_course(courses, by_fraction=True, points=20)
-    assert num_clips.tolist() == [2] * 20
-    assert (times[0], times[-1]) == pytest.approx((0.025, 0.975))
-    np.testing.assert_allclose(values[1, 0], course_array(courses[1])[1])
 
 
 @pytest.mark.parametrize("align", ["start", "fraction"])

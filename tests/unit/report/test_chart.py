@@ -19,7 +19,7 @@ from PIL import Image
 from vidfer.labels import EMOTION_COLOURS
 from vidfer.report.chart import time_step, timeline_chart
 from vidfer.report.png import palette_png
-from vidfer.report.series import MAX_PANELS, main_faces
+from vidfer.timeline.series import MAX_PANELS, main_faces
 from vidfer.types import ClipResult, DecodeReport
 
 TESTS = Path(__file__).parents[2]

@@ -15,14 +15,14 @@ import pytest
 from fixtures.clip_results import make_clip
 
 from vidfer.exporters import EXPORTERS, ChartExporter
-from vidfer.report.course import course_of
 from vidfer.report.html import render_report
 from vidfer.report.index import render_index
 from vidfer.report.look import ChartLook
 from vidfer.report.page import CLIPS
 from vidfer.report.report_data import overlay_data, script_json
-from vidfer.report.states import episode_labels
-from vidfer.report.summary import summarise
+from vidfer.timeline.course import course_of
+from vidfer.timeline.states import episode_labels
+from vidfer.timeline.summary import summarise
 from vidfer.types import DecodeReport
 
 VOID = {"meta", "img", "br", "input", "link", "hr", "source"}

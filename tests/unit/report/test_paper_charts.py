@@ -16,9 +16,9 @@ from PIL import Image
 from vidfer.labels import EMOTIONS, STATES, UNSURE_COLOUR
 from vidfer.report.batch_chart import Align, average_chart, share_chart
 from vidfer.report.chart import timeline_chart, timeline_pdf, timeline_svg
-from vidfer.report.course import course_of
 from vidfer.report.look import ApexFrame, ChartLook
-from vidfer.report.summary import summarise
+from vidfer.timeline.course import course_of
+from vidfer.timeline.summary import summarise
 from vidfer.types import ClipResult, DecodeReport, FaceEmbeddings
 
 COLUMN_MM = 85

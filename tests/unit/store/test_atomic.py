@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from vidfer.errors import OutputError
-from vidfer.store.atomic import clean_aside_files, write_bytes, write_text
+from vidfer.store.atomic import remove_temporary_files, write_bytes, write_text
 
 
 @pytest.fixture
@@ -143,7 +143,7 @@ def test_kill_at_any_moment_leaves_the_old_or_the_new_content(tmp_path: Path) ->
         content = path.read_bytes()
         assert len(content) == 300_000
         assert len(set(content)) == 1
-    clean_aside_files(tmp_path)
+    remove_temporary_files(tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["f"]
 
 
@@ -151,5 +151,5 @@ def test_aside_files_are_cleaned_and_nothing_else(tmp_path: Path) -> None:
     for name in ("sub/.vidfer-1-abc.aside", ".vidfer-2-def.aside", "sub/kept.aside", ".vidfer-kept"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("x")
-    assert clean_aside_files(tmp_path) == 2
+    assert remove_temporary_files(tmp_path) == 2
     assert sorted(p.name for p in tmp_path.rglob("*") if p.is_file()) == [".vidfer-kept", "kept.aside"]

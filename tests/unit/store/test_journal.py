@@ -7,12 +7,12 @@ import os
 import time
 import tracemalloc
 import zlib
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
-from vidfer.store.journal import ClipRecord, Journal, Records, state_column
+from vidfer.store.journal import ClipRecord, Journal, Records
 
 
 def record(clip_id: str, **values: object) -> ClipRecord:
@@ -47,17 +47,13 @@ def test_no_file_is_made_before_there_is_something_to_say(tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
-def test_lines_of_an_earlier_version_are_read(tmp_path: Path) -> None:
-    old = {name: value for name, value in asdict(record("a", summary={"x": 1})).items() if name != "seal"}
-    (tmp_path / "j.jsonl").write_text(json.dumps(old) + "\n")
-    with Journal(tmp_path / "j.jsonl") as journal:
+def test_a_line_of_another_format_is_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "j.jsonl"
+    name, rest = b'"a"', b"ok 3f pyav 1f\t" + json.dumps(asdict(record("a"))).encode() + b"\t{}\n"
+    path.write_bytes(b"%s\t%08x\t%s" % (name, zlib.crc32(name + rest), rest))
+    with Journal(path) as journal:
         journal.add(record("b"))
-    assert dict(Journal(tmp_path / "j.jsonl").records) == {"a": record("a", summary={"x": 1}), "b": record("b")}
-
-
-def test_a_field_of_a_later_version_is_passed_over(tmp_path: Path) -> None:
-    (tmp_path / "j.jsonl").write_text(json.dumps(asdict(record("a")) | {"mood": "good"}) + "\n")
-    assert Journal(tmp_path / "j.jsonl").records["a"] == record("a")
+    assert dict(Journal(path).records) == {"b": record("b")}
 
 
 def test_a_damaged_line_loses_only_its_clip(tmp_path: Path) -> None:
@@ -77,7 +73,7 @@ def test_ids_of_any_kind_come_back(tmp_path: Path) -> None:
         for name in ids:
             journal.add(record(name))
     assert list(Journal(tmp_path / "j.jsonl").records) == ids
-    assert list(Records(tmp_path / "j.jsonl", with_states=True).states) == ids
+    assert list(Records(tmp_path / "j.jsonl").made_by) == ids
 
 
 def test_records_stay_readable_when_another_run_rewrites_the_file(tmp_path: Path) -> None:
@@ -110,37 +106,18 @@ def test_many_clips_take_little_memory_and_heads_leave_summaries_out(tmp_path: P
     assert records.head("of another run") is None
 
 
-def test_states_are_read_without_parsing_and_are_those_of_the_records(tmp_path: Path) -> None:
+def test_everything_that_is_known_of_a_clip_comes_back(tmp_path: Path) -> None:
     path = tmp_path / "j.jsonl"
-    sealed = record("a", keys={"faces": "1f", "outputs": "2f"}, seal="3f", reader="odd name\twith blanks %")
+    known = record(
+        "a", keys={"faces": "1f"}, made_by="3f", reader="odd name\twith blanks %", video=(1, 2, 3), problems=("x",)
+    )
     with Journal(path) as journal:
         journal.add(record("a"))
         journal.add(record("b"))
-        journal.add(sealed)
-    records = Records(path, with_states=True)
-    assert records["a"] == records.head("a") == sealed
-    assert records.states == {"a": state_column(sealed), "b": b"ok  "}
-    assert state_column(sealed).split(b" ")[0::3] == [b"ok", b"1f"]
-    assert len(state_column(sealed).split(b" ")) == 5
-
-
-def test_lines_of_four_columns_are_read(tmp_path: Path) -> None:
-    old = record("a", summary={"x": 1}, keys={"faces": "1f"}, seal="3f", reader="pyav")
-    head = {name: value for name, value in asdict(old).items() if name != "summary"}
-    name, rest = b'"a"', json.dumps(head).encode() + b"\t" + json.dumps(old.summary).encode() + b"\n"
-    path = tmp_path / "j.jsonl"
-    path.write_bytes(b"%s\t%08x\t%s" % (name, zlib.crc32(name + rest), rest))
-    records = Records(path, with_states=True)
-    assert records["a"] == old
-    assert records.head("a") == replace(old, summary={})
-    assert records.states == {"a": b""}
-    with Journal(path) as journal:
-        for _ in range(4):
-            journal.add(record("b"))
-    with Journal(path) as journal:
-        journal.add(record("c"))  # most lines were replaced: the file is written anew, in the form of today
-    assert Records(path, with_states=True).states["a"] == state_column(old)
-    assert Records(path)["a"] == old
+        journal.add(known)
+    records = Records(path)
+    assert records["a"] == records.head("a") == known
+    assert records.made_by == {"a": "3f", "b": ""}
 
 
 def test_many_clips_are_flushed_to_the_disk_together_and_all_in_the_end(

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vidfer.labels import EMOTION_INDEX, EMOTIONS, NUM_EMOTIONS, UNSURE_LABEL
-from vidfer.report.states import episode_labels
 from vidfer.timeline.segments import find_segments
+from vidfer.timeline.states import episode_labels
 from vidfer.types import EmotionSegment, EmotionTimeline, SampledFrames
 
 FPS = 10.0

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vidfer.commands.train import figure_text
+from vidfer.commands.training_output import figure_text
 from vidfer.errors import DataError
 from vidfer.learning.evaluation.sequences import count_changes, onset_errors, sequence_figures
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from fixtures.clip_results import make_clip
 
-from vidfer.report.series import face_series
+from vidfer.timeline.series import face_series
 from vidfer.types import SampledFrames
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vidfer.labels import UNSURE_LABEL
-from vidfer.report.states import episode_labels
+from vidfer.timeline.states import episode_labels
 from vidfer.types import ClipResult
 
 MAX_PANELS = 6  # faces that one chart shows

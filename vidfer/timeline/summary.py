@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from vidfer.labels import EMOTIONS, UNSURE, UNSURE_LABEL
-from vidfer.report.states import episode_labels
+from vidfer.timeline.states import episode_labels
 from vidfer.types import ClipResult, EmotionSegment
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from vidfer.labels import EMOTIONS, NUM_EMOTIONS
-from vidfer.report.series import end_seconds
+from vidfer.timeline.series import end_seconds
 from vidfer.types import ClipResult
 
 MAX_BINS = 60

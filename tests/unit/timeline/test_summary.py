@@ -11,8 +11,8 @@ import pytest
 from fixtures.clip_results import SEGMENT_OPTIONS, make_clip
 
 from vidfer.labels import EMOTIONS, STATES
-from vidfer.report.summary import SUMMARY_COLUMNS, state_shares, summarise, summary_row
 from vidfer.timeline.segments import find_segments
+from vidfer.timeline.summary import SUMMARY_COLUMNS, state_shares, summarise, summary_row
 from vidfer.types import ClipResult, DecodeReport, EmotionTimeline, SampledFrames
 
 
