@@ -8,9 +8,7 @@
 import sys
 from pathlib import Path
 
-import pandas as pd
-
-from vidfer import Timeline, load_timeline, process
+from vidfer import Timeline, load_summary, load_timeline, process
 from vidfer.labels import EMOTIONS
 from vidfer.video.sample_clip import write_sample
 
@@ -25,7 +23,7 @@ if not given:
     if not Path("sample/sample.mp4").is_file():
         write_sample(Path("sample/sample.mp4"))
     process("sample", RESULTS, settings=["video.fps=10"])
-clips = pd.read_csv(RESULTS / "summary.csv", dtype={"clip": str})  # clips may be called 001
+clips = load_summary(RESULTS)
 print(clips[["clip", "num_faces", "dominant_emotion", "num_episodes"]])
 
 # %% [markdown]

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 __version__ = "0.2.0"
-__all__ = ["Clip", "Face", "Faces", "Pipeline", "Timeline", "__version__", "load_timeline", "process", "write"]
+__all__ = [
+    *("Clip", "Face", "Faces", "Pipeline", "Timeline", "__version__"),
+    *("load_summary", "load_timeline", "process", "write"),
+]
 
 TYPE_CHECKING = False  # as typing has it, which is not imported: `python -m vidfer` could take it from any folder
 if TYPE_CHECKING:
     from typing import Any
 
     from vidfer.api import Timeline as Timeline
+    from vidfer.api import load_summary as load_summary
     from vidfer.api import load_timeline as load_timeline
     from vidfer.api import process as process
     from vidfer.api import write as write
@@ -21,7 +25,7 @@ if TYPE_CHECKING:
 _WHERE = {
     "Pipeline": "vidfer.pipeline.pipeline",
     **dict.fromkeys(("Clip", "Face", "Faces"), "vidfer.pipeline.clip"),
-    **dict.fromkeys(("Timeline", "load_timeline", "process", "write"), "vidfer.api"),
+    **dict.fromkeys(("Timeline", "load_summary", "load_timeline", "process", "write"), "vidfer.api"),
 }
 
 

@@ -14,7 +14,7 @@ from vidfer.exporters import EXPORTERS
 from vidfer.report.look import ChartLook, ChartSize, ChartStyle
 from vidfer.report.wording import count
 from vidfer.store.outputs import write_if_changed, write_outputs
-from vidfer.timeline.saved import clip_of_tables, read_episodes, read_summary, read_table
+from vidfer.timeline.saved import clip_of_tables, read_clips, read_episodes, read_summary, read_table
 from vidfer.video.find import find_videos
 
 if TYPE_CHECKING:
@@ -115,6 +115,25 @@ def load_timeline(folder: str | Path) -> pd.DataFrame:
         There is no timeline.
     """
     return read_table(Path(folder))
+
+
+def load_summary(results: str | Path) -> pd.DataFrame:
+    """Return all clips of a results folder as a table: one row per clip, columns as in summary.csv.
+
+    Names are those on disk: text, also where clips are called 001, NA or None, and without the apostrophe that
+    summary.csv puts before ``=``, ``+``, ``-`` and ``@``. What a clip without a face has no number for is NaN.
+
+    Parameters
+    ----------
+    results
+        The folder that ``vidfer process`` wrote, or its ``summary.csv``.
+
+    Raises
+    ------
+    OutputError
+        There is no summary.csv, or it is none of vidfer's.
+    """
+    return read_clips(Path(results))
 
 
 class Timeline:

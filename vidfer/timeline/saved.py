@@ -11,6 +11,8 @@ import numpy as np
 
 from vidfer.errors import OutputError
 from vidfer.labels import EMOTIONS, NUM_EMOTIONS
+from vidfer.report.summary import SUMMARY_COLUMNS
+from vidfer.spreadsheet import unguarded
 from vidfer.types import (
     NUM_LANDMARKS,
     ClipResult,
@@ -23,6 +25,8 @@ from vidfer.types import (
     SampledFrames,
     VideoInfo,
 )
+
+_TEXT = ("clip", "video", "codec", "fingerprint", "warnings")  # columns of summary.csv that may say NA or None
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,6 +51,28 @@ def read_episodes(folder: Path) -> pd.DataFrame:
     if not path.is_file():
         raise OutputError(f"{path} is missing: write it with vidfer report RESULTS --export segments")
     return pd.read_csv(path)
+
+
+def read_clips(path: Path) -> pd.DataFrame:
+    """Return ``summary.csv`` of a results folder, or the file itself, with the names that clips have on disk.
+
+    Raises OutputError where it is missing or another table.
+    """
+    import pandas as pd
+
+    path = path / "summary.csv" if path.is_dir() else path
+    if not path.is_file():
+        raise OutputError(f"{path} is missing: expected the results folder of vidfer process")
+    empty = {name: [""] for name in SUMMARY_COLUMNS if name not in _TEXT}
+    try:
+        table = pd.read_csv(path, dtype=dict.fromkeys(_TEXT, str), keep_default_na=False, na_values=empty)
+    except (ValueError, pd.errors.EmptyDataError) as error:
+        raise OutputError(f"{path}: not a table of vidfer's: {error}") from error
+    if "clip" not in table:
+        raise OutputError(f"{path}: no column 'clip': expected summary.csv of a results folder")
+    for name in table.columns.intersection(_TEXT):
+        table[name] = table[name].map(unguarded)
+    return table
 
 
 def read_summary(folder: Path) -> dict[str, Any]:

@@ -331,7 +331,7 @@ def _build(
         num_frames=len(times.frame_pts),
         fingerprint=fingerprint,
         stream=stream.index,
-        start_seconds=float(times.frame_pts[0] * times.time_base - clock_origin(container)),
+        start_seconds=float(times.frame_pts[0] * times.time_base - clock_origin(container, stream)),
     )
     return VideoProbe(
         info=info,
@@ -355,15 +355,28 @@ def _build(
     )
 
 
-def clock_origin(container: av.container.InputContainer) -> Fraction:
-    """Return the seconds on a container's clock that players call 0.
+def clock_origin(container: av.container.InputContainer, stream: av.stream.Stream) -> Fraction:
+    """Return the seconds on a container's clock that players of a stream call 0.
 
     Measured in Chromium: it shows the times of Matroska and MP4 as they are, wherever they begin. Broadcasts begin at
-    any time, and all players count from their first sound or picture.
+    any time, and all players count from their first sound or picture. Programmes of one broadcast have a clock each,
+    hours apart, so that only streams that run at the same time as this one count.
     """
-    if container.format.name in _FREE_CLOCKS and container.start_time is not None:
+    if container.format.name not in _FREE_CLOCKS or container.start_time is None:
+        return Fraction(0)
+    known = [one for one in container.streams if one.start_time is not None]
+    together = [_start(one) for one in known if _start(one) <= _end(stream) and _start(stream) <= _end(one)]
+    if stream.start_time is None or len(together) == len(known):
         return Fraction(container.start_time, av.time_base)
-    return Fraction(0)
+    return min(together)
+
+
+def _start(stream: av.stream.Stream) -> Fraction:
+    return (stream.start_time or 0) * (stream.time_base or Fraction(0))
+
+
+def _end(stream: av.stream.Stream) -> Fraction:
+    return _start(stream) + (stream.duration or 0) * (stream.time_base or Fraction(0))
 
 
 def _times(

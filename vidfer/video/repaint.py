@@ -117,7 +117,7 @@ def _on_one_clock(opened: av.container.InputContainer, heard: av.AudioStream) ->
         if packet.dts is None or packet.time_base is None:
             continue
         if shift is None:
-            shift = -round(clock_origin(opened) / packet.time_base)
+            shift = -round(clock_origin(opened, heard) / packet.time_base)
         elif packet.dts + shift < due - (packet.duration or 0):
             shift = due - packet.dts
         packet.pts = None if packet.pts is None else packet.pts + shift

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from fixtures.numbered_clips import make_clip, read_number
 from fixtures.stream_files import images_and_times, side_by_side
+from fixtures.transport_stream import two_programmes
 
 from vidfer.errors import BadVideo
 from vidfer.video.probe import probe
@@ -49,6 +50,36 @@ def test_the_flag_then_most_frames_then_size(
     assert f"stream {expected} is used" in warning
     for number, (count, size) in enumerate(zip(frames, sizes, strict=True)):
         assert f"{number} (h264, {size[0]} x {size[1]}, {count} frame" in warning
+
+
+@pytest.mark.parametrize(
+    ("frames", "sizes", "expected"),
+    [((60, 80), (LARGE, SMALL), 1), ((80, 80), (SMALL, LARGE), 1), ((80, 60), (SMALL, LARGE), 0)],
+)
+@pytest.mark.parametrize("clocks", [(1.0, 5000.0), (5000.0, 1.0), (10.0, 10.0)])
+def test_two_programmes_of_one_broadcast(
+    tmp_path: Path,
+    frames: tuple[int, int],
+    sizes: tuple[tuple[int, int], tuple[int, int]],
+    expected: int,
+    clocks: tuple[float, float],
+) -> None:
+    """Each has a table and a clock of its own; an offset on the other one's clock would say nothing."""
+    parts = tuple(clip(tmp_path / f"{k}.mp4", n, size) for k, (n, size) in enumerate(zip(frames, sizes, strict=True)))
+    path = two_programmes(tmp_path / "two.ts", (parts[0], parts[1]), clocks_seconds=clocks)
+    probed = probe(path)
+    assert (probed.info.stream, probed.num_frames) == (expected, frames[expected])
+    (warning,) = probed.warnings
+    assert warning.startswith("2 video streams: 0 (h264")
+    assert f"stream {expected} is used" in warning
+    for number in (0, 1):
+        chosen = probe(path, stream=number)
+        images, times = images_and_times(chosen)
+        assert [read_number(image) for image in images] == list(range(frames[number]))
+        assert images[0].shape[1::-1] == sizes[number]
+        assert times[-1] == pytest.approx((frames[number] - 1) / 25)
+        assert chosen.info.start_seconds == pytest.approx(0)
+        assert not chosen.warnings
 
 
 def test_a_thumbnail_before_the_camera_in_mov(tmp_path: Path) -> None:
