@@ -189,10 +189,12 @@ class Track:
         How many faces it has.
     best_score
         The detector's highest.
+    face_id
+        For whoever numbers tracks as they come; ``DROPPED`` until then.
     """
 
     def __init__(self, box: _Box, score: float, frame_row: int, seconds: float) -> None:
-        self.num_faces, self.best_score = 1, score
+        self.num_faces, self.best_score, self.face_id = 1, score, DROPPED
         self.box = box
         self.frame_row = frame_row
         self.seconds = seconds
