@@ -7,8 +7,10 @@ import pytest
 from fixtures.temporal_weights import save_random_network
 from fixtures.tracks import noisy_track, steady_track, track_at
 
+from vidfer.errors import ConfigError
 from vidfer.labels import NUM_EMOTIONS
-from vidfer.temporal import TEMPORAL_MODELS
+from vidfer.temporal import TEMPORAL_MODELS, TrackSequence
+from vidfer.temporal.online import check_streams
 from vidfer.weights import assets_folder, files_of
 
 TRAINED = ("gru", "lstm", "tcn")
@@ -158,3 +160,56 @@ def test_an_hour_is_cheap(model):
     start = time.process_time()
     model.predict([track])
     assert (time.process_time() - start) / len(track) < 2e-4
+
+
+def irregular_seconds(kind):
+    random = np.random.default_rng(4)
+    steps = {
+        "60 a second": np.full(600, 1 / 60),
+        "30 a second, jittered": random.uniform(0.02, 0.05, 300),
+        "5 a second": np.full(60, 0.2),
+        "3 a second": np.full(40, 1 / 3),
+        "bursts": np.where(random.random(300) < 0.1, random.uniform(0.15, 3.0, 300), 0.03),
+        "long gaps": np.where(np.arange(400) % 97 == 50, 7.3, 1 / 25),
+    }[kind]
+    return np.concatenate([[12.3], 12.3 + np.cumsum(steps)])
+
+
+@pytest.mark.parametrize(
+    "kind", ["60 a second", "30 a second, jittered", "5 a second", "3 a second", "bursts", "long gaps"]
+)
+@pytest.mark.parametrize("name", ["none", *CAUSAL])
+def test_row_by_row_it_says_what_it_says_of_the_whole_track(name, kind, tmp_path_factory):
+    model = make(name, tmp_path_factory)
+    track = track_at(irregular_seconds(kind), dim=DIM)
+    random = np.random.default_rng(9)
+    track = TrackSequence(
+        pts_seconds=track.pts_seconds,
+        vectors=track.vectors.astype(np.float16),
+        logits=track.logits + random.normal(0, 1, track.logits.shape).astype(np.float32),
+        quality=random.uniform(0, 1, len(track)).astype(np.float32),
+    )
+    (whole,) = model.predict([track])
+    stream = check_streams(model, name).stream()
+    rows = zip(track.pts_seconds.tolist(), track.vectors, track.logits, track.quality.tolist(), strict=True)
+    found = np.array([stream.push(*row) for row in rows])
+    assert np.abs(found - whole).max() < 1e-3
+    assert np.ptp(whole, axis=0).max() > 0.1, "a track on which nothing happens shows nothing"
+
+
+def test_two_streams_of_one_model_know_nothing_of_each_other(tmp_path_factory):
+    model = make("gru (causal)", tmp_path_factory)
+    first, second = (noisy_track(4, 25, seed=seed, dim=DIM) for seed in (1, 2))
+    streams = model.stream(), model.stream()
+    found = [[], []]
+    for i in range(len(first)):
+        for k, track in enumerate((first, second)):
+            row = track.pts_seconds[i], track.vectors[i], track.logits[i], track.quality[i]
+            found[k].append(streams[k].push(*row))
+    for track, rows in zip((first, second), found, strict=True):
+        assert np.abs(np.array(rows) - model.predict([track])[0]).max() < 1e-3
+
+
+def test_what_reads_ahead_cannot_be_streamed(tmp_path_factory):
+    with pytest.raises(ConfigError, match="causal"):
+        check_streams(make("gru", tmp_path_factory), "gru")

@@ -222,6 +222,36 @@ def _sample_arguments(parser: argparse.ArgumentParser) -> None:
     _verbosity(parser)
 
 
+def _live_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = "Example: vidfer live rtsp://camera.local/stream --out results/ | jq .faces"
+    parser.add_argument(
+        "source",
+        metavar="SOURCE",
+        help="a camera (0, /dev/video0), a URL (rtsp, http, udp, tcp), a file, or - for stdin",
+    )
+    parser.add_argument(
+        "--policy",
+        choices=["latest", "all"],
+        help="latest: pass over frames that came while another was looked at (default for cameras and URLs); "
+        "all: look at every frame, however late",
+    )
+    parser.add_argument("--seconds", type=float, metavar="N", help="stop after so long; default: Ctrl-C")
+    raw = parser.add_argument_group("raw frames on standard input")
+    raw.add_argument("--size", metavar="WxH", help="with -: raw frames of this size; without it a container")
+    raw.add_argument("--fps", type=float, metavar="N", help="with --size; default: 30")
+    raw.add_argument("--pixel-format", metavar="NAME", help="with --size, as FFmpeg calls it; default: rgb24")
+    kept = parser.add_argument_group("what is kept")
+    kept.add_argument("--out", metavar="DIR", help="also write the tables of vidfer process, below DIR")
+    kept.add_argument("--name", metavar="NAME", help="folder below DIR; default: live- and the time")
+    kept.add_argument("--record", action="store_true", help="also keep the video; it shows people")
+    _export_argument(kept, default="the pipeline's")
+    how = parser.add_argument_group("what is computed")
+    _pipeline_arguments(how)
+    how.set_defaults(pipeline="live")
+    how.add_argument("--device", metavar="auto|cpu|cuda[:i]", help="default: auto")
+    _verbosity(parser)
+
+
 def _verbosity(parser: argparse.ArgumentParser) -> None:
     group = parser.add_mutually_exclusive_group()
     group.add_argument("--quiet", "-q", action="store_true", help="errors only")
@@ -230,6 +260,7 @@ def _verbosity(parser: argparse.ArgumentParser) -> None:
 
 COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "process": ("turn videos into expression timelines", _process_arguments),
+    "live": ("follow expressions in a camera, a network stream or a pipe, as they come", _live_arguments),
     "report": ("write charts, pages and tables of finished clips again, without opening a video", _report_arguments),
     "status": ("say what is done, stale or failed in a results folder", _status_arguments),
     "manifest": ("build and check tables of labelled clips", _manifest_arguments),

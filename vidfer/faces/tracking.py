@@ -91,31 +91,79 @@ def track_faces(
             f"track_faces: frame_row must be in 0..{len(frames) - 1}, got {faces.frame_row[0]}..{faces.frame_row[-1]}"
         )
     scene = np.cumsum(frames.is_cut)  # (F,) number of cuts so far
-    boxes = _boxes(faces.xyxy)
-    usable = _usable(faces.xyxy)
     score = np.nan_to_num(faces.score, nan=-math.inf)
-
-    open_tracks: list[_Track] = []
-    finished: list[_Track] = []
+    tracker = Tracker(min_iou=min_iou, max_gap_seconds=max_gap_seconds)
+    rows_of: dict[Track, list[int]] = {}
     current_scene = -1
     for start, stop in _frame_ranges(faces.frame_row):
         frame_row = int(faces.frame_row[start])
-        seconds = float(frames.pts_seconds[frame_row])
-        rows = [row for row in range(start, stop) if usable[row]]
-        rows.sort(key=lambda row: -score[row])
-        rows = _without_duplicates(rows, boxes)
-        if scene[frame_row] != current_scene:
-            finished += open_tracks
-            open_tracks = []
-            current_scene = scene[frame_row]
-        else:
-            ended = [t for t in open_tracks if not t.may_continue(frame_row, seconds, max_gap_seconds)]
-            finished += ended
-            open_tracks = [t for t in open_tracks if t not in ended]
-        _extend(open_tracks, rows, boxes, frame_row, seconds, min_iou)
-    finished = [t for t in [*finished, *open_tracks] if score[t.rows].max() >= start_score]
-    _number(track_id, finished, frames.pts_seconds, faces.frame_row, min_duration_seconds)
+        found = tracker.advance(
+            faces.xyxy[start:stop],
+            score[start:stop],
+            frame_row=frame_row,
+            seconds=float(frames.pts_seconds[frame_row]),
+            is_cut=scene[frame_row] != current_scene,
+        )
+        current_scene = scene[frame_row]
+        for row, track in enumerate(found, start):
+            if track is not None:
+                rows_of.setdefault(track, []).append(row)
+    kept = [rows for track, rows in rows_of.items() if track.best_score >= start_score]
+    _number(track_id, kept, frames.pts_seconds, faces.frame_row, min_duration_seconds)
     return FaceTracks(track_id=track_id)
+
+
+class Tracker:
+    """Matches the faces of one frame after the other to the people so far; it never looks ahead.
+
+    Parameters
+    ----------
+    min_iou, max_gap_seconds
+        As in ``track_faces``.
+    """
+
+    def __init__(self, *, min_iou: float = 0.2, max_gap_seconds: float = 1.0) -> None:
+        self._min_iou, self._max_gap_seconds = min_iou, max_gap_seconds
+        self.open: list[Track] = []
+
+    def advance(
+        self, xyxy: np.ndarray, score: np.ndarray, *, frame_row: int, seconds: float, is_cut: bool
+    ) -> list[Track | None]:
+        """Return the track of each face of a frame; None for one that is no usable box or is there twice.
+
+        Parameters
+        ----------
+        xyxy, score
+            (N, 4) px and (N,).
+        frame_row, seconds
+            The frame's number among those looked at, and its time; both later than in the call before.
+        is_cut
+            All tracks end before this frame.
+        """
+        boxes, usable = _boxes(xyxy), _usable(xyxy)
+        rows = sorted((row for row in range(len(boxes)) if usable[row]), key=lambda row: -score[row])
+        rows = _without_duplicates(rows, boxes)
+        kept = [] if is_cut else self.open
+        self.open = [track for track in kept if track.may_continue(frame_row, seconds, self._max_gap_seconds)]
+        return self._extend(rows, boxes, score, frame_row, seconds)
+
+    def _extend(
+        self, rows: list[int], boxes: Sequence[_Box], score: np.ndarray, frame_row: int, seconds: float
+    ) -> list[Track | None]:
+        """Match faces (best first) to the open tracks; unmatched faces open new ones."""
+        matched = _match(self.open, [boxes[row] for row in rows], seconds, self._min_iou)
+        found: list[Track | None] = [None] * len(boxes)
+        for number, row in enumerate(rows):
+            if number in matched:
+                matched[number].add(boxes[row], float(score[row]), frame_row, seconds)
+                found[row] = matched[number]
+        taken = [boxes[row] for number, row in enumerate(rows) if number in matched]
+        for number, row in enumerate(rows):
+            if number not in matched and not any(_too_close_to_start(boxes[row], other) for other in taken):
+                opened = found[row] = Track(boxes[row], float(score[row]), frame_row, seconds)
+                self.open.append(opened)
+                taken.append(boxes[row])
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +180,21 @@ class _Box:
         return math.sqrt(self.width * self.height)
 
 
-class _Track:
-    """One person so far: the rows of their faces, and how the last face moves."""
+class Track:
+    """One person so far: the last face and how it moves.
 
-    def __init__(self, row: int, box: _Box, frame_row: int, seconds: float) -> None:
-        self.rows = [row]
+    Attributes
+    ----------
+    num_faces
+        How many faces it has.
+    best_score
+        The detector's highest.
+    face_id
+        For whoever numbers tracks as they come; ``DROPPED`` until then.
+    """
+
+    def __init__(self, box: _Box, score: float, frame_row: int, seconds: float) -> None:
+        self.num_faces, self.best_score, self.face_id = 1, score, DROPPED
         self.box = box
         self.frame_row = frame_row
         self.seconds = seconds
@@ -153,39 +211,25 @@ class _Track:
 
     def reach(self, seconds: float) -> float:
         """Return how far from its prediction the face may be found, in face sizes; far while its motion is unknown."""
-        if len(self.rows) == 1:
+        if self.num_faces == 1:
             return SECOND_CHANCE_MAX_SIZES
         grown = SECOND_CHANCE_SIZES + SECOND_CHANCE_SIZES_PER_SECOND * (seconds - self.seconds)
         return min(grown, SECOND_CHANCE_MAX_SIZES)
 
-    def add(self, row: int, box: _Box, frame_row: int, seconds: float) -> None:
+    def add(self, box: _Box, score: float, frame_row: int, seconds: float) -> None:
         elapsed = seconds - self.seconds
-        gain = max(-math.expm1(-elapsed / VELOCITY_SECONDS), 1.0 / len(self.rows))
+        gain = max(-math.expm1(-elapsed / VELOCITY_SECONDS), 1.0 / self.num_faces)
         vx, vy = self.velocity
         self.velocity = (
             vx + gain * ((box.x - self.box.x) / elapsed - vx),
             vy + gain * ((box.y - self.box.y) / elapsed - vy),
         )
-        self.rows.append(row)
+        self.num_faces += 1
+        self.best_score = max(self.best_score, score)
         self.box, self.frame_row, self.seconds = box, frame_row, seconds
 
 
-def _extend(
-    tracks: list[_Track], rows: list[int], boxes: Sequence[_Box], frame_row: int, seconds: float, min_iou: float
-) -> None:
-    """Match one frame's faces (best first) to the open tracks in place; unmatched faces open new ones."""
-    matched = _match(tracks, [boxes[row] for row in rows], seconds, min_iou)
-    for number, row in enumerate(rows):
-        if number in matched:
-            matched[number].add(row, boxes[row], frame_row, seconds)
-    taken = [boxes[row] for number, row in enumerate(rows) if number in matched]
-    for number, row in enumerate(rows):
-        if number not in matched and not any(_too_close_to_start(boxes[row], other) for other in taken):
-            tracks.append(_Track(row, boxes[row], frame_row, seconds))
-            taken.append(boxes[row])
-
-
-def _match(tracks: list[_Track], boxes: list[_Box], seconds: float, min_iou: float) -> dict[int, _Track]:
+def _match(tracks: list[Track], boxes: list[_Box], seconds: float, min_iou: float) -> dict[int, Track]:
     """Return the track of each matched face by the face's position in ``boxes``."""
     if not tracks or not boxes:
         return {}
@@ -264,16 +308,16 @@ def _frame_ranges(frame_row: np.ndarray) -> list[tuple[int, int]]:
 
 def _number(
     track_id: np.ndarray,
-    tracks: list[_Track],
+    tracks: list[list[int]],
     pts_seconds: np.ndarray,
     frame_row: np.ndarray,
     min_duration_seconds: float,
 ) -> None:
-    """Write the numbers of the tracks that last long enough into ``track_id``, by first appearance."""
+    """Write the numbers of the tracks (their rows) that last long enough into ``track_id``, by first appearance."""
     interval = float(np.median(np.diff(pts_seconds))) if len(pts_seconds) > 1 else math.inf
     number = 0
-    for track in sorted(tracks, key=lambda track: track.rows[0]):
-        first, last = pts_seconds[frame_row[track.rows[0]]], pts_seconds[frame_row[track.rows[-1]]]
+    for rows in sorted(tracks, key=lambda rows: rows[0]):
+        first, last = pts_seconds[frame_row[rows[0]]], pts_seconds[frame_row[rows[-1]]]
         if last - first + interval >= min_duration_seconds - 1e-9:
-            track_id[track.rows] = number
+            track_id[rows] = number
             number += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
 
@@ -10,9 +10,11 @@ import numpy as np
 
 from vidfer.config import BackboneConfig, EmotionsConfig, TemporalConfig
 from vidfer.device import pick_device
+from vidfer.faces.tracking import Track
 from vidfer.labels import EMOTIONS
 from vidfer.pipeline.tables import EmbeddingsTable, EmotionsTable, Table, TracksTable, faces_in
 from vidfer.temporal import TEMPORAL_MODELS, TemporalModel, TrackSequence
+from vidfer.temporal.online import StreamingModel, TrackStream, check_streams
 from vidfer.temporal.prior import class_shares, log_ratio, with_prior
 from vidfer.types import FaceDetections, FaceEmbeddings, FaceTracks, SampledFrames
 from vidfer.weights import finite_number, load_tensors, locate
@@ -54,6 +56,11 @@ class EmotionsStage:
                 probabilities[rows] = with_prior(predicted, ratio)
         return EmotionsTable(probabilities=probabilities)
 
+    def stream(self) -> OnlineEmotions:
+        """Return what answers frame by frame; raises ConfigError if the model reads ahead."""
+        model = check_streams(self._loaded(), self._config.name)
+        return OnlineEmotions(model, prior_log_ratio(self._emotions, self._backbone))
+
     def _loaded(self) -> TemporalModel:
         if self._model is None:
             self._model = TEMPORAL_MODELS.get(self._config.name)(
@@ -64,6 +71,49 @@ class EmotionsStage:
                 overlap_seconds=self._config.overlap_seconds,
             )
         return self._model
+
+
+class OnlineEmotions:
+    """The model's state for each person who may go on.
+
+    Parameters
+    ----------
+    model
+        Causal.
+    ratio
+        (8,) of ``[emotions] prior``.
+    """
+
+    def __init__(self, model: StreamingModel, ratio: np.ndarray) -> None:
+        self._model, self._ratio = model, ratio
+        self._streams: dict[Track, TrackStream] = {}
+
+    def push(
+        self, tables: Mapping[str, Table], found: Sequence[Track | None], still_open: Sequence[Track]
+    ) -> EmotionsTable:
+        """Return one row per face of the next frame; NaN for those that do not count yet.
+
+        Parameters
+        ----------
+        tables
+            ``faces``, ``embeddings`` and ``tracks`` of the frame.
+        found, still_open
+            The track of each face, and those to be remembered.
+        """
+        frames, faces, tracks, embeddings = of_clip(tables)
+        probabilities = np.full(embeddings.logits.shape, np.nan, np.float32)
+        self._streams = {track: self._streams.get(track) or self._model.stream() for track in still_open}
+        for row, track in enumerate(found):
+            if track is not None:
+                predicted = self._streams[track].push(
+                    float(frames.pts_seconds[0]),
+                    embeddings.vectors[row],
+                    embeddings.logits[row],
+                    float(faces.quality[row]),
+                )
+                if tracks.track_id[row] >= 0:
+                    probabilities[row] = with_prior(predicted, self._ratio)
+        return EmotionsTable(probabilities=probabilities)
 
 
 def of_clip(tables: Mapping[str, Table]) -> tuple[SampledFrames, FaceDetections, FaceTracks, FaceEmbeddings]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -27,6 +28,9 @@ from vidfer.faces.quality import QUALITY_SIZE, FaceQuality
 from vidfer.pipeline.chunk import FrameChunk
 from vidfer.pipeline.tables import NO_TABLES, FacesTable, Table
 from vidfer.types import NUM_LANDMARKS, FaceBoxes
+
+if TYPE_CHECKING:
+    from vidfer.pipeline.following import FaceFollower
 
 MAX_FOLLOW_SECONDS = 0.35  # searched frames are no further apart, unless one comes right after the other
 # A face whose landmarks put its box so far from its path, in face sizes, is looked for again there.
@@ -181,6 +185,12 @@ class FacesStage:
         uprightness: np.ndarray = found.score * score * np.clip(rise / height, 0, 0.5)
         return uprightness[score >= self._config.min_landmark_score]
 
+    def stream(self) -> FaceFollower:
+        """Return what finds faces frame by frame, from the frames before alone."""
+        from vidfer.pipeline.following import FaceFollower
+
+        return FaceFollower(self, detect_every=self._config.detect_every)
+
     def load(self) -> bool:
         """Load the networks now (see ``EmbeddingsStage.load``); return whether threads may share this stage."""
         self._judge()
@@ -222,7 +232,7 @@ class FacesStage:
                 paths.append(path)
         found, followed = self._follow(chunk, seen, _Path.join(paths), lost)
         if lost.any():
-            again = self._search(chunk, np.flatnonzero(lost), left_out, seen)
+            again = self.search(chunk, np.flatnonzero(lost), left_out, seen)
             return _Faces.join([found, followed.where(~lost[followed.row]), again]), left_out
         return _Faces.join([found, followed]), left_out
 
@@ -241,20 +251,24 @@ class FacesStage:
         large = (found.xyxy[:, 2:] - found.xyxy[:, :2]).max(1, initial=0) >= config.min_size
         keep = _within_limit(rows, found, large, config.max_faces, before)
         left_out[rows] = np.bincount(found.image_row[large & ~keep], minlength=len(rows))
-        return self._confirmed(self._locate(chunk, rows[found.image_row[keep]], found.xyxy[keep], found.score[keep]))
+        return self.confirmed(self.place(chunk, rows[found.image_row[keep]], found.xyxy[keep], found.score[keep]))
 
-    def _search(self, chunk: FrameChunk, rows: np.ndarray, left_out: np.ndarray, before: _Faces) -> _Faces:
-        """Detect, then look a second time, around the landmarks: where the detector put the box matters little then."""
+    def search(self, chunk: FrameChunk, rows: np.ndarray, left_out: np.ndarray, before: _Faces | None) -> _Faces:
+        """Return the faces of some frames, noting how many are ``left_out`` of each; ``before`` are those of others.
+
+        After the detector the landmark network looks twice, around its own landmarks the second time: where the
+        detector put the box matters little then.
+        """
         seen = self._detect(chunk, rows, left_out, before)
-        return self._confirmed(self._locate(chunk, seen.row, seen.xyxy, seen.score))
+        return self.confirmed(self.place(chunk, seen.row, seen.xyxy, seen.score))
 
     def _follow(self, chunk: FrameChunk, seen: _Faces, path: _Path, lost: np.ndarray) -> tuple[_Faces, _Faces]:
-        """Look at searched faces a second time (see ``_search``), and at those between them; again at some of these.
+        """Look at searched faces a second time (see ``search``), and at those between them; again at some of these.
 
         Returns the searched faces and the others, and marks the frames in which one of the others is ``lost``.
         """
         score = np.minimum(seen.score[path.before], seen.score[path.after])
-        both = self._locate(
+        both = self.place(
             chunk,
             np.concatenate([seen.row, path.row]),
             np.concatenate([seen.xyxy, path.between(seen.xyxy)]),
@@ -273,15 +287,17 @@ class FacesStage:
         left = np.abs(aside).max(1, initial=0) > MAX_ASIDE * size
         left &= followed.landmark_score >= least
         if left.any():
-            again = self._locate(chunk, path.row[left], (followed.looked + aside)[left], followed.score[left])
+            again = self.place(chunk, path.row[left], (followed.looked + aside)[left], followed.score[left])
             followed = _Faces.join([followed.where(~left), again])
         lost[followed.row[followed.landmark_score < least]] = True
         return found.where(known), followed
 
-    def _confirmed(self, faces: _Faces) -> _Faces:
+    def confirmed(self, faces: _Faces) -> _Faces:
+        """Return those of which the landmark network is sure."""
         return faces.where(faces.landmark_score >= self._config.min_landmark_score)
 
-    def _locate(self, chunk: FrameChunk, row: np.ndarray, looked: np.ndarray, score: np.ndarray) -> _Faces:
+    def place(self, chunk: FrameChunk, row: np.ndarray, looked: np.ndarray, score: np.ndarray) -> _Faces:
+        """Return the faces that the landmark network sees where it is told to look; ``score`` is the detector's."""
         landmarks, landmark_score = self._loaded()[1].locate(chunk.images, row, looked)
         return _Faces(row, looked, landmark_boxes(landmarks), score, landmarks, landmark_score)
 
@@ -314,7 +330,7 @@ def _within_limit(
     keep = large.copy()
     if np.bincount(found.image_row[large], minlength=1).max() <= max_faces:
         return keep
-    last_row, last = -1, np.zeros((0, 4), np.float32)
+    last_row, last = -2, np.zeros((0, 4), np.float32)  # faces of the frame before the chunk are in row -1
     for image, row in enumerate(rows.tolist()):
         mine = np.flatnonzero(large & (found.image_row == image))
         if before is not None and len(earlier := before.row[(before.row > last_row) & (before.row < row)]):

@@ -26,6 +26,7 @@ from vidfer.pipeline.provenance import provenance
 from vidfer.pipeline.regroup import regrouped
 from vidfer.pipeline.result import clip_result
 from vidfer.pipeline.stage import ClipStage, FrameStage
+from vidfer.pipeline.stream import Stream, check_picture
 from vidfer.pipeline.tables import EmbeddingsTable, Table, faces_in
 from vidfer.temporal.prior import with_prior
 from vidfer.temporal.probabilities import softmax
@@ -119,7 +120,7 @@ class Pipeline:
             from vidfer.video.pictures import read_picture
 
             picture = read_picture(Path(picture))
-        _check_picture(picture, "picture")
+        check_picture(picture, "picture")
         batch = FrameBatch(images=picture[None], frame_index=np.zeros(1, np.int64), pts_seconds=np.zeros(1))
         tables = self.frame_stages.process(batch, ("embeddings",))
         embeddings = tables["embeddings"]
@@ -208,6 +209,25 @@ class Pipeline:
             raise BadVideo(path, "truncated", f"{'; '.join(decode.warnings)} (refused by video.strict)")
         return self._clip(Path(path).stem if name is None else name, video.info, decode, tables)
 
+    def stream(self) -> Stream:
+        """Return a stream: frames go in one by one, as they come, and their faces come out at once.
+
+        Networks are loaded now. Streams of one pipeline share them, so push from one thread at a time.
+
+        Raises
+        ------
+        ConfigError
+            A stage needs frames that are still to come: use the pipeline ``live``, or set ``temporal.causal=true``.
+
+        Examples
+        --------
+        >>> with Pipeline("live").stream() as stream:
+        ...     for rgb, seconds in camera:
+        ...         for face in stream.push(rgb, seconds):
+        ...             print(face.face_id, face.emotion)
+        """
+        return Stream(self)
+
     def turned(self, video: VideoProbe, degrees: int | None = None) -> VideoProbe:
         """Return a probed video turned as the settings say, or as its faces stand.
 
@@ -241,6 +261,11 @@ class Pipeline:
         if name not in self._made:
             self._made[name] = self._declared[name].make(self.config, device=str(self.device))
         return self._made[name]
+
+    @property
+    def clip_stage_names(self) -> tuple[str, ...]:
+        """The stages that map whole tables, each after those that it reads."""
+        return tuple(name for name, stage in self._declared.items() if not stage.sees_frames)
 
     @cached_property
     def frame_stages(self) -> FrameStages:
@@ -322,7 +347,7 @@ class _GivenFrames:
         picture = next(self._images, None)
         if picture is None:
             raise DataError("frames: expected at least one picture, got none")
-        _check_picture(picture, "picture 0")
+        check_picture(picture, "picture 0")
         self._images = chain([picture], self._images)
         self._shape = picture.shape
         return picture
@@ -342,7 +367,7 @@ class _GivenFrames:
             )
 
     def _checked(self, picture: np.ndarray) -> np.ndarray:
-        _check_picture(picture, f"picture {self._number}")
+        check_picture(picture, f"picture {self._number}")
         if picture.shape != self._shape:
             raise DataError(f"picture {self._number}: expected {self._shape} as the first, got {picture.shape}")
         self._number += 1
@@ -359,10 +384,3 @@ class _GivenFrames:
             raise DataError(f"pts_seconds: expected rising times, got {time:g} after {self._last:g} (picture {number})")
         self._last = time
         return time - self._start
-
-
-def _check_picture(picture: Any, what: str) -> None:
-    """Raise DataError unless it is a picture (H, W, 3) uint8."""
-    if not isinstance(picture, np.ndarray) or picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
-        got = f"{picture.shape} {picture.dtype}" if isinstance(picture, np.ndarray) else type(picture).__name__
-        raise DataError(f"{what}: expected an array (H, W, 3) uint8 RGB, got {got}")

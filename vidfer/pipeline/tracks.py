@@ -1,12 +1,17 @@
-"""Stage 3: who is who over the clip."""
+"""Stage 3: who is who over the clip, or so far."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import count
+
+import numpy as np
 
 from vidfer.config import TracksConfig
-from vidfer.faces.tracking import track_faces
-from vidfer.pipeline.tables import Table, TracksTable, faces_in
+from vidfer.faces.tracking import DROPPED, Track, Tracker, track_faces
+from vidfer.pipeline.tables import FacesTable, Table, TracksTable, faces_in
+
+COUNTS_FROM = 3  # faces of a track in a stream, before it has a number
 
 
 class TracksStage:
@@ -27,3 +32,45 @@ class TracksStage:
             start_score=self._config.start_score,
         )
         return TracksTable(track_id=tracks.track_id)
+
+    def stream(self) -> OnlineTracks:
+        """Return what numbers faces frame by frame, from the frames before alone."""
+        return OnlineTracks(self._config)
+
+
+class OnlineTracks:
+    """People so far. A track gets its number with its third face, if it was seen clearly by then, and never another.
+
+    Parameters
+    ----------
+    config
+        ``[tracks]``; ``min_duration_seconds`` is not known before its time, so three faces stand for it.
+    """
+
+    def __init__(self, config: TracksConfig) -> None:
+        self._tracker = Tracker(min_iou=config.min_iou, max_gap_seconds=config.max_gap_seconds)
+        self._start_score = config.start_score
+        self._numbers = count()
+        self._num_frames = 0
+
+    @property
+    def open(self) -> list[Track]:
+        """The tracks that may go on."""
+        return self._tracker.open
+
+    def push(self, faces: FacesTable, *, is_cut: bool) -> tuple[list[Track | None], TracksTable]:
+        """Return the track of each face of the next frame, and their numbers: -1 for those that do not count yet."""
+        found = self._tracker.advance(
+            faces.xyxy,
+            np.nan_to_num(faces.score, nan=-np.inf),
+            frame_row=self._num_frames,
+            seconds=float(faces.pts_seconds[0]),
+            is_cut=is_cut,
+        )
+        self._num_frames += 1
+        for track in found:
+            counts = track is not None and track.num_faces >= COUNTS_FROM and track.best_score >= self._start_score
+            if track is not None and counts and track.face_id == DROPPED:
+                track.face_id = next(self._numbers)
+        track_id = np.array([DROPPED if track is None else track.face_id for track in found], np.int32)
+        return found, TracksTable(track_id=track_id)

@@ -17,9 +17,9 @@ from vidfer.types.validation import check_array
 STEP_SECONDS = 0.1  # an expression's onset takes 0.2 s or longer (Ekman and Friesen 1982), so 10 per second suffice
 MAX_GAP_SECONDS = 2.0  # a longer gap counts as this long: nothing of before it helps by then
 CAUSAL_DELAY_SECONDS = 0.2  # two steps: the last two nodes that a row may read are closed by then, at any frame rate
-_DELAY_STEPS = CAUSAL_DELAY_SECONDS / STEP_SECONDS
-_GAP_STEPS = _DELAY_STEPS + 1e-3  # rows further apart have a gap between them, behind which nothing is delayed
-_TOLERANCE = 1e-4  # of a step: rows that fall on a node but for rounding are on it
+DELAY_STEPS = CAUSAL_DELAY_SECONDS / STEP_SECONDS
+GAP_STEPS = DELAY_STEPS + 1e-3  # rows further apart have a gap between them, behind which nothing is delayed
+TOLERANCE = 1e-4  # of a step: rows that fall on a node but for rounding are on it
 _COLUMNS_AT_ONCE = 16  # averaged at a time: all of an hour of embeddings at once would take 250 MB
 
 
@@ -83,25 +83,25 @@ class TimeGrid:
         nodes = self._mean(values)
         if not self.causal:
             # Averages flatten a curve's bends, more so at high frame rates; what they leave out is put back.
-            nodes += self._mean(values - self._between(nodes, self.position))
+            nodes += self._mean(values - between_nodes(nodes, self.position))
         return nodes
 
     def at_rows(self, values: np.ndarray) -> np.ndarray:
         """Return the nodes' values (G, C) at the rows, (T, C) float32."""
-        return self._between(values, self._read).astype(np.float32)
+        return between_nodes(values, self._read).astype(np.float32)
 
     @cached_property
     def _read(self) -> np.ndarray:
         """Where on the grid each row reads, (T,) float64."""
         if not self.causal:
             return self.position
-        return np.maximum(self.position - _DELAY_STEPS, self._begin)
+        return np.maximum(self.position - DELAY_STEPS, self._begin)
 
     @cached_property
     def _begin(self) -> np.ndarray:
         """The node on which the stretch without a gap that each row belongs to begins, (T,) float64."""
-        first = np.diff(self.position, prepend=-np.inf) > _GAP_STEPS
-        return np.maximum.accumulate(np.where(first, np.floor(self.position + _TOLERANCE), 0.0))
+        first = np.diff(self.position, prepend=-np.inf) > GAP_STEPS
+        return np.maximum.accumulate(np.where(first, np.floor(self.position + TOLERANCE), 0.0))
 
     @cached_property
     def _left(self) -> np.ndarray:
@@ -121,10 +121,6 @@ class TimeGrid:
         observed[self._right] = True
         observed[self._left] = True
         return observed
-
-    def _between(self, values: np.ndarray, position: np.ndarray) -> np.ndarray:
-        left, share = _left_and_share(position)
-        return np.asarray(values[left] * (1 - share[:, None]) + values[left + (share > 0)] * share[:, None])
 
     def _mean(self, values: np.ndarray) -> np.ndarray:
         return self._fill(self._sum(values * self._weights) / self._total_weights)
@@ -188,22 +184,33 @@ def make_grid(pts_seconds: np.ndarray, quality: np.ndarray | None = None, *, cau
     position = np.concatenate([np.zeros(min(1, len(pts_seconds))), np.cumsum(steps)]) / STEP_SECONDS
     if causal:
         position = _gaps_to_nodes(position)
-    trust = np.ones(len(position)) if quality is None else 0.2 + 0.8 * np.clip(quality.astype(np.float64), 0.0, 1.0)
+    trust = np.ones(len(position)) if quality is None else trust_of(quality)
     seconds = _stands_for(steps, len(position), causal)
     return TimeGrid(position=position, coverage_seconds=seconds, trust=trust, causal=causal)
 
 
+def between_nodes(values: np.ndarray, position: np.ndarray) -> np.ndarray:
+    """Return the nodes' values (G, C) at positions (T,) in steps, (T, C): on the line between the nodes beside them."""
+    left, share = _left_and_share(position)
+    return np.asarray(values[left] * (1 - share[:, None]) + values[left + (share > 0)] * share[:, None])
+
+
+def trust_of(quality: np.ndarray) -> np.ndarray:
+    """Return how much rows count (T,) float64 by their quality (T,): 0.2 to 1."""
+    return np.asarray(0.2 + 0.8 * np.clip(quality.astype(np.float64), 0.0, 1.0))
+
+
 def _left_and_share(position: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the node on the left of each position, (T,) int64, and how far it is from there to the next, 0..1."""
-    left = np.floor(position + _TOLERANCE).astype(np.int64)
+    left = np.floor(position + TOLERANCE).astype(np.int64)
     share = np.clip(position - left, 0.0, 1.0)
-    return left, np.where(share < _TOLERANCE, 0.0, share).astype(np.float32)
+    return left, np.where(share < TOLERANCE, 0.0, share).astype(np.float32)
 
 
 def _gaps_to_nodes(position: np.ndarray) -> np.ndarray:
     """Lengthen every gap so that the row behind it falls on a node."""
-    first = np.flatnonzero(np.diff(position, prepend=-np.inf) > _GAP_STEPS)
-    spans = np.ceil(np.diff(position[first]) - _TOLERANCE)
+    first = np.flatnonzero(np.diff(position, prepend=-np.inf) > GAP_STEPS)
+    spans = np.ceil(np.diff(position[first]) - TOLERANCE)
     moved = np.concatenate([np.zeros(min(1, len(first))), np.cumsum(spans)]) - position[first]
     return np.asarray(position + np.repeat(moved, np.diff(np.append(first, len(position)))))
 

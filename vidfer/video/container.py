@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 MAX_PIXELS = 8192 * 4608  # 8K and what is called so; a header may claim any size, and FFmpeg would take memory for it
 _DEMUX_ERRORS = 1000  # consecutive read errors after which the file counts as ended
-_DECODER_OPTIONS = {"max_pixels": str(MAX_PIXELS)}  # the decoder refuses larger pictures before it allocates them
+DECODER_OPTIONS = {"max_pixels": str(MAX_PIXELS)}  # the decoder refuses larger pictures before it allocates them
 _TEXT_CODECS = frozenset({"ansi", "bintext", "xbin", "idf"})  # FFmpeg shows text files as video
 
 
@@ -27,7 +27,7 @@ def open_container(path: Path) -> av.container.InputContainer:
         if path.is_file() and path.stat().st_size == 0:
             raise BadVideo(path, "unreadable", "the file is empty (0 bytes): copy or record it again")
         # absolute, as FFmpeg takes what is before the colon of "12:30.mp4" for a protocol
-        return av.open(str(path.absolute()), metadata_errors="ignore", options=_DECODER_OPTIONS)
+        return av.open(str(path.absolute()), metadata_errors="ignore", options=DECODER_OPTIONS)
     except FileNotFoundError:
         raise BadVideo(path, "unreadable", "the file does not exist") from None
     except PermissionError:
@@ -72,7 +72,7 @@ def demux_packets(container: av.container.InputContainer, *streams: av.stream.St
 
 def _bounded(stream: av.VideoStream) -> av.VideoStream:
     if stream.codec_context is not None:
-        stream.codec_context.options = _DECODER_OPTIONS
+        stream.codec_context.options = DECODER_OPTIONS
     return stream
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import av
 import av.filter
@@ -45,6 +45,10 @@ class Display:
         """Return (width, height) in pixels as shown."""
         shown = self.square_width, stored_height
         return shown[::-1] if self.quarter_turns % 2 else shown
+
+    def turned(self, degrees: int) -> Display:
+        """Return it turned clockwise by 0, 90, 180 or 270 degrees more."""
+        return replace(self, quarter_turns=(self.quarter_turns - degrees // 90) % 4)
 
     def upright(self, picture: np.ndarray) -> np.ndarray:
         """Return a view of a picture (stored height, square width, 3) as it is shown."""

@@ -149,7 +149,7 @@ def turned(video: VideoProbe, degrees: int, *, warning: str = "") -> VideoProbe:
     """Return a probed file whose picture is shown turned clockwise by 0, 90, 180 or 270 degrees more."""
     if not degrees:
         return video
-    display = _turned(video.display, degrees)
+    display = video.display.turned(degrees)
     width, height = display.size(video.coded_height)
     info = replace(
         video.info,
@@ -162,13 +162,9 @@ def turned(video: VideoProbe, degrees: int, *, warning: str = "") -> VideoProbe:
         video,
         info=info,
         display=display,
-        displays=tuple(_turned(shown, degrees) for shown in video.displays),
+        displays=tuple(shown.turned(degrees) for shown in video.displays),
         warnings=(*video.warnings, *((warning,) if warning else ())),
     )
-
-
-def _turned(display: Display, degrees: int) -> Display:
-    return replace(display, quarter_turns=(display.quarter_turns - degrees // 90) % 4)
 
 
 def frame_times_seconds(probe: VideoProbe) -> np.ndarray:

@@ -99,11 +99,11 @@ class PyAVReader(CollectingReader):
         if has_two_fields(frame, info.codec):
             frame = self._first_field.of(frame)
         if size == (self._probe.coded_width, self._probe.coded_height) and display == self._probe.display:
-            return display.upright(_rgb(frame, display.square_width, size[1]))
+            return display.upright(rgb_view(frame, display.square_width, size[1]))
         left, top, width, height = placed(display.size(size[1]), (info.width, info.height))
         stored = (height, width) if display.quarter_turns % 2 else (width, height)
         canvas = np.zeros((info.height, info.width, 3), np.uint8)
-        canvas[top : top + height, left : left + width] = display.upright(_rgb(frame, *stored))
+        canvas[top : top + height, left : left + width] = display.upright(rgb_view(frame, *stored))
         return canvas
 
     def _display(self, index: int, frame: av.VideoFrame) -> Display:
@@ -117,7 +117,7 @@ class PyAVReader(CollectingReader):
         return replace(probe.display, square_width=width)
 
 
-def _rgb(frame: av.VideoFrame, width: int, height: int) -> np.ndarray:
+def rgb_view(frame: av.VideoFrame, width: int, height: int) -> np.ndarray:
     """Return the frame as (height, width, 3) RGB, a view."""
     converted = frame.reformat(width=width, height=height, format="rgb24")
     plane = converted.planes[0]

@@ -96,3 +96,24 @@ def test_the_error_counts_moves_in_face_sizes_and_faces_that_one_way_misses():
     assert error.box == pytest.approx([0.04])
     assert error.landmarks == pytest.approx([0.03 * np.sqrt(2)])
     assert (error.missing, error.extra) == (1, 0)
+
+
+@pytest.mark.parametrize("name", CLIPS)
+def test_a_stream_that_knows_the_past_only_follows_as_well(stages, clips_folder, name):
+    chunks = middle_of(clips_folder / f"{name}.mp4", 2)
+    searched = tracked([stages[0].process(FrameChunk(chunk, torch.device("cpu"))) for chunk in chunks])
+    follower = stages[1].stream()
+    frames = [FrameChunk(one, torch.device("cpu")) for chunk in chunks for one in single_frames(chunk)]
+    error = following_error(searched, tracked([follower.push(frame)[0] for frame in frames]))
+    assert len(error.box) >= 2 * CHUNK_FRAMES
+    assert error.missing == error.extra == 0
+    for difference in (error.box, error.landmarks):
+        assert np.median(difference) < 0.004
+        assert np.quantile(difference, 0.95) < 0.01
+
+
+def single_frames(batch: FrameBatch) -> list[FrameBatch]:
+    return [
+        FrameBatch(images=batch.images[k], frame_index=batch.frame_index[k], pts_seconds=batch.pts_seconds[k])
+        for k in (slice(row, row + 1) for row in range(len(batch)))
+    ]

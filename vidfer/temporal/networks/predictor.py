@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import deque
 
 import numpy as np
 import torch
@@ -10,11 +11,14 @@ from torch.nn.utils.rnn import pad_sequence
 
 from vidfer.errors import WeightsError
 from vidfer.temporal import TemporalModel, TrackSequence
-from vidfer.temporal.grid import STEP_SECONDS, make_grid
+from vidfer.temporal.grid import STEP_SECONDS, between_nodes, make_grid
 from vidfer.temporal.networks.build import NetworkName, load_network
 from vidfer.temporal.networks.refiner import Refiner, node_features
+from vidfer.temporal.online import OnlineGrid, TrackStream
 from vidfer.temporal.probabilities import softmax
 from vidfer.temporal.windows import overlap_for, run_windows, window_steps
+
+_READ_NODES = 4  # a row reads at most three nodes behind the first open one
 
 
 class NetworkModel:
@@ -75,6 +79,10 @@ class NetworkModel:
             results[i] = softmax(grids[i].at_rows(logits))
         return results
 
+    def stream(self) -> TrackStream:
+        """Return a stream for a new track."""
+        return _NetworkStream(self)
+
     def _run(self, pieces: list[np.ndarray]) -> list[np.ndarray]:
         lengths = [len(piece) for piece in pieces]
         tensors = [torch.from_numpy(p) for p in pieces]
@@ -93,6 +101,37 @@ class NetworkModel:
                 '[temporal] name = "hmm", "ema" or "none" (they fit any backbone), or train one with '
                 "'vidfer train temporal' and set [temporal] weights"
             )
+
+
+class _NetworkStream:
+    """The network's state at the last closed node of a track, and its results at the nodes that a row may read."""
+
+    def __init__(self, model: NetworkModel) -> None:
+        self._model, self._network, self._device = model, model._network, model._device
+        self._grid = OnlineGrid()
+        self._state = self._network.first_state()
+        self._num_done = 0
+        self._results: deque[np.ndarray] = deque(maxlen=_READ_NODES)  # (K,) log-probabilities of the last nodes
+
+    def push(self, seconds: float, vector: np.ndarray, logits: np.ndarray, quality: float) -> np.ndarray:
+        grid = self._grid
+        grid.add(seconds, vector, logits, quality)
+        if grid.num_closed > self._num_done:
+            track, window = grid.window()
+            self._model._check(track)
+            closed = slice(self._num_done - grid.first_node, grid.num_closed - grid.first_node)
+            self._results.extend(self._step(node_features(track, window)[closed]))
+            self._num_done = grid.num_closed
+            grid.forget()
+        read = grid.read - (self._num_done - len(self._results))
+        return softmax(between_nodes(np.array(self._results), np.array([read])))[0]
+
+    def _step(self, features: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            given = torch.from_numpy(features)[None].to(self._device)
+            logits, self._state = self._network.step(given, self._state)
+            found: np.ndarray = logits[0].float().log_softmax(-1).cpu().numpy()
+        return found
 
 
 def load_model(

@@ -51,6 +51,29 @@ class RecurrentBody(nn.Module):
                 x = ahead
         return x if self.attention is None else self.attention(x, lengths)
 
+    def first_state(self) -> tuple[Tensor, ...]:
+        """Return the state before the first step: zeros for each layer, and nothing to attend to."""
+        per_layer = 2 if isinstance(self.forwards[0], nn.LSTM) else 1
+        zeros = next(self.parameters()).new_zeros((1, 1, self.width))
+        return (*[zeros] * (per_layer * len(self.forwards)), *([zeros[:, :0]] if self.attention else []))
+
+    def step(self, x: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Go on over the next steps (1, G, C) of a causal body: return (1, G, W), and the state behind them."""
+        after: list[Tensor] = []
+        for i, forwards in enumerate(self.forwards):
+            if isinstance(forwards, nn.LSTM):
+                x, hidden = forwards(x, (state[2 * i], state[2 * i + 1]))
+                after += hidden
+            else:
+                x, hidden = forwards(x, state[i])
+                after.append(hidden)
+        if self.attention is not None:
+            seen = torch.cat([state[-1], x], 1)
+            lengths = torch.tensor([seen.shape[1]], device=x.device)
+            after.append(seen[:, -ATTENTION_RADIUS:])
+            x = self.attention(seen, lengths)[:, -x.shape[1] :]
+        return x, tuple(after)
+
 
 def reversed_within(x: Tensor, lengths: Tensor) -> Tensor:
     """Return sequences (B, G, C) each turned around within its length; what lies behind stays where it is."""

@@ -19,6 +19,9 @@ NUM_EXTRA = 3  # coverage, quality, log of the time since the face was seen
 MAX_VECTOR = 6.0  # standard deviations; an embedding further out is noise
 
 
+State = tuple[Tensor, ...]  # of one sequence, each (1, ...)
+
+
 class Body(Protocol):
     """Maps (B, G, C) features with their lengths (B,) to (B, G, ``width``), whatever stands behind the lengths.
 
@@ -29,6 +32,14 @@ class Body(Protocol):
     reach: int | None
 
     def __call__(self, x: Tensor, lengths: Tensor) -> Tensor: ...
+
+    def first_state(self) -> State:
+        """Return what ``step`` knows before the first node; for causal bodies."""
+        ...
+
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """Go on from ``state`` over the next nodes (1, G, C); return (1, G, ``width``) and the state behind them."""
+        ...
 
 
 def num_features(dim: int, num_labels: int) -> int:
@@ -113,18 +124,57 @@ class Refiner(nn.Module):
         """Return logits (B, G, K) from node features (B, G, F); what lies behind a sequence's length is undefined."""
         valid = torch.arange(features.shape[1], device=features.device) < lengths[:, None]  # (B, G)
         x = self._standardised(features).mul_(valid[..., None])
-        hidden = self.body(self.dropout(functional.gelu(self.norm(self.project(x)))), lengths)  # (B, G, W)
+        hidden = self.body(self._projected(x), lengths)  # (B, G, W)
+        reach = (SMOOTHING_RADIUS, 0 if self.causal else SMOOTHING_RADIUS)
+        logits = self._corrected(_padded(self._frames(features, valid), reach), hidden)
+        if not self.training:  # in training it would be undone by sharper corrections
+            logits = self._steadied(_padded(_stacked(logits.softmax(-1), valid.to(logits.dtype)), reach))
+        return logits / self.log_temperature.exp()
+
+    def first_state(self) -> State:
+        """Return what ``step`` knows before the first node: frames and results so far (none), the body's own state."""
+        nothing = self.steadying.new_zeros((1, SMOOTHING_RADIUS, self.num_labels + 1))
+        return (nothing, nothing, *self.body.first_state())
+
+    def step(self, features: Tensor, state: State) -> tuple[Tensor, State]:
+        """Go on over the next nodes of one track: what ``forward`` gives for them with all before, if causal.
+
+        Parameters
+        ----------
+        features
+            (1, G, F), G at least 1.
+        state
+            Of ``first_state``, or of the step before.
+
+        Returns
+        -------
+        Logits (1, G, K), and the state behind them.
+        """
+        frames, results, *rest = state
+        hidden, body = self.body.step(self._projected(self._standardised(features)), tuple(rest))
+        valid = torch.ones_like(features[..., 0])
+        frames = torch.cat([frames, self._frames(features, valid)], 1)
+        logits = self._corrected(frames, hidden)
+        results = torch.cat([results, _stacked(logits.softmax(-1), valid)], 1)
+        logits = self._steadied(results) / self.log_temperature.exp()
+        return logits, (frames[:, -SMOOTHING_RADIUS:], results[:, -SMOOTHING_RADIUS:], *body)
+
+    def _projected(self, x: Tensor) -> Tensor:
+        return self.dropout(functional.gelu(self.norm(self.project(x))))
+
+    def _frames(self, features: Tensor, valid: Tensor) -> Tensor:
         log_p = features[..., self.dim : self.dim + self.num_labels]
         coverage = features[..., self.dim + 2 * self.num_labels]
-        base = self._smoothed(log_p, (coverage + 1e-3) * valid)
-        logits = base * self.scale + self.head(self.dropout(hidden))  # (B, G, K)
-        if not self.training:  # in training it would be undone by sharper corrections
-            # A mean of probabilities, not of logits: one sure node must not outvote its unsure neighbours.
-            steadied = _weighted_means(
-                logits.softmax(-1), valid.to(logits.dtype), self.steadying[None, None], self.causal
-            )
-            logits = steadied.clamp_min(1e-6).log()
-        return logits / self.log_temperature.exp()
+        return _stacked(log_p, (coverage + 1e-3) * valid)
+
+    def _corrected(self, frames: Tensor, hidden: Tensor) -> Tensor:
+        """Return logits (B, G, K): the smoothed log-probabilities and the correction."""
+        base = _weighted_means(frames, self.smoothing.softmax(0)[None, None])
+        return base * self.scale + self.head(self.dropout(hidden))
+
+    def _steadied(self, results: Tensor) -> Tensor:
+        # A mean of probabilities, not of logits: one sure node must not outvote its unsure neighbours.
+        return _weighted_means(results, self.steadying[None, None]).clamp_min(1e-6).log()
 
     def _standardised(self, features: Tensor) -> Tensor:
         """Return a copy with standardised embeddings; in place from there, for an hour's nodes take 20 MB."""
@@ -136,16 +186,20 @@ class Refiner(nn.Module):
             vectors.mul_(keep)
         return x
 
-    def _smoothed(self, log_p: Tensor, weight: Tensor) -> Tensor:
-        """Return the weighted mean (B, G, K) of log-probabilities around each node."""
-        return _weighted_means(log_p, weight, self.smoothing.softmax(0)[None, None], self.causal)
+
+def _stacked(values: Tensor, weight: Tensor) -> Tensor:
+    """Return values (B, G, K) times their weights (B, G), and the weights, (B, G, K + 1)."""
+    return torch.cat([values * weight[..., None], weight[..., None]], -1)
 
 
-def _weighted_means(values: Tensor, weight: Tensor, kernel: Tensor, causal: bool) -> Tensor:
-    """Return means (B, G, K) of values (B, G, K) around each node, by weight (B, G) and kernel (1, 1, taps)."""
-    stacked = torch.cat([values * weight[..., None], weight[..., None]], -1).transpose(1, 2)  # (B, K + 1, G)
-    batch, channels, steps = stacked.shape
-    padding = (SMOOTHING_RADIUS, 0 if causal else SMOOTHING_RADIUS)
-    flat = functional.pad(stacked.reshape(batch * channels, 1, steps), padding)
-    total = functional.conv1d(flat, kernel).reshape(batch, channels, steps).transpose(1, 2)  # (B, G, K + 1)
+def _padded(stacked: Tensor, reach: tuple[int, int]) -> Tensor:
+    """Return stacked values with that many nodes without weight before and behind them."""
+    return functional.pad(stacked, (0, 0, *reach))
+
+
+def _weighted_means(stacked: Tensor, kernel: Tensor) -> Tensor:
+    """Return means (B, G, K) over windows of stacked values (B, G + taps - 1, K + 1), by kernel (1, 1, taps)."""
+    batch, steps, channels = stacked.shape
+    flat = stacked.transpose(1, 2).reshape(batch * channels, 1, steps)
+    total = functional.conv1d(flat, kernel).reshape(batch, channels, -1).transpose(1, 2)  # (B, G, K + 1)
     return total[..., :-1] / total[..., -1:].clamp_min(1e-6)

@@ -1,0 +1,147 @@
+"""Live: time per frame at 640x480 with one and four faces, start to the first answer, growth; beside MediaPipe.
+
+    python benchmarks/live.py [--frames 600] [--long 0]
+
+Faces are those of vidfer's own sample, moving. Every variant sees the same frames in one run of this script; processor
+time is given beside the time on the clock, which other work on the machine lengthens. MediaPipe's FaceLandmarker (478
+points, 52 blendshapes) is measured where the package and its model (``--mediapipe face_landmarker.task``) are there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import numpy as np
+import torch
+
+from vidfer.pipeline.pipeline import Pipeline
+from vidfer.video.sample_clip import write_sample
+
+WIDTH, HEIGHT, FPS = 640, 480, 30
+WARM_UP = 30  # frames
+
+Look = Callable[[np.ndarray, float], int]  # returns how many faces it saw
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--frames", type=int, default=600)
+    parser.add_argument(
+        "--long", type=int, default=0, metavar="N", help="also push N frames and report memory and time"
+    )
+    parser.add_argument("--mediapipe", default="", metavar="FILE", help="face_landmarker.task")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        sample = Path(folder, "sample.mp4")
+        write_sample(sample)
+        scenes = {1: one_face(sample), 4: four_faces(sample)}
+        print(f"{WIDTH}x{HEIGHT}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+        print(f"start to first answer: {first_answer_seconds(sample):.2f} s")
+        print("variant | faces | frames/s | latency p50 ms | p95 ms | processor ms/frame")
+        for threads in (1, 2):
+            for count, frames in scenes.items():
+                torch.set_num_threads(threads)
+                with Pipeline("live", device="cpu").stream() as stream:
+                    report(f"torch, {threads} threads", lambda im, s: len(stream.push(im, s)), frames, count, options)
+        if options.mediapipe:
+            for count, frames in scenes.items():
+                report("MediaPipe FaceLandmarker", mediapipe_look(options.mediapipe, count), frames, count, options)
+        if options.long:
+            torch.set_num_threads(1)
+            growth(scenes[1], options.long)
+
+
+def one_face(sample: Path) -> list[np.ndarray]:
+    """Return frames of one person, forwards and backwards, so that they can be repeated."""
+    with av.open(str(sample)) as video:
+        shown = [frame.reformat(width=480, height=480, format="rgb24").to_ndarray() for frame in video.decode(video=0)]
+    frames = [np.pad(image, ((0, 0), (80, 80), (0, 0))) for image in shown[:50]]
+    return [*frames, *frames[::-1]]
+
+
+def four_faces(sample: Path) -> list[np.ndarray]:
+    return [np.tile(image[::2, ::2], (2, 2, 1)) for image in one_face(sample)]
+
+
+def report(name: str, look: Look, frames: list[np.ndarray], count: int, options: argparse.Namespace) -> None:
+    """Measure and print a row of the table."""
+    latencies, seen = [], []
+    for number in range(WARM_UP + options.frames):
+        if number == WARM_UP:
+            began, used = time.perf_counter(), time.process_time()
+        at = time.perf_counter()
+        seen.append(look(frames[number % len(frames)], number / FPS))
+        latencies.append(time.perf_counter() - at)
+    fps = options.frames / (time.perf_counter() - began)
+    cpu = 1000 * (time.process_time() - used) / options.frames
+    p50, p95 = 1000 * np.percentile(latencies[WARM_UP:], [50, 95])
+    if np.median(seen[WARM_UP:]) != count:
+        raise SystemExit(f"{name}: expected {count} faces, saw {np.median(seen)}")
+    print(f"{name} | {count} | {fps:.1f} | {p50:.1f} | {p95:.1f} | {cpu:.1f}", flush=True)
+
+
+def mediapipe_look(model: str, num_faces: int) -> Look:
+    import mediapipe as mp
+    from mediapipe.tasks.python import BaseOptions, vision
+
+    landmarker = vision.FaceLandmarker.create_from_options(
+        vision.FaceLandmarkerOptions(
+            base_options=BaseOptions(model_asset_path=model),
+            running_mode=vision.RunningMode.VIDEO,
+            num_faces=num_faces,
+            output_face_blendshapes=True,
+        )
+    )
+
+    def look(image: np.ndarray, seconds: float) -> int:
+        picture = mp.Image(image_format=mp.ImageFormat.SRGB, data=image)
+        return len(landmarker.detect_for_video(picture, round(1000 * seconds)).face_landmarks)
+
+    return look
+
+
+def first_answer_seconds(sample: Path) -> float:
+    """Return the time from starting the command to its first line with a face."""
+    began = time.perf_counter()
+    command = [sys.executable, "-m", "vidfer", "live", str(sample)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout is not None
+        while not json.loads(process.stdout.readline())["faces"]:
+            pass
+        elapsed = time.perf_counter() - began
+        process.kill()
+    return elapsed
+
+
+def growth(frames: list[np.ndarray], count: int) -> None:
+    """Push many frames, and print memory and processor time for each tenth of them."""
+    print("frames | resident MB | processor ms/frame")
+    with Pipeline("live", device="cpu").stream() as stream:
+        for tenth in range(10):
+            used = time.process_time()
+            for number in range(tenth * (count // 10), (tenth + 1) * (count // 10)):
+                stream.push(frames[number % len(frames)], number / FPS)
+            cpu = 1000 * (time.process_time() - used) / (count // 10)
+            print(f"{(tenth + 1) * (count // 10)} | {resident_mb():.0f} | {cpu:.1f}", flush=True)
+
+
+def resident_mb() -> float:
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return pages * resource.getpagesize() / 1e6
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,276 @@
+"""``vidfer live`` in real processes: files, pipes, network streams, and every way in which it may end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from fixtures.commands import TIMEOUT_SECONDS, VIDFER, read_csv, vidfer
+from fixtures.measuring import heed_interrupts
+from fixtures.stream_servers import free_port, mpegts_server, rtsp_server
+
+import vidfer as package
+
+
+@contextmanager
+def live(*arguments: str | Path, stdin: Any = subprocess.DEVNULL) -> Iterator[subprocess.Popen[str]]:
+    """Start ``vidfer live``; what still runs is killed in the end."""
+    process = subprocess.Popen(
+        [*VIDFER, "live", *map(str, arguments)],
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=heed_interrupts,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def next_lines(process: subprocess.Popen[str], count: int) -> list[dict[str, Any]]:
+    """Return the next lines that it prints, parsed."""
+    assert process.stdout is not None
+    lines = []
+    for _ in range(count):
+        text = process.stdout.readline()
+        assert text, process.stderr.read() if process.stderr else ""
+        lines.append(json.loads(text))
+    return lines
+
+
+@pytest.fixture(scope="module")
+def followed(sample_video: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[dict[str, Any]], Path]:
+    """The lines of the whole sample, and the results folder."""
+    out = tmp_path_factory.mktemp("live")
+    done = vidfer("live", sample_video, "--out", out, "--name", "a", "--record")
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()], out
+
+
+def test_each_frame_is_a_line_that_names_its_faces(followed) -> None:
+    lines, _ = followed
+    assert [line["frame"] for line in lines] == list(range(1, 201))
+    assert np.all(np.diff([line["timestamp"] for line in lines]) > 0)
+    faces = [face for line in lines for face in line["faces"]]
+    assert {face["face_id"] for face in faces} == {0, 1}
+    assert all(face["x"] >= 0 and face["width"] > 20 for face in faces)
+    assert {face["emotion"] for face in faces} >= {"neutral", "happiness"}
+
+
+def test_what_is_kept_is_what_was_printed(followed) -> None:
+    lines, out = followed
+    rows = [row for row in read_csv(out / "a" / "timeline.csv") if row["success"] == "1"]
+    printed = [(line, face) for line in lines for face in line["faces"]]
+    assert len(rows) == len(printed)
+    for row, (line, face) in zip(rows, printed, strict=True):
+        assert (int(row["frame"]), int(row["face_id"]), row["emotion"]) == (
+            line["frame"],
+            face["face_id"],
+            face["emotion"],
+        )
+        for name in ("x", "width", "yaw", "quality", "happiness", "fear"):
+            assert float(row[name]) == pytest.approx(face[name], abs=1e-6)
+
+
+def test_files_are_those_of_process(followed, sample_video: Path, tmp_path: Path) -> None:
+    _, out = followed
+    assert vidfer("process", sample_video, "--out", tmp_path).returncode == 0
+    kept, processed = ({path.name for path in folder.iterdir()} for folder in (out / "a", tmp_path / "sample"))
+    assert kept == processed | {"recording.mkv"}
+    ours, theirs = package.load_timeline(out / "a"), package.load_timeline(tmp_path / "sample")
+    assert list(ours.columns) == list(theirs.columns)
+    assert ours["frame"].nunique() == theirs["frame"].nunique() == 200
+    both = ours.merge(theirs, on=["frame", "face_id"], suffixes=("", "_offline")).query("success == 1")
+    assert len(both) > 100
+    assert (both["emotion"] == both["emotion_offline"]).mean() > 0.7, "the same expressions, 0.2 s late"
+    assert not (out / ".vidfer" / "live" / "a").exists()
+
+
+def test_the_recorded_video_can_be_processed(followed, tmp_path: Path) -> None:
+    lines, out = followed
+    with av.open(str(out / "a" / "recording.mkv")) as video:
+        times = [frame.time for frame in video.decode(video=0)]
+    assert np.allclose(times, [line["timestamp"] for line in lines], atol=1e-3)
+    assert vidfer("process", out / "a" / "recording.mkv", "--out", tmp_path, "--export", "csv").returncode == 0
+    assert {row["face_id"] for row in read_csv(tmp_path / "recording" / "timeline.csv")} >= {"0", "1"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_closes_files_whole(sample_video: Path, tmp_path: Path, number: signal.Signals) -> None:
+    with live(sample_video, "--policy", "latest", "--out", tmp_path, "--name", "a", "--record") as process:
+        before = next_lines(process, 15)
+        process.send_signal(number)
+        printed, said = process.communicate(timeout=TIMEOUT_SECONDS)
+    assert process.returncode == 0, said
+    lines = before + [json.loads(line) for line in printed.splitlines()]
+    assert len(lines) < 200, "it was not over yet"
+    table = package.load_timeline(tmp_path / "a")
+    assert table["frame"].nunique() == len(lines)
+    with av.open(str(tmp_path / "a" / "recording.mkv")) as video:
+        assert sum(1 for _ in video.decode(video=0)) == len(lines)
+    assert (tmp_path / "a" / "report.html").is_file()
+
+
+def test_a_kill_loses_the_last_second_at_most(sample_video: Path, tmp_path: Path) -> None:
+    with live(sample_video, "--out", tmp_path, "--name", "a", "--record") as process:
+        seen = [(time.monotonic(), line) for _ in range(80) for line in next_lines(process, 1)]
+        process.kill()
+        process.wait()
+        killed = time.monotonic()
+    rows = (tmp_path / "a" / "timeline.csv").read_bytes()
+    kept = {int(row["frame"]) for row in read_csv(tmp_path / "a" / "timeline.csv")}
+    older = {line["frame"] for when, line in seen if killed - when > 1.0}
+    assert older
+    assert older <= kept
+    with av.open(str(tmp_path / "a" / "recording.mkv")) as video:
+        assert sum(1 for _ in video.decode(video=0)) >= len(older)
+
+    done = vidfer("live", sample_video, "--out", tmp_path, "--name", "b", "--seconds", "0.1", "--export", "csv")
+    assert done.returncode == 0, done.stderr
+    assert "was cut off" in done.stderr
+    whole = (tmp_path / "a" / "timeline.csv").read_bytes()
+    assert whole.startswith(rows)
+    assert json.loads((tmp_path / "a" / "summary.json").read_text())["sampled_frames"] >= len(kept)
+    assert not list((tmp_path / ".vidfer" / "live").iterdir())
+
+
+def test_raw_frames_on_standard_input(sample_video: Path, followed) -> None:
+    with av.open(str(sample_video)) as video:
+        shown = [frame.to_ndarray(format="bgr24") for _, frame in zip(range(30), video.decode(video=0), strict=False)]
+    height, width = shown[0].shape[:2]
+    done = subprocess.run(
+        [*VIDFER, "live", "-", "--size", f"{width}x{height}", "--fps", "25", "--pixel-format", "bgr24"],
+        input=b"".join(frame.tobytes() for frame in shown),
+        capture_output=True,
+        timeout=TIMEOUT_SECONDS,
+        check=True,
+    )
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [line["timestamp"] for line in lines] == pytest.approx([k / 25 for k in range(30)])
+    for ours, theirs in zip(lines, followed[0], strict=False):
+        assert [face["face_id"] for face in ours["faces"]] == [face["face_id"] for face in theirs["faces"]]
+        for a, b in zip(ours["faces"], theirs["faces"], strict=True):
+            assert a["x"] == pytest.approx(b["x"], abs=1.0)
+
+
+def test_the_latest_frame_is_looked_at_and_older_ones_are_passed_over(sample_video: Path) -> None:
+    done = vidfer("live", sample_video, "--policy", "latest")
+    assert done.returncode == 0
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert 10 < len(lines) <= 200
+    passed_over = int(done.stderr.split(" passed over")[0].rsplit(" ", 1)[-1])
+    assert len(lines) + passed_over == 200
+
+
+def test_it_ends_when_nobody_listens(sample_video: Path) -> None:
+    with live(sample_video, "--policy", "latest") as process:
+        next_lines(process, 1)
+        assert process.stdout is not None
+        process.stdout.close()
+        process.stdout = None
+        assert process.wait(timeout=TIMEOUT_SECONDS) == 128 + signal.SIGPIPE
+
+
+def test_an_rtsp_server_that_goes_and_comes_back(sample_video: Path, tmp_path: Path) -> None:
+    port = free_port()
+    with ExitStack() as stack:
+        with rtsp_server(sample_video, port) as url:
+            kept = ("--out", tmp_path, "--name", "a", "--export", "csv")
+            process = stack.enter_context(live(with_password(url), "--policy", "all", *kept))
+            lines = until_a_face(process)
+        with rtsp_server(sample_video, port):
+            while not lines[-1]["timestamp"] - lines[-2]["timestamp"] > 0.4:  # the first of another connection
+                lines += next_lines(process, 1)
+            lines += until_a_face(process)
+            process.send_signal(signal.SIGINT)
+            printed, said = process.communicate(timeout=TIMEOUT_SECONDS)
+    assert process.returncode == 0, said
+    assert "trying again in 0.5 s" in said
+    assert "connection lost" in said
+    assert "secret" not in said
+    times = [line["timestamp"] for line in lines]
+    assert np.all(np.diff(times) > 0), "the time goes on behind the gap"
+    assert package.load_timeline(tmp_path / "a")["frame"].nunique() == len(lines) + len(printed.splitlines())
+
+
+def with_password(url: str) -> str:
+    return url.replace("://", "://user:secret@")
+
+
+def until_a_face(process: subprocess.Popen[str]) -> list[dict[str, Any]]:
+    """Return the lines up to the second with a face."""
+    lines = next_lines(process, 2)
+    while sum(bool(line["faces"]) for line in lines) < 2:
+        lines += next_lines(process, 1)
+    return lines
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+def test_mpeg_ts_over_the_network(sample_video: Path, protocol: str) -> None:
+    address = f"{protocol}://127.0.0.1:{free_port()}"
+    source = address + ("?listen=1" if protocol == "tcp" else "")
+    with live(source, "--policy", "all") as process, servers_until(process, sample_video, address):
+        lines = until_a_face(process)
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=TIMEOUT_SECONDS)[1]
+    assert process.returncode == 0, said
+    assert np.all(np.diff([line["timestamp"] for line in lines]) > 0)
+
+
+@contextmanager
+def servers_until(process: subprocess.Popen[str], video: Path, address: str) -> Iterator[None]:
+    """Send the video to ``address`` again and again, until the process has ended."""
+    over = threading.Event()
+
+    def send() -> None:
+        while not over.is_set() and process.poll() is None:
+            with mpegts_server(video, address) as server:
+                while server.poll() is None and not over.is_set() and process.poll() is None:
+                    time.sleep(0.1)
+            time.sleep(0.2)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["gone.mp4"], "gone.mp4: no such file"),
+        (["rtsp://user:secret@127.0.0.1:9/x"], "rtsp://127.0.0.1:9/x: cannot be opened: connection refused"),
+        (["/dev/video97"], "/dev/video97: cannot be opened"),
+        (["-", "--size", "640"], "expected e.g. 640x480"),
+        (["a.mp4", "--size", "640x480"], "expected - as the source"),
+        (["a.mp4", "--record"], "--record: expected --out"),
+        (["a.mp4", "--pipeline", "default"], "causal"),
+        (["a.mp4", "--out", "x", "--name", "../y"], "--name"),
+    ],
+)
+def test_what_cannot_be_is_said_in_one_line(arguments: list[str], message: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [*VIDFER, "live", *arguments], capture_output=True, text=True, timeout=TIMEOUT_SECONDS, cwd=tmp_path,
+        env=os.environ, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert "secret" not in done.stderr

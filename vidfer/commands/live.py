@@ -1,0 +1,166 @@
+"""``vidfer live``: expressions from a camera, a network stream, a file or a pipe, as they come."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vidfer.commands import EXIT_OK
+from vidfer.commands.exports import check_exports, named_exports
+from vidfer.config import PipelineConfig, load_pipeline
+from vidfer.errors import ConfigError, VidferError
+from vidfer.store.layout import RESERVED, private_folder, stays_inside
+from vidfer.video.live_source import LiveSource, RawFormat
+
+if TYPE_CHECKING:
+    from vidfer.live.feed import Feed, Policy
+    from vidfer.live.recording import Recording
+    from vidfer.pipeline.stream import Stream
+
+MOST_LATENCIES = 10_000  # kept for the closing line
+
+
+def run(options: argparse.Namespace) -> int:
+    """Look at a source until it ends, Ctrl-C comes or nobody listens; see ``vidfer live --help``."""
+    logging.basicConfig(level=logging.INFO if options.verbose else logging.WARNING, format="vidfer: %(message)s")
+    config = _config(options)
+    source = LiveSource(
+        name=options.source,
+        raw=_raw_format(options),
+        rotation=0 if config.video.rotation == "auto" else config.video.rotation,
+    )
+    if options.record and not options.out:
+        raise ConfigError("--record: expected --out DIR, where the video is to be kept")
+    import torch
+
+    from vidfer.live.feed import Feed
+    from vidfer.pipeline.pipeline import Pipeline
+
+    # One frame's small pictures do not divide well among cores, and one of them decodes.
+    torch.set_num_threads(max(1, min(torch.get_num_threads(), (os.cpu_count() or 2) - 1, 4)))
+    policy: Policy = options.policy or ("latest" if source.kind in ("camera", "network") else "all")
+    with ExitStack() as stack:
+        recording = _recording(options, config, stack) if options.out else None
+        stream = stack.enter_context(Pipeline(config).stream())
+        feed = stack.enter_context(Feed(source, policy=policy))
+        stack.enter_context(_stopped_by_signals(feed))
+        latencies = deque[float](maxlen=MOST_LATENCIES)
+        try:
+            _look(feed, stream, recording, latencies, options)
+        finally:  # also what came before an error is kept whole
+            folder = recording.finish() if recording else None
+        if not options.quiet:
+            waited = [] if source.kind == "file" and policy == "all" else list(latencies)  # a file waits for us
+            print(_closing_line(stream, feed, waited, folder), file=sys.stderr)
+    return EXIT_OK
+
+
+def _look(
+    feed: Feed,
+    stream: Stream,
+    recording: Recording | None,
+    latencies: deque[float],
+    options: argparse.Namespace,
+) -> None:
+    from vidfer.live.lines import json_line
+
+    started = time.monotonic()
+    for shot in feed:
+        frame = stream.look(shot.picture, shot.seconds)
+        if frame is not None:
+            latencies.append(time.perf_counter() - shot.arrived)
+            if not options.quiet:
+                print(json_line(frame, latency_seconds=latencies[-1]), flush=True)
+            if recording is not None:
+                recording.add(frame, shot.picture, codec=feed.codec)
+        nobody_listens = _stdout_is_lost() and recording is None
+        if nobody_listens or (options.seconds and time.monotonic() - started >= options.seconds):
+            return
+
+
+def _config(options: argparse.Namespace) -> PipelineConfig:
+    flags = [f"run.device={options.device}"] if options.device else []
+    config = load_pipeline(options.pipeline, [*options.set, *flags])
+    named = named_exports(options)
+    if named and not options.out:
+        raise ConfigError("--export: expected --out DIR, where files are to be written")
+    check_exports(named or config.output.exports)
+    exports = tuple(named or config.output.exports)
+    return config.model_copy(update={"output": config.output.model_copy(update={"exports": exports})})
+
+
+def _raw_format(options: argparse.Namespace) -> RawFormat | None:
+    if not options.size:
+        if options.fps or options.pixel_format:
+            raise ConfigError("--fps and --pixel-format describe raw frames: give their --size, e.g. 640x480, too")
+        return None
+    if options.source != "-":
+        raise ConfigError(f"--size: expected - as the source, raw frames on standard input, got {options.source}")
+    width, _, height = options.size.partition("x")
+    fps = 30.0 if options.fps is None else options.fps
+    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height) and 0 < fps <= 1000):
+        raise ConfigError(f"--size, --fps: expected e.g. 640x480 and 30, got {options.size} and {fps:g}")
+    return RawFormat(width=int(width), height=int(height), fps=fps, pixel_format=options.pixel_format or "rgb24")
+
+
+def _recording(options: argparse.Namespace, config: PipelineConfig, stack: ExitStack) -> Recording:
+    """Lock the results folder, finish what was cut off there, and begin a recording."""
+    from vidfer.live.recording import Recording, finish, unfinished
+    from vidfer.store.lock import RunLock
+
+    out = Path(options.out)
+    name = options.name or datetime.now().strftime("live-%Y%m%d-%H%M%S")
+    if "/" in name or name.startswith(".") or name.casefold() in RESERVED or not stays_inside(name):
+        raise ConfigError(f"--name: expected the name of a folder below --out, got {name!r}")
+    stack.enter_context(RunLock(private_folder(out)))
+    for left in unfinished(out):
+        try:
+            print(f"vidfer: {finish(out, left)}: was cut off; its files are written now", file=sys.stderr)
+        except VidferError as error:
+            print(f"vidfer: {error}", file=sys.stderr)
+    return Recording(out, name, config, keep_video=options.record)
+
+
+@contextmanager
+def _stopped_by_signals(feed: Feed) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM end the feed, so that files are closed whole; a second one ends the process."""
+    before: dict[int, Any] = {}
+
+    def stop(number: int, _frame: object) -> None:
+        signal.signal(number, before[number])
+        feed.stop()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        before[number] = signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for known, handler in before.items():
+            signal.signal(known, handler)
+
+
+def _stdout_is_lost() -> bool:
+    """Return whether standard output cannot be written any more, see ``standard_streams``."""
+    descriptor = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
+    return getattr(descriptor, "error", None) is not None
+
+
+def _closing_line(stream: Stream, feed: Feed, latencies: list[float], folder: Path | None) -> str:
+    said = [f"{stream.num_frames} frames looked at", f"{feed.num_passed_over} passed over", f"{stream.num_late} late"]
+    if feed.num_lost:
+        said.append(f"connection lost {feed.num_lost} times")
+    if latencies:
+        ordered = sorted(latencies)
+        middle, most = (1000 * ordered[int(share * (len(ordered) - 1))] for share in (0.5, 0.95))
+        said.append(f"latency {middle:.0f} ms (median), {most:.0f} ms (95 %)")
+    return f"vidfer: {', '.join(said)}" + (f"\nresults: {folder}" if folder else "")

@@ -1,0 +1,1 @@
+"""Streams from cameras, networks, files and pipes: what ``vidfer live`` does, over ``Pipeline.stream``."""

@@ -1,0 +1,178 @@
+"""A source read on a thread of its own: frames wait for whoever looks at them, or are passed over."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Literal, Self
+
+import av
+import numpy as np
+
+from vidfer.errors import VidferError
+from vidfer.video.live_source import Connection, LiveSource, why
+
+logger = logging.getLogger(__name__)
+
+Policy = Literal["latest", "all"]
+
+FIRST_DELAY_SECONDS = 0.5  # before a lost source is tried again; twice as long each time
+LONGEST_DELAY_SECONDS = 30.0
+MOST_WAITING = 32  # frames with ``all``; then the source has to wait
+_LOOK_UP_SECONDS = 0.1  # how soon a stop is seen
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A frame as it came.
+
+    Attributes
+    ----------
+    picture
+        (H, W, 3) uint8 RGB.
+    seconds
+        Since the first frame: by the source's clock, and across lost connections by this machine's.
+    arrived
+        ``time.perf_counter()`` when it was there, decoded.
+    """
+
+    picture: np.ndarray
+    seconds: float
+    arrived: float
+
+
+class Feed:
+    """Iterates over the frames of a source until it ends or ``stop`` is called.
+
+    A camera or network source that is lost is opened again, after 0.5 s, 1 s, 2 s, ... up to half a minute.
+
+    Parameters
+    ----------
+    source
+        What is read. The first connection is made when a ``with`` block begins.
+    policy
+        ``latest``: the newest frame; those that came while another was looked at are passed over. ``all``: every frame,
+        however late. A file plays at its own speed with ``latest``, and as fast as it goes with ``all``.
+
+    Attributes
+    ----------
+    num_passed_over, num_lost
+        Frames that nobody looked at, and connections that were lost.
+    codec
+        Of the first connection.
+    """
+
+    def __init__(self, source: LiveSource, *, policy: Policy) -> None:
+        self._source, self._policy = source, policy
+        self._waiting: deque[tuple[Connection, av.VideoFrame, float, float]] = deque()
+        self._changed = threading.Condition()
+        self._stopped = threading.Event()
+        self._ended = False
+        self._failure: BaseException | None = None
+        self._started: float | None = None  # perf_counter of the first frame
+        self.num_passed_over = self.num_lost = 0
+        self.codec = ""
+
+    def __enter__(self) -> Self:
+        """Open the source; raises VidferError if it cannot be."""
+        connection = self._source.open()
+        self.codec = connection.codec
+        self._thread = threading.Thread(target=self._run, args=(connection,), name="vidfer-feed", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.stop()
+        self._thread.join(timeout=2.0)  # a thread that waits for a silent source ends with the process
+
+    def stop(self) -> None:
+        """Let the iteration end; may be called from a signal handler."""
+        self._stopped.set()
+
+    def __iter__(self) -> Iterator[Shot]:
+        while (taken := self._take()) is not None:
+            connection, frame, seconds, arrived = taken
+            yield Shot(connection.picture(frame), seconds, arrived)
+        if self._failure is not None:
+            raise self._failure
+
+    def _take(self) -> tuple[Connection, av.VideoFrame, float, float] | None:
+        with self._changed:
+            while not self._waiting and not self._ended and not self._stopped.is_set():
+                self._changed.wait(_LOOK_UP_SECONDS)
+            if not self._waiting or self._stopped.is_set():
+                return None
+            taken = self._waiting.popleft()
+            self._changed.notify_all()
+            return taken
+
+    def _run(self, connection: Connection) -> None:
+        try:
+            self._read_all(connection)
+        except BaseException as error:  # whoever iterates is told
+            self._failure = error
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def _read_all(self, first: Connection) -> None:
+        connection: Connection | None = first
+        delay = FIRST_DELAY_SECONDS
+        while not self._stopped.is_set():
+            problem = "the stream has ended"
+            try:
+                with connection or self._source.open() as opened:
+                    if self._read(opened):
+                        delay = FIRST_DELAY_SECONDS
+                    if opened.ends:
+                        return
+            except (av.FFmpegError, OSError) as error:
+                if connection is not None and connection.ends:
+                    raise VidferError(f"{self._source}: {why(error)}") from error
+                problem = why(error)
+            except VidferError as error:
+                problem = str(error)
+            connection = None
+            if not self._stopped.is_set():
+                self.num_lost += 1
+                logger.warning("%s: %s; trying again in %g s", self._source, problem, delay)
+                self._stopped.wait(delay)
+                delay = min(2 * delay, LONGEST_DELAY_SECONDS)
+
+    def _read(self, connection: Connection) -> bool:
+        """Read a connection to its end; return whether there was a frame."""
+        first: float | None = None  # its clock at its first frame that has a time
+        begun = 0.0  # our seconds at that frame
+        any_frame = False
+        paced = self._policy == "latest" and self._source.kind == "file"
+        for frame, clock in connection.frames():
+            arrived = time.perf_counter()
+            if self._started is None:
+                self._started = arrived
+            any_frame = True
+            seconds = arrived - self._started
+            if clock is not None:
+                if first is None:
+                    first, begun = clock, seconds
+                seconds = begun + clock - first
+            if paced and self._stopped.wait(max(0.0, self._started + seconds - arrived)):
+                break
+            self._offer(connection, frame, seconds, time.perf_counter() if paced else arrived)
+            if self._stopped.is_set():
+                break
+        return any_frame
+
+    def _offer(self, connection: Connection, frame: av.VideoFrame, seconds: float, arrived: float) -> None:
+        with self._changed:
+            if self._policy == "latest":
+                self.num_passed_over += len(self._waiting)
+                self._waiting.clear()
+            while len(self._waiting) >= MOST_WAITING and not self._stopped.is_set():
+                self._changed.wait(_LOOK_UP_SECONDS)
+            self._waiting.append((connection, frame, seconds, arrived))
+            self._changed.notify_all()

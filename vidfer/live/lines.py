@@ -1,0 +1,44 @@
+"""What ``vidfer live`` prints: a line of JSON for each frame that was looked at."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+
+from vidfer.exporters.timeline_csv import FORMATS
+from vidfer.pipeline.stream import LiveFace, LiveFrame
+
+
+def json_line(frame: LiveFrame, *, latency_seconds: float) -> str:
+    """Return ``{"frame", "timestamp", "latency_ms", "faces": [...]}``; a face's keys are timeline.csv's columns.
+
+    ``latency_seconds`` is from when the frame had arrived to its answer.
+    """
+    document = {
+        "frame": frame.frame_index + 1,
+        "timestamp": round(frame.seconds, 6),
+        "latency_ms": round(1000 * latency_seconds, 1),
+        "faces": [_face(face) for face in frame.faces],
+    }
+    return json.dumps(document, allow_nan=False, separators=(",", ":"))
+
+
+def _face(face: LiveFace) -> dict[str, Any]:
+    x, y, right, bottom = face.xyxy.tolist()
+    pitch, yaw, roll = face.pose.tolist()
+    numbers = {
+        "confidence": face.confidence,
+        **{"x": x, "y": y, "width": right - x, "height": bottom - y},
+        **{"pitch": pitch, "yaw": yaw, "roll": roll, "quality": face.quality},
+        "emotion_confidence": face.probabilities[face.emotion],
+        **face.probabilities,
+    }
+    rounded = {name: _rounded(value, FORMATS[name]) for name, value in numbers.items()}
+    others = {name: np.asarray(value).tolist() for name, value in face.values.items()}
+    return {"face_id": face.face_id, "emotion": face.emotion, **rounded, **others}
+
+
+def _rounded(value: float, number_format: str) -> float | None:
+    return round(value, int(number_format[2:-1])) if np.isfinite(value) else None  # of "%.4f"

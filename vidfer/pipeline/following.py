@@ -1,0 +1,106 @@
+"""Faces frame by frame, from the frames before alone: what ``FacesStage`` does for chunks, for streams.
+
+The detector runs on every ``detect_every``-th frame, across a hard cut, where a face is lost, and after
+``MAX_FOLLOW_SECONDS``. In between faces are looked for where their motion leads them, and again there if they have
+left that path: between two searches nobody new is found.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from vidfer.faces.cuts import frame_signatures, is_cut
+from vidfer.pipeline.chunk import FrameChunk
+from vidfer.pipeline.faces import MAX_ASIDE, MAX_FOLLOW_SECONDS, FacesStage, LocatedFaces, _Faces
+from vidfer.pipeline.tables import FacesTable
+
+STEADY_SECONDS = 0.1  # frames further apart than this: a face's motion says nothing of the next
+
+
+@dataclass(frozen=True)
+class _Before:
+    """The frame before.
+
+    Attributes
+    ----------
+    seconds, faces
+        Its time, and the faces in it.
+    velocity
+        (N, 4) px/s of their boxes.
+    left_out
+        (1,) faces beyond the most that are followed.
+    searched_seconds, num_followed
+        When the detector looked last, and how many frames ago.
+    """
+
+    seconds: float
+    faces: _Faces
+    velocity: np.ndarray
+    left_out: np.ndarray
+    searched_seconds: float
+    num_followed: int
+
+
+class FaceFollower:
+    """Finds the faces of one frame after the other.
+
+    Parameters
+    ----------
+    stage
+        Whose networks look.
+    detect_every
+        Frames from one detection to the next.
+    """
+
+    def __init__(self, stage: FacesStage, *, detect_every: int) -> None:
+        self._stage, self._detect_every = stage, detect_every
+        self._before: _Before | None = None
+        self._signature = np.zeros((1, 0), np.float16)
+        self._shape: tuple[int, ...] = ()
+
+    def push(self, chunk: FrameChunk) -> tuple[FacesTable, bool]:
+        """Return the faces of a chunk of one frame, later than the one before, and whether a cut lies in between."""
+        seconds, shape = float(chunk.batch.pts_seconds[0]), chunk.batch.images.shape
+        signature = frame_signatures(chunk.batch.images).astype(np.float16)
+        before = self._before
+        cut = before is not None and (self._shape != shape or bool(is_cut(self._signature, signature)[0]))
+        now = None
+        if before is not None and not cut and self._may_follow(before, seconds):
+            now = self._follow(chunk, before, seconds)
+        if now is None:
+            now = self._search(chunk, None if cut else before, seconds)
+        self._before, self._signature, self._shape = now, signature, shape
+        order = np.argsort(-now.faces.score, kind="stable")
+        located = LocatedFaces(signature, now.faces.where(order), now.left_out)
+        return self._stage.describe(chunk, located), cut
+
+    def _may_follow(self, before: _Before, seconds: float) -> bool:
+        in_time = seconds - before.searched_seconds <= MAX_FOLLOW_SECONDS
+        return in_time and before.num_followed + 1 < self._detect_every
+
+    def _follow(self, chunk: FrameChunk, before: _Before, seconds: float) -> _Before | None:
+        """Look at the known faces where they should be; None if one of them is lost."""
+        elapsed = seconds - before.seconds
+        steady = elapsed <= STEADY_SECONDS
+        expected = before.faces.xyxy + (before.velocity * elapsed if steady else 0.0)
+        faces = self._stage.place(chunk, np.zeros(len(expected), np.int64), expected, before.faces.score)
+        aside = faces.xyxy - expected  # (N, 4)
+        size = np.sqrt(np.maximum((expected[:, 2:] - expected[:, :2]).prod(1), 1.0))
+        left = np.abs(aside).max(1, initial=0) > MAX_ASIDE * size  # False where the landmarks are none: lost
+        if left.any():
+            again = self._stage.place(chunk, faces.row[left], faces.xyxy[left], faces.score[left])
+            for name in ("looked", "xyxy", "landmarks", "landmark_score"):
+                getattr(faces, name)[left] = getattr(again, name)
+        if len(self._stage.confirmed(faces).row) < len(faces.row):
+            return None
+        velocity = (faces.xyxy - before.faces.xyxy) / elapsed if steady else np.zeros_like(faces.xyxy)
+        num_followed = before.num_followed + 1
+        return replace(before, seconds=seconds, faces=faces, velocity=velocity, num_followed=num_followed)
+
+    def _search(self, chunk: FrameChunk, before: _Before | None, seconds: float) -> _Before:
+        left_out = np.zeros(1, np.int64)
+        known = None if before is None else replace(before.faces, row=before.faces.row - 1)
+        faces = self._stage.search(chunk, np.zeros(1, np.int64), left_out, known)
+        return _Before(seconds, faces, np.zeros_like(faces.xyxy), left_out, searched_seconds=seconds, num_followed=0)
