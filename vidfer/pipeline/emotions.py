@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from vidfer.config import BackboneConfig, EmotionsConfig, TemporalConfig
+from vidfer.config import BackboneConfig, EmotionsConfig, TemporalConfig, options_of
 from vidfer.device import pick_device
 from vidfer.labels import EMOTIONS
 from vidfer.pipeline.tables import EmbeddingsTable, EmotionsTable, Table, TracksTable, faces_in
@@ -62,6 +62,7 @@ class EmotionsStage:
                 causal=self._config.causal,
                 window_seconds=self._config.window_seconds,
                 overlap_seconds=self._config.overlap_seconds,
+                **options_of(self._config, self._config.name),
             )
         return self._model
 
