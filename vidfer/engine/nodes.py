@@ -209,7 +209,7 @@ def _weights(config: PipelineConfig) -> Iterator[tuple[weights.ComponentKind, st
 
 def _digests_here(kind: weights.ComponentKind, name: str, own_file: str) -> tuple[str, ...]:
     try:
-        if weights.digests(kind, name, own_file):
+        if own_file or weights.files_of(kind, name):
             weights.locate(kind, name, own_file)  # reads them through: what is damaged raises
         return component_digests(kind, name, own_file)
     except VidferError as error:
