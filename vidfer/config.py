@@ -27,6 +27,10 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False, allow_inf_nan=False)
 
 
+class ComponentOptions(Section):
+    """Base of the options that a component has to itself, ``[section.name]``; its factory gets each by its name."""
+
+
 SectionT = TypeVar("SectionT", bound="Section")
 
 MAX_PROBLEMS = 3  # named in one message
@@ -78,6 +82,12 @@ class BackboneConfig(Section):
     weights: str = Field("", description="file with your own weights")
 
 
+class EmaOptions(ComponentOptions):
+    """``[temporal.ema]``"""
+
+    time_constant_seconds: float = Field(0.3, gt=0.0, description="longer is smoother; weights fall by e in this time")
+
+
 class TemporalConfig(Section):
     """``[temporal]``: the sequence model."""
 
@@ -86,6 +96,7 @@ class TemporalConfig(Section):
     causal: bool = Field(False, description="no row depends on a later one, given the faces; lags 0.2 s")
     window_seconds: float = Field(60.0, gt=0.0, description="tcn reads longer tracks in windows")
     overlap_seconds: float = Field(10.0, gt=0.0, description="of two windows")
+    ema: EmaOptions = EmaOptions()
 
     @property
     def weights_name(self) -> str:
@@ -198,6 +209,7 @@ class PipelineConfig(Section):
 
 
 _sections: dict[str, type[Section]] = {}  # of stages from outside the package
+_SECTION_OF = {"detectors": "faces", "landmarks": "faces", "backbones": "backbone", "temporal": "temporal"}
 
 
 def register_section(name: str, kind: type[Section]) -> None:
@@ -208,18 +220,50 @@ def register_section(name: str, kind: type[Section]) -> None:
 
 
 def pipeline_model() -> type[PipelineConfig]:
-    """Return PipelineConfig with the sections of all stages that are installed or registered."""
-    for load in entry_points_of("vidfer.pipeline").values():
+    """Return PipelineConfig with the sections of all stages, and the options of all components, from outside."""
+    for load in entry_points_of("vidfer.stages").values():
         declaration = load()
         if declaration.options is not None:
             register_section(declaration.section, declaration.options)
-    return _model_with(tuple(_sections.items())) if _sections else PipelineConfig
+    more = _sections | _sections_with_options()
+    return _with_fields(PipelineConfig, tuple(more.items())) if more else PipelineConfig
 
 
 @cache
-def _model_with(sections: tuple[tuple[str, type[Section]], ...]) -> type[PipelineConfig]:
-    fields: dict[str, Any] = {name: (kind, kind()) for name, kind in sections}
-    return create_model("PipelineConfig", __base__=PipelineConfig, **fields)
+def _sections_with_options() -> dict[str, type[Section]]:
+    """Return the sections of components from outside the package that have options of their own."""
+    found: dict[str, dict[str, type[Section]]] = {}
+    for point, load in entry_points_of("vidfer.options").items():
+        family, _, name = point.partition(".")
+        if family not in _SECTION_OF or not name:
+            raise ConfigError(f"vidfer.options {point!r}: expected {' or '.join(f'{of}.NAME' for of in _SECTION_OF)}")
+        section = _SECTION_OF[family]
+        if name in PipelineConfig.model_fields[section].annotation.model_fields:  # type: ignore[union-attr]
+            raise ConfigError(f"vidfer.options {point!r}: [{section}] has a key {name!r} already: choose another name")
+        found.setdefault(section, {})[name] = load()
+    return {
+        section: _with_fields(PipelineConfig.model_fields[section].annotation, tuple(options.items()))  # type: ignore[arg-type]
+        for section, options in found.items()
+    }
+
+
+@cache
+def _with_fields(kind: type[SectionT], sections: tuple[tuple[str, type[Section]], ...]) -> type[SectionT]:
+    fields: dict[str, Any] = {name: (of, of()) for name, of in sections}
+    return create_model(kind.__name__, __base__=kind, **fields)
+
+
+def options_of(section: Section, component: str) -> dict[str, Any]:
+    """Return the options that a component has to itself, for its factory; empty for one that has none."""
+    options = getattr(section, component, None)
+    return dict(options) if isinstance(options, ComponentOptions) else {}
+
+
+def unused_options(section: Section) -> set[str]:
+    """Return the keys that hold options of components which the section does not name."""
+    values = dict(section)
+    names = {value for value in values.values() if isinstance(value, str)}
+    return {key for key, value in values.items() if isinstance(value, ComponentOptions) and key not in names}
 
 
 def _pipeline_config(values: dict[str, Any]) -> PipelineConfig:

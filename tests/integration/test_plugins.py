@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -9,6 +10,8 @@ import subprocess
 import time
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 from fixtures.commands import cache_digests, computed_frames, output_digests, read_events
 from fixtures.wheels import build_wheel, environment_with_vidfer, install_into
@@ -115,8 +118,75 @@ def test_a_detector_is_used_by_name_in_workers(python: Path, sample_video: Path,
     assert done.returncode == 0, done.stderr
     made_by = json.loads((tmp_path / "sample" / "summary.json").read_text())["provenance"]["stages"]
     assert made_by["faces"]["weights"]["detector toy"] == ["vidfer-toy 1.0"]
+    assert made_by["faces"]["settings"]["toy"] == {"most_faces": 1}
     assert "brightness" in made_by
     assert "restlessness" not in made_by
+
+
+@pytest.fixture(scope="module")
+def two_faces(sample_video: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clip with a person and the same person beside it."""
+    path = tmp_path_factory.mktemp("two") / "two.mp4"
+    with av.open(str(sample_video)) as video:
+        images = [frame.to_ndarray(format="rgb24") for frame in itertools.islice(video.decode(video=0), 10)]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"crf": "10"})
+        stream.width, stream.height, stream.pix_fmt = 2 * images[0].shape[1], images[0].shape[0], "yuv420p"
+        for image in images:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.concatenate([image, image], 1), format="rgb24")))
+        container.mux(stream.encode())
+    return path
+
+
+def test_a_component_has_options_of_its_own(python: Path, two_faces: Path, tmp_path: Path) -> None:
+    toy = ["--set", "faces.detector=toy", "--export", "csv,summary"]
+    for most, settings in ((1, []), (2, ["--set", "faces.toy.most_faces=2"])):
+        done = vidfer(python, "process", two_faces, "--out", tmp_path / "out", *toy, *settings)
+        assert done.returncode == 0, done.stderr
+        assert json.loads((tmp_path / "out" / "two" / "summary.json").read_text())["num_faces"] == most
+
+
+def test_an_unknown_option_is_told_with_file_section_key_and_nearest_match(
+    python: Path, two_faces: Path, tmp_path: Path
+) -> None:
+    mine = tmp_path / "mine.toml"
+    mine.write_text("[faces.toy]\nmost_face = 2\n\n[temporal.ema]\ntime_constant = 1.0\n")
+    done = vidfer(python, "process", two_faces, "--out", tmp_path / "out", "--pipeline", mine)
+    assert done.returncode == 2
+    assert f"{mine}: [faces.toy] most_face: unknown key; did you mean 'most_faces'?" in done.stderr
+    assert "[temporal.ema] time_constant: unknown key; did you mean 'time_constant_seconds'?" in done.stderr
+    wrong = vidfer(python, "process", two_faces, "--out", tmp_path / "out", "--set", "faces.toy.most_faces=none")
+    assert "[faces.toy] most_faces: expected a whole number, got 'none'" in wrong.stderr
+
+
+def test_options_of_components_that_are_not_used_change_no_key(
+    python: Path, sample_video: Path, results: Path, tmp_path: Path
+) -> None:
+    done = vidfer(
+        *(python, "process", sample_video, "--out", results, *SETTINGS, "--events", tmp_path / "events"),
+        *(
+            "--set",
+            "faces.toy.most_faces=5",
+            "--set",
+            "brightness.gain=2",
+            "--set",
+            "temporal.ema.time_constant_seconds=9",
+        ),
+    )
+    assert done.returncode == 0, done.stderr
+    assert computed_frames(read_events(tmp_path / "events"), "faces") == 0
+
+
+@pytest.mark.parametrize("engine", [("ray",), ("slurm", "--address", "local")], ids=["ray", "slurm"])
+def test_workers_of_a_cluster_know_plugins(
+    python: Path, two_faces: Path, tmp_path: Path, engine: tuple[str, ...]
+) -> None:
+    settings = ["--set", "faces.detector=toy", "--set", "faces.toy.most_faces=2", "--export", "csv,toy,summary"]
+    for name, where in (("local", []), ("cluster", ["--engine", *engine])):
+        done = vidfer(python, "process", two_faces, "--out", tmp_path / name, *settings, *where)
+        assert done.returncode == 0, done.stderr
+    assert output_digests(tmp_path / "cluster") == output_digests(tmp_path / "local")
+    assert (tmp_path / "cluster" / "two" / "toy.csv").is_file()
 
 
 def test_plugins_can_be_switched_off(python: Path, sample_video: Path, tmp_path: Path) -> None:

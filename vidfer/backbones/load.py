@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -104,7 +106,12 @@ class EmotionNetwork:
 
 
 def load_backbone(
-    name: str, *, device: str | torch.device = "cpu", weights: str | Path = "", precision: Precision = "auto"
+    name: str,
+    *,
+    device: str | torch.device = "cpu",
+    weights: str | Path = "",
+    precision: Precision = "auto",
+    options: Mapping[str, Any] = MappingProxyType({}),
 ) -> EmotionNetwork:
     """Load a trained backbone.
 
@@ -118,6 +125,8 @@ def load_backbone(
         The user's own file (``best.safetensors`` of a training run); empty for the one in the weight table.
     precision
         ``auto``: bfloat16 on CUDA and on processors with native bfloat16 dot products, else float32.
+    options
+        From the settings, for a backbone that has some; over those of the weight file.
 
     Raises
     ------
@@ -132,7 +141,7 @@ def load_backbone(
     temperature = finite_number(metadata, "temperature", default=1.0, source=path)
     if not 0.01 <= temperature <= 100:
         raise WeightsError(f"{path}: expected a temperature of about 1, got {temperature}: it is damaged")
-    model = build_backbone(name, tensors, metadata, source=path)
+    model = build_backbone(name, tensors, metadata, source=path, options=options)
     device = torch.device(device)
     half = precision == "bfloat16" or (precision == "auto" and bfloat16_is_fast(device))
     module = fold_normalisation(model)
@@ -152,18 +161,28 @@ def load_backbone(
     )
 
 
-def build_backbone(name: str, tensors: dict[str, Tensor], metadata: dict[str, Any], *, source: Path) -> nn.Module:
-    """Return the network that a weight file describes, filled with its tensors, in evaluation mode."""
+def build_backbone(
+    name: str,
+    tensors: dict[str, Tensor],
+    metadata: dict[str, Any],
+    *,
+    source: Path,
+    options: Mapping[str, Any] = MappingProxyType({}),
+) -> nn.Module:
+    """Return the network that a weight file describes, filled with its tensors, in evaluation mode.
+
+    ``options`` of the settings go over those of the file.
+    """
     made_for = metadata.get("backbone", name)
     if made_for != name:
         raise ConfigError(f"{source} holds weights of the backbone {made_for!r}, not {name!r}: set backbone.name")
     if metadata.get("labels", list(EMOTIONS)) != list(EMOTIONS):
         got = in_brief(metadata["labels"])
         raise WeightsError(f"{source}: expected the classes {', '.join(EMOTIONS)}; got {got}")
-    options = metadata.get("options", {})
-    check_description(options, source=source)
+    as_trained = metadata.get("options", {})
+    check_description(as_trained, source=source)
     try:
-        model = fill(lambda: BACKBONES.get(name)(**options), tensors)
+        model = fill(lambda: BACKBONES.get(name)(**{**as_trained, **options}), tensors)
     except (RuntimeError, TypeError, ValueError, ArithmeticError) as error:
         raise WeightsError(f"{source} does not fit the backbone {name!r}: {in_brief(error)}") from error
     return model.eval()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from vidfer.commands import EXIT_OK
 from vidfer.commands.progress import Progress
 from vidfer.commands.training_output import figure_text, find_recipe, print_best, steps_shown
-from vidfer.config import BackboneConfig, PipelineConfig, load_pipeline
+from vidfer.config import BackboneConfig, PipelineConfig, load_pipeline, options_of
 from vidfer.errors import ConfigError, WeightsError
 
 if TYPE_CHECKING:
@@ -144,6 +144,7 @@ def _model(
         causal=causal,
         window_seconds=settings.window_seconds,
         overlap_seconds=settings.overlap_seconds,
+        **options_of(settings, name),
     )
 
 

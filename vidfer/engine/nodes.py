@@ -18,7 +18,7 @@ from vidfer.engine.clip import ClipJob, ClipSummary, process_clip
 from vidfer.errors import ClusterError, ConfigError, VidferError
 from vidfer.executors import EXECUTORS, ClusterExecutor, Executor, Resources
 from vidfer.pipeline import stages_of
-from vidfer.pipeline.provenance import READER_PACKAGES, component_weights, package_version
+from vidfer.pipeline.provenance import READER_PACKAGES, component_digests, component_weights, package_version
 from vidfer.registry import unknown_name
 from vidfer.store.atomic import write_bytes
 from vidfer.store.layout import private_folder
@@ -141,7 +141,7 @@ def check_node(requirements: Requirements, node: str) -> None:
         if found != digests:
             raise ClusterError(
                 f"the {kind} {name!r} has other weights there: expected {_short(digests)}, got {_short(found)}: "
-                f"copy the file, or put it into a shared folder"
+                f"copy the file, or put it into a shared folder; install the same packages"
             )
 
 
@@ -209,8 +209,9 @@ def _weights(config: PipelineConfig) -> Iterator[tuple[weights.ComponentKind, st
 
 def _digests_here(kind: weights.ComponentKind, name: str, own_file: str) -> tuple[str, ...]:
     try:
-        weights.locate(kind, name, own_file)  # reads them through: what is damaged raises
-        return weights.digests(kind, name, own_file)
+        if own_file or weights.files_of(kind, name):
+            weights.locate(kind, name, own_file)  # reads them through: what is damaged raises
+        return component_digests(kind, name, own_file)
     except VidferError as error:
         raise ClusterError(str(error)) from error
 

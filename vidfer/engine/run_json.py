@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Iterable
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import vidfer
 from vidfer.config import PipelineConfig
+from vidfer.pipeline.provenance import package_version
 from vidfer.store.atomic import temporary_beside
 from vidfer.store.journal import ClipRecord
 
@@ -24,7 +24,7 @@ def write_run_json(path: Path, records: Iterable[ClipRecord], cached: frozenset[
         "vidfer": vidfer.__version__,
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
-        "packages": {name: _version(name) for name in ("torch", "av", "decord", "numpy", "h5py")},
+        "packages": {name: package_version(name) for name in ("torch", "av", "decord", "numpy", "h5py")},
         "pipeline": config.model_dump(mode="json"),
     }
     with temporary_beside(path) as temporary, temporary.open("x", encoding="utf-8", errors="backslashreplace") as file:
@@ -49,10 +49,3 @@ def _clip(record: ClipRecord, cached: frozenset[str]) -> dict[str, Any]:
         "frames_per_second": round(record.computed_frames / record.seconds, 1) if record.seconds else None,
         "cached": record.clip_id in cached,
     }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None

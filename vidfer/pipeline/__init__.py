@@ -1,6 +1,6 @@
 """The stages of a pipeline, in order: what each depends on, and where it is. This file imports no torch.
 
-Stages of other packages are found by their entry points in the group ``vidfer.pipeline``, each a ``StageDeclaration``;
+Stages of other packages are found by their entry points in the group ``vidfer.stages``, each a ``StageDeclaration``;
 or give one to ``register_stage`` (then only this process knows it).
 """
 
@@ -113,7 +113,7 @@ def _others() -> list[StageDeclaration]:
     global _from_outside
     if _from_outside is None:
         _from_outside = []
-        for declaration in entry_points_of("vidfer.pipeline").values():
+        for declaration in entry_points_of("vidfer.stages").values():
             _add(_from_outside, declaration())
     return _from_outside
 

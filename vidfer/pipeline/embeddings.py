@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from vidfer.backbones.load import EmotionNetwork, load_backbone
-from vidfer.config import BackboneConfig
+from vidfer.config import BackboneConfig, options_of
 from vidfer.labels import NUM_EMOTIONS
 from vidfer.pipeline.chunk import FrameChunk
 from vidfer.pipeline.tables import EmbeddingsTable, Table, faces_in
@@ -44,6 +44,11 @@ class EmbeddingsStage:
 
     def _loaded(self) -> EmotionNetwork:
         if self._network is None:
-            network = load_backbone(self._config.name, device=self._device, weights=self._config.weights)
+            network = load_backbone(
+                self._config.name,
+                device=self._device,
+                weights=self._config.weights,
+                options=options_of(self._config, self._config.name),
+            )
             self._network = network.packed()
         return self._network

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from vidfer.config import BackboneConfig, EmotionsConfig, TemporalConfig
+from vidfer.config import BackboneConfig, EmotionsConfig, TemporalConfig, options_of
 from vidfer.device import pick_device
 from vidfer.faces.tracking import Track
 from vidfer.labels import EMOTIONS
@@ -69,6 +69,7 @@ class EmotionsStage:
                 causal=self._config.causal,
                 window_seconds=self._config.window_seconds,
                 overlap_seconds=self._config.overlap_seconds,
+                **options_of(self._config, self._config.name),
             )
         return self._model
 

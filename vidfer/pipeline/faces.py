@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from vidfer.config import FacesConfig
+from vidfer.config import FacesConfig, options_of
 from vidfer.faces.align import five_points, landmark_boxes, similarity_transforms
 from vidfer.faces.boxes import pair_up, pairwise_iou
 from vidfer.faces.cuts import SIGNATURE_SIZE, frame_signatures, is_cut
@@ -310,9 +310,10 @@ class FacesStage:
                 min_score=config.min_score,
                 long_side=config.long_side,
                 weights=config.detector_weights,
+                **options_of(config, config.detector),
             )
             landmarks = landmarks or LANDMARKERS.get(config.landmarks)(
-                device=self._device, weights=config.landmark_weights
+                device=self._device, weights=config.landmark_weights, **options_of(config, config.landmarks)
             )
             self._networks = detector, landmarks
         return self._networks

@@ -9,7 +9,7 @@ from typing import Any
 
 import vidfer
 from vidfer import weights
-from vidfer.config import PipelineConfig
+from vidfer.config import PipelineConfig, unused_options
 from vidfer.pipeline import StageDeclaration, stages_of
 from vidfer.plugins import version_of
 
@@ -22,27 +22,33 @@ _GROUPS: dict[weights.ComponentKind, str] = {  # of entry points
 }
 
 
+def component_digests(kind: weights.ComponentKind, name: str, own_file: str) -> tuple[str, ...]:
+    """Return what identifies a component's weights here; of one from another package its name and version first."""
+    made_by = version_of(_GROUPS[kind], name) if kind in _GROUPS else ""
+    digests = weights.digests(kind, name, own_file)
+    return (made_by, *digests) if made_by else digests
+
+
 def component_weights(
     stage: StageDeclaration, config: PipelineConfig
 ) -> list[tuple[weights.ComponentKind, str, tuple[str, ...]]]:
-    """Return kind, name and weight digests of each component that a stage uses.
-
-    Of a component from another package the first "digest" is the name and version of the package.
-    """
+    """Return kind, name and ``component_digests`` of each component that a stage uses."""
     section = getattr(config, stage.section)
     found = []
     for kind, name_key, file_key in stage.components:
         name = getattr(section, name_key) if name_key else "embedded"
-        made_by = version_of(_GROUPS[kind], name) if kind in _GROUPS else ""
-        digests = weights.digests(kind, name, getattr(section, file_key))
-        found.append((kind, name, (made_by, *digests) if made_by else digests))
+        found.append((kind, name, component_digests(kind, name, getattr(section, file_key))))
     return found
 
 
 def stage_settings(stage: StageDeclaration, config: PipelineConfig) -> dict[str, Any]:
-    """Return the settings that a stage reads, JSON-ready, without where weight files lie: their digests count."""
-    files = {file_key for _, _, file_key in stage.components}
-    settings: dict[str, Any] = getattr(config, stage.section).model_dump(mode="json", exclude=files)
+    """Return the settings that a stage reads, JSON-ready.
+
+    Left out are where weight files lie, whose digests count, and the options of components that it does not use.
+    """
+    section = getattr(config, stage.section)
+    left_out = {file_key for _, _, file_key in stage.components} | unused_options(section)
+    settings: dict[str, Any] = section.model_dump(mode="json", exclude=left_out)
     return settings | {name: getattr(config, name).model_dump(mode="json") for name in stage.more_sections}
 
 

@@ -6,11 +6,12 @@ import math
 
 import numpy as np
 
+from vidfer.config import EmaOptions
 from vidfer.temporal import TEMPORAL_MODELS, TemporalModel
 from vidfer.temporal.grid import STEP_SECONDS, TimeGrid
 from vidfer.temporal.probabilities import ProbabilitySmoother, refuse_weights
 
-TIME_CONSTANT_SECONDS = 0.3  # chosen on validation sequences (benchmarks/temporal.py --sweep) by UAR
+TIME_CONSTANT_SECONDS: float = EmaOptions().time_constant_seconds  # chosen by UAR: benchmarks/temporal.py --sweep
 
 
 class ExponentialAverage(ProbabilitySmoother):
@@ -47,7 +48,9 @@ class ExponentialAverage(ProbabilitySmoother):
 
 
 @TEMPORAL_MODELS.register("ema")
-def make_ema(*, weights: str = "", causal: bool = False, **_: object) -> TemporalModel:
-    """Return the model with its default time constant."""
+def make_ema(
+    *, weights: str = "", causal: bool = False, time_constant_seconds: float = TIME_CONSTANT_SECONDS, **_: object
+) -> TemporalModel:
+    """Return the model; its option is ``config.EmaOptions``."""
     refuse_weights("ema", weights)
-    return ExponentialAverage(causal=causal)
+    return ExponentialAverage(time_constant_seconds=time_constant_seconds, causal=causal)

@@ -98,6 +98,8 @@ def test_other_weights(requirements: Requirements, tmp_path: Path) -> None:
     assert "backbone 'compact' has other weights there: expected 0123456789ab" in said
     gone = refused(requirements, weights=(("backbone", "compact", "/nowhere/x.safetensors", ("01",)),))
     assert "/nowhere/x.safetensors does not exist" in gone
+    plugin = refused(requirements, weights=(("detector", "toy", "", ("vidfer-toy 1.0",)),))
+    assert "expected vidfer-toy 1" in plugin
 
 
 class TwoNodes:
