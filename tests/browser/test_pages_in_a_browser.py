@@ -25,7 +25,7 @@ from vidfer.report.page import CLIPS
 from vidfer.report.report_data import script_json
 from vidfer.timeline.course import course_of
 from vidfer.timeline.states import episode_labels
-from vidfer.timeline.summary import summarise
+from vidfer.timeline.summary import state_shares, summarise
 from vidfer.types import ClipResult, FaceEmbeddings
 from vidfer.video.probe import probe
 
@@ -363,6 +363,35 @@ def test_on_a_phone_nothing_lies_over_anything_else(report: Visit) -> None:
     page.screenshot(path=str(ARTIFACTS / "report-phone.png"), full_page=True)
 
 
+@pytest.mark.parametrize(("faces", "height"), [(3, 500), (4, 900), (12, 700)])
+def test_the_video_stays_in_view_over_the_curves_of_many_faces(
+    visit: Callable[[Path], Visit], sample_video: Path, results: Path, faces: int, height: int
+) -> None:
+    many = make_clip(clip_id="many", seconds=2, faces=faces, path=str(sample_video))
+    page_path = results / "many" / f"{faces}.html"
+    page_path.parent.mkdir(exist_ok=True)
+    drawn = EXPORTERS.get("report").draw(many, ChartLook(folder=page_path.parent))
+    page_path.write_bytes(drawn["report.html"])
+    opened = visit(page_path)
+    page = opened.page
+    page.set_viewport_size({"width": 1400, "height": height})
+    for switch in page.locator("#faces input").all():
+        switch.check()
+    opened.wait(f"chart.querySelectorAll('.nsewdrag').length === {2 * faces}")  # curves and a ribbon of each
+    chart = page.locator("#chart").bounding_box()
+    assert chart["height"] > height  # so that one has to scroll
+    start, end = chart["y"], chart["y"] + chart["height"]
+    for top in np.linspace(start, end - height, 6):  # the curves fill the window, from the first to the last
+        page.evaluate(f"scrollTo(0, {top})")
+        video = page.locator("video").bounding_box()
+        assert video["y"] >= 0, f"at {top} of {end}"
+        assert video["y"] + video["height"] <= height, f"at {top} of {end}"
+    assert page.evaluate("scrollY") > 100
+    page.locator("#chart .nsewdrag").last.click(position={"x": 100, "y": 5})  # seen while one points at the last face
+    opened.wait("!video.seeking && video.currentTime > 0")
+    assert opened.errors == []
+
+
 def test_in_print_the_still_chart_stands_for_the_live_one(report: Visit) -> None:
     report.page.emulate_media(media="print")
     assert report.page.is_visible("#still")
@@ -430,28 +459,59 @@ def test_the_start_page_sorts_and_leads_to_the_report(visit: Callable[[Path], Vi
     assert opened.errors == []
 
 
-def test_columns_sort_by_value_both_ways(visit: Callable[[Path], Visit], tmp_path: Path) -> None:
-    qualities = (0.98, 0.7, None, 1.0, 0.095)
-    clips = [
-        {**summarise(make_clip(clip_id=f"c{i}", seconds=1 + i)), "mean_quality": quality}
-        for i, quality in enumerate(qualities)
-    ]
-    (tmp_path / "index.html").write_bytes(render_index(clips))
-    page = visit(tmp_path / "index.html").page
+def listed(number: int, **changed: Any) -> dict[str, Any]:
+    """A clip's summary for the start page, with values that text would sort otherwise."""
+    return {**summarise(make_clip(clip_id=f"c{number}", seconds=1, faces=0)), **changed}
 
-    def shown(column: int) -> list[str]:
-        return [cell.inner_text() for cell in page.locator(f"#clips tbody tr td:nth-child({column})").all()]
 
-    page.get_by_role("button", name="quality").click()
-    assert shown(9) == ["9.5 %", "70 %", "98 %", "100 %", "–"]
-    page.get_by_role("button", name="quality").click()
-    assert shown(9) == ["100 %", "98 %", "70 %", "9.5 %", "–"]  # what is not known stays last
-    for column, ascending in ((1, ["c0", "c1", "c2", "c3", "c4"]), (2, ["1.0 s", "2.0 s", "3.0 s", "4.0 s", "5.0 s"])):
-        button = page.locator(f"#clips th:nth-child({column}) button")
-        button.click()
-        assert [text.split("\n")[0] for text in shown(column)] == ascending
-        button.click()
-        assert [text.split("\n")[0] for text in shown(column)] == ascending[::-1]
+def shares(dominant: str, share: float) -> dict[str, Any]:
+    rest = (1 - share) / 4
+    emotions = {name: {"share_of_time": share if name == dominant else rest} for name in ("anger", "fear", "neutral")}
+    return {"dominant_emotion": dominant, "emotions": emotions, "unsure_share_of_time": rest}
+
+
+INDEXED = [  # clip, then what the columns show, in order
+    listed(10, duration_seconds=3600.5, sampled_frames=9, frames_with_face=9, num_faces=2, num_episodes=100,
+           mean_quality=0.98, warnings=["b"], **shares("neutral", 0.9)),
+    listed(9, duration_seconds=59.9, sampled_frames=1000, frames_with_face=95, num_faces=10, num_episodes=9,
+           mean_quality=0.7, warnings=["a"], **shares("fear", 0.7)),
+    listed(1, duration_seconds=None, sampled_frames=0, frames_with_face=0, num_faces=0, num_episodes=0,
+           mean_quality=None),
+    listed(100, duration_seconds=7.25, sampled_frames=10, frames_with_face=0, num_faces=1, num_episodes=20,
+           mean_quality=1.0, truncated=True, **shares("anger", 0.4)),
+    listed(2, duration_seconds=600, sampled_frames=3, frames_with_face=1, num_faces=64, num_episodes=3,
+           mean_quality=0.095, **shares("unsure", 0.3)),
+]  # fmt: skip
+SORTED_BY: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "clip": lambda one: int(one["clip"][1:]),
+    "duration": lambda one: one["duration_seconds"],
+    "with a face": lambda one: one["frames_with_face"] / one["sampled_frames"] if one["sampled_frames"] else None,
+    "faces": lambda one: one["num_faces"],
+    "mostly": lambda one: one["dominant_emotion"],
+    "share of time": lambda one: max(
+        (share for share in state_shares(one).values() if share is not None), default=None
+    ),
+    "episodes": lambda one: one["num_episodes"],
+    "quality": lambda one: one["mean_quality"],
+    "notes": lambda one: "damaged or cut short" if one["truncated"] else "".join(one["warnings"]) or None,
+}
+
+
+def test_every_column_sorts_by_value_both_ways(visit: Callable[[Path], Visit], tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_bytes(render_index(INDEXED))
+    opened = visit(tmp_path / "index.html")
+    page = opened.page
+    assert [heading.inner_text() for heading in page.locator("#clips th button").all()] == list(SORTED_BY)
+    assert page.locator("#clips th").all_inner_texts() == [*list(SORTED_BY)[:5], "over time", *list(SORTED_BY)[5:]]
+    for heading, value in SORTED_BY.items():
+        known = sorted((one for one in INDEXED if value(one) is not None), key=value)
+        unknown = {one["clip"] for one in INDEXED if value(one) is None}  # last, whichever way
+        for order in (known, known[::-1]):
+            page.locator("#clips th button", has_text=re.compile(f"^{heading}$")).click()
+            shown = [text.split("\n")[0] for text in page.locator("#clips tbody td.name:first-child").all_inner_texts()]
+            assert shown[: len(known)] == [one["clip"] for one in order], heading
+            assert set(shown[len(known) :]) == unknown
+    assert opened.errors == []
 
 
 def test_a_report_leads_to_the_index_and_to_the_next_clip(

@@ -36,3 +36,5 @@ def test_the_wheel_does_the_main_job(installed: Path, tmp_path: Path, sample_vid
     assert done.returncode == 0, done.stderr
     assert len(read_csv(tmp_path / "results" / "sample" / "timeline.csv")) >= 200
     assert (tmp_path / "results" / "sample" / "timeline.png").stat().st_size > 5000
+    pages = (tmp_path / "results" / "index.html", tmp_path / "results" / "sample" / "report.html")
+    assert all("th[aria-sort=ascending]" in page.read_text() for page in pages)  # styles and scripts are files, too

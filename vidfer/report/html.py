@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from pathlib import Path
 from typing import Any
 
 from vidfer.labels import EMOTION_COLOURS, UNSURE
@@ -68,7 +67,7 @@ def render_report(
         f'<script src="{escape(up + CLIPS)}"></script>',
         f'<script src="{escape(up + plotly)}"></script>' if plotly else "",
     ]
-    return page(f"{clip.clip_id} – vidfer", body, script=Path(__file__).with_name("report.js").read_text("utf-8"))
+    return page(f"{clip.clip_id} – vidfer", body, script="report.js")
 
 
 def _facts(summary: dict[str, Any]) -> str:

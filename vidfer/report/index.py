@@ -24,22 +24,6 @@ PICTURES: dict[str, str] = {
     "batch_average.png": "Average course over clips",
 }
 
-_SCRIPT = """
-for (const heading of document.querySelectorAll('#clips th')) {
-  const button = document.createElement('button'), column = heading.cellIndex;
-  button.textContent = heading.textContent; heading.replaceChildren(button);
-  button.addEventListener('click', () => {
-    const down = heading.getAttribute('aria-sort') === 'ascending', body = document.querySelector('#clips tbody');
-    for (const other of heading.parentNode.children) other.removeAttribute('aria-sort');
-    heading.setAttribute('aria-sort', down ? 'descending' : 'ascending');
-    const key = row => (row.cells[column].dataset.sort ?? row.cells[column].textContent).trim();
-    const byValue = (a, b) => isNaN(a) || isNaN(b) ? a.localeCompare(b, undefined, {numeric: true}) : a - b;
-    const order = (a, b) => a && b ? (down ? -1 : 1) * byValue(a, b) : !a - !b;  // what is empty comes last
-    body.append(...[...body.rows].sort((a, b) => order(key(a), key(b))));
-  });
-}
-"""
-
 
 def render_index(
     summaries: Sequence[Mapping[str, Any]],
@@ -75,7 +59,7 @@ def render_index(
     body.append(_clips(summaries, present) if summaries else "<section><p>No clip was finished.</p></section>")
     body += [_picture(name) for name in pictures]
     body.append("<p class='faint'>The same numbers: <a href='summary.csv'>summary.csv</a></p>")
-    return page(title, body, script=_SCRIPT)
+    return page(title, body, script="index.js")
 
 
 def _picture(name: str) -> str:
@@ -91,7 +75,7 @@ def _clips(summaries: Sequence[Mapping[str, Any]], present: set[str]) -> str:
         *(("clip", ""), ("duration", "number"), ("with a face", "number"), ("faces", "number")),
         *(
             ("mostly", ""),
-            ("over time", ""),
+            ("over time", "picture"),
             ("share of time", ""),
             ("episodes", "number"),
             ("quality", "number"),
@@ -122,7 +106,9 @@ def _clip_row(summary: Mapping[str, Any], present: set[str], *, with_notes: bool
         cell(str(summary["num_faces"]), kind="number"),
         cell(swatch(dominant) if dominant else '<span class="faint">no face</span>', sort=dominant or ""),
         cell(sparkline(summary.get("course"))),
-        cell(share_bar(shares), sort=max((share or 0.0) for share in shares.values())),
+        cell(
+            share_bar(shares), sort=_sort(max((share for share in shares.values() if share is not None), default=None))
+        ),
         cell(str(summary["num_episodes"]), kind="number"),
         cell(percent(summary["mean_quality"]), sort=_sort(summary["mean_quality"]), kind="number"),
     ]
@@ -144,8 +130,7 @@ def _notes(summary: Mapping[str, Any]) -> list[str]:
 def _failures(failures: Sequence[Mapping[str, Any]]) -> str:
     rows = [_failure_row(failure) for failure in failures]
     headings = [("clip", ""), ("stage", ""), ("reason", ""), ("what happened, what to do", ""), ("attempts", "number")]
-    box = f'<section class="warn long"><h2>Failed</h2>{table(headings, rows)}</section>'
-    return box.replace('<th scope="col"', '<th scope="col" style="background:none;color:inherit"')
+    return f'<section class="warn long"><h2>Failed</h2>{table(headings, rows)}</section>'
 
 
 def _failure_row(failure: Mapping[str, Any]) -> str:

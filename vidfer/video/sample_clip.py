@@ -9,16 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
-from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vidfer.errors import MissingDependency, OutputError
-
-if TYPE_CHECKING:
-    import torch
 
 SIZE = 360  # px, width and height
 FPS = 25
@@ -113,27 +108,23 @@ def _camera(
     expressive: bool = False,
 ) -> Iterator[np.ndarray]:
     """Yield SIZE x SIZE frames of a camera that moves and sways between two views (centre x, centre y, side, in px)."""
-    import torch
-    from torch.nn.functional import affine_grid, grid_sample
+    from PIL import Image
 
-    image = torch.from_numpy(photograph.copy()).float().movedim(2, 0)[None]  # (1, 3, H, W)
-    size = torch.tensor(photograph.shape[1::-1])
-    left, top, right, bottom = _FACE
-    dark = torch.tensor(_DARK)[:, None, None]
+    shown, seen = (0.0, 0.0, 0.0), photograph
     for time in np.arange(round(seconds * FPS)) / FPS:
         x, y, side = _between(np.array(start), np.array(end), time / seconds)
         tilt = 0.03 * np.sin(2.2 * time)
-        view = side / 2 * np.array([[np.cos(tilt), -np.sin(tilt)], [np.sin(tilt), np.cos(tilt)]])
-        to_photograph = torch.tensor(np.column_stack([view, (x, y)]), dtype=torch.float32)
-        at = affine_grid(to_photograph[None], [1, 1, SIZE, SIZE], align_corners=False)  # (1, SIZE, SIZE, 2) in px
-        shade = torch.zeros(1)
-        if expressive and any(amounts := _amounts(time)):
-            place = (at - torch.tensor([left, top])) * 2 / torch.tensor([right - left, bottom - top]) - 1
-            bent = grid_sample(_expression(amounts), place, align_corners=True)
-            at, shade = at + bent[:, :2].movedim(1, 3), bent[0, 2:]
-        frame = grid_sample(image, 2 * (at + 0.5) / size - 1, padding_mode="border", align_corners=False)[0]
-        frame = frame + shade * (dark - frame)
-        yield frame.round().byte().movedim(0, 2).contiguous().numpy()
+        view = side / SIZE * np.array([[np.cos(tilt), -np.sin(tilt)], [np.sin(tilt), np.cos(tilt)]])
+        corner = np.array([x, y]) + 0.5 - view.sum(1) * SIZE / 2  # where the frame's corner is in the photograph
+        if expressive and shown != (amounts := _amounts(time)):  # an expression that is held is worked out once
+            shown, seen = amounts, _bent(photograph, amounts)
+        frame = Image.fromarray(seen).transform(
+            (SIZE, SIZE),
+            Image.Transform.AFFINE,
+            tuple(np.column_stack([view, corner]).ravel().tolist()),
+            Image.Resampling.BILINEAR,
+        )
+        yield np.asarray(frame)
 
 
 def _between(start: np.ndarray, end: np.ndarray, share: float) -> np.ndarray:
@@ -141,22 +132,36 @@ def _between(start: np.ndarray, end: np.ndarray, share: float) -> np.ndarray:
     return (1 - ease) * start + ease * end
 
 
-def _amounts(time: float) -> tuple[float, ...]:
+def _amounts(time: float) -> tuple[float, float, float]:
     times = list(_STORY)
     i = min(int(np.searchsorted(times, time, side="right")), len(times) - 1)
     share = (time - times[i - 1]) / (times[i] - times[i - 1])
-    return tuple(_between(np.array(_STORY[times[i - 1]]), np.array(_STORY[times[i]]), share))
+    smile, surprise, sadness = _between(np.array(_STORY[times[i - 1]]), np.array(_STORY[times[i]]), share).tolist()
+    return smile, surprise, sadness
 
 
-@lru_cache(1)  # an expression that is held is worked out once
-def _expression(amounts: tuple[float, ...]) -> torch.Tensor:
-    """Return for each px of _FACE how far its colour is away (x, y in px) and how dark the open mouth is: (1, 3, H, W).
+def _bent(photograph: np.ndarray, amounts: tuple[float, ...]) -> np.ndarray:
+    """Return the portrait with this expression, (H, W, 3) uint8."""
+    from scipy.ndimage import map_coordinates
 
-    A thin-plate spline through the points that move, and the rim of _FACE that does not.
+    if not any(amounts):
+        return photograph
+    left, top, right, bottom = _FACE
+    away, shade = _expression(amounts)
+    at = np.mgrid[top : bottom + 1, left : right + 1] + away
+    face = np.stack([map_coordinates(photograph[..., c].astype(np.float32), at, order=1) for c in range(3)], -1)
+    bent = photograph.copy()
+    bent[top : bottom + 1, left : right + 1] = np.round(face + shade[..., None] * (_DARK - face))
+    return bent
+
+
+def _expression(amounts: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Return for each px of _FACE how far its colour is away, (2, H, W) px down and right, and how dark it is, (H, W).
+
+    A thin-plate spline through the points that move, and the rim of _FACE that does not; dark is the open mouth, 0..1.
     """
-    import torch
     from scipy.interpolate import RBFInterpolator
-    from torch.nn.functional import interpolate
+    from scipy.ndimage import zoom
 
     left, top, right, bottom = _FACE
     x, y = np.meshgrid(np.arange(left, right + 1), np.arange(top, bottom + 1))
@@ -166,8 +171,8 @@ def _expression(amounts: tuple[float, ...]) -> torch.Tensor:
     moves = np.concatenate([pairs * (-1, 1), pairs, middle, np.zeros((len(rim), 2))])
     points = np.concatenate([_PAIRS[:, 0], _PAIRS[:, 1], _MIDDLE[:, 0], rim]) + moves
     nodes = np.stack([x[::_STEP, ::_STEP], y[::_STEP, ::_STEP]], -1)
-    away = RBFInterpolator(points, -moves, smoothing=0.1)(nodes.reshape(-1, 2)).reshape(1, *nodes.shape)
-    away = interpolate(torch.from_numpy(away).movedim(3, 1), x.shape, mode="bilinear", align_corners=True)
+    away = RBFInterpolator(points, -moves, smoothing=0.1)(nodes.reshape(-1, 2)).reshape(nodes.shape)
+    away = np.stack([zoom(away[..., axis], np.divide(x.shape, nodes.shape[:2]), order=1) for axis in (1, 0)])
 
     n = len(_PAIRS)
     upper, lower = (
@@ -175,5 +180,5 @@ def _expression(amounts: tuple[float, ...]) -> torch.Tensor:
     )  # edges of the lips, from left to right
     above, below = (np.interp(x[0], lip[:, 0], lip[:, 1]) for lip in (upper, lower))
     opening = np.clip((below - above - 2) / 3, 0, 1)  # the lips of a closed mouth lie 2 px apart
-    shade = np.clip((y - above) / 2, 0, 1) * np.clip((below - y) / 2, 0, 1) * opening
-    return torch.cat([away, torch.from_numpy(shade)[None, None]], 1).float()
+    shade: np.ndarray = np.clip((y - above) / 2, 0, 1) * np.clip((below - y) / 2, 0, 1) * opening
+    return away, shade

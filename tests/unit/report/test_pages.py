@@ -219,6 +219,6 @@ def test_the_index_can_be_sorted_by_numbers() -> None:
     values = [
         float(str(cell["data-sort"])) for cell in page.all("td") if re.match(r"[\d.]+$", cell.get("data-sort") or "")
     ]
-    assert len(values) == 7  # duration, frames with a face, shares of two clips; quality of one
+    assert len(values) == 6  # duration and frames with a face of two clips; share and quality of one
     (empty,) = [cell for cell in page.all("td") if cell.get("data-sort") == "" and "number" in str(cell.get("class"))]
     assert empty  # the quality of the clip without a face comes last
