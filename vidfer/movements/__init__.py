@@ -23,6 +23,7 @@ MOUTH: Final = ("smile_left", "smile_right", "mouth_open", "mouth_pucker", "mout
 BROWS: Final = ("brow_raise_inner", "brow_raise_outer", "brow_lower")
 LIDS: Final = ("eye_wide", "eye_squint")
 MOVEMENTS: Final = (*EYES, *MOUTH, *BROWS, *LIDS)
+EYE_COLUMNS: Final = tuple(MOVEMENTS.index(name) for name in (*EYES, *LIDS))
 # Which movement each becomes in the mirror.
 MIRRORED: Final = tuple(
     MOVEMENTS.index(name.replace("left", "RIGHT").replace("right", "left").replace("RIGHT", "right"))
@@ -32,6 +33,21 @@ MIRRORED: Final = tuple(
 # A face whose box is smaller, px of the source frame, gives no numbers: see assets/movements.md.
 LEAST_FACE_PX: Final = 24.0
 LEAST_EYES_PX: Final = 40.0  # below it eyes and gaze are left out
+
+
+TRUSTED_ERROR: Final = 0.15  # expected of the values of a face, where ``movement_quality`` is a half
+
+
+def trust(error: np.ndarray) -> np.ndarray:
+    """Return ``movement_quality`` (N,) float32, 0..1, of the errors (N, len(MOVEMENTS)) that are expected.
+
+    It halves with every ``TRUSTED_ERROR`` of the mean expected error of the eyes' opening, or of all other movements,
+    whichever is larger.
+    """
+    eyes = error[:, : len(EYES)].mean(1)
+    others = error[:, len(EYES) :].mean(1)
+    quality: np.ndarray = np.exp2(-np.maximum(eyes, others) / TRUSTED_ERROR)
+    return quality.astype(np.float32)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,7 @@ _GROUPS: dict[weights.ComponentKind, str] = {  # of entry points
     "landmarks": "vidfer.landmarks",
     "backbone": "vidfer.backbones",
     "temporal": "vidfer.temporal",
+    "movements": "vidfer.movements",
 }
 
 
@@ -41,8 +42,8 @@ def component_weights(
 
 def stage_settings(stage: StageDeclaration, config: PipelineConfig) -> dict[str, Any]:
     """Return the settings that a stage reads, JSON-ready, without where weight files lie: their digests count."""
-    files = {file_key for _, _, file_key in stage.components}
-    settings: dict[str, Any] = getattr(config, stage.section).model_dump(mode="json", exclude=files)
+    unread = {*stage.settings_unread, *(file_key for _, _, file_key in stage.components)}
+    settings: dict[str, Any] = getattr(config, stage.section).model_dump(mode="json", exclude=unread)
     return settings | {name: getattr(config, name).model_dump(mode="json") for name in stage.more_sections}
 
 
@@ -94,4 +95,5 @@ def provenance(config: PipelineConfig, *, reader: str, keys: Mapping[str, str] |
             for stage in stages_of(config)
         },
         "timeline": config.timeline.model_dump(mode="json"),
+        **({"baseline": config.movements.model_dump(mode="json")["baseline"]} if config.movements.enabled else {}),
     }
