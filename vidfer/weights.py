@@ -157,7 +157,7 @@ TABLE: tuple[WeightFile, ...] = (
         kind="movements",
         name="embedded",
         filename="movements.safetensors",
-        sha256="1de331e823963f7d8b8fa8bcfda0940ca9a5b25775389b1d25f55a00f386c1fb",
+        sha256="184e2a3b6c84e1cced74a6e622970041eee9e3785252d70c8b79610f2ecff1be",
     ),
 )
 

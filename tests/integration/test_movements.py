@@ -17,12 +17,12 @@ import pytest
 from fixtures.commands import cache_digests, computed_frames, output_digests, read_events, start_vidfer, vidfer
 
 from vidfer.exporters.table import COLUMNS
-from vidfer.movements import MOVEMENTS
+from vidfer.movements import REPORTED
 from vidfer.pipeline.pipeline import Pipeline
 
 ON = ["--set", "movements.enabled=true"]
 SETTINGS = ["--set", "run.segment_frames=32", "--set", "run.jobs=1", "--export", "csv,parquet,segments,summary"]
-OWN = [*MOVEMENTS, "gaze_yaw", "gaze_pitch", "movement_quality"]
+OWN = [*REPORTED, "gaze_yaw", "gaze_pitch", "movement_quality"]
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +46,8 @@ def test_columns_and_blinks_are_written_and_nothing_else_changes(results: Path) 
     assert not (off / "blinks.csv").exists()
     assert (on / "blinks.csv").read_text().startswith("face_id,start_seconds,closed_seconds,end_seconds,depth,side\n")
     seen = table[table["success"] == 1]
-    assert seen[list(MOVEMENTS)].notna().all().all()
-    assert ((seen[list(MOVEMENTS)] >= 0) & (seen[list(MOVEMENTS)] <= 1)).all().all()
+    assert seen[list(REPORTED)].notna().all().all()
+    assert ((seen[list(REPORTED)] >= 0) & (seen[list(REPORTED)] <= 1)).all().all()
     assert table.loc[table["success"] == 0, OWN].isna().all().all()
     assert list(pd.read_parquet(on / "timeline.parquet")) == list(table)
     assert "movements" in json.loads((on / "summary.json").read_text())["faces"][0]
@@ -69,7 +69,7 @@ def test_a_baseline_computes_no_frame_again_and_keeps_the_raw_columns(results: P
     table = pd.read_csv(results / "sample" / "timeline.csv")
     before = pd.read_csv(results.parent / "on" / "timeline.csv")
     pd.testing.assert_frame_equal(table[list(before)], before)
-    assert list(table)[len(list(before)) :] == [f"{name}_change" for name in MOVEMENTS]
+    assert list(table)[len(list(before)) :] == [f"{name}_change" for name in REPORTED]
     wrong = vidfer("process", sample_video, "--out", results, *SETTINGS, *ON, "--set", "movements.baseline=[2, 1]")
     assert wrong.returncode == 2
     assert "start before end" in wrong.stderr

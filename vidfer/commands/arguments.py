@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-STAGES = ("faces", "embeddings", "tracks", "emotions")
+STAGES = ("faces", "embeddings", "tracks", "emotions", "movements")
 EXPORTS = (
     *("csv", "parquet", "segments", "summary", "chart", "report"),  # what the default pipeline writes
-    *("openface", "fex", "elan", "vtt", "json", "chart-svg", "chart-pdf", "overlay"),
+    *("openface", "fex", "elan", "vtt", "json", "chart-svg", "chart-pdf", "blinks", "overlay"),
 )
 
 

@@ -23,6 +23,10 @@ MOUTH: Final = ("smile_left", "smile_right", "mouth_open", "mouth_pucker", "mout
 BROWS: Final = ("brow_raise_inner", "brow_raise_outer", "brow_lower")
 LIDS: Final = ("eye_wide", "eye_squint")
 MOVEMENTS: Final = (*EYES, *MOUTH, *BROWS, *LIDS)
+# Those that people get: the others do not reach a correlation of 0.7 with the teacher on held-back faces (see
+# assets/movements.md), so that a longer training may bring them back.
+LEFT_OUT: Final = ("mouth_pucker", "mouth_press", "corners_down", "eye_wide")
+REPORTED: Final = tuple(name for name in MOVEMENTS if name not in LEFT_OUT)
 EYE_COLUMNS: Final = tuple(MOVEMENTS.index(name) for name in (*EYES, *LIDS))
 # Which movement each becomes in the mirror.
 MIRRORED: Final = tuple(
@@ -41,11 +45,11 @@ TRUSTED_ERROR: Final = 0.15  # expected of the values of a face, where ``movemen
 def trust(error: np.ndarray) -> np.ndarray:
     """Return ``movement_quality`` (N,) float32, 0..1, of the errors (N, len(MOVEMENTS)) that are expected.
 
-    It halves with every ``TRUSTED_ERROR`` of the mean expected error of the eyes' opening, or of all other movements,
-    whichever is larger.
+    It halves with every ``TRUSTED_ERROR`` of the mean expected error of the eyes' opening, or of the other movements
+    that are reported, whichever is larger.
     """
-    eyes = error[:, : len(EYES)].mean(1)
-    others = error[:, len(EYES) :].mean(1)
+    reported = error[:, [MOVEMENTS.index(name) for name in REPORTED]]
+    eyes, others = reported[:, : len(EYES)].mean(1), reported[:, len(EYES) :].mean(1)
     quality: np.ndarray = np.exp2(-np.maximum(eyes, others) / TRUSTED_ERROR)
     return quality.astype(np.float32)
 

@@ -13,9 +13,9 @@ from vidfer.faces.align import invert_transforms
 from vidfer.faces.pose import MEAN_FACE, rotation_matrices
 
 # mm in the head's axes (``faces.pose``): from the middle between the corners of an eye to the ball's centre, and from
-# there to the iris. Fitted, see assets/movements.md: an eyeball's radius is 12 mm, its iris lies at 10 to 11.
-BALL_CENTRE = np.array([0.0, 0.0, 4.0])
-IRIS_DISTANCE = 11.0
+# there to the iris. Fitted on clips that the network learnt from, see assets/movements.md.
+BALL_CENTRE = np.array([0.0, -1.8, 6.5])
+IRIS_DISTANCE = 10.9
 _MOST = 0.95  # sine of the largest angle between the eye and the camera
 
 

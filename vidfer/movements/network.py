@@ -81,7 +81,7 @@ class MovementsNetwork(nn.Module):
         opening = seen[..., 0].flip(1)  # left before right, as in MOVEMENTS
         iris = seen[..., 1:] * IRIS_RANGE  # (N, 2, 2)
         iris = torch.stack([iris[:, 0], torch.stack([-iris[:, 1, 0], iris[:, 1, 1]], 1)], 1)
-        known = torch.cat([face, eye.reshape(n, -1)], 1)  # (N, 3 H)
+        known = torch.cat([face, eye.reshape(n, 2 * eye.shape[1])], 1)  # (N, 3 H)
         joint = functional.relu(self.joint(self.dropout(known)))
         values = torch.cat([opening, self.head(joint)], 1).sigmoid()  # (N, M)
         # What is expected of the errors must not bend what is seen.

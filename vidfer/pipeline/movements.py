@@ -86,7 +86,7 @@ class MovementsStage:
         found.gaze[rows] = _gaze(seen.iris, seen.values, few)
         found.iris[rows] = _iris_px(seen.iris, few)
         small = np.flatnonzero(side < LEAST_EYES_PX)
-        found.values[np.ix_(small, EYE_COLUMNS)] = np.nan
+        found.values[np.ix_(small, np.array(EYE_COLUMNS))] = np.nan
         found.gaze[small], found.iris[small] = np.nan, np.nan
         return found
 

@@ -9,7 +9,7 @@ from typing import Any
 from vidfer.config import FacesConfig, PipelineConfig
 from vidfer.faces.detectors import least_face_px
 from vidfer.labels import EMOTIONS
-from vidfer.movements import LEAST_EYES_PX, LEAST_FACE_PX, MOVEMENTS
+from vidfer.movements import LEAST_EYES_PX, LEAST_FACE_PX, MOVEMENTS, REPORTED
 from vidfer.pipeline import STAGES
 from vidfer.pipeline.emotions import of_clip
 from vidfer.pipeline.tables import EmotionsTable, Table, faces_in
@@ -45,7 +45,7 @@ def clip_result(
 
         movements = clip_movements(
             tables[MOVEMENTS_STAGE].arrays(),
-            MOVEMENTS,
+            {name: MOVEMENTS.index(name) for name in REPORTED},
             timeline,
             frames,
             faces,

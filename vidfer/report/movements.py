@@ -83,7 +83,8 @@ def _smile(columns: Mapping[str, np.ndarray], seconds: np.ndarray, durations: np
 def _speeds(height: np.ndarray, smiling: np.ndarray, seconds: np.ndarray) -> tuple[float | None, float | None]:
     """Return how fast smiles rise and fall, in units of the value a second, the mean over smiles seen to do so."""
     flips = np.flatnonzero(np.diff(np.concatenate([[False], smiling, [False]]).astype(np.int8)))
-    rises, falls = [], []
+    rises: list[float] = []
+    falls: list[float] = []
     for first, last in flips.reshape(-1, 2).tolist():
         peak = first + int(np.argmax(height[first:last]))
         low, high = (edge * height[peak] for edge in _EDGES)
@@ -94,7 +95,7 @@ def _speeds(height: np.ndarray, smiling: np.ndarray, seconds: np.ndarray) -> tup
                 top = int(np.flatnonzero(values[: ended[0] + 1] >= high)[-1])
                 took = abs(float(times[ended[0]] - times[top]))
                 if took > 0:
-                    speeds.append((values[top] - values[ended[0]]) / took)
+                    speeds.append(float(values[top] - values[ended[0]]) / took)
     return _number(np.mean(rises) if rises else None), _number(np.mean(falls) if falls else None)
 
 

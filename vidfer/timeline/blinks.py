@@ -82,7 +82,7 @@ def _of_stretch(seconds: np.ndarray, opening: np.ndarray, track_id: int) -> list
     found = []
     for peak, prominence in zip(peaks.tolist(), facts["prominences"].tolist(), strict=True):
         start, end = _edges(seconds, more, peak, more[peak] - (1 - _EDGE) * prominence)
-        if not end - start <= MAX_SECONDS:
+        if not end - start <= MAX_SECONDS or (found and start < found[-1].end_seconds):  # or the same closure again
             continue
         left, right = closing[peak]
         both = min(left, right) >= _ONE_SIDED * max(left, right)

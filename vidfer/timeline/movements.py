@@ -16,7 +16,7 @@ _OPENINGS = ("eye_open_left", "eye_open_right")
 
 def clip_movements(
     table: Mapping[str, np.ndarray],
-    names: Sequence[str],
+    names: Mapping[str, int],
     timeline: EmotionTimeline,
     frames: SampledFrames,
     faces: FaceDetections,
@@ -29,7 +29,7 @@ def clip_movements(
     Parameters
     ----------
     table, names
-        Arrays of ``MovementsTable``, and what the columns of ``values`` are called.
+        Arrays of ``MovementsTable``, and which columns of ``values`` are what.
     timeline, frames, faces
         Of the clip.
     baseline
@@ -37,7 +37,7 @@ def clip_movements(
     least_px
         Sides of the smallest face that is measured, and of the smallest whose eyes are.
     """
-    columns = {name: table["values"][:, i] for i, name in enumerate(names)}
+    columns = {name: table["values"][:, i] for name, i in names.items()}
     columns |= {
         "gaze_yaw": table["gaze"][:, 0],
         "gaze_pitch": table["gaze"][:, 1],

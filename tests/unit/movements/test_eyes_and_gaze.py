@@ -7,7 +7,7 @@ import pytest
 
 from vidfer.faces.align import apply_transforms, five_points, similarity_transforms
 from vidfer.faces.pose import MEAN_FACE, rotation_matrices
-from vidfer.movements import MIRRORED, MOVEMENTS, TRUSTED_ERROR, trust
+from vidfer.movements import LEFT_OUT, MIRRORED, MOVEMENTS, TRUSTED_ERROR, trust
 from vidfer.movements.eyes import EYE_SIDE, eye_centres, eye_transforms
 from vidfer.movements.gaze import BALL_CENTRE, IRIS_DISTANCE, gaze_angles
 
@@ -70,4 +70,5 @@ def test_trust_is_a_half_at_the_error_that_is_named_and_falls_with_either_part()
     error = np.zeros((3, len(MOVEMENTS)), np.float32)
     error[1, :2] = TRUSTED_ERROR
     error[2, 2:] = 2 * TRUSTED_ERROR
+    error[:, [MOVEMENTS.index(name) for name in LEFT_OUT]] = 9  # of these nothing is said
     np.testing.assert_allclose(trust(error), [1.0, 0.5, 0.25], rtol=1e-5)
