@@ -13,9 +13,19 @@ from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, create_model
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    create_model,
+    field_validator,
+    model_validator,
+)
 
 from vidfer.errors import ConfigError
 from vidfer.plugins import entry_points_of
@@ -33,6 +43,7 @@ class ComponentOptions(Section):
 
 SectionT = TypeVar("SectionT", bound="Section")
 
+BLINKS = "blinks"  # the export of what [movements] finds
 MAX_PROBLEMS = 3  # named in one message
 
 
@@ -138,6 +149,25 @@ class EmotionsConfig(Section):
     )
 
 
+class MovementsConfig(Section):
+    """``[movements]``: eyes, gaze, mouth and brows; off by default."""
+
+    enabled: bool = Field(False, description="measure movements of the face")
+    network: str = Field("embedded", description="or one of another package")
+    weights: str = Field("", description="file with your own weights")
+    baseline: Literal["none", "clip"] | tuple[float, float] = Field(
+        "none",
+        description="each person's own neutral, the median over the clip or [start, end] in seconds: adds *_change",
+    )
+
+    @field_validator("baseline")
+    @classmethod
+    def _in_order(cls, value: str | tuple[float, float]) -> str | tuple[float, float]:
+        if not isinstance(value, str) and not 0 <= value[0] < value[1]:
+            raise ValueError("expected [start, end] in seconds, start before end")
+        return value
+
+
 class TimelineConfig(Section):
     """``[timeline]``: from probabilities to episodes."""
 
@@ -161,6 +191,7 @@ class OutputConfig(Section):
     chart_size: Literal["screen", "paper"] = Field(
         "screen", description="paper: a column of 85 mm, letters of 7 pt, PNG of 300 dpi; SVG and PDF by their exports"
     )
+    lanes: bool = Field(True, description="charts show eyes, mouth and brows under the emotions, if they are measured")
     thumbnails: bool = Field(False, description="show the face at the peak of its episodes; keeps pictures of faces")
 
 
@@ -198,10 +229,24 @@ class PipelineConfig(Section):
     backbone: BackboneConfig = BackboneConfig()
     temporal: TemporalConfig = TemporalConfig()
     emotions: EmotionsConfig = EmotionsConfig()
+    movements: MovementsConfig = MovementsConfig()
     timeline: TimelineConfig = TimelineConfig()
     output: OutputConfig = OutputConfig()
     run: RunConfig = RunConfig()
     resources: ResourcesConfig = ResourcesConfig()
+
+    @model_validator(mode="after")
+    def _blinks_are_measured(self) -> Self:
+        if BLINKS in self.output.exports and not self.movements.enabled:
+            raise ValueError(f"the export {BLINKS} needs movements.enabled=true")
+        return self
+
+    @property
+    def exports(self) -> tuple[str, ...]:
+        """What is written for each clip: ``output.exports``, and with the episodes the blinks if they are measured."""
+        named = self.output.exports
+        blinks = self.movements.enabled and "segments" in named and BLINKS not in named
+        return (*named, BLINKS) if blinks else named
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Let workers build it anew: they load the stages that its sections belong to themselves."""

@@ -24,7 +24,7 @@ from vidfer.errors import WeightsError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-ComponentKind = Literal["detector", "landmarks", "quality", "backbone", "temporal"]
+ComponentKind = Literal["detector", "landmarks", "quality", "backbone", "temporal", "movements"]
 
 MAX_FILE_BYTES = 1 << 30  # the largest network here, VGG-19, has 287 MB as vidfer saves it
 _MAX_SIZE = 4096  # channels, layers, pixels
@@ -36,6 +36,7 @@ _SETTINGS: dict[ComponentKind, str] = {
     "quality": "faces.quality_weights",
     "backbone": "backbone.weights",
     "temporal": "temporal.weights",
+    "movements": "movements.weights",
 }
 
 ModuleT = TypeVar("ModuleT", bound="nn.Module")
@@ -151,6 +152,12 @@ TABLE: tuple[WeightFile, ...] = (
         name="gru_causal",
         filename="temporal_gru_causal.safetensors",
         sha256="fc7c1d4f933cf667b305fcb7a4883f99c9afd56862c605e132baee48854165cb",
+    ),
+    WeightFile(
+        kind="movements",
+        name="embedded",
+        filename="movements.safetensors",
+        sha256="184e2a3b6c84e1cced74a6e622970041eee9e3785252d70c8b79610f2ecff1be",
     ),
 )
 

@@ -38,7 +38,7 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         ("process v --out o --set a.b 3", "vidfer process: unrecognized arguments: 3; see vidfer process --help"),
         (
             "process --force v.mp4 --out o",
-            "expected a stage (faces, embeddings, tracks, emotions) or nothing, got 'v.mp",
+            "expected a stage (faces, embeddings, tracks, emotions, movements) or nothing, got 'v.mp",
         ),
         ("process v --out o --fps ten", "argument --fps: invalid float value: 'ten'"),
         ("process v --out o --fps -1", "[video] fps: expected 0 or more, got -1"),
@@ -48,8 +48,14 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
             "unknown exporter 'timeline.csv'; timeline.csv is written by 'csv'. K",
         ),
         ("process v --out o --export csv,html", "unknown exporter 'html'; report.html is written by 'report'. Known: "),
-        ("process v --out o --export ,", "--export: expected names, e.g. --export csv,segments; known: chart, "),
-        ('process v --out o --set output.exports=["timeline.csv"]', "timeline.csv is written by 'csv'. Known: chart"),
+        (
+            "process v --out o --export ,",
+            "--export: expected names, e.g. --export csv,segments; known: blinks, chart, ",
+        ),
+        (
+            'process v --out o --set output.exports=["timeline.csv"]',
+            "timeline.csv is written by 'csv'. Known: blinks, chart",
+        ),
         ("process v --out o --no-plots --chart lines", "--no-plots: nothing is drawn: leave out --chart"),
         ("process v --out o --no-plots --export csv,chart", "--no-plots: nothing is drawn: leave out"),
         ("process v --out o --blur-faces", "--blur-faces: there is no video to blur faces in: add --export overlay"),

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-STAGES = ("faces", "embeddings", "tracks", "emotions")
+STAGES = ("faces", "embeddings", "tracks", "emotions", "movements")
 EXPORTS = (
     *("csv", "parquet", "segments", "summary", "chart", "report"),  # what the default pipeline writes
-    *("openface", "fex", "elan", "vtt", "json", "chart-svg", "chart-pdf", "overlay"),
+    *("openface", "fex", "elan", "vtt", "json", "chart-svg", "chart-pdf", "blinks", "overlay"),
 )
 
 
@@ -132,7 +132,7 @@ def _status_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _train_arguments(parser: argparse.ArgumentParser) -> None:
-    networks = ["detector", "landmarks", "quality", "emotion-cnn", "temporal"]
+    networks = ["detector", "landmarks", "quality", "movements", "emotion-cnn", "temporal"]
     parser.add_argument("network", choices=networks, metavar="NETWORK", help=", ".join(networks))
     parser.add_argument("--recipe", default="", metavar="FILE.toml|NAME", help="see pipelines/train")
     source = parser.add_mutually_exclusive_group(required=True)

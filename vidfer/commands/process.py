@@ -15,7 +15,7 @@ from pathlib import Path
 from vidfer.commands import EXIT_FAILED, EXIT_OK
 from vidfer.commands.exports import check_exports, named_exports
 from vidfer.commands.progress import Progress
-from vidfer.config import PipelineConfig, load_pipeline
+from vidfer.config import PipelineConfig, load_pipeline, with_settings
 from vidfer.engine.events import Event, EventCallback
 from vidfer.engine.runner import RunOptions, RunReport
 from vidfer.engine.runner import run as run_engine
@@ -72,7 +72,7 @@ def pipeline_of(options: argparse.Namespace) -> PipelineConfig:
     settings = [f"{key}={value}" for key, value in flags.items() if value is not None]
     config = load_pipeline(options.pipeline, [*options.set, *settings])
     named = named_exports(options)
-    exports: Sequence[str] = named or config.output.exports
+    exports: Sequence[str] = named or config.exports
     check_exports(exports)
     if options.no_plots:
         if options.chart or options.chart_size or options.thumbnails or PICTURES & set(named):
@@ -80,8 +80,7 @@ def pipeline_of(options: argparse.Namespace) -> PipelineConfig:
                 "--no-plots: nothing is drawn: leave out --chart, --chart-size, --thumbnails and exports of pictures"
             )
         exports = [name for name in exports if name not in PICTURES]
-    output = config.output.model_copy(update={"exports": tuple(exports)})
-    return config.model_copy(update={"output": output})
+    return with_settings(config, [f"output.exports={list(exports)!r}"])
 
 
 def closing_table(report: RunReport) -> str:

@@ -222,4 +222,4 @@ def write_batch_pictures(out: Path, records: Sequence[ClipRecord], *, align: Ali
 
 def exported_files(config: PipelineConfig) -> list[str]:
     """Return the names of the files in each clip's folder; raises ConfigError for an exporter that does not exist."""
-    return [name for export in config.output.exports for name in EXPORTERS.get(export).filenames]
+    return [name for export in config.exports for name in EXPORTERS.get(export).filenames]

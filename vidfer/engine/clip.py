@@ -131,7 +131,7 @@ class _ClipWork:
         clip = self._clip(info, keys)
         if self.config.video.strict and clip.decode.truncated:
             raise BadVideo(self.job.path, "truncated", f"{'; '.join(clip.decode.warnings)} (refused by --strict)")
-        exports = self.config.output.exports
+        exports = self.config.exports
         with blamed_on(OUTPUTS):
             files = write_outputs(
                 clip,

@@ -73,10 +73,13 @@ class KeyPlan:
             made_by = {"version": stage.version, "config": settings, "weights": digests, "reader": seen_by}
             self._add(stage.name, list(stage.inputs) or [_FINGERPRINT], made_by)
         timeline, last = config.timeline.model_dump(mode="json"), list(last_stages(stages))
-        self._add(NUMBERS, last, {"version": 2, "config": {"timeline": timeline}})
+        movements = {"movements": config.movements.model_dump(mode="json", include={"baseline"})}
+        read = {"timeline": timeline, **(movements if config.movements.enabled else {})}
+        self._add(NUMBERS, last, {"version": 2, "config": read})
         settings = {
-            "timeline": timeline,
-            "exports": [[name, EXPORTERS.get(name).version] for name in config.output.exports],
+            **read,
+            **({"lanes": config.output.lanes} if config.movements.enabled else {}),
+            "exports": [[name, EXPORTERS.get(name).version] for name in config.exports],
             "chart": [config.output.chart, config.output.chart_size, config.output.thumbnails],
             "strict": config.video.strict,
             "clip_id": _mark(_CLIP_ID),

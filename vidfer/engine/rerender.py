@@ -127,7 +127,7 @@ def rerender(
         An exporter does not exist.
     """
     config = _with_look(config_of_last_run(out), chart=chart, chart_size=chart_size, thumbnails=thumbnails)
-    names = tuple(dict.fromkeys(exports)) or _without_videos(config.output.exports)
+    names = tuple(dict.fromkeys(exports)) or _without_videos(config.exports)
     for name in names:
         EXPORTERS.get(name)
     with RunLock(private_folder(out)), Journal(journal_file(out)) as journal:
@@ -143,7 +143,7 @@ def rerender(
         records = tuple(record for _, record in sorted(journal.records.items()))
         listed = records_of_batch(out, journal.records, config)
         write_batch_pictures(out, listed, align=align, size=config.output.chart_size)
-        write_batch_files(out, listed, exports=[*config.output.exports, *names])
+        write_batch_files(out, listed, exports=[*config.exports, *names])
     moved = tuple(name for name in rendered if not Path(journal.records[name].path).is_file())
     return RerenderReport(out=out, records=records, rendered=rendered, moved=moved, problems=problems, notes=notes)
 
@@ -252,7 +252,7 @@ def _updated(record: ClipRecord, value: RenderedClip, job: RenderJob) -> ClipRec
     plan = KeyPlan(job.config, record.reader)
     now = plan.keys(record.fingerprint, record.clip_id)
     keys[NUMBERS] = now[NUMBERS]
-    if not value.note and set(_without_videos(job.config.output.exports)) <= set(job.exports):
+    if not value.note and set(_without_videos(job.config.exports)) <= set(job.exports):
         keys[OUTPUTS] = now[OUTPUTS]
     made_by = plan.digest if keys == now else ""
     return replace(record, files=files, keys=keys, made_by=made_by, summary=value.summary)

@@ -357,7 +357,7 @@ class _Run:
         """Write what stands next to the clips' folders; run.json only if something was done."""
         named = {job.clip_id: str(job.path) for job in self.jobs}
         records = records_of_batch(self.out, self.journal.records, self.config, named=named)
-        write_batch_files(self.out, records, exports=self.config.output.exports)
+        write_batch_files(self.out, records, exports=self.config.exports)
         if changed or not (self.out / "run.json").is_file():
             write_run_json(self.out / "run.json", report.records, report.cached, self.config)
 

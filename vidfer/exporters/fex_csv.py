@@ -4,6 +4,9 @@ Columns as in ``feat.utils`` of Py-Feat 0.6 to 2.1: face box, landmarks, pose, s
 are in degrees with the signs of timeline.csv. Py-Feat has no contempt: the seven columns hold vidfer's probabilities as
 they are, and an eighth column ``contempt`` follows, with which a row sums to 1. A frame without a face has a row of
 empty cells, as there.
+
+Where ``[movements]`` is on, the blendshapes that they correspond to follow under MediaPipe's names, as in Py-Feat's
+``MPDetector``. Where vidfer gives one value for both sides, both columns hold it.
 """
 
 from __future__ import annotations
@@ -34,11 +37,38 @@ FORMATS: dict[str, str] = {
 }
 
 
+# Blendshape: the movement that it corresponds to.
+BLENDSHAPES: dict[str, str] = {
+    **{f"mouthSmile{side}": f"smile_{side.lower()}" for side in ("Left", "Right")},
+    **{"jawOpen": "mouth_open", "mouthPucker": "mouth_pucker", "browInnerUp": "brow_raise_inner"},
+    **{f"mouthPress{side}": "mouth_press" for side in ("Left", "Right")},
+    **{f"mouthFrown{side}": "corners_down" for side in ("Left", "Right")},
+    **{f"mouthUpperUp{side}": "lip_raise" for side in ("Left", "Right")},
+    **{f"browOuterUp{side}": "brow_raise_outer" for side in ("Left", "Right")},
+    **{f"browDown{side}": "brow_lower" for side in ("Left", "Right")},
+    **{f"eyeWide{side}": "eye_wide" for side in ("Left", "Right")},
+    **{f"eyeSquint{side}": "eye_squint" for side in ("Left", "Right")},
+}
+BLINKS: dict[str, str] = {f"eyeBlink{side}": f"eye_open_{side.lower()}" for side in ("Left", "Right")}
+_CLOSED = 0.7  # MediaPipe's score of a closed eye, see assets/movements.md
+FORMATS |= dict.fromkeys((*BLENDSHAPES, *BLINKS), "%.4f")
+
+
 @exporter("fex", filenames=("fex.csv",), version=1)
 def render(clip: ClipResult) -> dict[str, bytes]:
     """Return fex.csv."""
     lines = (line for part in timeline_table(clip).parts() for line in _lines(clip, part))
-    return {"fex.csv": join_lines(COLUMNS, lines)}
+    shapes = () if clip.movements is None else tuple(_blendshapes(clip, timeline_table(clip)))
+    return {"fex.csv": join_lines((*COLUMNS[:-2], *shapes, *COLUMNS[-2:]), lines)}
+
+
+def _blendshapes(clip: ClipResult, table: TimelineTable) -> dict[str, np.ndarray]:
+    """Return the blendshapes of some rows that movements correspond to; none where they were not measured."""
+    timeline = table.columns
+    if clip.movements is None:
+        return {}
+    known = {shape: timeline[name] for shape, name in BLENDSHAPES.items() if name in timeline}
+    return known | {shape: _CLOSED * (1 - timeline[name]) for shape, name in BLINKS.items()}
 
 
 def _lines(clip: ClipResult, table: TimelineTable) -> Iterator[str]:
@@ -57,6 +87,7 @@ def _lines(clip: ClipResult, table: TimelineTable) -> Iterator[str]:
         "Roll": timeline["roll"],
         "Yaw": timeline["yaw"],
         **{name: timeline[name] for name in (*EMOTION_COLUMNS, "contempt")},
+        **_blendshapes(clip, table),
     }
     columns = {"frame": clip.frames.frame_index[table.frame_row], "timestamp": timeline["timestamp"], **numbers}
     people = [f"Person_{face}" if face >= 0 else "" for face in timeline["face_id"].tolist()]

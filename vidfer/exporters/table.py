@@ -21,6 +21,8 @@ emotion        the label with the highest probability in this row, ``emotion_con
 neutral, ...   probability of each label, 0..1, sum 1
 ============== =========================================================================================
 
+Where ``[movements]`` is on, the columns of ``ClipMovements`` follow.
+
 Faces that tracking dropped (too short, doubtful) are no faces here; a frame with nothing else has its one row without
 a face.
 """
@@ -55,7 +57,8 @@ class TimelineTable:
     face_row
         (R,) int64 into ``clip.faces``; -1 in rows without a face.
     columns
-        ``COLUMNS`` in order, each (R,); in rows without a face numbers are NaN and ``emotion`` is None.
+        ``COLUMNS`` in order, then those that are switched on, each (R,); in rows without a face numbers are NaN and
+        ``emotion`` is None.
     """
 
     frame_row: np.ndarray
@@ -114,6 +117,8 @@ def timeline_table(clip: ClipResult) -> TimelineTable:
         "emotion_confidence": of_faces(probabilities.max(axis=1)),
     }
     columns |= {name: of_faces(probabilities[:, label]) for label, name in enumerate(EMOTIONS)}
+    if clip.movements is not None:
+        columns |= {name: of_faces(values) for name, values in clip.movements.columns.items()}
     return TimelineTable(frame_row=frame_row, face_row=face_row, columns=columns)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vidfer.exporters import exporter
 from vidfer.exporters.rows import format_rows, join_lines
-from vidfer.exporters.table import COLUMNS, timeline_table
+from vidfer.exporters.table import timeline_table
 from vidfer.labels import EMOTIONS
 from vidfer.types import ClipResult
 
@@ -18,8 +18,14 @@ FORMATS: dict[str, str] = {
 }
 
 
+def formats_of(clip: ClipResult) -> dict[str, str]:
+    """Return the format of each column of a clip's timeline that is a number."""
+    names = clip.movements.columns if clip.movements else ()
+    return {**FORMATS, **{name: "%.2f" if name.startswith("gaze") else "%.4f" for name in names}}
+
+
 @exporter("csv", filenames=("timeline.csv",), version=1)
 def render(clip: ClipResult) -> dict[str, bytes]:
     """Return timeline.csv."""
     table = timeline_table(clip)
-    return {"timeline.csv": join_lines(COLUMNS, format_rows(table.columns, FORMATS))}
+    return {"timeline.csv": join_lines(table.columns, format_rows(table.columns, formats_of(clip)))}

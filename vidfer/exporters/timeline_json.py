@@ -9,7 +9,7 @@ import numpy as np
 
 from vidfer.exporters import exporter
 from vidfer.exporters.table import timeline_table
-from vidfer.exporters.timeline_csv import FORMATS
+from vidfer.exporters.timeline_csv import formats_of
 from vidfer.types import ClipResult
 
 
@@ -19,11 +19,11 @@ def render(clip: ClipResult) -> dict[str, bytes]:
 
     No value is null there.
     """
-    columns = timeline_table(clip).columns
+    columns, formats = timeline_table(clip).columns, formats_of(clip)
     document = {
         "clip": clip.clip_id,
         "start_seconds": round(clip.info.start_seconds, 6),
-        "timeline": {name: _values(column, FORMATS.get(name)) for name, column in columns.items()},
+        "timeline": {name: _values(column, formats.get(name)) for name, column in columns.items()},
         "segments": [
             {
                 "face_id": segment.track_id,

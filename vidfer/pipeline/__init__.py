@@ -56,6 +56,17 @@ STAGES: tuple[StageDeclaration, ...] = (
         more_sections=("emotions",),
         inputs=("embeddings", "tracks"),
     ),
+    StageDeclaration(
+        name="movements",
+        version=1,
+        section="movements",
+        stage="vidfer.pipeline.movements:MovementsStage",
+        table="vidfer.pipeline.movements:MovementsTable",
+        components=(("movements", "network", "weights"),),
+        settings_unread=("enabled", "baseline"),
+        inputs=("faces",),
+        sees_frames=True,
+    ),
 )
 
 _from_outside: list[StageDeclaration] | None = None

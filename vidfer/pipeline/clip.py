@@ -155,7 +155,7 @@ class Clip:
     @property
     def look(self) -> ChartLook:
         """How charts look by the settings."""
-        return ChartLook(style=self.output.chart, size=self.output.chart_size)
+        return ChartLook(style=self.output.chart, size=self.output.chart_size, lanes=self.output.lanes)
 
     def chart(self, style: ChartStyle | None = None, *, size: ChartSize | None = None) -> bytes:
         """Return the chart as a PNG, as ``Timeline.chart`` does; None = as the settings say."""

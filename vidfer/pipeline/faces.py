@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -28,9 +27,6 @@ from vidfer.faces.quality import QUALITY_SIZE, FaceQuality
 from vidfer.pipeline.chunk import FrameChunk
 from vidfer.pipeline.tables import NO_TABLES, FacesTable, Table
 from vidfer.types import NUM_LANDMARKS, FaceBoxes
-
-if TYPE_CHECKING:
-    from vidfer.pipeline.following import FaceFollower
 
 MAX_FOLLOW_SECONDS = 0.35  # searched frames are no further apart, unless one comes right after the other
 # A face whose landmarks put its box so far from its path, in face sizes, is looked for again there.
@@ -184,12 +180,6 @@ class FacesStage:
         height = np.maximum(found.xyxy[:, 3] - found.xyxy[:, 1], 1)
         uprightness: np.ndarray = found.score * score * np.clip(rise / height, 0, 0.5)
         return uprightness[score >= self._config.min_landmark_score]
-
-    def stream(self) -> FaceFollower:
-        """Return what finds faces frame by frame, from the frames before alone."""
-        from vidfer.pipeline.following import FaceFollower
-
-        return FaceFollower(self, detect_every=self._config.detect_every)
 
     def load(self) -> bool:
         """Load the networks now (see ``EmbeddingsStage.load``); return whether threads may share this stage."""

@@ -19,6 +19,7 @@ _GROUPS: dict[weights.ComponentKind, str] = {  # of entry points
     "landmarks": "vidfer.landmarks",
     "backbone": "vidfer.backbones",
     "temporal": "vidfer.temporal",
+    "movements": "vidfer.movements",
 }
 
 
@@ -44,10 +45,12 @@ def component_weights(
 def stage_settings(stage: StageDeclaration, config: PipelineConfig) -> dict[str, Any]:
     """Return the settings that a stage reads, JSON-ready.
 
-    Left out are where weight files lie, whose digests count, and the options of components that it does not use.
+    Left out are where weight files lie, whose digests count, what it does not read, and the options of components that
+    it does not use.
     """
     section = getattr(config, stage.section)
-    left_out = {file_key for _, _, file_key in stage.components} | unused_options(section)
+    files = {file_key for _, _, file_key in stage.components}
+    left_out = {*stage.settings_unread, *files, *unused_options(section)}
     settings: dict[str, Any] = section.model_dump(mode="json", exclude=left_out)
     return settings | {name: getattr(config, name).model_dump(mode="json") for name in stage.more_sections}
 
@@ -100,4 +103,5 @@ def provenance(config: PipelineConfig, *, reader: str, keys: Mapping[str, str] |
             for stage in stages_of(config)
         },
         "timeline": config.timeline.model_dump(mode="json"),
+        **({"baseline": config.movements.model_dump(mode="json")["baseline"]} if config.movements.enabled else {}),
     }

@@ -9,12 +9,14 @@ from typing import Any
 from vidfer.config import FacesConfig, PipelineConfig
 from vidfer.faces.detectors import least_face_px
 from vidfer.labels import EMOTIONS
+from vidfer.movements import LEAST_EYES_PX, LEAST_FACE_PX, MOVEMENTS, REPORTED
 from vidfer.pipeline import STAGES
 from vidfer.pipeline.emotions import of_clip
 from vidfer.pipeline.tables import EmotionsTable, Table, faces_in
 from vidfer.timeline.segments import find_segments
 from vidfer.types import ClipResult, DecodeReport, EmotionTimeline, FaceEmbeddings, VideoInfo
 
+MOVEMENTS_STAGE = "movements"
 _OWN = frozenset(stage.name for stage in STAGES)
 
 
@@ -37,7 +39,20 @@ def clip_result(
     timeline = EmotionTimeline(
         track_id=tracks.track_id, frame_row=faces.frame_row, probabilities=emotions.probabilities, labels=EMOTIONS
     )
-    warnings = (*decode.warnings, *faces_in(tables).warnings())
+    movements = None
+    if MOVEMENTS_STAGE in tables:
+        from vidfer.timeline.movements import clip_movements
+
+        movements = clip_movements(
+            tables[MOVEMENTS_STAGE].arrays(),
+            {name: MOVEMENTS.index(name) for name in REPORTED},
+            timeline,
+            frames,
+            faces,
+            baseline=config.movements.baseline,
+            least_px=(LEAST_FACE_PX, LEAST_EYES_PX),
+        )
+    warnings = (*decode.warnings, *faces_in(tables).warnings(), *(movements.warnings if movements else ()))
     return ClipResult(
         clip_id=clip_id,
         info=info,
@@ -49,6 +64,7 @@ def clip_result(
         timeline=timeline,
         segments=find_segments(timeline, frames, **config.timeline.model_dump()),
         provenance={**provenance, **_search_limits(config.faces, info)},
+        movements=movements,
         tables={name: table.arrays() for name, table in tables.items() if name not in _OWN},
     )
 

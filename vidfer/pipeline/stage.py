@@ -67,6 +67,8 @@ class StageDeclaration:
         name's is empty where there is only the embedded one.
     more_sections
         Further sections that it reads; ``stage`` gets each as a keyword argument of that name.
+    settings_unread
+        Keys of ``section`` that its result does not depend on: what is made of it later reads them.
     inputs
         The stages that it reads; of a frame stage, frame stages.
     sees_frames
@@ -85,6 +87,7 @@ class StageDeclaration:
     table: str
     components: tuple[tuple[ComponentKind, str, str], ...] = ()
     more_sections: tuple[str, ...] = ()
+    settings_unread: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
     sees_frames: bool = False
     stays_on_disk: tuple[str, ...] = ()

@@ -13,6 +13,7 @@ import numpy as np
 from vidfer.errors import ConfigError, DataError, VidferError, blamed_on
 from vidfer.pipeline.chunk import FrameChunk
 from vidfer.pipeline.clip import Face, Faces
+from vidfer.pipeline.following import FaceFollower
 from vidfer.pipeline.tables import FACES, EmotionsTable, Table, TracksTable, faces_in
 from vidfer.types import FrameBatch
 
@@ -87,7 +88,7 @@ class Stream:
                 raise ConfigError(f"the stage {name!r} needs the whole clip, so a stream cannot have it: switch it off")
         self._device = pipeline.device
         self._frame_stages = {name: stage for name, stage in pipeline.frame_stages.stages.items() if name != FACES}
-        self._faces = pipeline.stage(FACES).stream()
+        self._faces = FaceFollower(pipeline.stage(FACES), detect_every=pipeline.config.faces.detect_every)
         self._tracks = pipeline.stage("tracks").stream()
         self._emotions = pipeline.stage("emotions").stream()
         for stage in pipeline.frame_stages.stages.values():

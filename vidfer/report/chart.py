@@ -23,6 +23,7 @@ from vidfer.report.chart_panel import (
 )
 from vidfer.report.chart_pictures import draw_pictures, strip_inches
 from vidfer.report.drawing import draw_pdf, draw_pixels, draw_svg, name_fonts
+from vidfer.report.lanes import LANES, draw_lanes, face_lanes
 from vidfer.report.look import ChartLook
 from vidfer.report.png import full_colour_png, palette_png
 from vidfer.report.wording import clock, count, display_name
@@ -84,11 +85,17 @@ def timeline_pdf(clip: ClipResult, *, look: ChartLook | None = None) -> bytes:
 
 @dataclass(frozen=True)
 class _Panel:
-    """The axes of one face; ``pictures`` only where there are some."""
+    """The axes of one face; ``lanes`` and ``pictures`` only where there are some."""
 
     curves: Axes
     ribbon: Axes
+    lanes: Axes | None
     pictures: Axes | None
+
+    @property
+    def last(self) -> Axes:
+        """Those under which the time axis stands."""
+        return self.lanes or self.ribbon
 
 
 def _timeline_figure(clip: ClipResult, look: ChartLook, *, title: bool) -> Figure:
@@ -99,15 +106,20 @@ def _timeline_figure(clip: ClipResult, look: ChartLook, *, title: bool) -> Figur
     stacked = is_stacked(look.style, end)
     notes = _notes(clip, hidden, look, form)
     pictures = [look.of_face(track, most=form.pictures_per_face) for track in shown] or [[]]
-    figure, panels = _layout([bool(some) for some in pictures], form, title=title, note_lines=len(notes))
+    with_lanes = look.lanes and clip.movements is not None and bool(shown)
+    figure, panels = _layout(
+        [bool(some) for some in pictures], form, title=title, note_lines=len(notes), with_lanes=with_lanes
+    )
     banded = False
     for panel, track, some in zip(panels, shown, pictures, strict=False):
         banded |= draw_face((panel.curves, panel.ribbon), clip, track, end=end, stacked=stacked, form=form)
+        if panel.lanes is not None and (lanes := face_lanes(clip, track)) is not None:
+            draw_lanes(panel.lanes, lanes, form)
         if panel.pictures is not None:
-            draw_pictures(panel.pictures, panel.ribbon, some, end=end, decimals=1 if end < 600 else 0, form=form)
+            draw_pictures(panel.pictures, panel.last, some, end=end, decimals=1 if end < 600 else 0, form=form)
     if not shown:
         draw_nobody((panels[0].curves, panels[0].ribbon), clip, end=end, form=form)
-    _draw_time_axis(panels[-1].ribbon, end, form)
+    _draw_time_axis(panels[-1].last, end, form)
     _draw_texts(figure, clip, notes, form, title=title, banded=banded)
     return figure
 
@@ -118,9 +130,9 @@ def time_step(span_seconds: float, *, most: float = SCREEN.ticks) -> float:
 
 
 def _layout(
-    with_pictures: Sequence[bool], form: ChartFormat, *, title: bool, note_lines: int
+    with_pictures: Sequence[bool], form: ChartFormat, *, title: bool, note_lines: int, with_lanes: bool
 ) -> tuple[Figure, list[_Panel]]:
-    """Return a figure with axes for each face, all on the same time axis, which stands under the last ribbon."""
+    """Return a figure with axes for each face, all on the same time axis, which stands under the last of them."""
     from matplotlib.figure import Figure
 
     last = len(with_pictures) - 1
@@ -133,6 +145,8 @@ def _layout(
         for row, there in enumerate(with_pictures)
     ]
     below = foot if with_pictures[last] else form.axis + foot
+    lanes_inches = form.ribbon_gap + len(LANES) * form.lane if with_lanes else 0.0
+    panel += lanes_inches
     height = head + (last + 1) * panel + last * form.space + sum(strips) + below
     figure = Figure(figsize=(form.width, height), dpi=form.dpi, facecolor="white")
     panels, top = [], height - head
@@ -142,11 +156,15 @@ def _layout(
         def place(bottom: float, inches: float) -> tuple[float, float, float, float]:
             return form.left, bottom / height, form.part, inches / height
 
-        curves = figure.add_axes(place(top - panel + ribbon_inches, panel - ribbon_inches))
-        ribbon = figure.add_axes(place(top - panel, form.ribbon), sharex=curves)
+        under = ribbon_inches + lanes_inches
+        curves = figure.add_axes(place(top - panel + under, panel - under))
+        ribbon = figure.add_axes(place(top - panel + lanes_inches, form.ribbon), sharex=curves)
+        lanes = (
+            figure.add_axes(place(top - panel, lanes_inches - form.ribbon_gap), sharex=curves) if with_lanes else None
+        )
         top -= panel + strip
         pictures = figure.add_axes(place(top, strip_inches(form))) if strip else None
-        panels.append(_Panel(curves, ribbon, pictures))
+        panels.append(_Panel(curves, ribbon, lanes, pictures))
         top -= form.space
     return figure, panels
 

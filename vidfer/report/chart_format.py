@@ -26,6 +26,8 @@ class ChartFormat:
     panel, panel_of_one, ribbon, ribbon_gap, space, axis, head
         Heights: of one of several faces, of the only one, of its ribbon, between curves and ribbon, between faces,
         of the time axis, of each row of the legend with what stands above the first panel.
+    lane
+        Height of each lane of movements.
     band_text
         What the legend calls the band, which reaches from the line to the per-frame network's probability.
     legend_columns, legend_row
@@ -56,6 +58,7 @@ class ChartFormat:
     space: float
     axis: float
     head: float
+    lane: float
     band_text: str
     legend_columns: int
     legend_row: float
@@ -89,13 +92,14 @@ class ChartFormat:
 SCREEN = ChartFormat(
     width=12.0, dpi=150,  # 1800 px; text stays readable when a page shows it at 1200 px
     left=0.06, part=0.91, titled=True, title=14, heading=10.5, text=9.5, small=9, line=1.7, faint_line=0.8,
-    panel=1.9, panel_of_one=2.6, ribbon=0.24, ribbon_gap=0.06, space=0.55, axis=0.5, head=0.4,
+    panel=1.9, panel_of_one=2.6, ribbon=0.24, ribbon_gap=0.06, space=0.55, axis=0.5, head=0.4, lane=0.3,
     band_text="band: each frame alone", legend_columns=11,
     legend_row=0.22, note_letters=190, ticks=13, picture=0.84, picture_caption=0.36, picture_spacing=0.97,
 )  # fmt: skip
 PAPER = ChartFormat(
     width=85 / 25.4, dpi=300, left=0.14, part=0.795, titled=False, title=8, heading=7.5, text=7, small=7, line=1.0,
     faint_line=0.5, panel=1.15, panel_of_one=1.5, ribbon=0.15, ribbon_gap=0.04, space=0.3, axis=0.34, head=0.24,
+    lane=0.16,
     band_text="each frame alone",
     legend_columns=4, legend_row=0.135, note_letters=58, ticks=6, picture=0.44, picture_caption=0.28,
     picture_spacing=0.54,

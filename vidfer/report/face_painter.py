@@ -18,6 +18,7 @@ _PARTS = (
     *((0, 16, False), (17, 21, False), (22, 26, False), (27, 30, False), (31, 35, False)),
     *((36, 41, True), (42, 47, True), (48, 59, True), (60, 67, True)),
 )
+_IRIS = 0.042  # radius, in widths of the face's box: 5.9 mm of about 140
 _BLUR_SECONDS = 0.5  # a face found once is hidden for so long before and after, where the detector may have missed it
 _BLUR_MARGIN = 0.35  # of the box's size, on each side: hair and chin
 _BLUR_CELLS = 7  # what is left of a hidden face: so many flat squares across
@@ -113,6 +114,7 @@ class FacePainter:
         pen.rectangle(clip.faces.xyxy[row].tolist(), outline=colour, width=self._line)
         if not self._blur:
             self._draw_landmarks(pen, clip.faces.landmarks[row])
+            self._draw_irises(pen, row)
         x, y, right, _ = self._panel(row, shape)
         text: dict[str, Any] = {"font": self._font, "anchor": "lm"}
         middle = y + 0.9 * size
@@ -128,6 +130,18 @@ class FacePainter:
         for first, last, closed in _PARTS:
             points = [tuple(point) for point in landmarks[first : last + 1].tolist()]
             pen.line([*points, points[0]] if closed else points, fill="#ffffff", width=max(1, self._line // 2))
+
+    def _draw_irises(self, pen: ImageDraw, row: int) -> None:
+        """Draw a ring around each iris, as large as one is for a face of this size."""
+        movements = self._clip.movements
+        if movements is None:
+            return
+        left, _, right, _ = self._clip.faces.xyxy[row].tolist()
+        radius = max(1.5, _IRIS * (right - left))
+        for x, y in movements.iris[row].tolist():
+            if x == x:  # known
+                ring = (x - radius, y - radius, x + radius, y + radius)
+                pen.ellipse(ring, outline="#22ddff", width=max(1, self._line // 2))
 
 
 def _flatten(region: np.ndarray) -> None:

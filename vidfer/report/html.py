@@ -51,7 +51,7 @@ def render_report(
     look = look or ChartLook()
     summary = summarise(clip)
     with_video = video_href is not None
-    data = report_data(clip, with_overlay=with_video, style=look.style)
+    data = report_data(clip, with_overlay=with_video, style=look.style, lanes=look.lanes)
     body = [
         f'<nav class="no-print" data-up="{escape(up)}" data-clip="{escape(clip.clip_id)}" hidden></nav>',
         f"<header><h1>{escape(clip.clip_id)}</h1><p class='facts'>{_facts(summary)}</p></header>",
@@ -136,12 +136,15 @@ def _switches(data: dict[str, Any], *, layers: bool) -> str:
     boxes = switch("boxes", 'id="show-boxes"') + switch("landmarks", 'id="show-landmarks"')
     over_video = f'<span id="layers">{boxes}</span>' if layers else ""
     stacked = switch("stacked", 'id="show-areas"', on=data["stacked"]) if data["faces"] else ""
-    return f'<div class="switches no-print"><span id="faces">{faces}</span>{over_video}{stacked}</div>'
+    lanes = switch("movements", 'id="show-lanes"', on=data["lanes_on"]) if data["faces"] and "lanes" in data else ""
+    return f'<div class="switches no-print"><span id="faces">{faces}</span>{over_video}{stacked}{lanes}</div>'
 
 
 def _chart(clip: ClipResult, look: ChartLook) -> str:
     """Return the place of the live chart, and the still one that stands there until it is drawn, and in print."""
-    png = base64.b64encode(timeline_chart(clip, title=False, look=ChartLook(style=look.style)).png).decode()
+    png = base64.b64encode(
+        timeline_chart(clip, title=False, look=ChartLook(style=look.style, lanes=look.lanes)).png
+    ).decode()
     text = f"Probability of each emotion over time, per face, in {clip.clip_id}"
     still = f'<img id="still" src="data:image/png;base64,{png}" alt="{escape(text)}">'
     return (

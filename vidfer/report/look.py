@@ -53,6 +53,8 @@ class ChartLook:
         ``lines`` (with their band), ``areas`` (stacked), or ``auto``: areas for clips of more than five minutes.
     size
         ``screen``, or ``paper`` for a column of 85 mm.
+    lanes
+        Whether eyes, mouth and brows are drawn under the emotions, where they are measured.
     apexes
         Faces at the peaks of episodes, in order of time, drawn under the axis; none unless asked for.
     note
@@ -63,6 +65,7 @@ class ChartLook:
 
     style: ChartStyle = "auto"
     size: ChartSize = "screen"
+    lanes: bool = True
     apexes: tuple[ApexFrame, ...] = ()
     note: str = ""
     folder: Path | None = None

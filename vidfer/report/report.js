@@ -69,7 +69,7 @@ if (place >= 0) {
 const themed = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => drawChart());
 
-const CURVES = 150, RIBBON = 20, SPACE = 34, BOTTOM = 34, LEGEND_ROW = 19, LEGEND_ITEM = 112, SIDES = 56;  // px
+const CURVES = 150, RIBBON = 20, SPACE = 34, BOTTOM = 34, LEGEND_ROW = 19, LEGEND_ITEM = 112, SIDES = 56, LANE = 28;  // px
 
 // The axis is one of dates, for its ticks; numbers of four digits would be taken for years, hence the offset.
 const MIDNIGHT = Date.UTC(2000, 0, 1);
@@ -77,6 +77,7 @@ const toAxis = seconds => MIDNIGHT + seconds * 1000;
 const fromAxis = value => ((typeof value === 'number' ? value
   : Date.parse(value.length > 10 ? value.replace(' ', 'T') + 'Z' : value)) - MIDNIGHT) / 1000;
 
+const withLanes = () => document.getElementById('show-lanes')?.checked ?? false;
 const stacked = () => document.getElementById('show-areas').checked;
 
 function traces(faces) {
@@ -106,8 +107,26 @@ function traces(faces) {
       textfont: {size: 11, color: '#000'}, name: data.unsure.name, showlegend: false, marker: {color: data.unsure.colour},
       hovertext: face.unsure.map(([from, to]) => `${data.unsure.name} ${clock(from)} – ${clock(to)}`),
       hovertemplate: '%{hovertext}<extra></extra>'};
-    return [...fills, ...lines, ribbon, unsure];
+    const lanes = withLanes() && face.lanes ? laneTraces(face.lanes, `y${2 * faces.length + panel + 1}`) : [];
+    return [...fills, ...lines, ribbon, unsure, ...lanes];
   });
+}
+
+// Eyes, mouth and brows below each other: one movement filled, one as a line, ticks where the lids are lowest.
+function laneTraces(lanes, yaxis) {
+  const x = lanes.seconds.map(toAxis), count = data.lanes.length;
+  const common = {type: 'scatter', mode: 'lines', yaxis, showlegend: false};
+  const drawn = data.lanes.flatMap((lane, row) => {
+    const bottom = count - 1 - row, high = column => column.map(value => value === null ? null : bottom + 0.86 * value);
+    const area = band({low: [high(lanes.filled[row]).map(value => value === null ? null : bottom)], high: [high(lanes.filled[row])]}, 0, x);
+    const line = (column, name, width) => ({...common, x, y: high(column), customdata: column, name,
+      hovertemplate: '%{customdata:.2f}', line: {color: themed('--ink'), width}});
+    return [{...common, ...area, hoverinfo: 'skip', fill: 'toself', line: {width: 0}, fillcolor: '#8fa9c2aa'},
+      line(lanes.filled[row], lane.filled, 0.6), ...(lane.line ? [line(lanes.lines[row], lane.line, 1.4)] : [])];
+  });
+  const ticks = lanes.blinks.flatMap(seconds => [toAxis(seconds), toAxis(seconds), null]);
+  return [...drawn, {...common, x: ticks, y: ticks.map((_, i) => i % 3 ? i % 3 === 1 ? count : null : count - 0.28),
+    hoverinfo: 'skip', line: {color: '#d0392b', width: 1.5}}];
 }
 
 function stack(face) {  // the labels' probabilities on top of each other: the lower and the upper edge of each
@@ -133,7 +152,8 @@ function band(face, label, x) {  // one outline for each stretch without a gap
 }
 
 function layout(faces) {
-  const tall = faces.length === 1 ? 1.7 : 1, panel = CURVES * tall + 4 + RIBBON + SPACE;
+  const tall = faces.length === 1 ? 1.7 : 1, lanes = withLanes() ? 6 + LANE * data.lanes.length : 0,
+    panel = CURVES * tall + 4 + RIBBON + lanes + SPACE;
   const perRow = Math.max(1, Math.floor((chart.clientWidth - SIDES) / LEGEND_ITEM));
   const TOP = 26 + LEGEND_ROW * Math.ceil(data.emotions.length / perRow);
   const height = TOP + BOTTOM + faces.length * panel - SPACE + 14, inner = height - TOP - BOTTOM;
@@ -144,7 +164,7 @@ function layout(faces) {
     uniformtext: {minsize: 9, mode: 'hide'}, legend: {orientation: 'h', x: 0, y: 1, yanchor: 'bottom', yref: 'container',
       itemwidth: 30, entrywidth: LEGEND_ITEM - 42, entrywidthmode: 'pixels', traceorder: 'normal'}, shapes: [], annotations: [],
     xaxis: {type: 'date', range: [toAxis(0), toAxis(data.end)], minallowed: toAxis(0), maxallowed: toAxis(data.end),
-      anchor: `y${2 * faces.length}`, showgrid: false, zeroline: false, ticks: 'outside', tickcolor: '#bbb',
+      anchor: `y${(lanes ? 3 : 2) * faces.length}`, showgrid: false, zeroline: false, ticks: 'outside', tickcolor: '#bbb',
       tickformat: data.end >= 3600 ? '%-H:%M:%S' : '%-M:%S', hoverformat: data.end >= 3600 ? '%-H:%M:%S.%2f' : '%-M:%S.%2f',
       tickformatstops: [{dtickrange: [null, 999], value: '%-M:%S.%2f'}]},
   };
@@ -157,6 +177,10 @@ function layout(faces) {
       gridcolor: themed('--line'), zeroline: false};
     result[`yaxis${2 * index + 2}`] = {domain: domain(CURVES * tall + 4, CURVES * tall + 4 + RIBBON), range: [-0.5, 0.5],
       fixedrange: true, visible: false};
+    if (lanes) result[`yaxis${2 * faces.length + index + 1}`] = {
+      domain: domain(CURVES * tall + 10 + RIBBON, CURVES * tall + 4 + RIBBON + lanes), range: [0, data.lanes.length],
+      fixedrange: true, zeroline: false, showgrid: false, tickvals: data.lanes.map((_, row) => data.lanes.length - row - 0.55),
+      ticktext: data.lanes.map(lane => lane.name), tickfont: {size: 10}};
     const box = {type: 'rect', xref: 'x', layer: 'below', line: {width: 0}, fillcolor: themed('--page')};
     for (const [from, to] of face.gaps)
       result.shapes.push({...box, x0: toAxis(from), x1: toAxis(to), y0: 0, y1: 1, yref: `y${index ? 2 * index + 1 : ''} domain`});
@@ -340,7 +364,7 @@ chart.addEventListener('click', event => {
 document.addEventListener('keydown', onKey);
 drawChart();
 if (chart.on) for (const event of ['plotly_relayout', 'plotly_afterplot']) chart.on(event, moveCursor);
-document.getElementById('show-areas')?.addEventListener('change', applySwitches);
+for (const name of ['show-areas', 'show-lanes']) document.getElementById(name)?.addEventListener('change', applySwitches);
 let width = chart.clientWidth;
 window.addEventListener('resize', () => {
   if (chart.clientWidth !== width) drawChart();  // the legend may need more rows

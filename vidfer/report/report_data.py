@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from vidfer.labels import EMOTION_COLOURS, EMOTION_INDEX, EMOTIONS, UNSURE, UNSURE_COLOUR, UNSURE_LABEL
 from vidfer.report.chart_panel import is_stacked
+from vidfer.report.lanes import LANES, face_lanes
 from vidfer.report.look import WHITE_ON, ChartStyle
 from vidfer.report.wording import count, duration
 from vidfer.timeline.series import FaceSeries, end_seconds, face_series, main_faces
@@ -23,7 +25,9 @@ _MARGIN = 0.25  # how far landmarks may lie outside their box, in box sizes; rep
 MAX_SWITCHES = 64  # faces that the page can draw; those of the still chart are on at first
 
 
-def report_data(clip: ClipResult, *, with_overlay: bool, style: ChartStyle = "auto") -> dict[str, Any]:
+def report_data(
+    clip: ClipResult, *, with_overlay: bool, style: ChartStyle = "auto", lanes: bool = True
+) -> dict[str, Any]:
     """Return the page's data, JSON-ready.
 
     Parameters
@@ -34,10 +38,14 @@ def report_data(clip: ClipResult, *, with_overlay: bool, style: ChartStyle = "au
         Whether the faces of each frame are needed, to be drawn over the video.
     style
         How the chart begins; the page has a switch.
+    lanes
+        Whether movements are shown at first, where they are measured; the page has a switch.
     """
     drawn, _ = main_faces(clip)
     known, _ = main_faces(clip, most=MAX_SWITCHES)
+    measured = {"lanes": _lane_names(), "lanes_on": lanes} if clip.movements is not None else {}
     return {
+        **measured,
         "start": round(clip.info.start_seconds, 6),
         "end": round(end_seconds(clip), 6),
         "emotions": list(EMOTIONS),
@@ -77,7 +85,26 @@ def _face(clip: ClipResult, track: int) -> dict[str, Any]:
             }
             for segment in segments
         ],
+        **_lanes(clip, track),
     }
+
+
+def _lane_names() -> list[dict[str, str]]:
+    """Return what the lanes are called, and what is filled and drawn as a line in each."""
+
+    def named(movements: Sequence[str]) -> str:
+        return movements[0].removesuffix("_left").removesuffix("_inner").replace("_", " ") if movements else ""
+
+    return [{"name": name, "filled": named(filled), "line": named(lines)} for name, filled, lines, _ in LANES]
+
+
+def _lanes(clip: ClipResult, track: int) -> dict[str, Any]:
+    lanes = face_lanes(clip, track)
+    if lanes is None:
+        return {}
+    columns = {"filled": _columns(lanes.filled), "lines": _columns(lanes.lines)}
+    times = {"seconds": np.round(lanes.seconds, 4).tolist(), "blinks": np.round(lanes.blinks, 4).tolist()}
+    return {"lanes": {**times, **columns}}
 
 
 def _band(series: FaceSeries, edge: np.ndarray) -> list[list[float | None] | None]:

@@ -15,6 +15,7 @@ from vidfer.report.summary import SUMMARY_COLUMNS
 from vidfer.spreadsheet import unguarded
 from vidfer.types import (
     NUM_LANDMARKS,
+    ClipMovements,
     ClipResult,
     DecodeReport,
     EmotionSegment,
@@ -30,6 +31,9 @@ _TEXT = ("clip", "video", "codec", "fingerprint", "warnings")  # columns of summ
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+_FIRST_MOVEMENT, _LAST_MOVEMENT = "eye_open_left", "movement_quality"  # in the timeline
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -135,7 +139,20 @@ def clip_of_tables(
         timeline=EmotionTimeline(track_id=track_id, frame_row=frame_row, probabilities=probabilities, labels=EMOTIONS),
         segments=segments,
         provenance=summary.get("provenance", {}),
+        movements=_movements(faces),
     )
+
+
+def _movements(faces: pd.DataFrame) -> ClipMovements | None:
+    """Return the movements that a timeline holds, without blinks; None where it holds none."""
+    names = list(faces.columns)
+    if _LAST_MOVEMENT not in names:
+        return None
+    first = names.index(_FIRST_MOVEMENT)
+    own = names[first : names.index(_LAST_MOVEMENT) + 1]
+    own += [name for name in names if name.endswith("_change")]
+    columns = {name: faces[name].to_numpy(np.float32) for name in own}
+    return ClipMovements(columns=columns, iris=np.full((len(faces), 2, 2), np.nan, np.float32))
 
 
 def _frames(table: pd.DataFrame) -> tuple[SampledFrames, np.ndarray]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from vidfer.labels import EMOTIONS, UNSURE, UNSURE_LABEL
+from vidfer.timeline.face_movements import movements_of_face
 from vidfer.timeline.states import episode_labels
 from vidfer.types import ClipResult, EmotionSegment
 
@@ -172,6 +173,7 @@ def _faces(clip: ClipResult, held: np.ndarray) -> Iterator[dict[str, Any]]:
             "mean_quality": _mean(clip.faces.quality[rows], durations),
             "emotions": emotions,
             "unsure_share_of_time": unsure,
+            **({"movements": movements_of_face(clip.movements, track, rows, pts, durations)} if clip.movements else {}),
         }
 
 

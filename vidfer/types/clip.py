@@ -10,6 +10,7 @@ import numpy as np
 
 from vidfer.types.emotions import EmotionSegment, EmotionTimeline
 from vidfer.types.faces import FaceDetections, FaceEmbeddings, FaceTracks
+from vidfer.types.movements import ClipMovements
 from vidfer.types.video import DecodeReport, SampledFrames, VideoInfo
 
 
@@ -30,6 +31,8 @@ class ClipResult:
     provenance
         JSON-ready: vidfer version, stage keys, component names, weight digests, settings. Nothing that
         differs between two runs over the same input (no times of day, host names or durations).
+    movements
+        What eyes, mouth and brows do; None where it was not measured.
     tables
         Columns of the stages from outside the package, by stage and column; rows as in ``faces``.
     """
@@ -44,4 +47,5 @@ class ClipResult:
     timeline: EmotionTimeline
     segments: tuple[EmotionSegment, ...]
     provenance: Mapping[str, Any]
+    movements: ClipMovements | None = None
     tables: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)

@@ -13,6 +13,7 @@ from vidfer.config import FacesConfig, TracksConfig
 from vidfer.learning.evaluation.detection_following import FollowingError, following_error
 from vidfer.pipeline.chunk import CHUNK_FRAMES, FrameChunk
 from vidfer.pipeline.faces import FacesStage
+from vidfer.pipeline.following import FaceFollower
 from vidfer.pipeline.tables import FacesTable
 from vidfer.pipeline.tracks import TracksStage
 from vidfer.types import FaceDetections, FrameBatch
@@ -102,7 +103,7 @@ def test_the_error_counts_moves_in_face_sizes_and_faces_that_one_way_misses():
 def test_a_stream_that_knows_the_past_only_follows_as_well(stages, clips_folder, name):
     chunks = middle_of(clips_folder / f"{name}.mp4", 2)
     searched = tracked([stages[0].process(FrameChunk(chunk, torch.device("cpu"))) for chunk in chunks])
-    follower = stages[1].stream()
+    follower = FaceFollower(stages[1], detect_every=FacesConfig().detect_every)
     frames = [FrameChunk(one, torch.device("cpu")) for chunk in chunks for one in single_frames(chunk)]
     error = following_error(searched, tracked([follower.push(frame)[0] for frame in frames]))
     assert len(error.box) >= 2 * CHUNK_FRAMES

@@ -1,0 +1,123 @@
+"""Blinks: short, deep falls of the eyes' opening."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from vidfer.types.movements import Blink, BlinkCount, BlinkSide
+
+MIN_FPS: Final = 15.0  # a blink lasts 0.1 to 0.4 s (Schiffman 1990; Caffier et al. 2003): three frames or more
+MIN_DEPTH: Final = 0.45  # of the usual opening: smaller falls are looks downwards and squints
+MAX_SECONDS: Final = 0.7  # an eye that is closed for longer is at rest
+_ONE_SIDED: Final = 0.5  # a wink: the other eye falls by less than this part
+_EDGE: Final = 0.25  # of the fall: where it begins and ends
+_USUAL_SECONDS: Final = 3.0  # to either side: what is usual follows the person
+_USUAL_PERCENTILE: Final = 80.0  # of the opening there: eyes are closed for less than a fifth of the time
+
+
+def find_blinks(seconds: np.ndarray, opening: np.ndarray, *, track_id: int) -> tuple[list[Blink], BlinkCount]:
+    """Return one person's blinks, and how far they could be counted.
+
+    Parameters
+    ----------
+    seconds
+        (T,) times of the frames with the face, ascending.
+    opening
+        (T, 2) of the left and the right eye, 0..1; NaN where not known.
+    track_id
+        The person.
+
+    Notes
+    -----
+    The eye that is closed further is looked at. A blink is a minimum that lies ``MIN_DEPTH`` of the usual opening below
+    what is around it and is left again within ``MAX_SECONDS``. Stretches between gaps are looked at each by itself; one
+    of fewer than ``MIN_FPS`` frames a second is not measured.
+    """
+    known = np.flatnonzero(np.isfinite(opening).any(1))
+    blinks: list[Blink] = []
+    measured = 0.0
+    for rows in _stretches(seconds, known):
+        steps = np.diff(seconds[rows])
+        if len(rows) < 3 or np.median(steps) > 1.02 / MIN_FPS:
+            continue
+        measured += float(seconds[rows[-1]] - seconds[rows[0]] + np.median(steps))
+        blinks += _of_stretch(seconds[rows], opening[rows], track_id)
+    total = _seen_seconds(seconds)
+    count = BlinkCount(
+        count=len(blinks) if measured else None,
+        measured_seconds=measured,
+        share=min(1.0, measured / total) if total else 0.0,
+    )
+    return blinks, count
+
+
+def _stretches(seconds: np.ndarray, rows: np.ndarray) -> list[np.ndarray]:
+    """Return rows without gaps: frames no further apart than twice the usual step, and a tenth of a second."""
+    if not len(rows):
+        return []
+    step = float(np.median(np.diff(seconds))) if len(seconds) > 1 else 0.0
+    breaks = np.flatnonzero(np.diff(seconds[rows]) > max(2.1 * step, 0.1)) + 1
+    return np.split(rows, breaks)
+
+
+def _seen_seconds(seconds: np.ndarray) -> float:
+    if len(seconds) < 2:
+        return 0.0
+    steps = np.diff(seconds)
+    step = float(np.median(steps))
+    return float(np.minimum(steps, max(2.1 * step, 0.1)).sum() + step)
+
+
+def _of_stretch(seconds: np.ndarray, opening: np.ndarray, track_id: int) -> list[Blink]:
+    from scipy.signal import find_peaks
+
+    other = opening[:, ::-1]
+    opening = np.where(np.isfinite(opening), opening, other)  # (T, 2)
+    usual = np.stack([_usual(seconds, opening[:, eye]) for eye in range(2)], 1)
+    closing = 1 - opening / usual  # 0 open, 1 closed
+    more = closing.max(1)  # a wink closes one eye
+    peaks, facts = find_peaks(more, height=MIN_DEPTH, prominence=MIN_DEPTH)
+    found: list[Blink] = []
+    for peak, prominence in zip(peaks.tolist(), facts["prominences"].tolist(), strict=True):
+        start, end = _edges(seconds, more, peak, more[peak] - (1 - _EDGE) * prominence)
+        if not end - start <= MAX_SECONDS or (found and start < found[-1].end_seconds):  # or the same closure again
+            continue
+        left, right = closing[peak]
+        both = min(left, right) >= _ONE_SIDED * max(left, right)
+        side: BlinkSide = "both" if both else "left" if left > right else "right"
+        found.append(
+            Blink(
+                track_id=track_id,
+                start_seconds=start,
+                closed_seconds=float(seconds[peak]),
+                end_seconds=end,
+                depth=float(min(1.0, more[peak])),
+                side=side,
+            )
+        )
+    return found
+
+
+def _edges(seconds: np.ndarray, closing: np.ndarray, peak: int, level: float) -> tuple[float, float]:
+    """Return when the curve passes ``level`` before and after a peak; infinitely far away where it does not."""
+    below = np.flatnonzero(closing < level)
+    before, after = below[below < peak], below[below > peak]
+    if not len(before) or not len(after):
+        return -np.inf, np.inf
+
+    def passed(low: int, high: int) -> float:
+        part = (level - closing[low]) / (closing[high] - closing[low])
+        return float(seconds[low] + part * (seconds[high] - seconds[low]))
+
+    return passed(int(before[-1]), int(before[-1]) + 1), passed(int(after[0]), int(after[0]) - 1)
+
+
+def _usual(seconds: np.ndarray, opening: np.ndarray) -> np.ndarray:
+    """Return how far an eye is open around each frame when it does not blink, (T,), never 0."""
+    half = max(1, round(_USUAL_SECONDS / max(float(np.median(np.diff(seconds))), 1e-3)))
+    padded = np.pad(opening, half, mode="reflect" if len(opening) > half else "edge")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1)
+    usual: np.ndarray = np.maximum(np.percentile(windows, _USUAL_PERCENTILE, axis=1), 0.15)
+    return usual

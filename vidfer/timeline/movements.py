@@ -1,0 +1,104 @@
+"""What a clip's movements are to people: columns of the timeline, each person's own neutral, blinks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from vidfer.timeline.blinks import MIN_FPS, find_blinks
+from vidfer.types import EmotionTimeline, FaceDetections, SampledFrames
+from vidfer.types.movements import Blink, BlinkCount, ClipMovements
+
+CHANGE = "_change"  # added to a movement's name: less the person's own neutral
+_OPENINGS = ("eye_open_left", "eye_open_right")
+
+
+def clip_movements(
+    table: Mapping[str, np.ndarray],
+    names: Mapping[str, int],
+    timeline: EmotionTimeline,
+    frames: SampledFrames,
+    faces: FaceDetections,
+    *,
+    baseline: str | tuple[float, float],
+    least_px: tuple[float, float],
+) -> ClipMovements:
+    """Return the movements of a clip.
+
+    Parameters
+    ----------
+    table, names
+        Arrays of ``MovementsTable``, and which columns of ``values`` are what.
+    timeline, frames, faces
+        Of the clip.
+    baseline
+        ``none``, ``clip``, or [start, end) in seconds: where a person's median is taken from.
+    least_px
+        Sides of the smallest face that is measured, and of the smallest whose eyes are.
+    """
+    columns = {name: table["values"][:, i] for name, i in names.items()}
+    columns |= {
+        "gaze_yaw": table["gaze"][:, 0],
+        "gaze_pitch": table["gaze"][:, 1],
+        "movement_quality": table["quality"],
+    }
+    seconds = frames.pts_seconds[timeline.frame_row]
+    tracks = list(_tracks(timeline.track_id))
+    if baseline != "none":
+        first, last = (-np.inf, np.inf) if isinstance(baseline, str) else baseline
+        neutral = (seconds >= first) & (seconds < last)
+        columns |= {name + CHANGE: _less_own(columns[name], tracks, neutral) for name in names}
+    opening = np.stack([columns[name] for name in _OPENINGS], 1)
+    blinks: list[Blink] = []
+    counts: dict[int, BlinkCount] = {}
+    for track, rows in tracks:
+        found, counts[track] = find_blinks(seconds[rows], opening[rows], track_id=track)
+        blinks += found
+    return ClipMovements(
+        columns=columns,
+        iris=table["iris"],
+        blinks=tuple(blinks),
+        counts=counts,
+        warnings=tuple(_warnings(timeline.track_id, seconds, faces, counts, least_px)),
+    )
+
+
+def _tracks(track_id: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield each track with its rows, by id, in order of time."""
+    order = np.argsort(track_id, kind="stable")
+    order = order[track_id[order] >= 0]
+    tracks, starts = np.unique(track_id[order], return_index=True)
+    return zip(tracks.tolist(), np.split(order, starts[1:]), strict=False)
+
+
+def _less_own(values: np.ndarray, tracks: Sequence[tuple[int, np.ndarray]], neutral: np.ndarray) -> np.ndarray:
+    """Return values less each person's median over the rows that are neutral; NaN for who is not seen in them."""
+    change = np.full(len(values), np.nan, np.float32)
+    for _, rows in tracks:
+        own = values[rows[neutral[rows]]]
+        own = own[np.isfinite(own)]
+        if len(own):
+            change[rows] = values[rows] - np.median(own)
+    return change
+
+
+def _warnings(
+    track_id: np.ndarray,
+    seconds: np.ndarray,
+    faces: FaceDetections,
+    counts: Mapping[int, BlinkCount],
+    least_px: tuple[float, float],
+) -> Iterator[str]:
+    side = (faces.xyxy[:, 2:] - faces.xyxy[:, :2]).max(1, initial=0)[track_id >= 0]
+    small, eyes = np.count_nonzero(side < least_px[0]), np.count_nonzero(side < least_px[1])
+    if small:
+        yield f"movements: {small} of {len(side)} faces are smaller than {least_px[0]:g} px: their cells are empty"
+    if eyes > small:
+        yield f"movements: {eyes - small} of {len(side)} faces are smaller than {least_px[1]:g} px: no eyes, no gaze"
+    times = np.unique(seconds)
+    if len(times) > 1 and np.median(np.diff(times)) > 1.02 / MIN_FPS:
+        rate = 1 / float(np.median(np.diff(times)))
+        yield f"blinks cannot be counted at {rate:.3g} frames a second: expected {MIN_FPS:g} or more (video.fps)"
+    elif counts and not any(count.count is not None for count in counts.values()):
+        yield "blinks cannot be counted: no eye is seen for long enough"
