@@ -24,6 +24,11 @@ import av
 import numpy as np
 import torch
 
+from vidfer.backbones.load import load_backbone
+from vidfer.config import load_pipeline
+from vidfer.export.networks import exportable_networks
+from vidfer.faces.detectors import DETECTORS
+from vidfer.faces.landmarks import LANDMARKERS
 from vidfer.pipeline.pipeline import Pipeline
 from vidfer.video.sample_clip import write_sample
 
@@ -56,6 +61,7 @@ def main() -> None:
         if options.mediapipe:
             for count, frames in scenes.items():
                 report("MediaPipe FaceLandmarker", mediapipe_look(options.mediapipe, count), frames, count, options)
+        networks()
         if options.long:
             torch.set_num_threads(1)
             growth(scenes[1], options.long)
@@ -121,6 +127,53 @@ def first_answer_seconds(sample: Path) -> float:
         elapsed = time.perf_counter() - began
         process.kill()
     return elapsed
+
+
+def networks() -> None:
+    """Print what one call of each network costs for one face, in PyTorch as vidfer runs it and in ONNX Runtime."""
+    try:
+        import onnxruntime
+
+        from vidfer.export.onnx import write_onnx
+    except ImportError as error:
+        print(f"no ONNX Runtime: {error}")
+        return
+    torch.set_num_threads(1)
+    one = onnxruntime.SessionOptions()
+    one.intra_op_num_threads = 1
+    print("network | MB | PyTorch ms | ONNX Runtime ms (one face, one thread, processor time, least of 5 x 20 calls)")
+    image = torch.zeros(1, 240, 320, 3, dtype=torch.uint8)
+    box, row = np.array([[80, 40, 200, 180]], np.float32), np.zeros(1, np.int64)
+    detector, landmarker = DETECTORS.get("embedded")(), LANDMARKERS.get("embedded")()
+    backbone = load_backbone("compact").packed()
+    with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
+        for network in exportable_networks(load_pipeline("live")):
+            path = write_onnx(network, Path(folder))
+            session = onnxruntime.InferenceSession(str(path), one, providers=["CPUExecutionProvider"])
+            given = {name: tensor.numpy() for name, tensor in network.inputs.items()}
+            in_torch = {
+                "detector": lambda: detector.detect(image),
+                "landmarks": lambda: landmarker.locate(image, row, box),
+                "expressions": lambda: backbone.embed(
+                    torch.zeros(1, 1, backbone.input_spec.size, backbone.input_spec.size)
+                ),
+            }.get(network.name, lambda network=network: network.module(*network.inputs.values()))
+            in_onnx = call_ms(lambda session=session, given=given: session.run(None, given))
+            print(
+                f"{network.name} | {path.stat().st_size / 1e6:.1f} | {call_ms(in_torch):.2f} | {in_onnx:.2f}",
+                flush=True,
+            )
+
+
+def call_ms(work: Callable[[], object]) -> float:
+    """Return the least processor time of a call, over five rounds."""
+    rounds = []
+    for _ in range(6):
+        used = time.process_time()
+        for _ in range(20):
+            work()
+        rounds.append(1000 * (time.process_time() - used) / 20)
+    return min(rounds[1:])
 
 
 def growth(frames: list[np.ndarray], count: int) -> None:

@@ -88,7 +88,7 @@ def test_what_is_kept_is_what_was_printed(followed) -> None:
 
 def test_files_are_those_of_process(followed, sample_video: Path, tmp_path: Path) -> None:
     _, out = followed
-    assert vidfer("process", sample_video, "--out", tmp_path).returncode == 0
+    assert vidfer("process", sample_video, "--out", tmp_path, "--pipeline", "live").returncode == 0
     kept, processed = ({path.name for path in folder.iterdir()} for folder in (out / "a", tmp_path / "sample"))
     assert kept == processed | {"recording.mkv"}
     ours, theirs = package.load_timeline(out / "a"), package.load_timeline(tmp_path / "sample")
@@ -96,7 +96,7 @@ def test_files_are_those_of_process(followed, sample_video: Path, tmp_path: Path
     assert ours["frame"].nunique() == theirs["frame"].nunique() == 200
     both = ours.merge(theirs, on=["frame", "face_id"], suffixes=("", "_offline")).query("success == 1")
     assert len(both) > 100
-    assert (both["emotion"] == both["emotion_offline"]).mean() > 0.7, "the same expressions, 0.2 s late"
+    assert (both["emotion"] == both["emotion_offline"]).mean() > 0.95, "the same causal network on the same faces"
     assert not (out / ".vidfer" / "live" / "a").exists()
 
 
@@ -190,11 +190,10 @@ def test_an_rtsp_server_that_goes_and_comes_back(sample_video: Path, tmp_path: P
     with ExitStack() as stack:
         with rtsp_server(sample_video, port) as url:
             kept = ("--out", tmp_path, "--name", "a", "--export", "csv")
-            process = stack.enter_context(live(with_password(url), "--policy", "all", *kept))
+            process = stack.enter_context(live(with_password(url), *kept))
             lines = until_a_face(process)
         with rtsp_server(sample_video, port):
-            while not lines[-1]["timestamp"] - lines[-2]["timestamp"] > 0.4:  # the first of another connection
-                lines += next_lines(process, 1)
+            lines += next_lines(process, 3)  # what was on its way when the server went
             lines += until_a_face(process)
             process.send_signal(signal.SIGINT)
             printed, said = process.communicate(timeout=TIMEOUT_SECONDS)

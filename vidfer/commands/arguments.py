@@ -209,6 +209,19 @@ def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     _verbosity(parser)
 
 
+def _export_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("format", choices=["onnx"], help="onnx: for ONNX Runtime")
+    parser.add_argument("--out", required=True, metavar="DIR", help="where to write the files")
+    parser.add_argument(
+        "--mirror",
+        action=argparse.BooleanOptionalAction,
+        help="mean over a face and its mirror image, twice the time; default: as the weights say",
+    )
+    _pipeline_arguments(parser)
+    parser.set_defaults(pipeline="live")
+    _verbosity(parser)
+
+
 def _explain_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("clip", metavar="CLIP", help="a video")
     parser.add_argument("--frame", type=int, required=True, metavar="N", help="as in timeline.csv, from 1")
@@ -267,5 +280,6 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "train": ("train one of the networks by a recipe, or continue a stopped training", _train_arguments),
     "evaluate": ("measure a network on labelled faces or videos", _evaluate_arguments),
     "explain": ("show what the per-frame network saw in one frame", _explain_arguments),
+    "export": ("write the networks for other runtimes", _export_arguments),
     "sample": ("make a small sample video to try things on", _sample_arguments),
 }

@@ -177,14 +177,12 @@ class Refiner(nn.Module):
         return _weighted_means(results, self.steadying[None, None]).clamp_min(1e-6).log()
 
     def _standardised(self, features: Tensor) -> Tensor:
-        """Return a copy with standardised embeddings; in place from there, for an hour's nodes take 20 MB."""
-        x = features.clone()
-        vectors = x[..., : self.dim]
-        vectors.sub_(self.vector_mean).mul_(self.vector_scale).clamp_(-MAX_VECTOR, MAX_VECTOR)
+        """Return a copy with standardised embeddings; in place as far as exporters follow: an hour takes 20 MB."""
+        vectors = (features[..., : self.dim] - self.vector_mean).mul_(self.vector_scale).clamp_(-MAX_VECTOR, MAX_VECTOR)
         if self.training and self.vector_dropout:
             keep = torch.rand(len(vectors), 1, 1, device=vectors.device) >= self.vector_dropout
-            vectors.mul_(keep)
-        return x
+            vectors = vectors * keep
+        return torch.cat([vectors, features[..., self.dim :]], -1)
 
 
 def _stacked(values: Tensor, weight: Tensor) -> Tensor:

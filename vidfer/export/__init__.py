@@ -1,0 +1,1 @@
+"""vidfer's networks for other runtimes: what ``vidfer export`` writes."""
