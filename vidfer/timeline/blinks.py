@@ -79,7 +79,7 @@ def _of_stretch(seconds: np.ndarray, opening: np.ndarray, track_id: int) -> list
     closing = 1 - opening / usual  # 0 open, 1 closed
     more = closing.max(1)  # a wink closes one eye
     peaks, facts = find_peaks(more, height=MIN_DEPTH, prominence=MIN_DEPTH)
-    found = []
+    found: list[Blink] = []
     for peak, prominence in zip(peaks.tolist(), facts["prominences"].tolist(), strict=True):
         start, end = _edges(seconds, more, peak, more[peak] - (1 - _EDGE) * prominence)
         if not end - start <= MAX_SECONDS or (found and start < found[-1].end_seconds):  # or the same closure again
