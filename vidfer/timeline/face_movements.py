@@ -9,7 +9,7 @@ import numpy as np
 
 from vidfer.types import ClipMovements
 
-# Degrees from the line to the camera; the gaze is off by about 6 in the mean (assets/movements.md).
+# Degrees from the line to the camera; two networks differ by 3 to 4 in the mean (assets/movements.md).
 AT_CAMERA = 12.0
 SMILE = 0.4  # of the mean of both sides, where a smile begins
 _NARROWED = 0.1  # how much more than in the person's time without a smile

@@ -6,6 +6,7 @@ partly covered, and cut out a little beside their place. What error is to be exp
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import math
 from dataclasses import dataclass, fields
@@ -272,7 +273,8 @@ def _sample(tiles: Tensor, places: Tensor) -> Tensor:
 
 def read_movement_faces(recipe: MovementsRecipe, folder: Path, split: Split, *, kept_in: Path | None) -> MovementFaces:
     """Return the faces of a split; cut out once and kept in ``kept_in``, as that takes minutes."""
-    path = kept_in / f"faces-{split}.npz" if kept_in else None
+    key = hashlib.sha256(f"{recipe.data.model_dump_json()} {SIDE} {BORDER}".encode()).hexdigest()[:12]
+    path = kept_in / f"faces-{split}-{key}.npz" if kept_in else None
     if path is not None and path.is_file():
         with np.load(path, allow_pickle=False) as file:
             return MovementFaces(**{field.name: file[field.name] for field in fields(MovementFaces)})
