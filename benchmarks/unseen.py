@@ -33,7 +33,7 @@ from vidfer.learning.datasets.fer2013plus import Split, majority_labels, soft_la
 from vidfer.learning.evaluation.calibration import calibration, softmax
 from vidfer.learning.evaluation.faces import aligned_pictures
 from vidfer.pipeline.pictures import PictureFaces
-from vidfer.temporal.prior import Prior, class_shares, log_ratio, with_prior
+from vidfer.temporal.prior import Prior, class_shares, log_ratio, shifted
 from vidfer.weights import load_tensors
 
 SMALL, ENLARGED = 128, 192  # px of the shorter side: pictures below the first are enlarged to the second
@@ -135,11 +135,11 @@ def print_row(name: str, file: Path, unseen: Unseen, rows: np.ndarray, *, classe
     natural = softmax(network.embed(unseen.faces[rows].float() / 255)[1])
     text = []
     for prior in ("natural", "balanced"):
-        p = with_prior(natural, ratio_of(network, prior))
+        p = shifted(natural, ratio_of(network, prior))
         text.append(measured(p, unseen.label[rows], unseen.found[rows]))
     print(f"| {name} | {len(rows)} | {short(file)} | {' | '.join(text)} |", flush=True)
     if classes:
-        p = with_prior(natural, ratio_of(network, "balanced"))
+        p = shifted(natural, ratio_of(network, "balanced"))
         for k in np.unique(unseen.label[rows]):
             mine = unseen.label[rows] == k
             counts = np.bincount(p.argmax(1)[mine], minlength=NUM_EMOTIONS)

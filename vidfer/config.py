@@ -15,7 +15,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, create_model, field_validator
 
 from vidfer.errors import ConfigError
 from vidfer.plugins import entry_points_of
@@ -125,6 +125,18 @@ class EmotionsConfig(Section):
         "natural",
         description="expected class shares: those of the training data, all the same (posed expressions), or a table",
     )
+    baseline: Literal["none", "clip"] | tuple[float, float] = Field(
+        "none",
+        description="a person's own neutral, of which half is taken off: the most neutral third of the clip, or a "
+        "stretch [start, end] in seconds from the first frame",
+    )
+
+    @field_validator("baseline")
+    @classmethod
+    def _is_a_stretch(cls, value: str | tuple[float, float]) -> str | tuple[float, float]:
+        if not isinstance(value, str) and not 0 <= value[0] < value[1]:
+            raise ValueError(f"expected [start, end] with 0 <= start < end, got {list(value)}")
+        return value
 
 
 class TimelineConfig(Section):
