@@ -4,8 +4,10 @@
 
 Faces are found, aligned and cut by the networks of the package as in a video's frame; small pictures are enlarged
 first. A face that is not found counts as wrong. Persons (of films: the films) are drawn into two halves: one to
-choose by, one to report. Nothing is fitted on either. FER+'s rows beside them are read twice: by the network as it is,
-and by a linear read-out of embedding and logits, learnt from FER+'s votes on Training alone.
+choose by, one to report. Nothing is fitted on either. The last columns are read with ``emotions.prior = "balanced"``
+and, where a person has neutral pictures, with these as their baseline (``emotions.baseline``, for pictures). FER+'s
+rows beside them are read twice: by the network as it is, and by a linear read-out of embedding and logits, learnt from
+FER+'s votes on Training alone.
 """
 
 from __future__ import annotations
@@ -33,7 +35,8 @@ from vidfer.learning.datasets.fer2013plus import Split, majority_labels, soft_la
 from vidfer.learning.evaluation.calibration import calibration, softmax
 from vidfer.learning.evaluation.faces import aligned_pictures
 from vidfer.pipeline.pictures import PictureFaces
-from vidfer.temporal.prior import Prior, class_shares, log_ratio, with_prior
+from vidfer.temporal.baseline import NEUTRAL_LOG_ODDS, SHARE, centred, neutral_log_odds
+from vidfer.temporal.prior import Prior, class_shares, log_ratio, shifted
 from vidfer.weights import load_tensors
 
 SMALL, ENLARGED = 128, 192  # px of the shorter side: pictures below the first are enlarged to the second
@@ -44,13 +47,17 @@ READOUT_STEPS = 300
 
 @dataclass(frozen=True)
 class Unseen:
-    """``faces`` (N, 3, S, S) uint8, black where not ``found`` (N,); ``name`` (N,) corpus and phase; ``half`` (N,)."""
+    """``faces`` (N, 3, S, S) uint8, black where not ``found`` (N,); ``name`` (N,) corpus and phase; ``half`` (N,).
+
+    ``subject`` (N,) says who it is, or which film.
+    """
 
     faces: torch.Tensor
     found: np.ndarray
     label: np.ndarray
     name: np.ndarray
     half: np.ndarray
+    subject: np.ndarray
 
 
 def main() -> None:
@@ -64,8 +71,11 @@ def main() -> None:
     unseen = read_unseen(options.data)
     chosen = np.ones(len(unseen.half), bool) if options.half == "both" else unseen.half == options.half
     print(f"half: {options.half}; {int((~unseen.found[chosen]).sum())} of {int(chosen.sum())} faces were not found\n")
-    print("| | faces | weights | natural: accuracy | UAR | ECE | balanced: accuracy | UAR | ECE |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    print(
+        "| | faces | weights | natural: accuracy | UAR | ECE | balanced: accuracy | UAR | ECE "
+        "| with a baseline: accuracy | UAR | ECE |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|---|---|---|")
     for name in sorted(set(unseen.name)):
         rows = np.flatnonzero(chosen & (unseen.name == name))
         for file in options.weights:
@@ -94,6 +104,7 @@ def read_unseen(folder: Path) -> Unseen:
         label=np.array([EMOTION_INDEX[one] for one in label]),
         name=name,
         half=halves(corpus, subject),
+        subject=np.char.add(corpus, subject),
     )
 
 
@@ -132,18 +143,37 @@ def halves(corpus: np.ndarray, subject: np.ndarray) -> np.ndarray:
 
 def print_row(name: str, file: Path, unseen: Unseen, rows: np.ndarray, *, classes: bool) -> None:
     network = load_backbone(str(load_tensors(file)[1]["backbone"]), weights=file)
-    natural = softmax(network.embed(unseen.faces[rows].float() / 255)[1])
+    natural = seen_probabilities(network, unseen, rows)
     text = []
     for prior in ("natural", "balanced"):
-        p = with_prior(natural, ratio_of(network, prior))
+        p = shifted(natural, ratio_of(network, prior))
         text.append(measured(p, unseen.label[rows], unseen.found[rows]))
+    text.append(measured(shifted(p, own_shifts(network, unseen, rows)), unseen.label[rows], unseen.found[rows]))
     print(f"| {name} | {len(rows)} | {short(file)} | {' | '.join(text)} |", flush=True)
     if classes:
-        p = with_prior(natural, ratio_of(network, "balanced"))
+        p = shifted(natural, ratio_of(network, "balanced"))
         for k in np.unique(unseen.label[rows]):
             mine = unseen.label[rows] == k
             counts = np.bincount(p.argmax(1)[mine], minlength=NUM_EMOTIONS)
             print(f"|   {EMOTIONS[k]} | {mine.sum()} | balanced | {counts.tolist()} |")
+
+
+def seen_probabilities(network: EmotionNetwork, unseen: Unseen, rows: np.ndarray) -> np.ndarray:
+    return softmax(np.concatenate([network.embed(part.float() / 255)[1] for part in unseen.faces[rows].split(256)]))
+
+
+def own_shifts(network: EmotionNetwork, unseen: Unseen, rows: np.ndarray) -> np.ndarray:
+    """Return (N, 8) what each row's person's baseline adds; 0 for films and who has no neutral picture."""
+    shifts = np.zeros((len(rows), NUM_EMOTIONS))
+    if NEUTRAL_LOG_ODDS not in network.metadata:
+        return shifts
+    average = neutral_log_odds(network.metadata, source=Path("weights"))
+    for who in np.unique(unseen.subject[rows]):
+        neutral = np.flatnonzero((unseen.subject == who) & unseen.found & (unseen.label == EMOTION_INDEX["neutral"]))
+        if len(neutral) and not who.startswith("sfew"):
+            odds = centred(np.log(seen_probabilities(network, unseen, neutral)))
+            shifts[unseen.subject[rows] == who] = -SHARE * (odds.mean(0) - average)
+    return shifts
 
 
 def ratio_of(network: EmotionNetwork, prior: str) -> np.ndarray:

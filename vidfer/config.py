@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Discriminator,
@@ -23,7 +24,6 @@ from pydantic import (
     Tag,
     ValidationError,
     create_model,
-    field_validator,
     model_validator,
 )
 
@@ -137,6 +137,16 @@ def _kind_of_prior(value: object) -> str:
     return "table" if isinstance(value, dict | ClassPrior) else "name"
 
 
+def _stretch(value: str | tuple[float, float]) -> str | tuple[float, float]:
+    if not isinstance(value, str) and not 0 <= value[0] < value[1]:
+        raise ValueError(f"expected [start, end] in seconds, 0 <= start < end, got {list(value)}")
+    return value
+
+
+# When a person is neutral: not told, to be found in the clip, or [start, end] in seconds from the first frame.
+Baseline = Annotated[Literal["none", "clip"] | tuple[float, float], AfterValidator(_stretch)]
+
+
 class EmotionsConfig(Section):
     """``[emotions]``: how the probabilities are read."""
 
@@ -147,6 +157,11 @@ class EmotionsConfig(Section):
         "natural",
         description="expected class shares: those of the training data, all the same (posed expressions), or a table",
     )
+    baseline: Baseline = Field(
+        "none",
+        description="a person's own neutral, of which half is taken off: the most neutral third of the clip, or a "
+        "stretch [start, end] in seconds from the first frame",
+    )
 
 
 class MovementsConfig(Section):
@@ -155,17 +170,10 @@ class MovementsConfig(Section):
     enabled: bool = Field(False, description="measure movements of the face")
     network: str = Field("embedded", description="or one of another package")
     weights: str = Field("", description="file with your own weights")
-    baseline: Literal["none", "clip"] | tuple[float, float] = Field(
+    baseline: Baseline = Field(
         "none",
         description="each person's own neutral, the median over the clip or [start, end] in seconds: adds *_change",
     )
-
-    @field_validator("baseline")
-    @classmethod
-    def _in_order(cls, value: str | tuple[float, float]) -> str | tuple[float, float]:
-        if not isinstance(value, str) and not 0 <= value[0] < value[1]:
-            raise ValueError("expected [start, end] in seconds, start before end")
-        return value
 
 
 class TimelineConfig(Section):

@@ -82,13 +82,13 @@ TABLE: tuple[WeightFile, ...] = (
         kind="quality",
         name="embedded",
         filename="quality.safetensors",
-        sha256="e4efeb58ad9f54cf949a0e40055840c1b1c2f168ba2c0632575dd4b07b312717",
+        sha256="32647c82a03455ff5db6dda95c8e92fd71131a2546382ddbcc3e720e199c0f90",
     ),
     WeightFile(
         kind="backbone",
         name="compact",
         filename="emotion_cnn.safetensors",
-        sha256="32495f52d544618fb6521653cd3ccd0d08c2b3e33fd559a4ade8d40b2e1f17a8",
+        sha256="b59f7b05ace97913c05fbc966ba36e6762db98bca2b0cc3f32f7606cd17d149a",
     ),
     # Third-party networks, for pipelines that name them. Of SFD and 2DFAN-4 only the start of the digest is known: it
     # is part of their publisher's file names.
@@ -145,13 +145,13 @@ TABLE: tuple[WeightFile, ...] = (
         kind="temporal",
         name="gru",
         filename="temporal_gru.safetensors",
-        sha256="7c4c89a115520f1a1609908bd1812dd183eeca319c015f9f7bca660f66804254",
+        sha256="054d034c9686d8aad6a756a5920b4c142dd87e93186b8e139b6a197dfa58c1fe",
     ),
     WeightFile(
         kind="temporal",
         name="gru_causal",
         filename="temporal_gru_causal.safetensors",
-        sha256="fc7c1d4f933cf667b305fcb7a4883f99c9afd56862c605e132baee48854165cb",
+        sha256="bb7df575eb21de96b2d23e1803b384e94c4eb7c0238e3a2e1e71069b95ea7812",
     ),
     WeightFile(
         kind="movements",

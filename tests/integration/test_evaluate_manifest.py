@@ -52,6 +52,27 @@ def test_pictures_are_measured_by_folds_of_subjects(pictures: Path, tmp_path: Pa
             assert picture.width > 300
 
 
+def test_groups_are_compared(pictures: Path, tmp_path: Path) -> None:
+    manifest = pictures / "groups.csv"
+    rows = [f"p{i},{i}.png,person {i},test,{'happiness' if i < 6 else 'anger'},{'ab'[i % 2]}" for i in range(8)]
+    manifest.write_text("\n".join(["clip_id,path,subject_id,split,label,site", *rows]) + "\n")
+    refused = vidfer("evaluate", "--manifest", manifest, "--out", tmp_path / "out", "--by", "camera")
+    assert refused.returncode == 2
+    assert "the manifest has no such column; its further columns: site" in refused.stderr
+    done = vidfer("evaluate", "--manifest", manifest, "--out", tmp_path / "out", "--by", "site")
+    assert done.returncode == 0, done.stderr
+    assert "site a: 4 rows of 4 people (few: the intervals are too narrow), 0 without a face" in done.stdout
+    groups = json.loads((tmp_path / "out" / "metrics.json").read_text())["groups"]
+    assert [(one["group"], one["rows"], one["accuracy"]["value"]) for one in groups] == [
+        ({"site": "a"}, 4, 0.75),
+        ({"site": "b"}, 4, 0.75),
+    ]
+    with (tmp_path / "out" / "groups.csv").open(newline="") as file:
+        assert [row["site"] for row in csv.DictReader(file)] == ["a", "b"]
+    with Image.open(tmp_path / "out" / "groups.png") as picture:
+        assert picture.width > 300
+
+
 def test_videos_go_through_the_cache(sample_video: Path, pictures: Path, tmp_path: Path) -> None:
     manifest = write_csv(
         tmp_path / "clips.csv",

@@ -201,6 +201,12 @@ def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--folds", type=int, default=0, metavar="K", help="with --manifest: cross-validation by subject, over all rows"
     )
+    parser.add_argument(
+        "--by",
+        default="",
+        metavar="COLUMN[,COLUMN]",
+        help="with --manifest: figures by group, from further columns of it",
+    )
     parser.add_argument("--backbone", default="", metavar="NAME", help="default: what the weights were made for")
     parser.add_argument("--weights", default="", metavar="FILE", help="your own weights; default: the embedded ones")
     parser.add_argument("--out", default="evaluation", metavar="DIR", help="for metrics.json and pictures")

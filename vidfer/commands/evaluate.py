@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from vidfer.learning.datasets.manifest import Manifest
     from vidfer.learning.evaluation.faces import FaceEvaluation
     from vidfer.learning.evaluation.folds import FoldFigures
+    from vidfer.learning.evaluation.groups import GroupFigures
     from vidfer.learning.evaluation.labelled import ManifestEvaluation, Seen
 
 ALL = "all"
@@ -30,6 +31,8 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigError(f"--model {options.model}: a choice of vidfer evaluate temporal; single frames: --backbone")
     if options.backbone and options.network == "temporal":
         raise ConfigError(f"--backbone: for a sequence model, --set backbone.name={options.backbone}")
+    if options.by and (options.network == "temporal" or not options.manifest):
+        raise ConfigError(f"--by {options.by}: goes with vidfer evaluate --manifest, whose further columns it names")
     if options.manifest and options.labels != "ferplus":
         raise ConfigError(f"--labels {options.labels}: goes with --data; a manifest has the labels of its rows")
     check_training_extra("vidfer evaluate")
@@ -65,6 +68,7 @@ def _evaluate_fer(options: argparse.Namespace) -> None:
 
 def _evaluate_manifest(options: argparse.Namespace) -> None:
     from vidfer.learning.datasets.manifest import read_manifest
+    from vidfer.learning.evaluation.groups import check_columns
     from vidfer.learning.evaluation.labelled import evaluate_rows
 
     manifest = read_manifest(options.manifest, root=options.root)
@@ -72,9 +76,11 @@ def _evaluate_manifest(options: argparse.Namespace) -> None:
     rows = _rows(manifest, split)
     if options.folds:
         _check_folds(manifest, rows, options.folds)
+    by = [name.strip() for name in options.by.split(",") if name.strip()]
+    check_columns(manifest, by)
     seen = see_rows(manifest, rows, options)
     folds = _folds(manifest, rows, seen, options.folds) if options.folds else {}
-    found = evaluate_rows(manifest, rows, seen, folds=folds)
+    found = evaluate_rows(manifest, rows, seen, folds=folds, by=by)
     write_figures(found, Path(options.out))
     if options.quiet:
         return
@@ -82,6 +88,8 @@ def _evaluate_manifest(options: argparse.Namespace) -> None:
         print(f"{split}, {name}: {_described(figures, 'frames' if name.endswith('frames') else 'rows')}")
     for name, over in found.folds.items():
         print(f"{len(over.folds)} folds by subject, {name}: {spread_over_folds(over)}")
+    for group in found.groups:
+        print(f"{group.name}: {_described_group(group)}")
     if found.without_face:
         missed = f"{len(found.without_face)} of {found.rows} rows"
         print(f"no face found in {missed}; counted as wrong, accuracy is {found.found_and_right:.2%}")
@@ -228,6 +236,17 @@ def _described(figures: FaceEvaluation, unit: str) -> str:
         f"{classes.samples} {unit}, accuracy {classes.accuracy:.2%}, mean recall (UAR) {classes.uar:.2%}, "
         f"macro F1 {classes.macro_f1:.3f}, calibration error {figures.calibration.ece:.2%}"
     )
+
+
+def _described_group(group: GroupFigures) -> str:
+    from vidfer.learning.evaluation.groups import FIGURES
+
+    people = f"{group.people} people (few: the intervals are too narrow)" if group.few else f"{group.people} people"
+    figures = ", ".join(
+        f"{title} {one.value:.1%} ({one.low:.1%} to {one.high:.1%})"
+        for title, one in zip(FIGURES.values(), (group.accuracy, group.uar, group.ece), strict=True)
+    )
+    return f"{group.rows} rows of {people}, {group.without_face} without a face, {figures}"
 
 
 def write_figures(found: FaceEvaluation | ManifestEvaluation, folder: Path) -> None:

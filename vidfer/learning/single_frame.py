@@ -12,6 +12,7 @@ from vidfer.backbones.load import EmotionNetwork, load_backbone
 from vidfer.config import PipelineConfig
 from vidfer.errors import BadVideo, VidferError
 from vidfer.pipeline.chunk import FrameChunk
+from vidfer.pipeline.emotions import prior_log_ratio
 from vidfer.pipeline.pipeline import Pipeline
 from vidfer.types import FaceDetections
 from vidfer.video.probe import probe
@@ -31,7 +32,7 @@ class FrameFaces:
     aligned
         (N, 3, S, S) float 0..1.
     logits
-        (N, K) float32, calibrated.
+        (N, K) float32, calibrated, for the class shares that ``[emotions] prior`` says.
     network
         What saw them.
     """
@@ -67,5 +68,9 @@ def look_at_frame(path: Path, frame_index: int, config: PipelineConfig) -> Frame
     aligned = chunk.aligned_faces(faces.frame_row, faces.transform, network.input_spec.size)
     _, logits = network.embed(aligned)
     return FrameFaces(
-        pts_seconds=float(batch.pts_seconds[0]), faces=faces, aligned=aligned, logits=logits, network=network
+        pts_seconds=float(batch.pts_seconds[0]),
+        faces=faces,
+        aligned=aligned,
+        logits=(logits + prior_log_ratio(config.emotions, config.backbone)).astype(np.float32),
+        network=network,
     )

@@ -10,12 +10,14 @@ import numpy as np
 
 from vidfer.config import BackboneConfig, EmotionsConfig, TemporalConfig, options_of
 from vidfer.device import pick_device
+from vidfer.errors import ConfigError
 from vidfer.faces.tracking import Track
 from vidfer.labels import EMOTIONS
 from vidfer.pipeline.tables import EmbeddingsTable, EmotionsTable, Table, TracksTable, faces_in
 from vidfer.temporal import TEMPORAL_MODELS, TemporalModel, TrackSequence
+from vidfer.temporal.baseline import baseline_shift, neutral_log_odds
 from vidfer.temporal.online import StreamingModel, TrackStream, check_streams
-from vidfer.temporal.prior import class_shares, log_ratio, with_prior
+from vidfer.temporal.prior import class_shares, log_ratio, shifted
 from vidfer.types import FaceDetections, FaceEmbeddings, FaceTracks, SampledFrames
 from vidfer.weights import finite_number, load_tensors, locate
 
@@ -25,8 +27,8 @@ _AS_TRAINED, _DEFAULT_BACKBONE = EmotionsConfig(), BackboneConfig()
 class EmotionsStage:
     """Turns embeddings and tracks into probabilities over time.
 
-    The model is loaded when the first clip with a face comes. ``[emotions] prior`` is applied to what it gives: it
-    was trained on probabilities as the network gives them.
+    The model is loaded when the first clip with a face comes. ``[emotions]`` is applied to what it gives: it was
+    trained on probabilities as the network gives them.
     """
 
     def __init__(
@@ -51,13 +53,18 @@ class EmotionsStage:
         rows_of = track_rows(tracks)
         if rows_of:
             ratio = prior_log_ratio(self._emotions, self._backbone)
+            average = _neutral_average(self._emotions, self._backbone)
             sequences = track_sequences(rows_of, frames, faces, embeddings, as_stored=True)
-            for rows, predicted in zip(rows_of, self._loaded().predict(sequences), strict=True):
-                probabilities[rows] = with_prior(predicted, ratio)
+            predictions = self._loaded().predict(sequences)
+            for rows, track, predicted in zip(rows_of, sequences, predictions, strict=True):
+                own = baseline_shift(track.logits, track.pts_seconds, self._emotions.baseline, average)
+                probabilities[rows] = shifted(predicted, ratio + own)
         return EmotionsTable(probabilities=probabilities)
 
     def stream(self) -> OnlineEmotions:
-        """Return what answers frame by frame; raises ConfigError if the model reads ahead."""
+        """Return what answers frame by frame; raises ConfigError if a setting or the model reads ahead."""
+        if self._emotions.baseline != "none":
+            raise ConfigError("emotions.baseline: a stream knows no neutral stretch of the whole clip: set it to none")
         model = check_streams(self._loaded(), self._config.name)
         return OnlineEmotions(model, prior_log_ratio(self._emotions, self._backbone))
 
@@ -113,7 +120,7 @@ class OnlineEmotions:
                     float(faces.quality[row]),
                 )
                 if tracks.track_id[row] >= 0:
-                    probabilities[row] = with_prior(predicted, self._ratio)
+                    probabilities[row] = shifted(predicted, self._ratio)
         return EmotionsTable(probabilities=probabilities)
 
 
@@ -140,6 +147,13 @@ def prior_log_ratio(emotions: EmotionsConfig, backbone: BackboneConfig) -> np.nd
     temperature = finite_number(metadata, "temperature", default=1.0, source=path)
     prior = emotions.prior if isinstance(emotions.prior, str) else emotions.prior.model_dump()
     return log_ratio(prior, class_shares(metadata), temperature=temperature)
+
+
+def _neutral_average(emotions: EmotionsConfig, backbone: BackboneConfig) -> np.ndarray:
+    if emotions.baseline == "none":
+        return np.zeros(len(EMOTIONS))
+    path = locate("backbone", backbone.name, backbone.weights)[0]
+    return neutral_log_odds(load_tensors(path)[1], source=path)
 
 
 def track_rows(tracks: FaceTracks) -> list[np.ndarray]:

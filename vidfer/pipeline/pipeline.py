@@ -28,7 +28,7 @@ from vidfer.pipeline.result import clip_result
 from vidfer.pipeline.stage import ClipStage, FrameStage
 from vidfer.pipeline.stream import Stream, check_picture
 from vidfer.pipeline.tables import EmbeddingsTable, Table, faces_in
-from vidfer.temporal.prior import with_prior
+from vidfer.temporal.prior import shifted
 from vidfer.temporal.probabilities import softmax
 from vidfer.types import DecodeReport, FrameBatch, VideoInfo
 
@@ -129,7 +129,7 @@ class Pipeline:
         ratio = prior_log_ratio(self.config.emotions, self.config.backbone)
         return Faces(
             detections=found,
-            probabilities=with_prior(softmax(embeddings.logits), ratio),
+            probabilities=shifted(softmax(embeddings.logits), ratio),
             face_id=np.arange(len(found), dtype=np.int32),
         )
 

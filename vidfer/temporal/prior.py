@@ -55,9 +55,9 @@ def log_ratio(prior: Prior, shares: np.ndarray, *, temperature: float = 1.0) -> 
     return np.asarray((np.log(np.maximum(wanted / wanted.sum(), 1e-9)) - np.log(shares)) / temperature)
 
 
-def with_prior(probabilities: np.ndarray, ratio: np.ndarray) -> np.ndarray:
-    """Return probabilities (..., 8) with ``log_ratio`` applied, in their dtype; NaN rows stay NaN."""
-    if not ratio.any():
+def shifted(probabilities: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """Return probabilities (..., 8) with (8,) added to their logarithms, in their dtype; NaN rows stay NaN."""
+    if not shift.any():
         return probabilities
-    logs = np.log(np.maximum(probabilities.astype(np.float64), 1e-9)) + ratio
+    logs = np.log(np.maximum(probabilities.astype(np.float64), 1e-9)) + shift
     return np.asarray(np.exp(log_softmax(logs)), probabilities.dtype)

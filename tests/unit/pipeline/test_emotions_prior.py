@@ -1,13 +1,18 @@
-"""``[emotions] prior`` in the stage that gives probabilities over time."""
+"""``[emotions]`` in the stage that gives probabilities over time."""
+
+from pathlib import Path
 
 import numpy as np
 import pytest
 from fixtures.clip_results import make_clip, tables_of
 
 from vidfer.config import load_pipeline
+from vidfer.errors import ConfigError
 from vidfer.labels import EMOTIONS
 from vidfer.pipeline.emotions import EmotionsStage, prior_log_ratio
+from vidfer.temporal.baseline import baseline_shift
 from vidfer.temporal.probabilities import softmax
+from vidfer.weights import load_tensors, locate, save_tensors
 
 
 def probabilities(*settings: str) -> np.ndarray:
@@ -35,3 +40,26 @@ def test_a_table_says_what_is_expected() -> None:
     assert probabilities(f"emotions.prior={table}") == pytest.approx(
         probabilities("emotions.prior=balanced"), nan_ok=True, abs=1e-6
     )
+
+
+def test_a_persons_own_neutral_is_taken_off(tmp_path: Path) -> None:
+    average = np.array([1.0, 0, 0, 0, -1, 0, 0, 0])
+    tensors, metadata = load_tensors(locate("backbone", "compact")[0])
+    weights = tmp_path / "mine.safetensors"
+    save_tensors(weights, tensors, {**metadata, "neutral_log_odds": dict(zip(EMOTIONS, average.tolist(), strict=True))})
+    plain = probabilities()
+    moved = probabilities(f'backbone.weights="{weights}"', "emotions.baseline=[0.0, 1.0]")
+    clip = make_clip(seconds=2.0)
+    for track in np.unique(clip.tracks.track_id[clip.tracks.track_id >= 0]):
+        rows = np.flatnonzero(clip.tracks.track_id == track)
+        seconds = clip.frames.pts_seconds[clip.faces.frame_row[rows]]
+        shift = baseline_shift(clip.embeddings.logits[rows], seconds, (0.0, 1.0), average)
+        assert shift.any()
+        expected = softmax(np.log(np.maximum(plain[rows].astype(np.float64), 1e-9)) + shift)
+        assert moved[rows] == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("wrong", ["[2.0, 1.0]", "[-1.0, 1.0]", '"start"', "[1.0]"])
+def test_a_wrong_baseline_is_refused(wrong: str) -> None:
+    with pytest.raises(ConfigError, match="baseline"):
+        load_pipeline("default", [f"emotions.baseline={wrong}"])

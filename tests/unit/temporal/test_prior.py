@@ -5,22 +5,22 @@ import pytest
 
 from vidfer.errors import WeightsError
 from vidfer.labels import EMOTIONS
-from vidfer.temporal.prior import FERPLUS_SHARES, class_shares, log_ratio, with_prior
+from vidfer.temporal.prior import FERPLUS_SHARES, class_shares, log_ratio, shifted
 
 
 def test_balanced_undoes_the_shares_of_training() -> None:
     """What a network says of a picture that tells nothing are its shares; balanced, all are as likely."""
     shares = class_shares({})
-    assert with_prior(shares, log_ratio("balanced", shares)) == pytest.approx(np.full(8, 1 / 8))
+    assert shifted(shares, log_ratio("balanced", shares)) == pytest.approx(np.full(8, 1 / 8))
     table = dict(zip(EMOTIONS, [8, 1, 1, 1, 1, 1, 1, 2], strict=True))
-    assert with_prior(shares, log_ratio(table, shares)) == pytest.approx(np.array([*table.values()]) / 16)
+    assert shifted(shares, log_ratio(table, shares)) == pytest.approx(np.array([*table.values()]) / 16)
 
 
 def test_natural_changes_nothing_and_rows_without_a_face_stay_without() -> None:
     rows = np.array([[0.7, 0.1, 0.05, 0.05, 0.04, 0.03, 0.02, 0.01], [np.nan] * 8], np.float32)
     shares = class_shares({})
-    assert with_prior(rows, log_ratio("natural", shares)) is rows
-    balanced = with_prior(rows, log_ratio("balanced", shares))
+    assert shifted(rows, log_ratio("natural", shares)) is rows
+    balanced = shifted(rows, log_ratio("balanced", shares))
     assert balanced.dtype == np.float32
     assert np.isnan(balanced[1]).all()
     assert balanced[0].sum() == pytest.approx(1.0, abs=1e-6)
@@ -42,6 +42,6 @@ def test_the_ratio_is_as_sharp_as_the_probabilities() -> None:
     shares, temperature = class_shares({}), 0.5
     logits = np.log(shares) + np.array([0.0, 0.2, 0, 0, 0, 0.3, 0, 0])
     certain = np.exp(logits / temperature) / np.exp(logits / temperature).sum()
-    balanced = with_prior(certain, log_ratio("balanced", shares, temperature=temperature))
+    balanced = shifted(certain, log_ratio("balanced", shares, temperature=temperature))
     expected = np.exp((logits - np.log(shares)) / temperature)
     assert balanced == pytest.approx(expected / expected.sum())

@@ -27,6 +27,7 @@ class ScriptConfig(Section):
     steady_share: float = Field(0.1, ge=0.0, le=1.0, description="scripts with one expression throughout")
     neutral_seconds: float = Field(3.0, gt=0.0, description="median between two expressions")
     apex_seconds: float = Field(1.8, gt=0.0, description="median")
+    brief_share: float = Field(0.0, ge=0.0, le=1.0, description="of the expressions: over within 0.3 to 1 s")
     talk_share: float = Field(0.45, ge=0.0, le=1.0, description="of the time")
     damage_share: float = Field(0.15, ge=0.0, le=1.0, description="scripts that are bad video throughout")
     damage_every: float = Field(12.0, gt=0.0, description="mean time between bad stretches in the others")
@@ -142,6 +143,13 @@ def _add_expression(
     peak = random.uniform(0.7, 1.0) if random.random() < 0.85 else random.uniform(0.25, 0.5)
     knots.append(now)
     curve.append(0.0)
+    if config.brief_share and random.random() < config.brief_share:
+        # A flash of a smile, a micro-expression: 0.3 to 1 s in all.
+        for seconds, value in zip(random.uniform((0.1, 0.1, 0.1), (0.3, 0.4, 0.3)), (peak, peak, 0.0), strict=True):
+            now += float(seconds)
+            knots.append(now)
+            curve.append(float(value))
+        return now
     now += random.uniform(0.2, 1.0)
     end = now + _lognormal(random, config.apex_seconds, 0.7)
     while True:

@@ -57,8 +57,7 @@ def calibration(probabilities: np.ndarray, truth: np.ndarray, *, bins: int = 15)
         raise DataError(f"expected probabilities (N, K) and labels (N,), got {probabilities.shape} and {truth.shape}")
     confidence = probabilities.max(1)
     right = probabilities.argmax(1) == truth
-    edges = np.linspace(0, 1, bins + 1)
-    index = np.clip(np.digitize(confidence, edges[1:-1], right=True), 0, bins - 1)  # (lower, upper]
+    edges, index = confidence_bins(confidence, bins)
     count = np.bincount(index, minlength=bins)
     filled = np.maximum(count, 1)
     mean_confidence = np.bincount(index, confidence, bins) / filled
@@ -70,6 +69,12 @@ def calibration(probabilities: np.ndarray, truth: np.ndarray, *, bins: int = 15)
         accuracy=tuple(float(v) for v in mean_accuracy),
         count=tuple(int(v) for v in count),
     )
+
+
+def confidence_bins(confidence: np.ndarray, bins: int = 15) -> tuple[np.ndarray, np.ndarray]:
+    """Return the limits (bins + 1,) of equal bins of 0..1, and which of them each confidence (N,) is in."""
+    edges = np.linspace(0, 1, bins + 1)
+    return edges, np.digitize(confidence, edges[1:-1], right=True)  # (lower, upper]
 
 
 def fit_temperature(logits: np.ndarray, truth: np.ndarray) -> float:

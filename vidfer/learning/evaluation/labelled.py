@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from vidfer.learning.evaluation.calibration import calibration
 from vidfer.learning.evaluation.classification import classification
 from vidfer.learning.evaluation.faces import FaceEvaluation
 from vidfer.learning.evaluation.folds import FoldFigures
+from vidfer.learning.evaluation.groups import GroupFigures, figures_by_group, groups_table, plot_groups
 from vidfer.spreadsheet import guarded
 
 
@@ -59,6 +61,8 @@ class ManifestEvaluation:
         CSV, a line a row.
     folds
         Cross-validation by subject, if it was asked for.
+    groups
+        Figures by group, if they were asked for: of a video by its timeline, of a picture by the network.
     """
 
     figures: dict[str, FaceEvaluation]
@@ -67,6 +71,7 @@ class ManifestEvaluation:
     found_and_right: float
     predictions: str
     folds: dict[str, FoldFigures] = field(default_factory=dict)
+    groups: tuple[GroupFigures, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return plain types for ``json.dump``."""
@@ -76,6 +81,7 @@ class ManifestEvaluation:
             "found_and_right": self.found_and_right,
             "figures": {name: figures.to_json() for name, figures in self.figures.items()},
             "folds": {name: figures.to_json() for name, figures in self.folds.items()},
+            "groups": [figures.to_json() for figures in self.groups],
         }
 
     def write(self, folder: Path) -> None:
@@ -86,10 +92,18 @@ class ManifestEvaluation:
             folds.pooled.write(folder / f"folds_{name}")
         (folder / "metrics.json").write_text(json.dumps(self.to_json(), indent=1) + "\n")
         (folder / "predictions.csv").write_text(self.predictions, errors="surrogateescape")
+        if self.groups:
+            (folder / "groups.csv").write_text(groups_table(self.groups), errors="surrogateescape")
+            plot_groups(self.groups, folder / "groups.png")
 
 
 def evaluate_rows(
-    manifest: Manifest, rows: np.ndarray, seen: list[Seen | None], *, folds: dict[str, FoldFigures] | None = None
+    manifest: Manifest,
+    rows: np.ndarray,
+    seen: list[Seen | None],
+    *,
+    folds: dict[str, FoldFigures] | None = None,
+    by: Sequence[str] = (),
 ) -> ManifestEvaluation:
     """Compare what was seen of each row with its label.
 
@@ -101,6 +115,8 @@ def evaluate_rows(
         For each of them what was seen; None where no face was.
     folds
         To be reported with the rest.
+    by
+        Further columns of the manifest by whose values figures are given, too.
 
     Raises
     ------
@@ -129,7 +145,14 @@ def evaluate_rows(
         found_and_right=right / len(rows),
         predictions=_predictions(manifest, rows, seen),
         folds=folds or {},
+        groups=figures_by_group(manifest, rows, [None if one is None else _of_row(one) for one in seen], by)
+        if by
+        else (),
     )
+
+
+def _of_row(seen: Seen) -> np.ndarray:
+    return np.asarray((seen.network if seen.timeline is None else seen.timeline).mean(0, dtype=np.float64))
 
 
 def _measured(probabilities: np.ndarray, labels: np.ndarray) -> FaceEvaluation:

@@ -35,6 +35,7 @@ from vidfer.learning.evaluation.classification import classification
 from vidfer.learning.training.augment import Augmentation, AugmentConfig
 from vidfer.learning.training.loop import LoopConfig, ProgressCallback, train
 from vidfer.learning.training.own_faces import read_own_faces
+from vidfer.temporal.baseline import NEUTRAL_LOG_ODDS, centred
 from vidfer.weights import load_tensors, locate
 
 Source = Literal["fer", "photographs", "talking", "scenes"]
@@ -222,6 +223,7 @@ class EmotionTask:
         self.validation = load_faces(folder, "PublicTest", recipe.data, self.spec, training=False)
         self.augmentation = Augmentation(recipe.augment, size=self.spec.size, border=recipe.data.border)
         self.temperature = 1.0
+        self.neutral_log_odds = np.zeros(NUM_EMOTIONS)
         self._order: tuple[int, Tensor] | None = None
 
     def load_training(self, folder: Path) -> LabelledFaces:
@@ -276,7 +278,9 @@ class EmotionTask:
         labelled = (self.validation.label >= 0).numpy()
         logits, truth = logits[labelled], self.validation.label.numpy()[labelled]
         figures = classification(truth, logits.argmax(1))
-        self.temperature = self.fitted_temperature(model, device, logits, truth)
+        self.temperature, neutral = self.fitted(model, device, logits, truth)
+        if len(neutral):
+            self.neutral_log_odds = centred(neutral / self.temperature).mean(0)
         return {
             "accuracy": figures.accuracy,
             "uar": figures.uar,
@@ -284,11 +288,14 @@ class EmotionTask:
             "temperature": self.temperature,
         }
 
-    def fitted_temperature(
+    def fitted(
         self, model: nn.Module, device: torch.device, logits: np.ndarray, truth: np.ndarray
-    ) -> float:
-        """Return by what logits are divided; ``logits`` and ``truth`` are those of the labelled validation faces."""
-        return fit_temperature(logits, truth)
+    ) -> tuple[float, np.ndarray]:
+        """Return by what logits are divided, and logits (N, 8) of neutral faces.
+
+        ``logits`` and ``truth`` are those of the labelled validation faces.
+        """
+        return fit_temperature(logits, truth), logits[truth == EMOTION_INDEX["neutral"]]
 
     def metadata(self) -> dict[str, Any]:
         return {
@@ -299,6 +306,7 @@ class EmotionTask:
             "labels": list(EMOTIONS),
             "mirror": self.recipe.model.mirror,
             "temperature": self.temperature,
+            NEUTRAL_LOG_ODDS: {k: round(float(v), 4) for k, v in zip(EMOTIONS, self.neutral_log_odds, strict=True)},
         }
 
     def _epoch_order(self, epoch: int) -> Tensor:
@@ -376,11 +384,13 @@ def _task(recipe: EmotionRecipe, data: Path) -> EmotionTask:
 
 
 def plot_log(log: Path, path: Path) -> None:
-    """Draw loss and accuracy over the epochs of ``log.csv`` as PNG."""
+    """Draw loss and accuracy over the epochs of ``log.csv`` as PNG, if there were any."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     table = np.genfromtxt(log, delimiter=",", names=True, ndmin=1)
+    if "loss" not in (table.dtype.names or ()):
+        return  # no step was made
     figure = Figure(figsize=(10, 4), layout="constrained")
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)

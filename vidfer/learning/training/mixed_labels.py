@@ -193,17 +193,20 @@ class MixedTask(EmotionTask):
         taught = mixed.votes_weight * votes + mixed.shapes_weight * shapes
         return read + taught, {"training_accuracy": right, **parts}
 
-    def fitted_temperature(
+    def fitted(
         self, model: nn.Module, device: torch.device, logits: np.ndarray, truth: np.ndarray
-    ) -> float:
-        """As ``EmotionTask``'s, but fitted on photographs (LFW), too, and half of it on the shares of votes.
+    ) -> tuple[float, np.ndarray]:
+        """As ``EmotionTask``'s, with photographs (LFW), too, and the temperature half on the shares of votes.
 
-        A face that people disagree on is then not read with the confidence of one on which they agree.
+        A face that people disagree on is then not read with the confidence of one on which they agree. Neutral faces
+        are the photographs' alone: their light and size are a video's.
         """
         photographs = predict(model, self.photographs.faces, self.spec, device, mirror=self.recipe.model.mirror)
-        label = np.concatenate([truth, self.photographs.label.numpy()])
+        own = self.photographs.label.numpy()
+        label = np.concatenate([truth, own])
         shares = np.concatenate([self.validation.target.numpy(), self.photographs.target.numpy()])
-        return fit_temperature(np.concatenate([logits, photographs]), (np.eye(NUM_EMOTIONS)[label] + shares) / 2)
+        temperature = fit_temperature(np.concatenate([logits, photographs]), (np.eye(NUM_EMOTIONS)[label] + shares) / 2)
+        return temperature, photographs[own == EMOTION_INDEX["neutral"]]
 
     def metadata(self) -> dict[str, Any]:
         shares = {name: round(float(share), 5) for name, share in zip(EMOTIONS, self.class_shares, strict=True)}

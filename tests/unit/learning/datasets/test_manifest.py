@@ -118,9 +118,29 @@ def test_a_wrong_file_is_named(tmp_path: Path) -> None:
         read_manifest(write_rows(tmp_path, "a,a.mp4,train", header="clip_id,path,split"))
     with pytest.raises(DataError, match="unknown column 'subject'; did you mean 'subject_id'"):
         read_manifest(write_rows(tmp_path, *GOOD, header=HEADER.replace("subject_id", "subject")))
+    for wrong, right in (
+        ("labels", "label"),
+        ("start", "start_seconds"),
+        ("Subject_ID", "subject_id"),
+        ("sha", "sha256"),
+    ):
+        with pytest.raises(DataError, match=f"unknown column '{wrong}'; did you mean '{right}'"):
+            read_manifest(write_rows(tmp_path, *GOOD, header=HEADER.replace(right, wrong)))
+    with pytest.raises(DataError, match="expected each column once, got 'label' twice"):
+        read_manifest(write_rows(tmp_path, *GOOD, header=HEADER.replace("sha256", "label")))
     (tmp_path / "empty.csv").write_bytes(b"")
     with pytest.raises(DataError, match="missing column 'clip_id'; got nothing"):
         read_manifest(tmp_path / "empty.csv")
+
+
+def test_further_columns_are_kept(tmp_path: Path) -> None:
+    path = write_rows(tmp_path, *(f"{row},{i},'=x" for i, row in enumerate(GOOD)), header=f"{HEADER},age group,site")
+    manifest = read_manifest(path)
+    assert manifest.further == {"age group": ("0", "1", "2"), "site": ("=x",) * 3}
+    assert manifest.select([2, 0]).further["age group"] == ("2", "0")
+    write_manifest(manifest, tmp_path / "again.csv")
+    again = read_manifest(tmp_path / "again.csv")
+    assert (again.further, again.clip_id) == (manifest.further, manifest.clip_id)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,75 @@
+"""A person's own neutral: faces that look sad or cross at rest are read against themselves.
+
+What the per-frame network says of the person's neutral face, less what it says of neutral faces on average, is taken
+off by half from the log-probabilities of all their rows. Half did best on posed faces that no network learnt from; the
+person's neutral alone, without the average taken off, turns neutral rows into something else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+
+from vidfer.errors import WeightsError
+from vidfer.labels import EMOTION_INDEX, EMOTIONS
+
+Baseline = Literal["none", "clip"] | tuple[float, float]
+
+SHARE: Final = 0.5
+NEUTRAL_LOG_ODDS: Final = "neutral_log_odds"  # of a weight file's metadata
+_STILLEST: Final = 1 / 3  # of a person's rows
+_LEAST_ROWS: Final = 5
+_NEUTRAL: Final = EMOTION_INDEX["neutral"]
+
+
+def centred(logits: np.ndarray) -> np.ndarray:
+    """Return logits (N, 8) less their mean over the classes: log-odds against the geometric mean."""
+    return np.asarray(logits - logits.mean(-1, keepdims=True))
+
+
+def neutral_log_odds(metadata: Mapping[str, Any], *, source: Path) -> np.ndarray:
+    """Return (8,) what a weight file's network says of neutral faces on average; raises WeightsError without it."""
+    given = metadata.get(NEUTRAL_LOG_ODDS)
+    try:
+        values = np.array([float(given[name]) for name in EMOTIONS])  # type: ignore[index]
+    except (KeyError, TypeError, ValueError) as error:
+        raise WeightsError(
+            f"{source}: [emotions] baseline needs weights that say how they read neutral faces ({NEUTRAL_LOG_ODDS}), "
+            f"got {given!r}; train them anew, or set emotions.baseline to none"
+        ) from error
+    return values
+
+
+def baseline_shift(logits: np.ndarray, pts_seconds: np.ndarray, baseline: Baseline, average: np.ndarray) -> np.ndarray:
+    """Return (8,) what to add to a person's log-probabilities; 0 where the baseline tells nothing.
+
+    Parameters
+    ----------
+    logits
+        (T, 8) of the per-frame network, of one person over time.
+    pts_seconds
+        (T,) from the first frame of the clip.
+    baseline
+        ``clip``: the third of the rows that look most neutral, if neutral is among the two first of its medians (else
+        the person is never seen neutral); or a stretch [start, end] of the clip, in which the person is neutral.
+    average
+        As ``neutral_log_odds`` gives it.
+    """
+    odds = centred(logits.astype(np.float64))
+    if baseline == "none":
+        return np.zeros(len(EMOTIONS))
+    if baseline == "clip":
+        count = max(_LEAST_ROWS, round(len(odds) * _STILLEST))
+        rows = np.argsort(-odds[:, _NEUTRAL], kind="stable")[:count]
+    else:
+        start, end = baseline
+        rows = np.flatnonzero((pts_seconds >= start) & (pts_seconds <= end))
+    if len(rows) < _LEAST_ROWS or len(odds) < _LEAST_ROWS:
+        return np.zeros(len(EMOTIONS))
+    own = np.median(odds[rows], axis=0)
+    if baseline == "clip" and _NEUTRAL not in np.argsort(own)[-2:]:
+        return np.zeros(len(EMOTIONS))
+    return np.asarray(-SHARE * (own - average))
