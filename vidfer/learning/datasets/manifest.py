@@ -2,7 +2,7 @@
 
 Columns: ``clip_id, path, sha256, subject_id, split, label, start_seconds, end_seconds`` and, for corpora that have
 them, ``valence_arousal``. Those that every row needs are clip_id, path, split and label; the others may be empty, or
-missing as a whole.
+missing as a whole. Further columns (sex, age group, site, camera) are kept as text: figures can be given by them.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ import io
 import math
 import os
 import re
-import reprlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
@@ -31,6 +30,8 @@ SPLITS: Final[tuple[str, ...]] = get_args(ManifestSplit)
 VALENCE_AROUSAL: Final = "valence_arousal"
 COLUMNS: Final = ("clip_id", "path", "sha256", "subject_id", "split", "label", "start_seconds", "end_seconds")
 REQUIRED: Final = ("clip_id", "path", "split", "label")
+_KNOWN: Final = (*COLUMNS, VALENCE_AROUSAL)
+_ALIKE = 0.7  # of two names, by difflib: "labels" and "label" 0.9, "sex" and "sha256" 0.4
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -58,6 +59,8 @@ class Manifest:
     valence_arousal
         (N,) files with the video's valence and arousal over time (see ``valence_arousal``), the same for all rows of a
         video; None where there is none.
+    further
+        By the name of each further column its values (N,), as text.
     """
 
     clip_id: tuple[str, ...]
@@ -69,14 +72,17 @@ class Manifest:
     start_seconds: np.ndarray
     end_seconds: np.ndarray
     valence_arousal: tuple[Path | None, ...] = ()
+    further: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.valence_arousal:
             object.__setattr__(self, "valence_arousal", (None,) * len(self.clip_id))
-        for field in fields(self):
-            got = len(getattr(self, field.name))
-            if got != len(self.clip_id):
-                raise ValueError(f"{field.name}: expected {len(self.clip_id)} rows as in clip_id, got {got}")
+        for name, values in (*self._columns().items(), *self.further.items()):
+            if len(values) != len(self.clip_id):
+                raise ValueError(f"{name}: expected {len(self.clip_id)} rows as in clip_id, got {len(values)}")
+
+    def _columns(self) -> dict[str, Any]:
+        return {one.name: getattr(self, one.name) for one in fields(self) if one.name != "further"}
 
     def __len__(self) -> int:
         return len(self.clip_id)
@@ -98,10 +104,12 @@ class Manifest:
     def select(self, rows: Sequence[int] | np.ndarray) -> Manifest:
         """Return these rows, in this order."""
         index = np.asarray(rows, np.int64)
-        values: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
-        for name, value in values.items():
-            values[name] = value[index] if isinstance(value, np.ndarray) else tuple(value[int(row)] for row in index)
-        return Manifest(**values)
+
+        def taken(values: Any) -> Any:
+            return values[index] if isinstance(values, np.ndarray) else tuple(values[int(row)] for row in index)
+
+        columns = {name: taken(values) for name, values in self._columns().items()}
+        return Manifest(**columns, further={name: taken(values) for name, values in self.further.items()})
 
 
 def read_manifest(path: str | Path, *, root: str | Path | None = None, check_files: bool = True) -> Manifest:
@@ -119,9 +127,9 @@ def read_manifest(path: str | Path, *, root: str | Path | None = None, check_fil
     Raises
     ------
     DataError
-        For the first thing that is wrong, with file, row and what to do: a column that is missing or unknown, an
-        unknown label or split, a subject or a video in two splits, a video that is not there, a clip_id that occurs
-        twice, or times that make no stretch.
+        For the first thing that is wrong, with file, row and what to do: a column that is missing, or named almost as
+        one that is, an unknown label or split, a subject or a video in two splits, a video that is not there, a
+        clip_id that occurs twice, or times that make no stretch.
     """
     path = Path(path)
     base = Path(root) if root is not None else path.parent
@@ -140,6 +148,7 @@ def read_manifest(path: str | Path, *, root: str | Path | None = None, check_fil
         valence_arousal=tuple(
             Path(os.path.abspath(base / row[VALENCE_AROUSAL])) if row[VALENCE_AROUSAL] else None for row in rows
         ),
+        further={name: tuple(row[name] for row in rows) for name in rows[0] if name not in _KNOWN},
     )
     check_manifest(manifest, source=str(path), check_files=check_files)
     return manifest
@@ -164,7 +173,7 @@ def write_manifest(manifest: Manifest, path: str | Path) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     has_traces = any(manifest.valence_arousal)
-    writer.writerow((*COLUMNS, VALENCE_AROUSAL) if has_traces else COLUMNS)
+    writer.writerow([*COLUMNS, *([VALENCE_AROUSAL] if has_traces else []), *manifest.further])
     for row in range(len(manifest)):
         trace = manifest.valence_arousal[row]
         writer.writerow(
@@ -178,6 +187,7 @@ def write_manifest(manifest: Manifest, path: str | Path) -> None:
                 _seconds_text(manifest.start_seconds[row]),
                 _seconds_text(manifest.end_seconds[row]),
                 *([guarded(_path_from(folder, trace)) if trace else ""] if has_traces else []),
+                *(guarded(values[row]) for values in manifest.further.values()),
             ]
         )
     aside = path.with_name(f".{path.name}.{os.getpid()}.aside")
@@ -236,36 +246,51 @@ def _check_row(manifest: Manifest, row: int, where: str) -> None:
 
 
 def _rows(path: Path) -> Iterator[dict[str, str]]:
-    known = (*COLUMNS, VALENCE_AROUSAL)
     try:
         with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
             reader = csv.DictReader(file)
             names = [name.strip() for name in reader.fieldnames or ()]
             reader.fieldnames = names
-            for name in names:
-                if name not in known:
-                    raise DataError(f"{path}: {_wrong_column(name, known)}")
-            missing = [name for name in REQUIRED if name not in names]
-            if missing:
-                raise DataError(f"{path}: missing column {missing[0]!r}; got {', '.join(names) or 'nothing'}")
+            _check_columns(names, str(path))
             for number, row in enumerate(reader):
                 if None in row or None in row.values():
                     raise DataError(f"{_where(str(path), number)}: expected {len(names)} values, as in the header")
                 path_text = row["path"].strip()
                 if not path_text:
                     raise DataError(f"{_where(str(path), number)}: path is empty")
-                yield {name: unguarded(row.get(name, "").strip()) for name in known}
+                yield {name: unguarded(row.get(name, "").strip()) for name in dict.fromkeys((*_KNOWN, *names))}
     except (OSError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 
-def _wrong_column(name: str, known: Sequence[str]) -> str:
-    if not name.replace("\t", "").isprintable():
-        return "expected a CSV file, got one that is no text"
-    for sign, word in ((";", "semicolons"), ("\t", "tabs")):
-        if sign in name:
-            return f"expected commas between the columns, got {word} (Excel: save as CSV UTF-8, comma delimited)"
-    return f"unknown column {reprlib.repr(name)}{_nearest(name, known)}"
+def _check_columns(names: Sequence[str], source: str) -> None:
+    for name in names:
+        if not name.replace("\t", "").isprintable():
+            raise DataError(f"{source}: expected a CSV file, got one that is no text")
+        for sign, word in ((";", "semicolons"), ("\t", "tabs")):
+            if sign in name:
+                raise DataError(
+                    f"{source}: expected commas between the columns, got {word} (Excel: save as CSV UTF-8, comma "
+                    "delimited)"
+                )
+        if names.count(name) > 1:
+            raise DataError(f"{source}: expected each column once, got {name[:40]!r} twice")
+        # A misspelled column would be one column less, in silence.
+        meant = [known for known in _KNOWN if known not in names and _alike(name, known)]
+        if name not in _KNOWN and meant:
+            raise DataError(f"{source}: unknown column {name!r}; did you mean {meant[0]!r}?")
+    missing = [name for name in REQUIRED if name not in names]
+    if missing:
+        raise DataError(f"{source}: missing column {missing[0]!r}; got {_shortened(names)}")
+
+
+def _shortened(names: Sequence[str]) -> str:
+    return ", ".join(name[:40] for name in names[:12]) or "nothing"
+
+
+def _alike(name: str, known: str) -> bool:
+    name = name.lower()
+    return known.startswith(name) or difflib.SequenceMatcher(None, name, known).ratio() >= _ALIKE
 
 
 def _seconds(rows: list[dict[str, str]], column: str, path: Path) -> np.ndarray:
