@@ -8,7 +8,8 @@ from collections.abc import Callable
 STAGES = ("faces", "embeddings", "tracks", "emotions")
 EXPORTS = (
     *("csv", "parquet", "segments", "summary", "chart", "report"),  # what the default pipeline writes
-    *("openface", "fex", "elan", "vtt", "json", "chart-svg", "chart-pdf", "overlay"),
+    *("openface", "fex", "elan", "textgrid", "emotionml", "netcdf", "vtt", "json"),
+    *("chart-svg", "chart-pdf", "overlay"),
 )
 
 

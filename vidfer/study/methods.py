@@ -130,8 +130,8 @@ def _processing(results: Path, summaries: Sequence[Mapping[str, Any]]) -> str:
         {str(one.get("stages", {}).get("emotions", {}).get("settings", {}).get("name")) for one in provenance}
     )
     said = [
-        f"Videos were processed with vidfer {', '.join(versions)} (Python package; sampled: {rate}): faces were found and "
-        f"followed, {learnt} gave each face probabilities of eight expressions, and a sequence model "
+        f"Videos were processed with vidfer {', '.join(versions)} (Python package; sampled: {rate}): faces were found "
+        f"and followed, {learnt} gave each face probabilities of eight expressions, and a sequence model "
         f"({', '.join(models)}) read them over time."
     ]
     said.append(f"Weights (first digits of their sha256): {named or 'not known'}.")
