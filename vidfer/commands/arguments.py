@@ -173,8 +173,13 @@ def _manifest_arguments(parser: argparse.ArgumentParser) -> None:
     check = actions.add_parser("check", help="check a manifest row by row")
     check.add_argument("file", metavar="FILE.csv", help="the manifest")
     check.add_argument("--root", metavar="DIR", help="folder that relative paths start from")
+    elan = actions.add_parser("from-elan", help="labels that people wrote in ELAN (.eaf) or Praat (.TextGrid)")
+    elan.add_argument("files", nargs="+", metavar="FILE", help="one for each video")
+    elan.add_argument("--out", required=True, metavar="FILE.csv", help="the manifest to write")
+    elan.add_argument("--tier", action="append", default=[], metavar="NAME", help="only this tier; repeatable")
+    elan.add_argument("--video", metavar="FILE", help="of one file; default: what it names, or the video beside it")
     listing = actions.add_parser("list", help="corpora, licences, where to get them")
-    for action in (build, check, listing):
+    for action in (build, check, elan, listing):
         _verbosity(action)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from vidfer.report.chart_panel import is_stacked
 from vidfer.report.look import WHITE_ON, ChartStyle
 from vidfer.report.series import FaceSeries, end_seconds, face_series, main_faces
 from vidfer.report.states import episode_labels
-from vidfer.report.wording import count, duration
+from vidfer.report.wording import count, display_name, duration
 from vidfer.types import ClipResult, StoredArray
 
 MAX_OVERLAY_ROWS = 20_000  # about 4 MB of page; of longer clips every second, third, ... sampled frame is drawn
@@ -47,6 +48,11 @@ def report_data(clip: ClipResult, *, with_overlay: bool, style: ChartStyle = "au
         "stacked": is_stacked(style, end_seconds(clip)),
         "faces": [_face(clip, track) | {"drawn": track in drawn} for track in known],
         "overlay": overlay_data(clip) if with_overlay else None,
+        "labels": {
+            "clip": display_name(clip.clip_id),
+            "video": display_name(PurePath(clip.info.path).name),
+            "sha256": clip.info.fingerprint,
+        },
     }
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from vidfer.errors import DataError
-from vidfer.labels import EMOTION_INDEX, EMOTIONS, UNSURE
+from vidfer.labels import EMOTION_INDEX, EMOTIONS, UNSURE, WRONG
 from vidfer.learning.datasets.manifest import Manifest, read_manifest
 from vidfer.store.outputs import write_if_changed
 from vidfer.study.analysis import analyse, table_csv
@@ -48,8 +48,8 @@ def read_labels(paths: Sequence[str | Path], courses: Sequence[Course]) -> dict[
     Parameters
     ----------
     paths
-        Manifests with a column ``annotator``; without one the file's name is the coder. Times are those of the
-        manifest: on the container's clock.
+        Manifests with a column ``annotator``; without one the file's name is the coder. Times are seconds
+        from the first frame.
     courses
         The clips that they are about.
 
@@ -68,19 +68,20 @@ def read_labels(paths: Sequence[str | Path], courses: Sequence[Course]) -> dict[
         of_video[course.part.clip].append(course)
     found: dict[str, dict[str, list[Stretch]]] = defaultdict(lambda: defaultdict(list))
     for path in map(Path, paths):
-        manifest = read_manifest(path, check_files=False)
+        manifest = read_manifest(path, check_files=False, keep_wrong=True)
         names = manifest.further.get("annotator", ())
         intensities = manifest.further.get("intensity", ())
         for row in range(len(manifest)):
+            if manifest.label[row] == WRONG:
+                continue
             where = f"{path}: row {row + 1} (line {row + 2})"
             course = _course_of(manifest, row, of_video, where)
             coder = (names[row] if names else "") or path.stem
             start, end = float(manifest.start_seconds[row]), float(manifest.end_seconds[row])
-            shift = course.start_seconds
             stretch = Stretch(
                 label=EMOTION_INDEX[manifest.label[row]],
-                start=0.0 if np.isnan(start) else start - shift,
-                end=course.clip_seconds if np.isnan(end) else end - shift,
+                start=0.0 if np.isnan(start) else start,
+                end=course.clip_seconds if np.isnan(end) else end,
                 intensity=_intensity(intensities[row] if intensities else "", where),
             )
             mine = found[course.part.clip][coder]

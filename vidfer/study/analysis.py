@@ -183,7 +183,7 @@ def _audio_start(results: Path) -> Callable[[str], float]:
 
     @cache
     def start(clip: str) -> float:
-        from vidfer.video.container import first_audio_seconds
+        from vidfer.video.probe import first_audio_seconds
 
         if clip not in records:
             raise DataError(f'[events] clock "audio": {results} does not tell where the video of {clip} is')

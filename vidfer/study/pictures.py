@@ -249,7 +249,9 @@ def estimate_picture(
     for axes, emotion in zip(panels.axes, emotions, strict=True):
         columns = [wide[name, emotion] if (name, emotion) in wide else wide.iloc[:, 0] * np.nan for name in conditions]
         if paired:
-            axes.plot(range(len(conditions)), np.array(columns), color="#bbbbbb", linewidth=0.4, zorder=1)
+            broken = np.vstack([np.array(columns), np.full(len(wide), np.nan)]).T.ravel()  # one line: a gap after each
+            places = np.tile(np.arange(len(conditions) + 1.0), len(wide))
+            axes.plot(places, broken, color="#bbbbbb", linewidth=0.4, zorder=1)
         for place, values in enumerate(columns):
             known = values.dropna().to_numpy(np.float64)
             colour = panels.colour(emotion, place)

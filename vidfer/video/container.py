@@ -54,15 +54,6 @@ def stream_at(container: av.container.InputContainer, index: int) -> av.VideoStr
     return _bounded(next(stream for stream in container.streams.video if stream.index == index))
 
 
-def first_audio_seconds(path: Path) -> float:
-    """Return where a file's sound begins on its container's clock; raises BadVideo where there is none."""
-    with open_container(path) as container:
-        stream = container.streams.best("audio")
-        if stream is None or stream.time_base is None:
-            raise BadVideo(path, "unreadable", "it has no sound, so there is no clock of the sound")
-        return float((stream.start_time or 0) * stream.time_base)
-
-
 def demux_packets(container: av.container.InputContainer, *streams: av.stream.Stream) -> Iterator[av.Packet]:
     """Yield the packets that hold data; a read error is skipped, unless it repeats: then the file has ended."""
     errors = 0

@@ -81,8 +81,8 @@ def _study(tmp_path: Path) -> tuple[Path, Path]:
 
 def _rows(coder: str, *, late: float = 0.0, intensity: float = 3.0) -> list[str]:
     rows = []
-    for person in range(4):  # on the container's clock: a second after that of the timeline
-        for n, (label, start, end) in enumerate([("neutral", 1, 6 + late), ("happiness", 6 + late, 11 + late)]):
+    for person in range(4):
+        for n, (label, start, end) in enumerate([("neutral", 0, 5 + late), ("happiness", 5 + late, 10 + late)]):
             strength = intensity + person if label == "happiness" else ""
             rows.append(f"{coder}{person}{n},P{person}.mp4,test,{label},{start},{end},{coder},{strength}\n")
     return rows
@@ -90,7 +90,9 @@ def _rows(coder: str, *, late: float = 0.0, intensity: float = 3.0) -> list[str]
 
 def test_coders_and_vidfer(tmp_path: Path) -> None:
     results, study = _study(tmp_path)
-    (tmp_path / "labels.csv").write_text(HEADER + "".join(_rows("ann") + _rows("bob", late=0.5, intensity=3.2)))
+    (tmp_path / "labels.csv").write_text(
+        HEADER + "".join(_rows("ann") + _rows("bob", late=0.5, intensity=3.2)) + "w,P1.mp4,test,wrong,5,6,ann,\n"
+    )
     tables = run_agreement([tmp_path / "labels.csv"], results, study, out=tmp_path / "out")
     found = tables["agreement"].set_index(["level", "statistic", "coders"])["value"]
     assert found["frame", "cohen_kappa", "ann and vidfer"] == pytest.approx(1.0, abs=0.03)
@@ -106,8 +108,8 @@ def test_coders_and_vidfer(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "problem"),
     [
-        ("x,P9.mp4,test,happiness,1,2,ann,\n", r"row 9 \(line 10\), column path: no clip is P9.mp4"),
-        ("x,P1.mp4,test,happiness,5,7,ann,\n", r"row 9 \(line 10\), column start_seconds: ann labels a moment of P1"),
+        ("x,P9.mp4,test,happiness,15,16,ann,\n", r"row 9 \(line 10\), column path: no clip is P9.mp4"),
+        ("x,P1.mp4,test,happiness,9,12,ann,\n", r"row 9 \(line 10\), column start_seconds: ann labels a moment of P1"),
         ("x,P1.mp4,test,happiness,19,20,ann,much\n", r"row 9 \(line 10\), column intensity: expected a number"),
     ],
 )

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import difflib
+import glob
 import re
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import numpy as np
+
 from vidfer.errors import DataError
+from vidfer.labels import EMOTIONS, WRONG
+from vidfer.learning.datasets.manifest import Manifest
+from vidfer.video.find import VIDEO_SUFFIXES
+from vidfer.video.probe import probe
 
 SUFFIXES = frozenset({".eaf", ".textgrid"})
 
@@ -122,3 +130,55 @@ def _read_textgrid(path: Path) -> list[Annotation]:
 
 def _unquoted(text: str) -> str:
     return text[1:-1].replace('""', '"')
+
+
+def manifest_of_annotations(
+    path: Path, *, video: Path | None = None, tiers: tuple[str, ...] = (), split: str = "test"
+) -> Manifest:
+    """Return the labels of an ELAN or TextGrid file as a manifest.
+
+    Parameters
+    ----------
+    path
+        The file. Its texts are labels as in `vidfer.labels.EMOTIONS`, or ``wrong``.
+    video
+        What was labelled; by default what an ELAN file names, or the video beside the file that is called as it is.
+    tiers
+        Those to read; none: all. Where ELAN does not tell the annotator the tier's name stands for it.
+    split
+        Of all rows.
+
+    Raises
+    ------
+    DataError
+        There is no video, no such tier, or a text is no label (named with tier and number).
+    """
+    video = video or (elan_media(path) if path.suffix.lower() == ".eaf" else None) or _beside(path)
+    if video is None or not video.is_file():
+        raise DataError(f"{path}: its video is not there: name it with --video")
+    chosen = [one for one in read_annotations(path) if not tiers or one.tier in tiers]
+    if not chosen:
+        known = sorted({one.tier for one in read_annotations(path)})
+        raise DataError(f"{path}: no labels in {', '.join(tiers) or 'it'}; tiers: {', '.join(known) or 'none'}")
+    for one in chosen:
+        if one.text.lower() not in (*EMOTIONS, WRONG):
+            near = difflib.get_close_matches(one.text.lower(), EMOTIONS, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join((*EMOTIONS, WRONG))}"
+            raise DataError(f"{one.where}: unknown label {one.text!r}; {hint}")
+    start = probe(video).info.start_seconds  # annotations are on the container's clock, manifests count from it
+    return Manifest(
+        clip_id=tuple(f"{path.stem} {one.tier} {number + 1}" for number, one in enumerate(chosen)),
+        path=(video.absolute(),) * len(chosen),
+        sha256=("",) * len(chosen),
+        subject_id=("",) * len(chosen),
+        split=(split,) * len(chosen),
+        label=tuple(one.text.lower() for one in chosen),
+        start_seconds=np.array([max(0.0, one.start_seconds - start) for one in chosen]),
+        end_seconds=np.array([one.end_seconds - start for one in chosen]),
+        further={"annotator": tuple(one.annotator or one.tier for one in chosen)},
+    )
+
+
+def _beside(path: Path) -> Path | None:
+    found = [one for one in sorted(path.parent.glob(f"{glob.escape(path.stem)}.*")) if one.suffix in VIDEO_SUFFIXES]
+    return found[0] if found else None
