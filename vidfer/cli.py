@@ -20,7 +20,7 @@ from vidfer.commands.standard_streams import use_lossy_streams
 from vidfer.errors import VidferError
 from vidfer.memory_limit import is_out_of_memory, memory_advice
 
-_SHOWN = ("status", "manifest", "live")  # commands whose result is what they print
+_SHOWN = ("status", "manifest", "live", "study")  # commands whose result is what they print
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

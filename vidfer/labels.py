@@ -35,3 +35,6 @@ UNSURE_LABEL: Final = -1  # stands where the label's number would
 UNSURE_COLOUR: Final = "#d4d4d4"  # lighter than neutral
 STATES: Final[tuple[str, ...]] = (*EMOTIONS, UNSURE)
 STATE_COLOURS: Final[dict[str, str]] = {**EMOTION_COLOURS, UNSURE: UNSURE_COLOUR}
+
+WRONG: Final = "wrong"
+"""What people who label may say of a stretch instead of an emotion: that vidfer's label is not right."""

@@ -8,7 +8,8 @@ from collections.abc import Callable
 STAGES = ("faces", "embeddings", "tracks", "emotions", "movements")
 EXPORTS = (
     *("csv", "parquet", "segments", "summary", "chart", "report"),  # what the default pipeline writes
-    *("openface", "fex", "elan", "vtt", "json", "chart-svg", "chart-pdf", "blinks", "overlay"),
+    *("openface", "fex", "elan", "textgrid", "emotionml", "netcdf", "vtt", "json"),
+    *("chart-svg", "chart-pdf", "blinks", "overlay"),
 )
 
 
@@ -172,8 +173,13 @@ def _manifest_arguments(parser: argparse.ArgumentParser) -> None:
     check = actions.add_parser("check", help="check a manifest row by row")
     check.add_argument("file", metavar="FILE.csv", help="the manifest")
     check.add_argument("--root", metavar="DIR", help="folder that relative paths start from")
+    elan = actions.add_parser("from-elan", help="labels that people wrote in ELAN (.eaf) or Praat (.TextGrid)")
+    elan.add_argument("files", nargs="+", metavar="FILE", help="one for each video")
+    elan.add_argument("--out", required=True, metavar="FILE.csv", help="the manifest to write")
+    elan.add_argument("--tier", action="append", default=[], metavar="NAME", help="only this tier; repeatable")
+    elan.add_argument("--video", metavar="FILE", help="of one file; default: what it names, or the video beside it")
     listing = actions.add_parser("list", help="corpora, licences, where to get them")
-    for action in (build, check, listing):
+    for action in (build, check, elan, listing):
         _verbosity(action)
 
 
@@ -236,6 +242,32 @@ def _explain_arguments(parser: argparse.ArgumentParser) -> None:
     _verbosity(parser)
 
 
+def _study_arguments(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    init = actions.add_parser("init", help="propose a study file from the names of the clips")
+    init.add_argument("folder", metavar="DIR", help="a folder of videos, or of results")
+    init.add_argument("--out", default="study.toml", metavar="FILE.toml", help="default: study.toml")
+    run = actions.add_parser("run", help="tables, comparisons, pictures, study.html and methods.md")
+    run.add_argument("results", metavar="RESULTS", help="a results folder")
+    run.add_argument("--out", metavar="DIR", help="default: RESULTS/study")
+    run.add_argument("--export", action="append", default=[], choices=["bids"], help="bids: derivatives in OUT/bids")
+    power = actions.add_parser("power", help="how many participants are needed, simulated from a pilot")
+    power.add_argument("results", metavar="RESULTS", help="of the pilot")
+    power.add_argument("--measure", default="mean_probability", metavar="NAME", help="default: mean_probability")
+    power.add_argument("--emotion", required=True, metavar="NAME", help="e.g. happiness")
+    power.add_argument("--effect", type=float, required=True, metavar="D", help="in standard deviations, e.g. 0.5")
+    power.add_argument("--power", type=float, default=0.8, metavar="SHARE", help="wanted; default: 0.8")
+    agree = actions.add_parser("agree", help="agreement of people who labelled, with each other and with vidfer")
+    agree.add_argument("labels", nargs="+", metavar="LABELS.csv", help="of one coder each, or with a column annotator")
+    agree.add_argument("--results", required=True, metavar="RESULTS", help="a results folder")
+    agree.add_argument("--tolerance", type=float, default=0.5, metavar="S", help="of an episode's ends; default: 0.5")
+    agree.add_argument("--out", metavar="DIR", help="default: RESULTS/study")
+    for action in (run, power, agree):
+        action.add_argument("--study", required=True, metavar="FILE.toml", help="the study file")
+    for action in (init, run, power, agree):
+        _verbosity(action)
+
+
 def _sample_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("out", metavar="DIR", help="where to put sample.mp4")
     _verbosity(parser)
@@ -282,6 +314,7 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "live": ("follow expressions in a camera, a network stream or a pipe, as they come", _live_arguments),
     "report": ("write charts, pages and tables of finished clips again, without opening a video", _report_arguments),
     "status": ("say what is done, stale or failed in a results folder", _status_arguments),
+    "study": ("compare conditions over finished clips: tables, statistics, pictures", _study_arguments),
     "manifest": ("build and check tables of labelled clips", _manifest_arguments),
     "train": ("train one of the networks by a recipe, or continue a stopped training", _train_arguments),
     "evaluate": ("measure a network on labelled faces or videos", _evaluate_arguments),

@@ -8,16 +8,19 @@ from collections import Counter
 from pathlib import Path
 
 from vidfer.commands import EXIT_OK
+from vidfer.errors import ConfigError
 from vidfer.labels import EMOTIONS
 from vidfer.learning.datasets.manifest import SPLITS, Manifest
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run ``manifest build CORPUS DIR --out FILE.csv``, ``manifest check FILE.csv`` or ``manifest list``."""
+    """Run ``manifest build``, ``check``, ``from-elan`` or ``list``."""
     if options.action == "list":
         _list()
     elif options.action == "check":
         _check(options)
+    elif options.action == "from-elan":
+        _from_elan(options)
     else:
         _build(options)
     return EXIT_OK
@@ -57,6 +60,20 @@ def _check(options: argparse.Namespace) -> None:
     manifest = read_manifest(options.file, root=options.root)
     if not options.quiet:
         print(f"{options.file}: {_summary(manifest)}")
+
+
+def _from_elan(options: argparse.Namespace) -> None:
+    from vidfer.learning.datasets.annotations import manifest_of_annotations
+    from vidfer.learning.datasets.manifest import joined, write_manifest
+
+    if options.video and len(options.files) > 1:
+        raise ConfigError("--video goes with one file; several name their own, or lie beside their videos")
+    video = Path(options.video) if options.video else None
+    found = [manifest_of_annotations(Path(one), video=video, tiers=tuple(options.tier)) for one in options.files]
+    manifest = joined(found)
+    write_manifest(manifest, options.out)
+    if not options.quiet:
+        print(f"{options.out}: {_summary(manifest)}")
 
 
 def _list() -> None:

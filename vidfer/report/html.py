@@ -6,7 +6,7 @@ import base64
 import json
 from typing import Any
 
-from vidfer.labels import EMOTION_COLOURS, UNSURE
+from vidfer.labels import EMOTION_COLOURS, EMOTIONS, UNSURE, WRONG
 from vidfer.report.chart import timeline_chart
 from vidfer.report.look import ApexFrame, ChartLook
 from vidfer.report.page import CLIPS, cell, escape, page, percent, share_bar, swatch, table, warnings_box
@@ -58,6 +58,7 @@ def render_report(
         warnings_box(_warnings(summary)),
         f'<section class="viewer{" with-video" if with_video else ""}">{_player(clip, data, video_href)}'
         f"{_chart(clip, look)}</section>",
+        _labels(),
         _apexes(look),
         _episodes(clip),
         _emotions(summary),
@@ -67,7 +68,7 @@ def render_report(
         f'<script src="{escape(up + CLIPS)}"></script>',
         f'<script src="{escape(up + plotly)}"></script>' if plotly else "",
     ]
-    return page(f"{clip.clip_id} – vidfer", body, script="report.js")
+    return page(f"{clip.clip_id} – vidfer", body, scripts=("report.js", "labels.js"))
 
 
 def _facts(summary: dict[str, Any]) -> str:
@@ -161,6 +162,32 @@ def _left_out(clip: ClipResult) -> str:
     return (
         f'<p class="faint">{len(shown)} of {len(shown) + len(hidden)} faces are drawn, those seen longest. '
         '<span class="no-print">Switch others on above; all are in the table of faces below.</span></p>'
+    )
+
+
+def _labels() -> str:
+    """Return where people mark stretches and say what they see: see labels.js."""
+    options = "".join(f"<option>{name}</option>" for name in (*EMOTIONS, WRONG))
+    headings = [
+        ("", "number"),
+        ("label", ""),
+        ("from", "number"),
+        ("to", "number"),
+        ("intensity", ""),
+        ("annotator", ""),
+    ]
+    keys = "<kbd>M</kbd> begins and ends a stretch, <kbd>,</kbd> <kbd>.</kbd> choose its label, <kbd>U</kbd> undoes, "
+    return (
+        '<section class="no-print"><details id="label-section"><summary>Label what you see</summary>'
+        f'<p class="faint">{keys}<kbd>S</kbd> saves labels.csv, which <code>vidfer study agree</code> and <code>vidfer '
+        "evaluate --manifest</code> read; wrong says that vidfer's label is.</p><p>"
+        f'<label>label <select id="label-choice">{options}</select></label> '
+        '<label>intensity <input id="label-intensity" type="number" step="any" style="width:5rem"></label> '
+        '<label>annotator <input id="label-annotator" value="me" style="width:8rem"></label> '
+        '<button id="label-mark">mark</button> <button id="label-undo">undo</button> '
+        '<button id="label-save" disabled>save labels.csv</button></p><p id="label-state"></p>'
+        + table(headings, ()).replace("<tbody>", '<tbody id="label-rows">')
+        + "</details></section>"
     )
 
 

@@ -59,7 +59,7 @@ def render_index(
     body.append(_clips(summaries, present) if summaries else "<section><p>No clip was finished.</p></section>")
     body += [_picture(name) for name in pictures]
     body.append("<p class='faint'>The same numbers: <a href='summary.csv'>summary.csv</a></p>")
-    return page(title, body, script="index.js")
+    return page(title, body, scripts=("index.js",))
 
 
 def _picture(name: str) -> str:

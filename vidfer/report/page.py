@@ -13,15 +13,15 @@ from vidfer.report.wording import display_name
 CLIPS = "assets/clips.js"  # below the results folder: the clips that it holds, for links from page to page
 
 
-def page(title: str, body: Iterable[str], *, script: str) -> bytes:
-    """Return a whole HTML file; ``body`` is markup, ``title`` is text, ``script`` a file beside this one."""
+def page(title: str, body: Iterable[str], *, scripts: Sequence[str] = ()) -> bytes:
+    """Return a whole HTML file; ``body`` is markup, ``title`` is text, ``scripts`` are files beside this one."""
     parts = [
         "<!DOCTYPE html>",
         '<html lang="en"><head><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<title>{escape(title)}</title><style>\n{_beside('page.css')}</style></head><body>",
         *body,
-        f"<script>\n{_beside(script)}</script>",
+        *(f"<script>\n{_beside(name)}</script>" for name in scripts),
         "</body></html>\n",
     ]
     return "\n".join(parts).encode(errors="backslashreplace")

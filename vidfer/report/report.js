@@ -372,4 +372,6 @@ window.addEventListener('resize', () => {
   show(now);
 });
 if (video) watchVideo();
-show(0);
+const goToLink = () => { const at = /^#t=([\d.]+)$/.exec(location.hash); if (at) seek(+at[1]); else show(0); };
+window.addEventListener('hashchange', goToLink);
+goToLink();

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Sequence
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from vidfer.labels import EMOTION_COLOURS, EMOTION_INDEX, EMOTIONS, UNSURE, UNSU
 from vidfer.report.chart_panel import is_stacked
 from vidfer.report.lanes import LANES, face_lanes
 from vidfer.report.look import WHITE_ON, ChartStyle
-from vidfer.report.wording import count, duration
+from vidfer.report.wording import count, display_name, duration
 from vidfer.timeline.series import FaceSeries, end_seconds, face_series, main_faces
 from vidfer.timeline.states import episode_labels
 from vidfer.types import ClipResult, StoredArray
@@ -55,6 +56,11 @@ def report_data(
         "stacked": is_stacked(style, end_seconds(clip)),
         "faces": [_face(clip, track) | {"drawn": track in drawn} for track in known],
         "overlay": overlay_data(clip) if with_overlay else None,
+        "labels": {
+            "clip": display_name(clip.clip_id),
+            "video": display_name(PurePath(clip.info.path).name),
+            "sha256": clip.info.fingerprint,
+        },
     }
 
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from vidfer.errors import OutputError
 from vidfer.labels import EMOTIONS, NUM_EMOTIONS
-from vidfer.report.summary import SUMMARY_COLUMNS
 from vidfer.spreadsheet import unguarded
+from vidfer.timeline.summary import SUMMARY_COLUMNS
 from vidfer.types import (
     NUM_LANDMARKS,
     ClipMovements,

@@ -351,6 +351,15 @@ def _build(
     )
 
 
+def first_audio_seconds(path: Path) -> float:
+    """Return where a file's sound begins on the clock that players show; raises BadVideo where there is none."""
+    with open_container(path) as container:
+        stream = container.streams.best("audio")
+        if stream is None or stream.time_base is None:
+            raise BadVideo(path, "unreadable", "it has no sound, so there is no clock of the sound")
+        return float((stream.start_time or 0) * stream.time_base - clock_origin(container, stream))
+
+
 def clock_origin(container: av.container.InputContainer, stream: av.stream.Stream) -> Fraction:
     """Return the seconds on a container's clock that players of a stream call 0.
 

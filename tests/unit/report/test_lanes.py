@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 from fixtures.movements import clip_with_movements
 from PIL import Image
-from vidfer.report.saved import clip_of_tables
 
 from vidfer.exporters import EXPORTERS
 from vidfer.report.chart import timeline_chart, timeline_svg
@@ -18,6 +17,7 @@ from vidfer.report.face_painter import FacePainter
 from vidfer.report.html import render_report
 from vidfer.report.lanes import LANES, face_lanes
 from vidfer.report.look import ChartLook
+from vidfer.timeline.saved import clip_of_tables
 
 
 def test_lanes_hold_what_was_measured_and_break_where_no_face_is_seen() -> None:

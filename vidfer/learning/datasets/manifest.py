@@ -22,7 +22,7 @@ from typing import Any, Final, Literal, get_args
 import numpy as np
 
 from vidfer.errors import DataError, OutputError
-from vidfer.labels import EMOTION_INDEX, EMOTIONS
+from vidfer.labels import EMOTION_INDEX, EMOTIONS, WRONG
 from vidfer.spreadsheet import guarded, unguarded
 
 ManifestSplit = Literal["train", "validation", "test"]
@@ -112,7 +112,9 @@ class Manifest:
         return Manifest(**columns, further={name: taken(values) for name, values in self.further.items()})
 
 
-def read_manifest(path: str | Path, *, root: str | Path | None = None, check_files: bool = True) -> Manifest:
+def read_manifest(
+    path: str | Path, *, root: str | Path | None = None, check_files: bool = True, keep_wrong: bool = False
+) -> Manifest:
     """Read and check a manifest.
 
     Parameters
@@ -123,6 +125,8 @@ def read_manifest(path: str | Path, *, root: str | Path | None = None, check_fil
         Folder that relative paths start from; by default the folder of the CSV file.
     check_files
         Whether every video must exist.
+    keep_wrong
+        Whether to keep rows with the label ``wrong``, which say only what a stretch does not show.
 
     Raises
     ------
@@ -151,7 +155,12 @@ def read_manifest(path: str | Path, *, root: str | Path | None = None, check_fil
         further={name: tuple(row[name] for row in rows) for name in rows[0] if name not in _KNOWN},
     )
     check_manifest(manifest, source=str(path), check_files=check_files)
-    return manifest
+    if keep_wrong or WRONG not in manifest.label:
+        return manifest
+    told = np.flatnonzero(np.array(manifest.label) != WRONG)
+    if not len(told):
+        raise DataError(f"{path}: every row is labelled {WRONG}: nothing says what is seen")
+    return manifest.select(told)
 
 
 def write_manifest(manifest: Manifest, path: str | Path) -> None:
@@ -201,6 +210,20 @@ def write_manifest(manifest: Manifest, path: str | Path) -> None:
         raise OutputError(f"{path}: cannot be written: {error.strerror}; choose another --out") from error
 
 
+def joined(manifests: Sequence[Manifest]) -> Manifest:
+    """Return the rows of several manifests that have the same further columns."""
+    values: dict[str, Any] = {}
+    for one in fields(Manifest):
+        parts = [getattr(manifest, one.name) for manifest in manifests]
+        if one.name == "further":
+            values[one.name] = {name: tuple(v for part in parts for v in part[name]) for name in parts[0]}
+        elif isinstance(parts[0], np.ndarray):
+            values[one.name] = np.concatenate(parts)
+        else:
+            values[one.name] = tuple(value for part in parts for value in part)
+    return Manifest(**values)
+
+
 def check_manifest(manifest: Manifest, *, source: str, check_files: bool = True) -> None:
     """Raise DataError for the first row that is wrong; ``source`` names the manifest in the message."""
     first_row: dict[str, int] = {}
@@ -231,7 +254,7 @@ def check_manifest(manifest: Manifest, *, source: str, check_files: bool = True)
 def _check_row(manifest: Manifest, row: int, where: str) -> None:
     if not manifest.clip_id[row]:
         raise DataError(f"{where}: clip_id is empty")
-    if manifest.label[row] not in EMOTION_INDEX:
+    if manifest.label[row] not in EMOTION_INDEX and manifest.label[row] != WRONG:
         raise DataError(f"{where}: unknown label {manifest.label[row]!r}{_nearest(manifest.label[row], EMOTIONS)}")
     if manifest.split[row] not in SPLITS:
         raise DataError(f"{where}: unknown split {manifest.split[row]!r}{_nearest(manifest.split[row], SPLITS)}")

@@ -1,0 +1,174 @@
+"""Permutation tests over participants: of single figures, and of courses by clusters.
+
+Maris, E., Oostenveld, R. (2007). Nonparametric statistical testing of EEG- and MEG-data. J. Neurosci. Methods 164.
+Phipson, B., Smyth, G. K. (2010). Permutation p-values should never be zero. Stat. Appl. Genet. Mol. Biol. 9 (1).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage, stats
+
+_AT_ONCE = 256  # permutations: bounds memory
+_TIES = 1e-9  # statistics of the same values added in another order
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lots:
+    """How participants are dealt out anew: (R, N) signs of differences, or whether each is in the second group.
+
+    ``is_exact``: these are all there are, the one that was observed first; else they are drawn, and it is added.
+    """
+
+    drawn: np.ndarray
+    is_exact: bool
+
+    def p(self, reached: np.ndarray) -> np.ndarray:
+        """Return the p-value for how many of the lots reached what was observed."""
+        more = 0 if self.is_exact else 1
+        return (reached + more) / (len(self.drawn) + more)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """A stretch [first, stop) of steps of one course in which t has one sign and is large; ``mass``: its sum."""
+
+    course: int
+    first: int
+    stop: int
+    mass: float
+    p: float
+
+
+def sign_lots(count: int, permutations: int, rng: np.random.Generator) -> Lots:
+    """Return signs for ``count`` differences: all 2**count where those are no more than asked for."""
+    if 2**count <= permutations + 1:
+        return Lots(drawn=np.array(list(itertools.product((1.0, -1.0), repeat=count))), is_exact=True)
+    return Lots(drawn=rng.integers(0, 2, (permutations, count)) * 2.0 - 1.0, is_exact=False)
+
+
+def group_lots(first: int, second: int, permutations: int, rng: np.random.Generator) -> Lots:
+    """Return who is in the second of two groups, those of the first coming first."""
+    count = first + second
+    if math.comb(count, second) <= permutations + 1:
+        chosen = list(itertools.combinations(range(count - 1, -1, -1), second))  # what was observed comes first
+        drawn = np.zeros((len(chosen), count))
+        np.put_along_axis(drawn, np.array(chosen), 1.0, axis=1)
+        return Lots(drawn=drawn, is_exact=True)
+    return Lots(drawn=rng.permuted(np.tile(np.arange(count) >= first, (permutations, 1)), axis=1) * 1.0, is_exact=False)
+
+
+def t_paired(values: np.ndarray, signs: np.ndarray) -> np.ndarray:
+    """Return t of the mean difference for each choice of signs.
+
+    Parameters
+    ----------
+    values
+        (N, M) differences of N participants.
+    signs
+        (R, N) of +1 and -1.
+
+    Returns
+    -------
+    (R, M).
+    """
+    count = len(values)
+    mean = signs @ values / count
+    variance = ((values**2).sum(axis=0) - count * mean**2) / (count - 1)
+    return _ratio(mean, variance / count)
+
+
+def t_unpaired(values: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return Student's t (pooled variance) of second against first group, (R, M), for (N, M) values, (R, N) in 0, 1."""
+    n2 = second.sum(axis=1, keepdims=True)  # (R, 1)
+    n1 = len(values) - n2
+    values = values - values.mean(axis=0)  # for the accuracy of the squares
+    sum2, total = second @ values, values.sum(axis=0)
+    mean1, mean2 = (total - sum2) / n1, sum2 / n2
+    within = (values**2).sum(axis=0) - n1 * mean1**2 - n2 * mean2**2
+    return _ratio(mean2 - mean1, within / (n1 + n2 - 2) * (1 / n1 + 1 / n2))
+
+
+def _ratio(mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
+    """Return t; 0 where nothing differs, and infinite where all differ by the same."""
+    variance = np.where(variance < 1e-24, 0.0, variance)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.nan_to_num(mean / np.sqrt(variance), nan=0.0, posinf=np.inf, neginf=-np.inf))
+
+
+def p_values(values: np.ndarray, lots: Lots, *, paired: bool) -> np.ndarray:
+    """Return two-sided p-values, (M,), of (N, M) differences (paired) or values of both groups."""
+    statistic = t_paired if paired else t_unpaired
+    observed = np.abs(statistic(values, _as_observed(values, lots, paired=paired)))
+    reached = np.zeros(values.shape[1])
+    for start in range(0, len(lots.drawn), _AT_ONCE):
+        got = np.abs(statistic(values, lots.drawn[start : start + _AT_ONCE]))
+        reached += (got >= observed * (1 - _TIES)).sum(axis=0)
+    return lots.p(reached)
+
+
+def _as_observed(values: np.ndarray, lots: Lots, *, paired: bool) -> np.ndarray:
+    if paired:
+        return np.ones((1, len(values)))
+    second = round(float(lots.drawn[0].sum()))
+    return (np.arange(len(values)) >= len(values) - second)[None] * 1.0
+
+
+def cluster_test(values: np.ndarray, lots: Lots, *, paired: bool, alpha: float) -> list[Cluster]:
+    """Find the stretches in which courses differ.
+
+    Parameters
+    ----------
+    values
+        (N, C, T): N participants, C courses (emotions), T steps; differences, or of both groups.
+    lots
+        As for ``p_values``.
+    paired
+        Which of the two.
+    alpha
+        Of the t-test whose bound decides which steps are joined to clusters.
+
+    Returns
+    -------
+    All clusters, by course and time. Each is compared with the largest of all courses in every permutation, so the
+    p-values hold over all of them.
+    """
+    count, courses, steps = values.shape
+    flat = values.reshape(count, courses * steps)
+    statistic = t_paired if paired else t_unpaired
+    bound = float(stats.t.isf(alpha / 2, count - 1 if paired else count - 2))
+    observed = statistic(flat, _as_observed(flat, lots, paired=paired)).reshape(courses, steps)
+    found = _clusters(observed[None], bound)
+    masses = np.array([abs(cluster[-1]) for cluster in found])
+    reached = np.zeros(len(found))
+    for start in range(0, len(lots.drawn), _AT_ONCE):
+        lot = lots.drawn[start : start + _AT_ONCE]
+        t = statistic(flat, lot).reshape(len(lot), courses, steps)
+        largest = np.zeros(len(lot))
+        for place, _, _, _, mass in _clusters(t, bound):
+            largest[place] = max(largest[place], abs(mass))
+        reached += (largest[:, None] >= masses * (1 - _TIES)).sum(axis=0)
+    p = lots.p(reached)
+    return [
+        Cluster(course=course, first=first, stop=stop, mass=mass, p=float(p[place]))
+        for place, (_, course, first, stop, mass) in enumerate(found)
+    ]
+
+
+def _clusters(t: np.ndarray, bound: float) -> list[tuple[int, int, int, int, float]]:
+    """Return (lot, course, first, stop, sum of t) of each run of steps beyond the bound with one sign, in (R, C, T)."""
+    beside = np.zeros((3, 3, 3))
+    beside[1, 1] = 1  # steps are neighbours in time only
+    found = []
+    for beyond in (t > bound, t < -bound):
+        labels, count = ndimage.label(beyond, structure=beside)
+        if count:
+            masses = ndimage.sum_labels(t, labels, np.arange(1, count + 1))
+            for where, mass in zip(ndimage.find_objects(labels), masses, strict=True):
+                lot, course, steps = where
+                found.append((lot.start, course.start, steps.start, steps.stop, float(mass)))
+    return sorted(found)

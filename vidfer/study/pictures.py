@@ -1,0 +1,357 @@
+"""Pictures of a study for a paper: 85 and 180 mm wide, letters of 7 pt, the emotions' colours as everywhere.
+
+Of conditions the reference is black and broken; the others have the emotion's colour and lines of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vidfer.labels import EMOTION_COLOURS, EMOTIONS, STATE_COLOURS, STATES, UNSURE
+from vidfer.report.chart import time_step
+from vidfer.report.drawing import draw_pdf, draw_pixels, draw_svg, name_fonts
+from vidfer.report.png import full_colour_png
+from vidfer.report.wording import clock, display_name
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+DPI = 300
+_FOOT = 11  # mm below the panels: ticks and what they mean
+_LEAST_SPAN = 0.1  # of probability on an axis: no picture of noise
+_INK, _FAINT, _TEXT = "#222222", "#666666", 7.0
+_LINES: tuple[Any, ...] = ((0, (3, 1.5)), "-", "-.", ":")
+_BAND_SAMPLES = 999
+_MOST_STEPS = 300  # of a drawn course: more than there are pixels between
+_MOST_NAMES = 40  # of participants beside a heat map
+WORDS = {
+    "mean_probability": "mean probability",
+    "share_of_time": "share of time",
+    "episodes_per_minute": "episodes per minute",
+    "peak_probability": "peak probability",
+}
+
+
+def saved(figure: Figure, formats: Collection[str]) -> dict[str, bytes]:
+    """Return the figure's files by suffix."""
+    # Pixels first: drawing as SVG and PDF leaves the figure at 72 dots per inch.
+    makers: dict[str, Callable[[], bytes]] = {
+        "png": lambda: full_colour_png(draw_pixels(figure), dpi=DPI),
+        "svg": lambda: draw_svg(figure, text_as_text=True),
+        "pdf": lambda: draw_pdf(figure),
+    }
+    return {suffix: make() for suffix, make in makers.items() if suffix in formats}
+
+
+class Panels:
+    """A grid with a panel for each emotion, in one of the two widths."""
+
+    def __init__(
+        self, emotions: Sequence[str], width_mm: int, *, conditions: Sequence[str], legend: bool, row_mm: float = 27
+    ) -> None:
+        from matplotlib.figure import Figure
+
+        self.emotions, self.conditions, self.narrow = emotions, conditions, width_mm < 100
+        columns = min(len(emotions), 2 if self.narrow else 4)
+        rows = -(-len(emotions) // columns)
+        head = 9 if legend else 5  # mm
+        self.height = head + rows * row_mm + _FOOT
+        self.figure = Figure(figsize=(width_mm / 25.4, self.height / 25.4), dpi=DPI, facecolor="white")
+        grid = self.figure.subplots(rows, columns, sharex=True, squeeze=False)
+        left, right = 11.5 / width_mm, 1 - 4 / width_mm
+        self.figure.subplots_adjust(
+            left=left, right=right, top=1 - head / self.height, bottom=_FOOT / self.height, hspace=0.42, wspace=0.3
+        )
+        self.axes: list[Axes] = list(grid.flat)[: len(emotions)]
+        for unused in list(grid.flat)[len(emotions) :]:
+            unused.set_visible(False)
+        self.lowest = self.axes[-columns:]
+        for axes, emotion in zip(self.axes, emotions, strict=True):
+            axes.set_title(emotion, loc="left", fontsize=_TEXT, fontweight="bold", color=_INK, pad=3)
+            plain(axes)
+
+    def colour(self, emotion: str, place: int) -> str:
+        """Return the colour of a condition by its place; the first is the reference."""
+        return _INK if place == 0 and len(self.conditions) > 1 else EMOTION_COLOURS[emotion]
+
+    def legend(self) -> None:
+        """Name the conditions above the panels."""
+        from matplotlib.lines import Line2D
+
+        if len(self.conditions) < 2:
+            return
+        handles = [
+            Line2D([], [], color=_INK if place == 0 else _FAINT, linestyle=_LINES[place % 4], linewidth=1.2)
+            for place in range(len(self.conditions))
+        ]
+        names = [display_name(name, longest=24) for name in self.conditions]
+        self.figure.legend(
+            handles, names, loc="upper left", bbox_to_anchor=(0.02, 1 - 0.8 / self.height), ncols=4, frameon=False,
+            fontsize=_TEXT, borderpad=0, borderaxespad=0, labelcolor=_INK, handlelength=2.2, prop=_family(),
+        )  # fmt: skip
+
+
+def plain(axes: Axes) -> None:
+    """Leave of an axis what is needed."""
+    axes.tick_params(labelsize=_TEXT, colors=_FAINT, length=2, width=0.5, pad=1.5)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side in ("left", "bottom"))
+        spine.set_color("#bbbbbb")
+        spine.set_linewidth(0.5)
+
+
+def _family() -> Any:
+    from matplotlib.font_manager import FontProperties
+
+    return FontProperties(family=name_fonts(), size=_TEXT)
+
+
+def course_picture(
+    courses: pd.DataFrame,
+    conditions: Sequence[str],
+    emotions: Sequence[str],
+    width_mm: int,
+    *,
+    seed: int,
+    clusters: pd.DataFrame | None = None,
+    alpha: float = 0.05,
+) -> Figure:
+    """Draw the mean course of each condition over participants, with a bootstrap band of 1 - alpha.
+
+    Parameters
+    ----------
+    courses
+        ``aligned`` or ``event_courses`` of one type (then ``clusters``, marked below the curves where p < alpha).
+    conditions, emotions
+        What is drawn, in order.
+    width_mm
+        85 or 180.
+    """
+    panels = Panels(emotions, width_mm, conditions=conditions, legend=len(conditions) > 1)
+    counts: list[tuple[np.ndarray, np.ndarray]] = []
+    for place, condition in enumerate(conditions):
+        times, stacked = _of_participants(courses[courses["condition"] == condition])
+        seen = (~np.isnan(stacked[..., 0])).sum(axis=0)
+        shown = seen >= max(1, -(-int(seen.max(initial=0)) // 2))  # what is left of fewer stands for them no more
+        counts.append((times, seen))
+        low, high = _band(stacked, np.random.default_rng([seed, place]), alpha)
+        mean = np.nansum(stacked, axis=0) / np.maximum(seen, 1)[:, None]
+        for axes, emotion in zip(panels.axes, emotions, strict=True):
+            label, colour = EMOTIONS.index(emotion), panels.colour(emotion, place)
+            hidden = ~shown[:, None] | np.zeros_like(mean, np.bool_)
+            middle, bottom, top = (np.where(hidden, np.nan, part)[:, label] for part in (mean, low, high))
+            axes.fill_between(times, bottom, top, color=colour, alpha=0.22, linewidth=0)
+            axes.plot(times, middle, color=colour, linewidth=1.0, linestyle=_LINES[(place + (len(conditions) < 2)) % 4])
+    if clusters is not None:
+        _mark(panels, clusters, alpha)
+    _time_axis(panels, counts, from_event=clusters is not None)
+    panels.legend()
+    return panels.figure
+
+
+def _of_participants(courses: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Return times (T,) and each participant's course (P, T, K), the mean over his or her clips; NaN where unseen."""
+    mean = courses.groupby(["participant", "seconds"], observed=True)[list(EMOTIONS)].mean()
+    wide = mean.unstack("participant").sort_index()  # (T, K * P)
+    times = wide.index.to_numpy(np.float64)
+    values = wide.to_numpy(np.float64).reshape(len(times), len(EMOTIONS), -1).transpose(2, 0, 1)
+    every = max(1, -(-len(times) // _MOST_STEPS))
+    return times[::every], values[:, ::every]
+
+
+def _band(stacked: np.ndarray, rng: np.random.Generator, alpha: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the bootstrap interval of the mean over participants at each step, two of (T, K)."""
+    people = len(stacked)
+    weights = rng.multinomial(people, np.full(people, 1 / people), _BAND_SAMPLES).astype(np.float64)  # (B, P)
+    flat = stacked.reshape(people, -1)
+    known = ~np.isnan(flat)
+    total = weights @ known
+    means = np.where(total > 0, (weights @ np.where(known, flat, 0.0)) / np.maximum(total, 1), np.nan)
+    means[:, ~known.any(axis=0)] = 0.0  # not drawn
+    low, high = np.nanquantile(means, [alpha / 2, 1 - alpha / 2], axis=0)
+    return low.reshape(stacked.shape[1:]), high.reshape(stacked.shape[1:])
+
+
+def _mark(panels: Panels, clusters: pd.DataFrame, alpha: float) -> None:
+    for axes, emotion in zip(panels.axes, panels.emotions, strict=True):
+        axes.axvline(0, color=_FAINT, linewidth=0.5)
+        axes.axhline(0, color="#dddddd", linewidth=0.5, zorder=0)
+        for one in clusters[(clusters["emotion"] == emotion) & (clusters["p"] < alpha)].itertuples():
+            axes.plot(
+                [one.from_seconds, one.to_seconds], [0.02, 0.02], color=_INK, linewidth=2, solid_capstyle="butt",
+                transform=axes.get_xaxis_transform(),
+            )  # fmt: skip
+
+
+def _time_axis(panels: Panels, counts: Sequence[tuple[np.ndarray, np.ndarray]], *, from_event: bool) -> None:
+    from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
+
+    first, last = min(times[0] for times, _ in counts), max(times[-1] for times, _ in counts)
+    step = time_step(float(last - first), most=4)
+    decimals = 0 if step >= 1 else 1
+
+    def tick(seconds: float, _: int) -> str:
+        n = [int(seen[np.abs(times - seconds).argmin()]) for times, seen in counts]
+        at = f"{seconds:.{decimals}f}" if from_event else clock(seconds, decimals=decimals)
+        return f"{at}\n{'/'.join(map(str, n))}"
+
+    for axes in panels.axes:
+        axes.set_xlim(min(first, 0.0), last)
+        axes.xaxis.set_major_locator(MultipleLocator(step))
+        axes.xaxis.set_major_formatter(FuncFormatter(tick))
+        axes.yaxis.set_major_locator(MaxNLocator(3))
+        _widen(axes)
+    what = "seconds from the event" if from_event else "time"
+    panels.figure.text(
+        0.995, 1 / panels.height, f"{what}; below: participants seen", ha="right", va="bottom", fontsize=_TEXT,
+        color=_FAINT,
+    )  # fmt: skip
+    panels.figure.supylabel(
+        "change of probability" if from_event else "probability", x=0.005, fontsize=_TEXT, color=_FAINT
+    )
+
+
+def _widen(axes: Axes) -> None:
+    """Give the axis of a probability its least span, from 0 on where nothing is below."""
+    low, high = axes.get_ylim()
+    if high - low < _LEAST_SPAN:
+        middle = (low + high) / 2
+        low, high = middle - _LEAST_SPAN / 2, middle + _LEAST_SPAN / 2
+        lowest = min((float(np.nanmin(np.asarray(line.get_ydata()))) for line in axes.lines), default=0.0)
+        if low < 0 <= lowest:
+            low, high = -_LEAST_SPAN / 20, high - low
+    axes.set_ylim(low, high)
+
+
+def estimate_picture(
+    participants: pd.DataFrame,
+    comparisons: pd.DataFrame,
+    measure: str,
+    conditions: Sequence[str],
+    emotions: Sequence[str],
+    width_mm: int,
+    *,
+    paired: bool,
+) -> Figure:
+    """Draw every participant as a dot, the means, and beside them the difference with its interval.
+
+    The difference of the last two conditions is drawn from the reference's mean on (Gardner, Altman 1986).
+    """
+    panels = Panels(emotions, width_mm, conditions=conditions, legend=False, row_mm=30)
+    wide = participants.pivot_table(
+        index="participant", columns=["condition", "emotion"], values=measure, observed=True
+    )
+    for axes, emotion in zip(panels.axes, emotions, strict=True):
+        columns = [wide[name, emotion] if (name, emotion) in wide else wide.iloc[:, 0] * np.nan for name in conditions]
+        if paired:
+            broken = np.vstack([np.array(columns), np.full(len(wide), np.nan)]).T.ravel()  # one line: a gap after each
+            places = np.tile(np.arange(len(conditions) + 1.0), len(wide))
+            axes.plot(places, broken, color="#bbbbbb", linewidth=0.4, zorder=1)
+        for place, values in enumerate(columns):
+            known = values.dropna().to_numpy(np.float64)
+            colour = panels.colour(emotion, place)
+            axes.scatter(place + _spread(known, paired), known, s=5, color=colour, alpha=0.7, linewidths=0, zorder=2)
+            if len(known):
+                axes.plot([place - 0.25, place + 0.25], [known.mean()] * 2, color=colour, linewidth=1.6, zorder=3)
+        ticks = [display_name(name, longest=11) for name in conditions]
+        if len(conditions) == 2:
+            ticks.append("difference")
+            chosen = comparisons[(comparisons["measure"] == measure) & (comparisons["emotion"] == emotion)]
+            for one in chosen.itertuples():
+                base = one.mean_reference
+                axes.plot([-0.25, 2.4], [base] * 2, color=_FAINT, linewidth=0.4, linestyle=(0, (2, 2)), zorder=0)
+                interval = [base + one.difference_low, base + one.difference_high]
+                axes.plot([2, 2], interval, color=_INK, linewidth=1.2, zorder=3)
+                axes.plot([2], [base + one.difference], "o", color=_INK, markersize=3.2, zorder=4)
+        axes.set_xlim(-0.5, len(ticks) - 0.4)
+        axes.set_xticks(range(len(ticks)), ticks, rotation=25 if width_mm > 100 or len(ticks) > 3 else 18)
+        axes.locator_params(axis="y", nbins=4)
+        if "minute" not in measure:
+            _widen(axes)
+    for axes in panels.lowest:
+        for text in axes.get_xticklabels():
+            text.set(fontfamily=name_fonts(), ha="right", rotation_mode="anchor", parse_math=False)
+    panels.figure.supylabel(WORDS[measure], x=0.005, fontsize=_TEXT, color=_FAINT)
+    return panels.figure
+
+
+def _spread(values: np.ndarray, paired: bool) -> np.ndarray:
+    """Return shifts that keep dots of like values apart, the same every time."""
+    if paired or not len(values):
+        return np.zeros(len(values))
+    places = np.argsort(np.argsort(values, kind="stable"), kind="stable")
+    return ((places * 0.618034) % 1 - 0.5) * 0.36
+
+
+def heat_picture(aligned: pd.DataFrame, conditions: Sequence[str], emotions: Sequence[str], width_mm: int) -> Figure:
+    """Draw participants by time, a row for each participant and condition, darker where an emotion is likelier."""
+    from matplotlib.colors import LinearSegmentedColormap
+    from matplotlib.ticker import FuncFormatter, MultipleLocator
+
+    blocks = [_of_participants(aligned[aligned["condition"] == name]) for name in conditions]
+    rows = [len(values) for _, values in blocks]
+    longest = max((times for times, _ in blocks), key=len)
+    stacked = np.full((sum(rows), len(longest), len(EMOTIONS)), np.nan)
+    for start, (times, values) in zip(np.cumsum([0, *rows]), blocks, strict=False):
+        stacked[start : start + len(values), : len(times)] = values
+    panels = Panels(
+        emotions, width_mm, conditions=conditions, legend=False, row_mm=float(np.clip(8 + 1.1 * sum(rows), 24, 60))
+    )
+    edges = np.cumsum(rows)
+    step = time_step(float(longest[-1]), most=4)
+    for axes, emotion in zip(panels.axes, emotions, strict=True):
+        colours = LinearSegmentedColormap.from_list(emotion, ["#ffffff", EMOTION_COLOURS[emotion], _INK])
+        colours.set_bad("#e8e8e8")
+        axes.imshow(
+            stacked[..., EMOTIONS.index(emotion)], cmap=colours, vmin=0, vmax=1, aspect="auto", interpolation="nearest",
+            extent=(0, float(longest[-1] + longest[0]), sum(rows), 0),
+        )  # fmt: skip
+        for edge in edges[:-1]:
+            axes.axhline(edge, color=_INK, linewidth=0.7)
+        names = [display_name(name, longest=9) for name in conditions]
+        axes.set_yticks(edges - np.array(rows) / 2, names, rotation=90, va="center", fontfamily=name_fonts())
+        axes.tick_params(axis="y", length=0)
+        axes.xaxis.set_major_locator(MultipleLocator(step))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda t, _: clock(t, decimals=0 if step >= 1 else 1)))
+    people = ", ".join(map(str, rows))
+    breaks = "\n" if panels.narrow else " "
+    panels.figure.text(
+        0.995, 1 / panels.height, f"a row is a participant (n = {people});{breaks}white 0, black 1, gray: not seen",
+        ha="right", va="bottom", fontsize=_TEXT, color=_FAINT,
+    )  # fmt: skip
+    return panels.figure
+
+
+def share_picture(participants: pd.DataFrame, conditions: Sequence[str], width_mm: int) -> Figure:
+    """Draw how each condition divides its time among emotions and unsure: the mean of its participants' shares."""
+    from matplotlib.figure import Figure
+
+    height = 14 + 7.5 * len(conditions) + (8 if width_mm < 100 else 4)
+    figure = Figure(figsize=(width_mm / 25.4, height / 25.4), dpi=DPI, facecolor="white")
+    left = 26 / width_mm
+    axes = figure.add_axes((left, 7 / height, 1 - left - 6 / width_mm, 7.5 * len(conditions) / height))
+    shares = participants.groupby(["condition", "emotion"], observed=True)["share_of_time"].mean()
+    people = participants.groupby("condition", observed=True)["participant"].nunique()
+    start = np.zeros(len(conditions))
+    for state in STATES:
+        known = [shares.get((name, state), 0.0) for name in conditions] if state != UNSURE else 1 - start
+        share = np.array(known, np.float64)
+        axes.barh(range(len(conditions)), share, left=start, height=0.72, color=STATE_COLOURS[state], label=state)
+        start += share
+    labels = [f"{display_name(name, longest=14)}\nn = {people.get(name, 0)}" for name in conditions]
+    axes.set_yticks(range(len(conditions)), labels, fontfamily=name_fonts(), parse_math=False)
+    axes.set_ylim(len(conditions) - 0.5, -0.5)
+    axes.set_xlim(0, 1)
+    axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "25 %", "50 %", "75 %", "100 %"])
+    plain(axes)
+    figure.legend(
+        loc="upper left", bbox_to_anchor=(0.02, 1 - 1 / height), ncols=4 if width_mm < 100 else 9, frameon=False,
+        fontsize=_TEXT, handlelength=1, handleheight=0.9, columnspacing=1.0, handletextpad=0.4, borderpad=0,
+        borderaxespad=0, labelcolor=_INK,
+    )  # fmt: skip
+    return figure
