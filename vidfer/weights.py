@@ -82,7 +82,7 @@ TABLE: tuple[WeightFile, ...] = (
         kind="quality",
         name="embedded",
         filename="quality.safetensors",
-        sha256="32647c82a03455ff5db6dda95c8e92fd71131a2546382ddbcc3e720e199c0f90",
+        sha256="5aa930f080fde4f92235373c90b8000824c17df27debb206f0c5ce3d81734714",
     ),
     WeightFile(
         kind="backbone",
