@@ -48,6 +48,13 @@ def test_the_command_runs_nothing_from_the_folder(hostile: Path, engine: str) ->
     assert (hostile / "out" / "a" / "report.html").is_file()
 
 
+def test_the_module_runs_nothing_from_there_with_the_switch_that_the_readme_names(hostile: Path) -> None:
+    assert "`python -P -m vidfer`" in (Path(__file__).parents[2] / "README.md").read_text()
+    done = run_there(hostile, sys.executable, "-P", "-m", "vidfer", *PROCESS, "--force")
+    assert not (hostile / "was_run").exists(), (hostile / "was_run").read_text()
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("command", [PROCESS, ["status", "out"], ["report", "out"]])
 def test_the_module_runs_only_what_python_itself_takes_from_there(hostile: Path, command: list[str]) -> None:
     """`python -m` has looked into the folder before vidfer is begun: for these three, and never in a worker."""

@@ -16,7 +16,7 @@ from vidfer.plugins import entry_points_of
 STAGES: tuple[StageDeclaration, ...] = (
     StageDeclaration(
         name="faces",
-        version=7,
+        version=8,
         section="faces",
         stage="vidfer.pipeline.faces:FacesStage",
         table="vidfer.pipeline.tables:FacesTable",

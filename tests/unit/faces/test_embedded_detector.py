@@ -105,6 +105,23 @@ def test_finds_nearly_all_clear_faces_of_held_back_photographs():
     assert figures["empty_fired"] <= 0.05
 
 
+@pytest.mark.parametrize("colour", [(0.12, 0.2, 1.0), (0.15, 1.0, 0.3), (1.0, 0.15, 0.1), (1.0, 0.15, 0.9)])
+def test_a_face_in_light_of_one_colour_is_found(colour):
+    """Stages are lit so; pictures in other light are searched as they are, whatever lies beside them in a batch."""
+    portrait = draw_portrait(0, width=320, height=240)
+    lit = np.round(portrait.mean(2, keepdims=True) * colour).astype(np.uint8)
+    images = torch.from_numpy(np.stack([portrait, lit, portrait]))
+    detector = build_embedded()
+    found = detector.detect(images)
+    assert found.image_row.tolist() == [0, 1, 2]
+    plain, one, again = found.xyxy
+    assert pairwise_iou(one[None], plain[None])[0, 0] > 0.8
+    assert found.score[1] > 0.65  # enough to begin a track
+    np.testing.assert_array_equal(plain, again)
+    np.testing.assert_allclose(detector.detect(images[1:2]).xyxy[0], one, atol=0.5)
+    np.testing.assert_allclose(detector.detect(images[:1]).xyxy[0], plain, atol=0.5)
+
+
 @pytest.mark.parametrize(
     ("size", "side", "least"), [((512, 512), 320, 25.6), ((1080, 1920), 768, 40), ((240, 320), 320, 16)]
 )
