@@ -1,15 +1,17 @@
-"""Make the README's pictures from the sample video (NASA photographs, public domain): python docs/make_pictures.py
+"""Make the documents' pictures: python docs/make_pictures.py
 
-Writes sample_timeline.png and sample_report.png beside this file; the second needs playwright and Debian's chromium.
+Writes beside this file sample_timeline.png and sample_report.png, from the sample video (NASA photographs, public
+domain; the second needs playwright and Debian's chromium), and study_*.png, from made-up numbers.
 """
 
 from __future__ import annotations
 
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
-from vidfer import process
+from vidfer import process, study
 from vidfer.video.sample_clip import write_sample
 
 DOCS = Path(__file__).resolve().parent
@@ -24,6 +26,22 @@ def main() -> None:
         process(video, results)
         shutil.copyfile(results / "sample" / "timeline.png", DOCS / "sample_timeline.png")
         photograph(results / "sample" / "report.html", DOCS / "sample_report.png")
+
+
+def draw_study() -> None:
+    """Run a study over made-up results of twelve people and keep two of its pictures."""
+    sys.path.insert(0, str(DOCS.parent / "tests"))
+    from fixtures.study_results import paired_results, write_study
+
+    with tempfile.TemporaryDirectory() as folder:
+        results = Path(folder) / "results"
+        paired_results(results, participants=12)
+        analysis = {"design": "paired", "emotions": ["happiness", "neutral"]}
+        pictures = {"widths_mm": [180], "formats": ["png"]}
+        study.run(results, write_study(Path(folder), {"analysis": analysis, "pictures": pictures}))
+        made = results / "study" / "pictures"
+        shutil.copyfile(made / "estimates_mean_probability_180mm.png", DOCS / "study_estimates.png")
+        shutil.copyfile(made / "courses_180mm.png", DOCS / "study_courses.png")
 
 
 def photograph(page_file: Path, picture: Path) -> None:
@@ -46,4 +64,5 @@ def photograph(page_file: Path, picture: Path) -> None:
 
 
 if __name__ == "__main__":
+    draw_study()
     main()
