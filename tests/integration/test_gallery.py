@@ -18,7 +18,7 @@ from vidfer.pipeline.chunk import CHUNK_FRAMES
 SIDE = 5
 TILE = (384, 216)  # px, width and height: a call of 1920 x 1080
 WHOLE_BODY = "s13"  # a clip whose face is smaller than the summary's least_face_px here
-NUM_FRAMES = 50
+NUM_FRAMES = 3 * CHUNK_FRAMES
 FOLLOWED = 16  # where the limit is less than the people
 
 

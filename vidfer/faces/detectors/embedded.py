@@ -25,7 +25,7 @@ _MAX_ENLARGEMENT = 1.5
 _MAX_IOU = 0.4
 _MAX_CANDIDATES = 1600  # per image, before suppression
 # A lamp of one colour, as on stages, leaves next to nothing of another; blue or green light, little of the red that
-# skin sends back. Such pictures are searched in gray: of faces in blue light 84 % are found so, 19 % in colour
+# skin sends back. Such pictures are searched in gray: of faces in blue light 84 % are found so, 22 % in colour
 # (benchmarks/stage_light.py). One in two hundred photographs is taken for such a picture.
 _LEAST_LIGHT = 0.2  # of the weakest colour, as part of the strongest
 _LEAST_RED = 0.6  # as part of the strongest
