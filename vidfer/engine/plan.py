@@ -18,6 +18,7 @@ PROBE_VERSION = 3
 OUTPUTS = "outputs"  # nothing that is cached: the key of the files that users read
 DECODE = "decode"  # of failures: reading the file, before any network has seen a frame
 NUMBERS = "numbers"  # neither: that of what they say, however it is drawn and written
+EDITS = "edits"  # nor this: the digest of what people.csv says of a clip; empty where it says nothing
 
 
 def probe_key(fingerprint: str, config: PipelineConfig) -> str:
@@ -25,8 +26,10 @@ def probe_key(fingerprint: str, config: PipelineConfig) -> str:
     return key_for(PROBE, **_probe(config), inputs=[fingerprint])
 
 
-def stage_keys(fingerprint: str, reader: str, config: PipelineConfig, *, clip_id: str) -> Mapping[str, str]:
-    """Return the keys of all stages of a clip by name, with those of ``probe``, ``numbers`` and ``outputs``.
+def stage_keys(
+    fingerprint: str, reader: str, config: PipelineConfig, *, clip_id: str, edits: str = ""
+) -> Mapping[str, str]:
+    """Return the keys of all stages of a clip by name, with those of ``probe``, ``numbers``, ``outputs``, ``edits``.
 
     Parameters
     ----------
@@ -38,8 +41,10 @@ def stage_keys(fingerprint: str, reader: str, config: PipelineConfig, *, clip_id
         The pipeline.
     clip_id
         Part of the outputs' key only: titles and links show it.
+    edits
+        Digest of what people.csv says of the clip.
     """
-    return KeyPlan(config, reader).keys(fingerprint, clip_id)
+    return KeyPlan(config, reader).keys(fingerprint, clip_id, edits)
 
 
 class KeyPlan:
@@ -66,23 +71,24 @@ class KeyPlan:
             made_by = {"version": stage.version, "config": settings, "weights": digests, "reader": seen_by}
             self._add(stage.name, list(stage.inputs) or [_FINGERPRINT], made_by)
         timeline, last = config.timeline.model_dump(mode="json"), list(last_stages(stages))
-        self._add(NUMBERS, last, {"version": 2, "config": {"timeline": timeline}})
+        decisive = {"timeline": timeline, "people": config.people.who_counts()}
+        self._add(NUMBERS, [*last, EDITS], {"version": 3, "config": decisive})
         settings = {
-            "timeline": timeline,
+            **decisive,
             "exports": [[name, EXPORTERS.get(name).version] for name in config.output.exports],
             "chart": [config.output.chart, config.output.chart_size, config.output.thumbnails],
             "strict": config.video.strict,
             "clip_id": _mark(_CLIP_ID),
         }
-        self._add(OUTPUTS, last, {"version": vidfer.__version__, "config": settings})
+        self._add(OUTPUTS, [*last, EDITS], {"version": vidfer.__version__, "config": settings})
 
-    def keys(self, fingerprint: str, clip_id: str) -> Mapping[str, str]:
+    def keys(self, fingerprint: str, clip_id: str, edits: str = "") -> Mapping[str, str]:
         """Return the keys of one clip by stage: see ``stage_keys``."""
-        known = {_FINGERPRINT: fingerprint, _CLIP_ID: canonical_json(clip_id)[1:-1]}
+        known = {_FINGERPRINT: fingerprint, _CLIP_ID: canonical_json(clip_id)[1:-1], EDITS: edits}
         for name, texts in self._texts.items():
             filled = [known[text] if number % 2 else text for number, text in enumerate(texts)]
             known[name] = key_of_text("".join(filled))
-        return {name: known[name] for name in self._texts}
+        return {name: known[name] for name in (*self._texts, EDITS)}
 
     def _add(self, name: str, inputs: list[str], made_by: dict[str, Any]) -> None:
         self._texts[name] = key_text(name, **made_by, inputs=[_mark(of) for of in inputs]).split(_EDGE)

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Mapping
 
 from vidfer.config import PipelineConfig
-from vidfer.engine.plan import KeyPlan
+from vidfer.engine.plan import EDITS, KeyPlan
 from vidfer.store.journal import ClipRecord
 
 
@@ -32,15 +32,18 @@ class Seals:
         """Return the seal of a clip's keys."""
         return self._seal(" ".join(keys.values()).encode(), reader)
 
-    def hold(self, state: bytes) -> bool:
+    def hold(self, state: bytes, edits: str = "") -> bool:
         """Return whether a clip is finished and sealed by these settings, from the journal's column of its state alone.
+
+        ``edits`` is what people.csv says of it now.
 
         False if that is not so, or must be told from the rest of its record.
         """
         status, _, rest = state.partition(b" ")
         seal, _, rest = rest.partition(b" ")
         reader, _, keys = rest.partition(b" ")
-        return status == b"ok" and seal == self._seal(keys, reader.decode()).encode()
+        follows = keys.rpartition(b" ")[2] == edits.encode()
+        return status == b"ok" and follows and seal == self._seal(keys, reader.decode()).encode()
 
     def _seal(self, keys: bytes, reader: str) -> str:
         if reader not in self._settings:
@@ -50,11 +53,13 @@ class Seals:
         seal.update(keys)
         return seal.hexdigest()[:16]
 
-    def keys_now(self, record: ClipRecord) -> Mapping[str, str]:
-        """Return the keys that a finished clip has by these settings."""
-        if record.seal and record.seal == self.of(record.keys, record.reader):
+    def keys_now(self, record: ClipRecord, edits: str | None = None) -> Mapping[str, str]:
+        """Return the keys that a finished clip has by these settings, and these edits; None: those it was made with."""
+        made_with = record.keys.get(EDITS, "")
+        edits = made_with if edits is None else edits
+        if edits == made_with and record.seal and record.seal == self.of(record.keys, record.reader):
             return record.keys
-        return self._plan(record.reader).keys(record.fingerprint, record.clip_id)
+        return self._plan(record.reader).keys(record.fingerprint, record.clip_id, edits)
 
     def _plan(self, reader: str) -> KeyPlan:
         if reader not in self._plans:

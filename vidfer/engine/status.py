@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from vidfer.config import PipelineConfig, parse_section, pipeline_model
+from vidfer.engine.people import Edits, read_edits
 from vidfer.engine.plan import DECODE, OUTPUTS
 from vidfer.engine.seal import Seals
 from vidfer.errors import ConfigError, OutputError
@@ -73,6 +74,7 @@ def read_status(out: Path, *, check: bool = False) -> list[ClipStatus]:
             out=str(out),
             stages=stages,
             seals=Seals(config),
+            edits=read_edits(out, records),
             cached={name: cache.keys(name) for name in stages} if look else None,
             memo=FingerprintMemo(fingerprints_file(out)) if look else None,
         )
@@ -115,6 +117,7 @@ class _View:
     out: str
     stages: tuple[str, ...]
     seals: Seals
+    edits: Edits
     cached: dict[str, frozenset[str]] | None  # both None: files are not looked at
     memo: FingerprintMemo | None
 
@@ -124,7 +127,9 @@ class _View:
 
 
 def _status(clip_id: str, records: Records, view: _View) -> ClipStatus:
-    if view.memo is None and view.seals.hold(records.states.get(clip_id, b"")):  # nothing of it need be parsed
+    if view.memo is None and view.seals.hold(
+        records.states.get(clip_id, b""), view.edits.digest(clip_id)
+    ):  # nothing of it need be parsed
         return ClipStatus(clip_id=clip_id, stages=view.all("cached"))
     record = records.head(clip_id)
     assert record is not None
@@ -141,7 +146,7 @@ def _status_of(record: ClipRecord, view: _View) -> ClipStatus:
     if known not in (record.fingerprint, None):
         return ClipStatus(clip_id=record.clip_id, stages=view.all("stale"), note="the video has changed")
     note = "" if known or os.path.isfile(record.path) else f"the video is no longer at {record.path}"
-    keys = view.seals.keys_now(record)
+    keys = view.seals.keys_now(record, view.edits.digest(record.clip_id))
     states = {}
     for name in view.stages:
         other = record.keys.get(name) != keys[name]

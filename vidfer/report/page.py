@@ -62,6 +62,13 @@ nav { display: flex; gap: 1.2rem; margin: 0 0 .6rem; }
 .apexes button { all: unset; cursor: pointer; font-size: .8rem; line-height: 1.3; text-align: center; }
 .apexes button:focus-visible { outline: 2px solid var(--link); }
 .apexes img { display: block; width: 92px; height: 92px; border: 3px solid; border-radius: 4px; margin: 0 auto .2rem; }
+.portraits { display: flex; flex-wrap: wrap; gap: .8rem; margin: 0 0 .8rem; }
+.portraits figure { margin: 0; width: 92px; }
+.portraits img { display: block; width: 92px; height: 92px; border-radius: 4px; }
+.portraits figcaption { font-size: .8rem; text-align: center; overflow-wrap: anywhere; }
+.left-out { color: var(--faint); } .left-out :is(img, .bar, .swatch) { filter: grayscale(1); opacity: .55; }
+#people-editor { margin-top: .8rem; } #people-editor :is(button, select, input) { font: inherit; }
+#people-editor input:not([type]) { width: 11rem; max-width: 100%; }
 #cursor { position: absolute; width: 2px; margin-left: -1px; background: #d00;
   pointer-events: none; z-index: 2; }
 tr[data-seconds] { cursor: pointer; } tr[data-seconds]:hover, tr[data-seconds]:focus { background: var(--page); }

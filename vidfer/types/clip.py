@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from vidfer.types.emotions import EmotionSegment, EmotionTimeline
-from vidfer.types.faces import FaceDetections, FaceEmbeddings, FaceTracks
+from vidfer.types.faces import FaceDetections, FaceEmbeddings, FacePeople, FaceTracks
+from vidfer.types.roster import Roster
 from vidfer.types.video import DecodeReport, SampledFrames, VideoInfo
 
 
@@ -30,6 +31,10 @@ class ClipResult:
     provenance
         JSON-ready: vidfer version, stage keys, component names, weight digests, settings. Nothing that
         differs between two runs over the same input (no times of day, host names or durations).
+    people
+        Which tracks are the same person's; None where nobody was compared (``people.link = false``).
+    roster
+        Who is who and who counts, by what was proposed and edited; None: each track is a person, and counts.
     tables
         Columns of the stages from outside the package, by stage and column; rows as in ``faces``.
     """
@@ -44,4 +49,10 @@ class ClipResult:
     timeline: EmotionTimeline
     segments: tuple[EmotionSegment, ...]
     provenance: Mapping[str, Any]
+    people: FacePeople | None = None
+    roster: Roster | None = None
     tables: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
+
+    def label(self, track: int) -> str:
+        """Return what a person (of the roster), or else a track, is called."""
+        return self.roster.label(track) if self.roster else f"face {track}"
