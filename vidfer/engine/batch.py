@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import vidfer
 from vidfer.config import PipelineConfig
-from vidfer.engine.people import PEOPLE_ROWS, PeopleWriter
+from vidfer.engine.people import PEOPLE_READ, PEOPLE_ROWS, PeopleWriter
 from vidfer.engine.plan import EDITS, NUMBERS, OUTPUTS
 from vidfer.engine.seal import Seals
 from vidfer.exporters import EXPORTERS, Output
@@ -201,7 +201,8 @@ def _summaries(
         if len(listed) < MAX_LISTED:
             listed.append(record.summary)
         summary = record.summary
-        people.add(record.clip_id, summary.get(PEOPLE_ROWS, ()), record.keys.get(EDITS, ""))
+        made_by = (record.keys.get(EDITS, ""), summary.get(PEOPLE_READ, ""))
+        people.add(record.clip_id, summary.get(PEOPLE_ROWS, ()), made_by)
         people_rows.append(summary_people_csv([summary]).partition(b"\n")[2])
         yield summary
 

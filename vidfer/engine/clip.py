@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from vidfer.config import PipelineConfig
 from vidfer.engine.apexes import chart_look
 from vidfer.engine.events import ClipRead, ClipStarted, Event, FramesDone, StageDone
-from vidfer.engine.people import PEOPLE_ROWS, who_is_who
+from vidfer.engine.people import PEOPLE_READ, PEOPLE_ROWS, edits_digest, who_is_who
 from vidfer.engine.plan import DECODE, OUTPUTS, PROBE, probe_key, stage_keys
 from vidfer.errors import BadVideo, CacheError, blamed_on
 from vidfer.executors.worker import emit
@@ -154,7 +154,7 @@ class _ClipWork:
             reader=reader,
             keys=dict(keys),
             files=files,
-            summary=journal_summary(clip),
+            summary=journal_summary(clip, self.job.people),
             problems=(*(str(problem) for problem in self.cache.problems), *misfits),
             computed_frames=self.computed_frames,
         )
@@ -279,8 +279,8 @@ class _ClipWork:
         emit(event)
 
 
-def journal_summary(clip: ClipResult) -> dict[str, Any]:
-    """Return what the journal keeps of a clip: its numbers without provenance, its course, its rows of people.csv."""
+def journal_summary(clip: ClipResult, read: Sequence[Row]) -> dict[str, Any]:
+    """Return what the journal keeps of a clip: its numbers but provenance, its course, its rows of people.csv."""
     numbers = {name: value for name, value in summarise(clip).items() if name != "provenance"}
     rows = [dict(row) for row in clip.roster.rows] if clip.roster else []
-    return {**numbers, "course": course_of(by_person(clip)), PEOPLE_ROWS: rows}
+    return {**numbers, "course": course_of(by_person(clip)), PEOPLE_ROWS: rows, PEOPLE_READ: edits_digest(read)}

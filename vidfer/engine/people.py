@@ -21,7 +21,7 @@ from vidfer.store.outputs import write_if_changed
 from vidfer.timeline.segments import find_segments
 from vidfer.types import ClipResult
 
-PEOPLE_ROWS = "people_rows"  # in the journal's summary of a clip
+PEOPLE_ROWS, PEOPLE_READ = "people_rows", "people_read"  # in the journal's summary of a clip
 _UNKNOWN_NAMED = 3  # of the unknown clips
 
 
@@ -137,11 +137,11 @@ class PeopleWriter:
         self._listed: set[str] = set()
         self._pieces: list[bytes] = []
 
-    def add(self, clip_id: str, rows: Sequence[Mapping[str, str]], edits: str) -> None:
-        """Add the rows of a finished clip, which was made by these edits."""
+    def add(self, clip_id: str, rows: Sequence[Mapping[str, str]], edits: Container[str]) -> None:
+        """Add the rows of a finished clip; ``edits`` are the digests of what it was made by and of these rows."""
         name = self._now.names.get(clip_id, clip_id)
         self._listed.add(name)
-        if self._now.digest(clip_id) != edits:
+        if self._now.digest(clip_id) not in edits:
             self._waiting.add(name)
         elif rows:
             self._pieces.append(_without_header(rows, self._now.table))

@@ -202,7 +202,9 @@ def render_clip(job: RenderJob) -> RenderedClip:
         look=look,
         on_progress=lambda: emit(ClipRead(clip_id=clip.clip_id)),
     )
-    return RenderedClip(files=files, summary=journal_summary(clip), edits=edits, note=look.note, misfits=misfits)
+    return RenderedClip(
+        files=files, summary=journal_summary(clip, job.people), edits=edits, note=look.note, misfits=misfits
+    )
 
 
 def load_clip(cache: StageCache, record: ClipRecord, config: PipelineConfig) -> ClipResult:

@@ -251,7 +251,7 @@ def _cells(
         "mean_quality": "" if np.isnan(quality) else f"{quality:.2f}",
         "still_share": f"{figures.still_share:.2f}",
         "picture": picture,
-        "proposed": proposal_cell(Proposal(verdict.include, verdict.role, whole)) if whole else "",
+        "proposed": proposal_cell(Proposal(verdict.include, verdict.role, whole)),
         "seen_at": sightings_cell(sightings_of(clip, _rows([group]))),
     }
     if row is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,20 +47,19 @@ def follow(clip: ClipResult, rows: Sequence[Row]) -> Followed:
     numbers the row is taken at its word, else each track goes to the row of which it shows most.
     """
     places = _Places(clip)
-    seen = defaultdict(list)
-    for sighting in (sighting for row in rows for sighting in row.seen_at):
-        seen[sighting.face_id].append(sighting)
-    found = {face: [(s.seconds, places.track_at(s)) for s in sorted(of)] for face, of in seen.items()}
-    renumbered = {face for face, of in found.items() if any(track != face for _, track in of)}
+    everywhere = _by_face(sighting for row in rows for sighting in row.seen_at)
     starts = defaultdict(set)
     for part in (part for row in rows for part in row.parts):
         starts[part.face_id].add(part.start_seconds)
     claims: dict[int, list[tuple[float, int, int]]] = defaultdict(list)  # by track: start, row, sightings that say so
     problems: dict[int, tuple[str, str]] = {}
     for number, row in enumerate(rows):
+        mine = _by_face(row.seen_at)  # not those of other rows, which may have been written later, by other numbers
         for part in row.parts if row.says_something else ():
-            if part.face_id in renumbered:
-                for track, votes in _moved(part, found[part.face_id], starts[part.face_id]).items():
+            sightings = mine.get(part.face_id) or everywhere.get(part.face_id, ())
+            found = [(sighting.seconds, places.track_at(sighting)) for sighting in sightings]
+            if any(track != part.face_id for _, track in found):
+                for track, votes in _moved(part, found, starts[part.face_id]).items():
                     claims[track].append((part.start_seconds, number, votes))
             elif part.face_id in places.last_seconds:
                 if part.start_seconds > places.last_seconds[part.face_id]:
@@ -78,6 +77,13 @@ def follow(clip: ClipResult, rows: Sequence[Row]) -> Followed:
         if row.says_something and number not in owners and number not in problems and row.parts:
             problems[number] = ("face_ids", "nobody is found where and when this person was seen")
     return Followed(cuts=cuts, problems=problems)
+
+
+def _by_face(sightings: Iterable[Sighting]) -> dict[int, list[Sighting]]:
+    by_face: dict[int, list[Sighting]] = defaultdict(list)
+    for sighting in sightings:
+        by_face[sighting.face_id].append(sighting)
+    return by_face
 
 
 def _moved(part: FacePart, found: Sequence[tuple[float, int | None]], starts: set[float]) -> Counter[int]:

@@ -24,8 +24,8 @@ class Verdict(NamedTuple):
 def propose(people: Mapping[int, Figures], config: PeopleConfig) -> dict[int, Verdict]:
     """Return what is proposed of each person of a clip.
 
-    A face that never moves is a picture of one. Of the others the one seen longest (the larger of two seen equally long)
-    is the main person, unless another is seen nearly as long; one seen for less than a tenth of that time is a bystander.
+    A face that never moves is a picture of one. Of the others the one seen longest (of two equals the larger) is the
+    main person, unless another is seen nearly as long; one seen for less than a tenth of that time is a bystander.
     """
     living = {number: of for number, of in people.items() if not of.never_moves}
     main = max(living, key=lambda n: (round(living[n].seconds_on_screen, 3), living[n].median_size_px), default=None)

@@ -251,7 +251,8 @@ def _proposal(cell: str) -> Proposal | None:
     include, _, rest = cell.partition(";")
     parts, _, role = rest.partition(";")
     try:
-        return Proposal(include.strip() == "yes", role.strip(), parse_face_ids(parts)) if rest else None
+        of = parse_face_ids(parts) if parts.strip() else ()
+        return Proposal(include.strip() == "yes", role.strip(), of) if rest else None
     except ValueError:
         return None  # vidfer's own column, spoilt: the row counts as the user's
 
