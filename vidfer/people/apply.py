@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from vidfer.config import PeopleConfig
-from vidfer.people.face_ids import FacePart, format_face_ids
+from vidfer.people.face_ids import SLACK_SECONDS, FacePart, format_face_ids
 from vidfer.people.figures import Figures, figures_of, sightings_of
 from vidfer.people.following import Cut, follow
 from vidfer.people.roles import Verdict, propose
@@ -112,7 +112,7 @@ def _groups(
     for track, faces in zip(tracks.tolist(), np.split(order, starts[1:]), strict=False):
         seconds = clip.frames.pts_seconds[clip.timeline.frame_row[faces]]
         of_track = cuts.get(track, (Cut(start_seconds=0.0, row=-1),))
-        edges = np.searchsorted(seconds, [cut.start_seconds - 5e-4 for cut in of_track])
+        edges = np.searchsorted(seconds, [cut.start_seconds - SLACK_SECONDS for cut in of_track])
         for cut, mine in zip(of_track, np.split(faces, edges[1:]), strict=True):
             part = FacePart(track, cut.start_seconds)
             if not len(mine):
@@ -271,7 +271,7 @@ def _cut_segments(
     piece_id = np.full(len(seconds), -1, np.int32)
     for track, of in divided.items():
         for cut in of:  # the later ones go over the earlier
-            piece_id[(clip.timeline.track_id == track) & (seconds >= cut.start_seconds - 5e-4)] = len(track_of)
+            piece_id[(clip.timeline.track_id == track) & (seconds >= cut.start_seconds - SLACK_SECONDS)] = len(track_of)
             track_of.append(track)
     found = find_segments(replace(clip.timeline, track_id=piece_id), clip.frames)
     segments = [segment for segment in clip.segments if segment.track_id not in divided]

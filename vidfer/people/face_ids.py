@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 _PART = re.compile(r"(\d{1,9})(?:\.0+)?(?:@(?:(?:(\d{1,4}):)?(\d{1,4}):)?(\d{1,6}(?:\.\d{1,6})?))?")
+SLACK_SECONDS = 5e-4  # of starts, which are in milliseconds
 EXPECTED = "expected numbers of faces, parted by spaces, with @m:ss where only what comes later is meant: 0 3@0:12"
 
 

@@ -56,7 +56,7 @@ def follow(clip: ClipResult, rows: Sequence[Row]) -> Followed:
     for number, row in enumerate(rows):
         mine = _by_face(row.seen_at)  # not those of other rows, which may have been written later, by other numbers
         for part in row.parts if row.says_something else ():
-            sightings = mine.get(part.face_id) or everywhere.get(part.face_id, ())
+            sightings = mine.get(part.face_id) or everywhere.get(part.face_id, [])
             found = [(sighting.seconds, places.track_at(sighting)) for sighting in sightings]
             if any(track != part.face_id for _, track in found):
                 for track, votes in _moved(part, found, starts[part.face_id]).items():
