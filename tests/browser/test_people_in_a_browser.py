@@ -77,7 +77,7 @@ def test_rename_split_merge_and_exclude_reach_the_summary_and_can_be_undone(
     summary = merged(results, file)
     first, second = summary["people"]
     assert (first["name"], first["face_ids"], first["include"]) == ('Jo "Ü" <b>, =1', "0", True)
-    assert first["last_seconds"] == pytest.approx(1.5)
+    assert 1.5 <= first["last_seconds"] < 1.75  # the last of four frames a second lasts so long
     assert second["face_ids"] == "0@0:01.5 1"
     assert summary["num_people"] + summary["num_people_left_out"] == 2
 

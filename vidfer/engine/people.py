@@ -169,7 +169,7 @@ class PeopleWriter:
                 raise OutputError(f"{path}: changed this very moment, and left as it is: run the same command again")
             kept = [row.cells for name in sorted(self._waiting | others) for row in now.table.by_clip.get(name, ())]
             pieces = [*self._pieces, _without_header(kept, table)]
-            if now.data or any(pieces):
+            if now.data or self._listed:
                 write_if_changed(path, b"".join([*write_people((), like=table), *pieces]))
         except OutputError as error:  # a spreadsheet may hold it
             notes.append(str(error))

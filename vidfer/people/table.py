@@ -24,6 +24,7 @@ COLUMNS: tuple[str, ...] = (
 )
 NEEDED = ("clip", "face_ids", "name", "include")
 MAX_NAME = 80  # characters
+_REMEDY = "mend it, or move the file away and vidfer writes its proposals anew"
 _YES, _NO = frozenset({"yes", "y", "true", "1"}), frozenset({"no", "n", "false", "0"})
 
 
@@ -150,46 +151,74 @@ def read_people(data: bytes, *, name: str = "people.csv", keep: Container[str] =
         It is no such table at all.
     """
     text, problems = _decoded(data, name)
-    header_line = text.split("\n", 1)[0]
-    delimiter = max(",;\t", key=header_line.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    try:
-        header = [column.strip() for column in next(reader, [])]
-        missing = [column for column in NEEDED if column not in header]
-        if missing or len(set(header)) < len(header):
-            wrong = f"no column {', '.join(missing)}" if missing else "two columns of one name"
-            raise OutputError(
-                f"{name}: row 1: {wrong}: expected {', '.join(COLUMNS)}: mend it, or move the file away and "
-                "vidfer writes its proposals anew"
-            )
-        numbered = [(line, cells) for line, cells in enumerate(reader, start=2) if any(cells)]
-    except csv.Error as error:
-        raise OutputError(
-            f"{name}: row {reader.line_num}: not a table of comma-separated values: {error}: mend it, or move the "
-            "file away and vidfer writes its proposals anew"
-        ) from error
+    delimiter = max(",;\t", key=text.split("\n", 1)[0].count)
+    lines = _Lines(text, delimiter, name)
+    clips: dict[str, int] = {}
+    wanted: set[str] = set()
+    for line, cells in lines:
+        clip = lines.cell(cells, "clip")
+        clips.setdefault(clip, line)
+        if clip in keep or not lines.is_as_proposed(cells):
+            wanted.add(clip)
     by_clip: dict[str, list[Row]] = {}
-    for line, cells in numbered:
-        if any(cells[len(header) :]):
-            raise OutputError(f"{name}: row {line}: {len(cells)} cells under {len(header)} columns: mend that row")
-        values = {
-            column: unguarded(cell if column == "clip" else cell.strip())
-            for column, cell in zip(header, cells, strict=False)
-        }
-        row, wrong_cells = _row(line, values)
-        problems += [f"{name}: row {line}, column {column}: {problem}" for column, problem in wrong_cells.items()]
-        by_clip.setdefault(values.get("clip", ""), []).append(row)
+    for line, cells in lines if wanted else ():
+        if (clip := lines.cell(cells, "clip")) in wanted:
+            row, wrong_cells = _row(line, {column: lines.cell(cells, column) for column in lines.header})
+            problems += [f"{name}: row {line}, column {column}: {problem}" for column, problem in wrong_cells.items()]
+            by_clip.setdefault(clip, []).append(row)
     return PeopleTable(
         by_clip={
-            clip: tuple(rows)
-            for clip, rows in by_clip.items()
-            if clip in keep or any(row.says_something for row in rows)
+            clip: tuple(rows) for clip, rows in by_clip.items() if clip in keep or any(r.says_something for r in rows)
         },
-        clips={clip: rows[0].line for clip, rows in by_clip.items()},
-        further_columns=tuple(column for column in header if column and column not in COLUMNS),
+        clips=clips,
+        further_columns=lines.further_columns,
         delimiter=delimiter,
         problems=tuple(problems),
     )
+
+
+class _Lines:
+    """The lines of a table that hold anything, numbered as a spreadsheet does; raises OutputError for what is none."""
+
+    def __init__(self, text: str, delimiter: str, name: str) -> None:
+        self._text, self._delimiter, self._name = text, delimiter, name
+        self.header: list[str] = []
+        _, cells = next(self._read(), (1, []))
+        self.header = [column.strip() for column in cells]
+        missing = [column for column in NEEDED if column not in self.header]
+        if missing or len(set(self.header)) < len(self.header):
+            wrong = f"no column {', '.join(missing)}" if missing else "two columns of one name"
+            raise OutputError(f"{name}: row 1: {wrong}: expected {', '.join(COLUMNS)}: {_REMEDY}")
+        self._places = {column: place for place, column in enumerate(self.header)}
+        self.further_columns = tuple(column for column in self.header if column and column not in COLUMNS)
+
+    def __iter__(self) -> Iterator[tuple[int, list[str]]]:
+        for line, cells in self._read():
+            if any(cells[len(self.header) :]):
+                wide = f"{len(cells)} cells under {len(self.header)} columns"
+                raise OutputError(f"{self._name}: row {line}: {wide}: mend that row")
+            if line > 1 and any(cells):
+                yield line, cells
+
+    def _read(self) -> Iterator[tuple[int, list[str]]]:
+        reader = csv.reader(io.StringIO(self._text, newline=""), delimiter=self._delimiter)
+        try:
+            yield from enumerate(reader, start=1)
+        except csv.Error as error:
+            where = f"{self._name}: row {reader.line_num}"
+            raise OutputError(f"{where}: not a table of comma-separated values: {error}: {_REMEDY}") from error
+
+    def cell(self, cells: Sequence[str], column: str) -> str:
+        """Return the text of a cell; empty where there is none."""
+        place = self._places.get(column, -1)
+        text = cells[place] if 0 <= place < len(cells) else ""
+        return unguarded(text if column == "clip" else text.strip())
+
+    def is_as_proposed(self, cells: Sequence[str]) -> bool:
+        """Return whether a row is as vidfer wrote it, told without looking into it: there may be a hundred thousand."""
+        include, parts, role = (self.cell(cells, column) for column in ("include", "face_ids", "role"))
+        as_proposed = self.cell(cells, "proposed") == f"{include}; {parts}; {role}".strip()
+        return as_proposed and not any(self.cell(cells, column) for column in ("name", *self.further_columns))
 
 
 def _decoded(data: bytes, name: str) -> tuple[str, list[str]]:
