@@ -86,6 +86,20 @@ class TracksConfig(Section):
     start_score: float = Field(0.65, ge=0.0, le=1.0, description="tracks never seen this clearly are dropped")
 
 
+class PeopleConfig(Section):
+    """``[people]``: the same person throughout a clip, and who counts."""
+
+    which: Literal["all", "largest", "main"] = Field(
+        "all", description="who counts in summaries unless people.csv says else; main: the one seen longest"
+    )
+    min_seconds: float = Field(0.0, ge=0.0, description="who is seen for less does not count")
+    min_quality: float = Field(0.0, ge=0.0, le=1.0, description="nor who has a lower mean quality")
+
+    def who_counts(self) -> dict[str, str | float]:
+        """Return what decides who counts, JSON-ready: no stage depends on it, summaries do."""
+        return self.model_dump(mode="json", include={"which", "min_seconds", "min_quality"})
+
+
 class BackboneConfig(Section):
     """``[backbone]``: the per-frame network."""
 
@@ -234,6 +248,7 @@ class PipelineConfig(Section):
     video: VideoConfig = VideoConfig()
     faces: FacesConfig = FacesConfig()
     tracks: TracksConfig = TracksConfig()
+    people: PeopleConfig = PeopleConfig()
     backbone: BackboneConfig = BackboneConfig()
     temporal: TemporalConfig = TemporalConfig()
     emotions: EmotionsConfig = EmotionsConfig()

@@ -20,6 +20,11 @@ def _process_arguments(parser: argparse.ArgumentParser) -> None:
     how = parser.add_argument_group("what is computed")
     _pipeline_arguments(how)
     how.add_argument("--fps", type=float, metavar="N", help="frames looked at per second of video; default: every")
+    how.add_argument(
+        "--people",
+        choices=["all", "largest", "main"],
+        help="who counts in summaries, unless people.csv says else; default: all; main: the one seen longest",
+    )
     how.add_argument("--strict", action="store_true", help="a truncated or damaged video is a failure")
     how.add_argument(
         "--force",
@@ -71,6 +76,11 @@ def _report_arguments(parser: argparse.ArgumentParser) -> None:
     _export_argument(parser, default="those of the last run but videos")
     parser.add_argument(
         "--clip", action="append", default=[], metavar="NAME", help="only this clip, or a pattern; repeatable"
+    )
+    parser.add_argument(
+        "--people",
+        metavar="FILE",
+        help="take these rows into people.csv, such as a report page saves; see docs/people.md",
     )
     parser.add_argument(
         "--align",

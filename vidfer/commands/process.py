@@ -46,6 +46,8 @@ def run(options: argparse.Namespace) -> int:
     if options.verbose:
         for clip_id, traceback in report.errors.items():
             print(f"--- {clip_id}\n{traceback}", file=sys.stderr)
+    for note in report.notes:
+        print(f"vidfer: {note}", file=sys.stderr)
     if not options.quiet:
         print(closing_table(report))
     return EXIT_FAILED if report.failed else EXIT_OK
@@ -65,6 +67,7 @@ def pipeline_of(options: argparse.Namespace) -> PipelineConfig:
         "video.strict": "true" if options.strict else None,
         "run.device": options.device,
         "run.jobs": options.jobs,
+        "people.which": options.people,
         "output.chart": options.chart,
         "output.chart_size": options.chart_size,
         "output.thumbnails": None if options.thumbnails is None else str(options.thumbnails).lower(),

@@ -25,10 +25,13 @@ def run(options: argparse.Namespace) -> int:
         chart=options.chart,
         chart_size=options.chart_size,
         thumbnails=options.thumbnails,
+        people=Path(options.people) if options.people else None,
         on_event=ignore if options.quiet else _show,
     )
     for clip_id, problem in {**report.problems, **report.notes}.items():
         print(f"vidfer: {display_name(clip_id)}: {problem}", file=sys.stderr)
+    for note in report.people_notes:
+        print(f"vidfer: {note}", file=sys.stderr)
     if not options.quiet:
         print(_closing_lines(report))
     return EXIT_FAILED if report.problems else EXIT_OK

@@ -9,7 +9,8 @@ from pathlib import Path
 from vidfer.config import OutputConfig
 from vidfer.errors import VidferError
 from vidfer.exporters import EXPORTERS, ChartExporter
-from vidfer.report.look import ApexFrame, ChartLook
+from vidfer.people.by_person import by_person
+from vidfer.report.look import ApexFrame, ChartLook, Portrait
 from vidfer.store.fingerprint import fingerprint_file
 from vidfer.types import ClipResult
 
@@ -42,14 +43,15 @@ def chart_look(clip: ClipResult, output: OutputConfig, exports: tuple[str, ...],
     try:
         if not checked and fingerprint_file(path).sha256 != clip.info.fingerprint:
             return replace(look, note=CHANGED)
-        return replace(look, apexes=read_apexes(clip))
+        apexes, portraits = read_pictures(clip)
+        return replace(look, apexes=apexes, portraits=portraits)
     except (VidferError, OSError) as error:
         _LOG.warning("%s: no pictures of its apex frames: %s", clip.clip_id, error)
         return replace(look, note=UNREADABLE)
 
 
-def read_apexes(clip: ClipResult) -> tuple[ApexFrame, ...]:
-    """Decode the frames at the peaks of a clip's episodes and cut the faces out; a damaged frame is left out.
+def read_pictures(clip: ClipResult) -> tuple[tuple[ApexFrame, ...], tuple[Portrait, ...]]:
+    """Decode the frames at the peaks of episodes and those that show each person best; a damaged one is left out.
 
     Raises
     ------
@@ -58,14 +60,15 @@ def read_apexes(clip: ClipResult) -> tuple[ApexFrame, ...]:
     """
     import numpy as np
 
-    from vidfer.report.apex import apex_episodes, cut_out, face_row_at
+    from vidfer.report.apex import apex_episodes, best_views, cut_out, face_row_at
     from vidfer.video.probe import probe, turned
     from vidfer.video.reader import open_reader
 
-    episodes = apex_episodes(clip)
-    if not episodes:
-        return ()
-    rows = [face_row_at(clip, episode) for episode in episodes]
+    clip = by_person(clip)
+    episodes, views = apex_episodes(clip), best_views(clip)
+    rows = [*(face_row_at(clip, episode) for episode in episodes), *views.values()]
+    if not rows:
+        return (), ()
     frame_rows = np.unique(clip.timeline.frame_row[rows])
     # PyAV's reader passes over all packets between the wanted pictures.
     video = turned(probe(clip.info.path, stream=clip.info.stream), clip.info.turned_degrees)
@@ -76,7 +79,7 @@ def read_apexes(clip: ClipResult) -> tuple[ApexFrame, ...]:
         for number, row in enumerate(rows):
             if clip.timeline.frame_row[row] == frame_row:
                 pictures[number] = cut_out(batch.images[0], clip.faces.xyxy[row])
-    return tuple(
+    apexes = tuple(
         ApexFrame(
             track_id=episode.track_id,
             emotion=episode.emotion,
@@ -87,3 +90,13 @@ def read_apexes(clip: ClipResult) -> tuple[ApexFrame, ...]:
         for number, episode in enumerate(episodes)
         if number in pictures
     )
+    portraits = tuple(
+        Portrait(
+            label=clip.label(person),
+            include=clip.roster is None or clip.roster.by_number[person].include,
+            picture=pictures[number],
+        )
+        for number, person in enumerate(views, start=len(episodes))
+        if number in pictures
+    )
+    return apexes, portraits

@@ -14,23 +14,25 @@ from typing import Any, Literal
 
 import vidfer
 from vidfer.config import PipelineConfig
-from vidfer.engine.plan import NUMBERS, KeyPlans
+from vidfer.engine.people import PEOPLE_READ, PEOPLE_ROWS, PeopleWriter
+from vidfer.engine.plan import EDITS, NUMBERS, KeyPlans
 from vidfer.exporters import EXPORTERS, Output
-from vidfer.exporters.batch_tables import failures_csv, summary_csv
+from vidfer.exporters.batch_tables import failures_csv, summary_csv, summary_people_csv
 from vidfer.report.index import render_index
 from vidfer.report.look import ChartSize
 from vidfer.report.page import CLIPS
 from vidfer.report.report_data import script_json
 from vidfer.store.atomic import write_bytes
 from vidfer.store.journal import MANY_CLIPS, ClipRecord, Records, SomeRecords
-from vidfer.store.layout import batch_file, journal_file
+from vidfer.store.layout import PEOPLE_FILE, batch_file, journal_file
 from vidfer.store.outputs import write_if_changed
 
 Align = Literal["start", "fraction"]
 MAX_LISTED = 1000  # clips on the start page: 11 MB, which a browser still sorts at once
 ROWS_PER_PIECE = 1000
 PICTURES = ("batch_share.png", "batch_average.png")
-VERSION = 1  # bumped by hand when the files of the same clips change
+FILES = ("summary.csv", "summary_people.csv", PEOPLE_FILE, "failures.csv", "index.html")
+VERSION = 2  # bumped by hand when the files of the same clips change
 
 
 def records_of_batch(
@@ -84,8 +86,8 @@ def _without_moved(by_path: dict[str, ClipRecord], elsewhere: Iterable[str]) -> 
     return {path: record for path, record in by_path.items() if path in here or record.fingerprint not in contents}
 
 
-def write_batch_files(out: Path, records: Sequence[ClipRecord], *, exports: Iterable[str]) -> None:
-    """Write what stands next to the clips' folders, leaving alone what has not changed.
+def write_batch_files(out: Path, records: Sequence[ClipRecord], *, exports: Iterable[str]) -> tuple[str, ...]:
+    """Write what stands next to the clips' folders, leaving alone what has not changed; return notes on people.csv.
 
     Where neither the journal nor a file has been touched since they were written from it, no record is read.
 
@@ -106,13 +108,16 @@ def write_batch_files(out: Path, records: Sequence[ClipRecord], *, exports: Iter
     exporters = [EXPORTERS.get(name) for name in exports]
     shared = {name: data for exporter in exporters for name, data in exporter.shared_files().items()}
     shared_names = (*shared, CLIPS) if "report.html" in _filenames(exporters) else tuple(shared)
-    files = [out / name for name in ("summary.csv", "failures.csv", "index.html", *shared_names)]
+    files = [out / name for name in (*FILES, *shared_names)]
     origin = _origin(out, records, [[exporter.name, exporter.version] for exporter in exporters])
     if origin and _are_of(batch_file(out), origin, files):
-        return
+        return ()
     listed: list[dict[str, Any]] = []
     failures: list[dict[str, Any]] = []
-    write_if_changed(out / "summary.csv", _summary_table(_summaries(records, listed, failures)))
+    known = records.records if isinstance(records, SomeRecords) else {record.clip_id: record for record in records}
+    people, people_rows = PeopleWriter(out, known), [summary_people_csv(())]
+    write_if_changed(out / "summary.csv", _summary_table(_summaries(records, listed, failures, people, people_rows)))
+    write_if_changed(out / "summary_people.csv", b"".join(people_rows))
     write_if_changed(out / "failures.csv", failures_csv(failures))
     page = render_index(
         listed,
@@ -127,8 +132,10 @@ def write_batch_files(out: Path, records: Sequence[ClipRecord], *, exports: Iter
     if CLIPS in shared_names:
         names = script_json([summary["clip"] for summary in listed])
         write_if_changed(out / CLIPS, f"window.vidferClips = {names};\n".encode(errors="backslashreplace"))
-    if origin:
+    notes = people.write()
+    if origin and not notes:
         write_bytes(batch_file(out), json.dumps({"origin": origin, "files": _stamps(files)}).encode())
+    return notes
 
 
 def _filenames(exporters: Sequence[Output]) -> list[str]:
@@ -175,16 +182,24 @@ def _summary_table(summaries: Iterator[dict[str, Any]]) -> bytes:
 
 
 def _summaries(
-    records: Iterable[ClipRecord], listed: list[dict[str, Any]], failures: list[dict[str, Any]]
+    records: Iterable[ClipRecord],
+    listed: list[dict[str, Any]],
+    failures: list[dict[str, Any]],
+    people: PeopleWriter,
+    people_rows: list[bytes],
 ) -> Iterator[dict[str, Any]]:
-    """Yield the summaries of finished clips one by one, keeping the first for the start page, and all failures."""
+    """Yield the summaries of finished clips one by one, keeping the first for the start page, failures and people."""
     for record in records:
         if record.status == "failed":
             failures.append(record.failure)
             continue
         if len(listed) < MAX_LISTED:
             listed.append(record.summary)
-        yield record.summary
+        summary = record.summary
+        made_by = (record.keys.get(EDITS, ""), summary.get(PEOPLE_READ, ""))
+        people.add(record.clip_id, summary.get(PEOPLE_ROWS, ()), made_by)
+        people_rows.append(summary_people_csv([summary]).partition(b"\n")[2])
+        yield summary
 
 
 def _title(num_clips: int, num_listed: int, num_failed: int) -> str:

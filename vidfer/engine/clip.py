@@ -15,10 +15,13 @@ from typing import TYPE_CHECKING, Any
 from vidfer.config import PipelineConfig
 from vidfer.engine.apexes import chart_look
 from vidfer.engine.events import ClipRead, ClipStarted, Event, FramesDone, StageDone
+from vidfer.engine.people import PEOPLE_READ, PEOPLE_ROWS, edits_digest, who_is_who
 from vidfer.engine.plan import DECODE, OUTPUTS, PROBE, probe_key, stage_keys
 from vidfer.errors import BadVideo, CacheError, blamed_on
 from vidfer.executors.worker import emit
 from vidfer.memory import give_back_free_memory, keep_memory_at_hand
+from vidfer.people.by_person import by_person
+from vidfer.people.table import Row
 from vidfer.pipeline import dependents, stages_of
 from vidfer.store.cache import StageCache
 from vidfer.store.fingerprint import Fingerprint, fingerprint_file
@@ -54,6 +57,8 @@ class ClipJob:
         The stage whose cached tables are not to be used (nor those of the stages that read it); None = use all.
     retry_failed
         Try again what is known to fail.
+    people
+        The clip's rows of people.csv, where one is edited.
     """
 
     clip_id: str
@@ -62,6 +67,7 @@ class ClipJob:
     config: PipelineConfig
     force: str | None = None
     retry_failed: bool = False
+    people: tuple[Row, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +81,7 @@ class ClipSummary:
     reader, keys, files, summary, seconds, computed_frames
         See ``store.journal.ClipRecord``.
     problems
-        Cache files that were set aside, one line each.
+        Cache files that were set aside, and what does not fit in people.csv, one line each.
     """
 
     fingerprint: Fingerprint
@@ -131,6 +137,8 @@ class _ClipWork:
         clip = self._clip(info, keys)
         if self.config.video.strict and clip.decode.truncated:
             raise BadVideo(self.job.path, "truncated", f"{'; '.join(clip.decode.warnings)} (refused by --strict)")
+        clip, edits, misfits = who_is_who(clip, self.job.people, self.config)
+        keys = stage_keys(info.fingerprint, reader, self.config, clip_id=self.job.clip_id, edits=edits)
         exports = self.config.exports
         with blamed_on(OUTPUTS):
             files = write_outputs(
@@ -146,8 +154,8 @@ class _ClipWork:
             reader=reader,
             keys=dict(keys),
             files=files,
-            summary=journal_summary(clip),
-            problems=tuple(str(problem) for problem in self.cache.problems),
+            summary=journal_summary(clip, self.job.people),
+            problems=(*(str(problem) for problem in self.cache.problems), *misfits),
             computed_frames=self.computed_frames,
         )
 
@@ -271,7 +279,8 @@ class _ClipWork:
         emit(event)
 
 
-def journal_summary(clip: ClipResult) -> dict[str, Any]:
-    """Return what the journal keeps of a clip: its numbers without provenance, and its course for sparklines."""
+def journal_summary(clip: ClipResult, read: Sequence[Row]) -> dict[str, Any]:
+    """Return what the journal keeps of a clip: its numbers but provenance, its course, its rows of people.csv."""
     numbers = {name: value for name, value in summarise(clip).items() if name != "provenance"}
-    return {**numbers, "course": course_of(clip)}
+    rows = [dict(row) for row in clip.roster.rows] if clip.roster else []
+    return {**numbers, "course": course_of(by_person(clip)), PEOPLE_ROWS: rows, PEOPLE_READ: edits_digest(read)}

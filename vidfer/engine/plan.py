@@ -20,6 +20,7 @@ PROBE_VERSION = 3
 OUTPUTS = "outputs"  # nothing that is cached: the key of the files that users read
 DECODE = "decode"  # of failures: reading the file, before any network has seen a frame
 NUMBERS = "numbers"  # neither: that of what they say, however it is drawn and written
+EDITS = "edits"  # nor this: the digest of what people.csv says of a clip; empty where it says nothing
 
 
 def probe_key(fingerprint: str, config: PipelineConfig) -> str:
@@ -27,8 +28,10 @@ def probe_key(fingerprint: str, config: PipelineConfig) -> str:
     return key_for(PROBE, **_probe(config), inputs=[fingerprint])
 
 
-def stage_keys(fingerprint: str, reader: str, config: PipelineConfig, *, clip_id: str) -> Mapping[str, str]:
-    """Return the keys of all stages of a clip by name, with those of ``probe``, ``numbers`` and ``outputs``.
+def stage_keys(
+    fingerprint: str, reader: str, config: PipelineConfig, *, clip_id: str, edits: str = ""
+) -> Mapping[str, str]:
+    """Return the keys of all stages of a clip by name, with those of ``probe``, ``numbers``, ``outputs``, ``edits``.
 
     Parameters
     ----------
@@ -40,8 +43,10 @@ def stage_keys(fingerprint: str, reader: str, config: PipelineConfig, *, clip_id
         The pipeline.
     clip_id
         Part of the outputs' key only: titles and links show it.
+    edits
+        Digest of what people.csv says of the clip.
     """
-    return KeyPlan(config, reader).keys(fingerprint, clip_id)
+    return KeyPlan(config, reader).keys(fingerprint, clip_id, edits)
 
 
 class KeyPlan:
@@ -74,26 +79,33 @@ class KeyPlan:
             self._add(stage.name, list(stage.inputs) or [_FINGERPRINT], made_by)
         timeline, last = config.timeline.model_dump(mode="json"), list(last_stages(stages))
         movements = {"movements": config.movements.model_dump(mode="json", include={"baseline"})}
-        read = {"timeline": timeline, **(movements if config.movements.enabled else {})}
-        self._add(NUMBERS, last, {"version": 2, "config": read})
+        decisive = {
+            **{"timeline": timeline, "people": config.people.who_counts()},
+            **(movements if config.movements.enabled else {}),
+        }
+        self._add(NUMBERS, [*last, EDITS], {"version": 3, "config": decisive})
         settings = {
-            **read,
+            **decisive,
             **({"lanes": config.output.lanes} if config.movements.enabled else {}),
             "exports": [[name, EXPORTERS.get(name).version] for name in config.exports],
             "chart": [config.output.chart, config.output.chart_size, config.output.thumbnails],
             "strict": config.video.strict,
             "clip_id": _mark(_CLIP_ID),
         }
-        self._add(OUTPUTS, last, {"version": vidfer.__version__, "config": settings})
+        self._add(OUTPUTS, [*last, EDITS], {"version": vidfer.__version__, "config": settings})
         self.digest = hashlib.sha256(" ".join(self.keys("", "").values()).encode()).hexdigest()[:16]
 
-    def keys(self, fingerprint: str, clip_id: str) -> Mapping[str, str]:
+    def keys(self, fingerprint: str, clip_id: str, edits: str = "") -> Mapping[str, str]:
         """Return the keys of one clip by stage: see ``stage_keys``."""
-        known = {_FINGERPRINT: fingerprint, _CLIP_ID: canonical_json(clip_id)[1:-1]}
+        known = {_FINGERPRINT: fingerprint, _CLIP_ID: canonical_json(clip_id)[1:-1], EDITS: edits}
         for name, texts in self._texts.items():
             filled = [known[text] if number % 2 else text for number, text in enumerate(texts)]
             known[name] = key_of_text("".join(filled))
-        return {name: known[name] for name in self._texts}
+        return {name: known[name] for name in (*self._texts, EDITS)}
+
+    def made_by(self, edits: str = "") -> str:
+        """Return what the record says of a clip that was finished by these settings and these edits."""
+        return self.digest + edits
 
     def _add(self, name: str, inputs: list[str], made_by: dict[str, Any]) -> None:
         self._texts[name] = key_text(name, **made_by, inputs=[_mark(of) for of in inputs]).split(_EDGE)
@@ -102,8 +114,8 @@ class KeyPlan:
 class KeyPlans:
     """The plans of one pipeline, by reader; tells without computing a clip's keys again that they are current.
 
-    A clip's keys follow from its content, its reader, its id and the settings. The first three are in its record, and
-    ``ClipRecord.made_by`` stands for the settings.
+    A clip's keys follow from its content, its reader, its id, the settings and its edits in people.csv. The first three
+    are in its record, and ``ClipRecord.made_by`` stands for the others.
     """
 
     def __init__(self, config: PipelineConfig) -> None:
@@ -117,13 +129,15 @@ class KeyPlans:
         return self._plans[reader]
 
     def digests(self) -> frozenset[str]:
-        """Return what ``made_by`` says of clips that these settings finished, whichever reader gave the frames."""
+        """Return what ``made_by`` says of unedited clips that these settings finished, whichever reader gave frames."""
         return frozenset(self.of(reader).digest for reader in READER_PACKAGES)
 
-    def keys_now(self, record: ClipRecord) -> Mapping[str, str]:
-        """Return the keys that a finished clip has by these settings."""
-        plan = self.of(record.reader)
-        return record.keys if record.made_by == plan.digest else plan.keys(record.fingerprint, record.clip_id)
+    def keys_now(self, record: ClipRecord, edits: str | None = None) -> Mapping[str, str]:
+        """Return the keys that a finished clip has by these settings, and these edits; None: those it was made with."""
+        plan, edits = self.of(record.reader), record.keys.get(EDITS, "") if edits is None else edits
+        if record.made_by == plan.made_by(edits):
+            return record.keys
+        return plan.keys(record.fingerprint, record.clip_id, edits)
 
 
 _FINGERPRINT, _CLIP_ID = "fingerprint", "clip"  # names that no stage has

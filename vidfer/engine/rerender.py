@@ -13,18 +13,20 @@ from vidfer.engine.apexes import chart_look
 from vidfer.engine.batch import Align, exported_files, records_of_batch, write_batch_files, write_batch_pictures
 from vidfer.engine.clip import journal_summary
 from vidfer.engine.events import ClipDone, ClipRead, EventCallback, ignore
-from vidfer.engine.plan import NUMBERS, OUTPUTS, PROBE, KeyPlan, stage_keys
+from vidfer.engine.people import merge_people, read_edits, who_is_who
+from vidfer.engine.plan import EDITS, NUMBERS, OUTPUTS, PROBE, KeyPlan, stage_keys
 from vidfer.engine.status import config_of_last_run
 from vidfer.errors import CacheError, OutputError
 from vidfer.executors import EXECUTORS, plan_resources
 from vidfer.executors.worker import emit
 from vidfer.exporters import EXPORTERS, VideoExporter
+from vidfer.people.table import Row
 from vidfer.pipeline import stages_of
 from vidfer.registry import unknown_name
 from vidfer.report.look import ChartSize, ChartStyle
 from vidfer.store.cache import StageCache
 from vidfer.store.journal import ClipRecord, Journal
-from vidfer.store.layout import cache_folder, clip_folder, journal_file, private_folder
+from vidfer.store.layout import PEOPLE_PICTURE, cache_folder, clip_folder, journal_file, private_folder
 from vidfer.store.lock import RunLock
 from vidfer.store.outputs import FileStamp, write_outputs
 from vidfer.types import ClipResult, VideoInfo
@@ -44,21 +46,40 @@ class RenderJob:
         The settings that the clip was computed with.
     exports
         Names of the exporters to use.
+    people
+        The clip's rows of people.csv, where one is edited.
     """
 
     record: ClipRecord
     out: Path
     config: PipelineConfig
     exports: tuple[str, ...]
+    people: tuple[Row, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class RenderedClip:
-    """What a worker gives back: the stamps of its files, the clip's numbers for the journal, what charts lack."""
+    """What a worker gives back.
+
+    Attributes
+    ----------
+    files
+        Stamps of its files.
+    summary
+        The clip's numbers for the journal.
+    edits
+        Digest of what people.csv says of it.
+    note
+        What charts lack.
+    misfits
+        What does not fit in people.csv.
+    """
 
     files: dict[str, FileStamp]
     summary: dict[str, Any]
+    edits: str
     note: str = ""
+    misfits: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +99,9 @@ class RerenderReport:
     problems
         Why a finished clip could not be rendered, by id.
     notes
-        What the charts of a rendered clip lack and why, by id.
+        What the charts of a rendered clip lack and why, and what does not fit in people.csv, by id.
+    people_notes
+        What users should know of people.csv as a whole, one line each.
     """
 
     out: Path
@@ -87,6 +110,7 @@ class RerenderReport:
     moved: tuple[str, ...]
     problems: dict[str, str] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
+    people_notes: tuple[str, ...] = ()
 
 
 def rerender(
@@ -98,6 +122,7 @@ def rerender(
     chart: ChartStyle | None = None,
     chart_size: ChartSize | None = None,
     thumbnails: bool | None = None,
+    people: Path | None = None,
     on_event: EventCallback = ignore,
 ) -> RerenderReport:
     """Write files of finished clips, and the batch's own, from the cache.
@@ -116,6 +141,9 @@ def rerender(
     chart, chart_size, thumbnails
         Instead of ``[output]`` of the last run: how charts are drawn, at which size, and whether they show faces at
         the peaks of episodes. For those the video is opened; where it has gone the charts are drawn without and say so.
+    people
+        A table such as a page saves: its rows are taken into people.csv, and unless ``clips`` or ``exports`` say else,
+        only the clips that change by it are written.
     on_event
         As in ``engine.runner.run``.
 
@@ -132,9 +160,15 @@ def rerender(
         EXPORTERS.get(name)
     with RunLock(private_folder(out)), Journal(journal_file(out)) as journal:
         chosen = _chosen(out, journal.records, clips)
+        _, people_notes = merge_people(out, people, journal.records) if people else ((), ())
+        edits = read_edits(out, journal.records)
+        if people and not clips and not exports:
+            chosen = [record for record in chosen if record.keys.get(EDITS, "") != edits.digest(record.clip_id)]
         problems = {record.clip_id: _STALE for record in chosen if not _is_current(record, config)}
         jobs = [
-            RenderJob(record=record, out=out.absolute(), config=config, exports=names)
+            RenderJob(
+                record=record, out=out.absolute(), config=config, exports=names, people=edits.rows(record.clip_id)
+            )
             for record in chosen
             if record.clip_id not in problems
         ]
@@ -143,14 +177,23 @@ def rerender(
         records = tuple(record for _, record in sorted(journal.records.items()))
         listed = records_of_batch(out, journal.records, config)
         write_batch_pictures(out, listed, align=align, size=config.output.chart_size)
-        write_batch_files(out, listed, exports=[*config.exports, *names])
+        people_notes += write_batch_files(out, listed, exports=[*config.exports, *names])
     moved = tuple(name for name in rendered if not Path(journal.records[name].path).is_file())
-    return RerenderReport(out=out, records=records, rendered=rendered, moved=moved, problems=problems, notes=notes)
+    return RerenderReport(
+        out=out,
+        records=records,
+        rendered=rendered,
+        moved=moved,
+        problems=problems,
+        notes=notes,
+        people_notes=tuple(dict.fromkeys(people_notes)),
+    )
 
 
 def render_clip(job: RenderJob) -> RenderedClip:
     """Write one clip's files from its cached tables; raises CacheError if one has gone."""
     clip = load_clip(StageCache(cache_folder(job.out)), job.record, job.config)
+    clip, edits, misfits = who_is_who(clip, job.people, job.config)
     look = chart_look(clip, job.config.output, job.exports, checked=False)
     files = write_outputs(
         clip,
@@ -159,7 +202,9 @@ def render_clip(job: RenderJob) -> RenderedClip:
         look=look,
         on_progress=lambda: emit(ClipRead(clip_id=clip.clip_id)),
     )
-    return RenderedClip(files=files, summary=journal_summary(clip), note=look.note)
+    return RenderedClip(
+        files=files, summary=journal_summary(clip, job.people), edits=edits, note=look.note, misfits=misfits
+    )
 
 
 def load_clip(cache: StageCache, record: ClipRecord, config: PipelineConfig) -> ClipResult:
@@ -232,8 +277,8 @@ def _render(
         if value is not None:
             journal.add(_updated(record, value, outcome.item))
             rendered.append(record.clip_id)
-            if value.note:
-                notes[record.clip_id] = value.note
+            if value.note or value.misfits:
+                notes[record.clip_id] = "; ".join(filter(None, (value.note, *value.misfits)))
         else:
             message = problems[record.clip_id] = outcome.error.message if outcome.error else outcome.status
         status = "ok" if value is not None else "failed"
@@ -246,13 +291,13 @@ def _updated(record: ClipRecord, value: RenderedClip, job: RenderJob) -> ClipRec
 
     Only files of the run's own exports are watched there: an extra one that is deleted later is nobody's loss.
     """
-    wanted = set(exported_files(job.config))
+    wanted = {*exported_files(job.config), *((PEOPLE_PICTURE,) if job.config.output.thumbnails else ())}
     files = {name: stamp for name, stamp in {**record.files, **value.files}.items() if name in wanted}
     keys = {name: key for name, key in record.keys.items() if name != OUTPUTS or not value.note}
     plan = KeyPlan(job.config, record.reader)
-    now = plan.keys(record.fingerprint, record.clip_id)
-    keys[NUMBERS] = now[NUMBERS]
+    now = plan.keys(record.fingerprint, record.clip_id, value.edits)
+    keys |= {name: now[name] for name in (NUMBERS, EDITS)}
     if not value.note and set(_without_videos(job.config.exports)) <= set(job.exports):
         keys[OUTPUTS] = now[OUTPUTS]
-    made_by = plan.digest if keys == now else ""
+    made_by = plan.made_by(value.edits) if keys == now else ""
     return replace(record, files=files, keys=keys, made_by=made_by, summary=value.summary)

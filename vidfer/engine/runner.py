@@ -16,7 +16,8 @@ from vidfer.engine.batch import exported_files, records_of_batch, write_batch_fi
 from vidfer.engine.clip import ClipJob, ClipSummary, process_clip
 from vidfer.engine.events import ClipDone, ClipStarted, Event, EventCallback, StageDone, ignore
 from vidfer.engine.nodes import OnNode, check_engine, check_nodes, open_executor, required_of_nodes, resources_of
-from vidfer.engine.plan import DECODE, OUTPUTS, KeyPlans
+from vidfer.engine.people import read_edits
+from vidfer.engine.plan import DECODE, EDITS, OUTPUTS, KeyPlans
 from vidfer.engine.run_json import write_run_json
 from vidfer.errors import BadVideo, BadVideoReason, VidferError
 from vidfer.executors import Executor, Outcome, Resources, TaskError, plan_resources
@@ -80,6 +81,8 @@ class RunReport:
         Ids of the clips for which nothing was left to do.
     errors
         Tracebacks of failures by clip id, for ``-v``.
+    notes
+        What users should know of people.csv, one line each.
     """
 
     out: Path
@@ -87,6 +90,7 @@ class RunReport:
     failed: Sequence[ClipRecord]
     cached: frozenset[str]
     errors: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def run(
@@ -139,6 +143,8 @@ class _Run:
         self.lock = lock
         self.out, self.config, self.options, self.on_event, self.journal = out, config, options, on_event, journal
         folder = out.absolute()
+        ids = clip_ids(videos)
+        self.edits = read_edits(out, {*ids, *journal.records})
         self.jobs = [
             ClipJob(
                 clip_id=clip_id,
@@ -147,8 +153,9 @@ class _Run:
                 config=config,
                 force=options.force,
                 retry_failed=options.retry_failed,
+                people=self.edits.rows(clip_id),
             )
-            for video, clip_id in zip(videos, clip_ids(videos), strict=True)
+            for video, clip_id in zip(videos, ids, strict=True)
         ]
         self.plans = KeyPlans(config)
         self.cached: set[str] = set()
@@ -189,8 +196,7 @@ class _Run:
             cached=frozenset(self.cached),
             errors=self.errors,
         )
-        self._write_batch_files(report, changed=bool(todo))
-        return report
+        return replace(report, notes=self._write_batch_files(report, changed=bool(todo)))
 
     def _settled(self, job: ClipJob) -> ClipRecord | None:
         """Return the record of a clip for which nothing is left to do, without opening video or cache."""
@@ -202,7 +208,7 @@ class _Run:
         if record.status == "failed":
             known = record.failure.get("permanent") and record.failure.get("vidfer") == vidfer.__version__
             return record if known and not self.options.retry_failed and not self.config.video.strict else None
-        keys = self.plans.keys_now(record)
+        keys = self.plans.keys_now(record, self.edits.digest(job.clip_id))
         if record.keys.get(OUTPUTS) != keys[OUTPUTS] or not is_untouched(self.out / job.clip_id, record.files):
             return None
         return record
@@ -300,7 +306,7 @@ class _Run:
                 video=value.fingerprint.stamp,
                 reader=value.reader,
                 keys=value.keys,
-                made_by=self.plans.of(value.reader).digest,
+                made_by=self.plans.of(value.reader).made_by(value.keys[EDITS]),
                 files=value.files,
                 summary=value.summary,
                 problems=(*self._replaced(job, value.fingerprint.sha256), *value.problems),
@@ -353,13 +359,14 @@ class _Run:
             ClipDone(clip_id=record.clip_id, status=status, message=message, done=self.finished, total=len(self.jobs))
         )
 
-    def _write_batch_files(self, report: RunReport, *, changed: bool) -> None:
-        """Write what stands next to the clips' folders; run.json only if something was done."""
+    def _write_batch_files(self, report: RunReport, *, changed: bool) -> tuple[str, ...]:
+        """Write what stands next to the clips' folders; run.json only if something was done. Returns notes."""
         named = {job.clip_id: str(job.path) for job in self.jobs}
         records = records_of_batch(self.out, self.journal.records, self.config, named=named)
-        write_batch_files(self.out, records, exports=self.config.exports)
+        notes = write_batch_files(self.out, records, exports=self.config.exports)
         if changed or not (self.out / "run.json").is_file():
             write_run_json(self.out / "run.json", report.records, report.cached, self.config)
+        return notes
 
 
 def _fingerprint(path: str | Path) -> Fingerprint | None:

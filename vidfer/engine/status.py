@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from vidfer.config import PipelineConfig, parse_section, pipeline_model
+from vidfer.engine.people import Edits, read_edits
 from vidfer.engine.plan import DECODE, OUTPUTS, KeyPlans
 from vidfer.errors import ConfigError, OutputError
 from vidfer.pipeline import stages_of
@@ -71,15 +72,20 @@ def read_status(out: Path, *, check: bool = False) -> list[ClipStatus]:
             out=str(out),
             stages=stages,
             plans=KeyPlans(config),
+            edits=read_edits(out, records),
             cached={name: cache.keys(name) for name in stages} if look else None,
         )
         current, cached = view.plans.digests(), view.all("cached")
         return [
             ClipStatus(clip_id=clip_id, stages=cached)  # nothing of its record need be parsed
-            if not look and records.made_by[clip_id] in current
+            if not look and _is_told(records.made_by[clip_id], current, view.edits.digest(clip_id))
             else _status(records.head(clip_id), view)
             for clip_id in sorted(records)
         ]
+
+
+def _is_told(made_by: str, current: frozenset[str], edits: str) -> bool:
+    return any(made_by == digest + edits for digest in current)
 
 
 @contextmanager
@@ -118,6 +124,7 @@ class _View:
     out: str
     stages: tuple[str, ...]
     plans: KeyPlans
+    edits: Edits
     cached: dict[str, frozenset[str]] | None  # None: files are not looked at
 
     def all(self, state: StageState) -> dict[str, StageState]:
@@ -141,7 +148,7 @@ def _status(record: ClipRecord | None, view: _View) -> ClipStatus:
         else:
             if record.video is not None and size != record.video[0]:
                 return ClipStatus(clip_id=record.clip_id, stages=view.all("stale"), note="the video has changed")
-    keys = view.plans.keys_now(record)
+    keys = view.plans.keys_now(record, view.edits.digest(record.clip_id))
     states = {}
     for name in view.stages:
         other = record.keys.get(name) != keys[name]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from vidfer.exporters.rows import records_csv
-from vidfer.timeline.summary import SUMMARY_COLUMNS, summary_row
+from vidfer.timeline.summary import PERSON_COLUMNS, SUMMARY_COLUMNS, person_row, summary_row
 
 FAILURE_COLUMNS = ("clip", "path", "stage", "reason", "message", "attempts")
 
@@ -14,6 +14,12 @@ FAILURE_COLUMNS = ("clip", "path", "stage", "reason", "message", "attempts")
 def summary_csv(summaries: Iterable[Mapping[str, Any]]) -> bytes:
     """Return summary.csv from what ``summarise`` returned for each finished clip."""
     return records_csv(SUMMARY_COLUMNS, [summary_row(summary) for summary in summaries])
+
+
+def summary_people_csv(summaries: Iterable[Mapping[str, Any]]) -> bytes:
+    """Return summary_people.csv, a row per clip and person, from what ``summarise`` returned for finished clips."""
+    rows = (person_row(summary["clip"], person) for summary in summaries for person in summary.get("people", ()))
+    return records_csv(PERSON_COLUMNS, rows)
 
 
 def failures_csv(failures: Iterable[Mapping[str, Any]]) -> bytes:

@@ -7,7 +7,7 @@ from vidfer.report.look import ChartLook
 from vidfer.types import ClipResult
 
 
-@chart_exporter("chart-pdf", filenames=("timeline.pdf",), version=1)
+@chart_exporter("chart-pdf", filenames=("timeline.pdf",), version=2)
 def draw(clip: ClipResult, look: ChartLook) -> dict[str, bytes]:
     """Return timeline.pdf."""
     from vidfer.report.chart import timeline_pdf

@@ -7,7 +7,7 @@ from vidfer.report.look import ChartLook
 from vidfer.types import ClipResult
 
 
-@chart_exporter("chart", filenames=("timeline.png",), version=3)
+@chart_exporter("chart", filenames=("timeline.png",), version=4)
 def draw(clip: ClipResult, look: ChartLook) -> dict[str, bytes]:
     """Return timeline.png."""
     from vidfer.report.chart import timeline_chart

@@ -7,7 +7,7 @@ from vidfer.report.look import ChartLook
 from vidfer.types import ClipResult
 
 
-@chart_exporter("chart-svg", filenames=("timeline.svg",), version=3)
+@chart_exporter("chart-svg", filenames=("timeline.svg",), version=4)
 def draw(clip: ClipResult, look: ChartLook) -> dict[str, bytes]:
     """Return timeline.svg."""
     from vidfer.report.chart import timeline_svg

@@ -1,4 +1,4 @@
-"""emotions.eaf: episodes as annotations for ELAN, one tier per face, on the container's clock.
+"""emotions.eaf: episodes as annotations for ELAN, one tier per person, on the container's clock.
 
 EAF 3.0, http://www.mpi.nl/tools/elan/EAFv3.0.xsd. The format demands a date of creation; it is fixed here, so that the
 same clip gives the same bytes.
@@ -11,6 +11,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 from vidfer.exporters import exporter
+from vidfer.people.by_person import by_person
 from vidfer.report.wording import display_name
 from vidfer.types import ClipResult
 
@@ -26,9 +27,10 @@ _CONSTRAINTS = {
 }
 
 
-@exporter("elan", filenames=("emotions.eaf",), version=2)
+@exporter("elan", filenames=("emotions.eaf",), version=3)
 def render(clip: ClipResult) -> dict[str, bytes]:
     """Return emotions.eaf."""
+    clip = by_person(clip)
     root = ET.Element(
         "ANNOTATION_DOCUMENT",
         {"AUTHOR": "vidfer", "DATE": "1970-01-01T00:00:00+00:00", "FORMAT": "3.0", "VERSION": "3.0"},
@@ -39,7 +41,7 @@ def render(clip: ClipResult) -> dict[str, bytes]:
     tiers: dict[int, ET.Element] = {}
     for number, segment in enumerate(clip.segments):
         if segment.track_id not in tiers:
-            attributes = {"LINGUISTIC_TYPE_REF": "emotion", "TIER_ID": f"face {segment.track_id}"}
+            attributes = {"LINGUISTIC_TYPE_REF": "emotion", "TIER_ID": clip.label(segment.track_id)}
             tiers[segment.track_id] = ET.SubElement(root, "TIER", attributes)
         times = (clip.info.start_seconds + seconds for seconds in (segment.start_seconds, segment.end_seconds))
         names = [f"ts{2 * number + i + 1}" for i in range(2)]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from html import escape
+
 from vidfer.exporters import exporter
+from vidfer.people.by_person import by_person
 from vidfer.types import ClipResult
 
 
-@exporter("vtt", filenames=("emotions.vtt",), version=2)
+@exporter("vtt", filenames=("emotions.vtt",), version=3)
 def render(clip: ClipResult) -> dict[str, bytes]:
-    """Return emotions.vtt: a cue per episode, on the container's clock, with the face's number if there are several."""
+    """Return emotions.vtt: a cue per episode, on the container's clock, with who it is if there are several."""
+    clip = by_person(clip)
     several = len({segment.track_id for segment in clip.segments}) > 1
     lines = ["WEBVTT", ""]
     cues = sorted(clip.segments, key=lambda segment: (segment.start_seconds, segment.track_id))
@@ -17,7 +21,7 @@ def render(clip: ClipResult) -> dict[str, bytes]:
             max(0, round((clip.info.start_seconds + seconds) * 1000))
             for seconds in (segment.start_seconds, segment.end_seconds)
         )
-        who = f"face {segment.track_id}: " if several else ""
+        who = f"{escape(clip.label(segment.track_id))}: " if several else ""
         lines += [
             str(number),
             f"{_time(start)} --> {_time(max(end, start + 1))}",

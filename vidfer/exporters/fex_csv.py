@@ -54,7 +54,7 @@ _CLOSED = 0.7  # MediaPipe's score of a closed eye, see assets/movements.md
 FORMATS |= dict.fromkeys((*BLENDSHAPES, *BLINKS), "%.4f")
 
 
-@exporter("fex", filenames=("fex.csv",), version=1)
+@exporter("fex", filenames=("fex.csv",), version=2)
 def render(clip: ClipResult) -> dict[str, bytes]:
     """Return fex.csv."""
     lines = (line for part in timeline_table(clip).parts() for line in _lines(clip, part))
@@ -90,7 +90,11 @@ def _lines(clip: ClipResult, table: TimelineTable) -> Iterator[str]:
         **_blendshapes(clip, table),
     }
     columns = {"frame": clip.frames.frame_index[table.frame_row], "timestamp": timeline["timestamp"], **numbers}
-    people = [f"Person_{face}" if face >= 0 else "" for face in timeline["face_id"].tolist()]
+    ids = clip.roster.person_id if clip.roster else clip.timeline.track_id
+    names = {person.number: quoted(person.name) for person in clip.roster.people if person.name} if clip.roster else {}
+    who = np.full(len(table), -1)
+    who[table.has_face] = ids[table.face_row[table.has_face]]
+    people = [names.get(number, f"Person_{number}") if number >= 0 else "" for number in who.tolist()]
     source = quoted(PurePath(clip.info.path).name)
     rows = zip(format_rows(columns, FORMATS), people, strict=True)
     return (f"{line},{person},{source}" for line, person in rows)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from vidfer.config import FacesConfig, PipelineConfig
 from vidfer.faces.detectors import least_face_px
 from vidfer.labels import EMOTIONS
 from vidfer.movements import LEAST_EYES_PX, LEAST_FACE_PX, MOVEMENTS, REPORTED
+from vidfer.people.apply import with_roster
 from vidfer.pipeline import STAGES
 from vidfer.pipeline.emotions import of_clip
 from vidfer.pipeline.tables import EmotionsTable, Table, faces_in
@@ -29,7 +31,7 @@ def clip_result(
     config: PipelineConfig,
     provenance: Mapping[str, Any],
 ) -> ClipResult:
-    """Return what exporters get, given the tables of all stages; episodes are found here.
+    """Return what exporters get, given the tables of all stages; episodes are found here, and who counts is proposed.
 
     The backbone's vectors are not part of it: they are large, and no file holds them.
     """
@@ -53,7 +55,8 @@ def clip_result(
             least_px=(LEAST_FACE_PX, LEAST_EYES_PX),
         )
     warnings = (*decode.warnings, *faces_in(tables).warnings(), *(movements.warnings if movements else ()))
-    return ClipResult(
+    options = config.timeline.model_dump()
+    clip = ClipResult(
         clip_id=clip_id,
         info=info,
         decode=replace(decode, warnings=warnings),
@@ -62,11 +65,12 @@ def clip_result(
         tracks=tracks,
         embeddings=FaceEmbeddings(vectors=embeddings.vectors[:, :0].copy(), logits=embeddings.logits),
         timeline=timeline,
-        segments=find_segments(timeline, frames, **config.timeline.model_dump()),
+        segments=find_segments(timeline, frames, **options),
         provenance={**provenance, **_search_limits(config.faces, info)},
         movements=movements,
         tables={name: table.arrays() for name, table in tables.items() if name not in _OWN},
     )
+    return with_roster(clip, config=config.people, find_segments=partial(find_segments, **options))[0]
 
 
 def _search_limits(config: FacesConfig, info: VideoInfo) -> dict[str, float]:

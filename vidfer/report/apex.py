@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from vidfer.people.by_person import by_person
 from vidfer.timeline.series import main_faces
 from vidfer.types import ClipResult, EmotionSegment
 
 MAX_PER_FACE = 11  # stand side by side under the chart
+MAX_PORTRAITS = 40
 PICTURE_PX = 120
 _AROUND = 0.15  # of the box's longer side is added on each side
 
@@ -20,6 +22,7 @@ def apex_episodes(clip: ClipResult) -> list[EmotionSegment]:
     Of each face that charts draw: its expressions, the most probable ones where there are more than fit; a face that
     is never anything but neutral is shown so.
     """
+    clip = by_person(clip)
     shown, _ = main_faces(clip)
     chosen: list[EmotionSegment] = []
     for track in shown:
@@ -35,6 +38,20 @@ def face_row_at(clip: ClipResult, episode: EmotionSegment) -> int:
     rows = np.flatnonzero(clip.timeline.track_id == episode.track_id)
     seconds = clip.frames.pts_seconds[clip.timeline.frame_row[rows]]
     return int(rows[np.abs(seconds - episode.peak_seconds).argmin()])
+
+
+def best_views(clip: ClipResult) -> dict[int, int]:
+    """Return the row that shows each person best, large and clear: who counts first, then by time on screen."""
+    ids = clip.roster.person_id if clip.roster else clip.timeline.track_id
+    included = clip.roster.included if clip.roster else np.ones(len(ids), np.bool_)
+    people, frames = np.unique(ids[ids >= 0], return_counts=True)
+    worth = np.nan_to_num(clip.faces.quality) * (clip.faces.xyxy[:, 2:] - clip.faces.xyxy[:, :2]).min(axis=1).clip(1)
+    views = {}
+    for person in people[np.lexsort((people, -frames))].tolist():
+        rows = np.flatnonzero(ids == person)
+        views[person] = int(rows[worth[rows].argmax()])
+    order = sorted(views, key=lambda person: not included[views[person]])  # stable
+    return {person: views[person] for person in order[:MAX_PORTRAITS]}
 
 
 def cut_out(image: np.ndarray, xyxy: np.ndarray, *, size: int = PICTURE_PX) -> np.ndarray:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vidfer.labels import STATE_COLOURS, STATES
+from vidfer.people.by_person import by_person
 from vidfer.report.chart_format import FORMATS, SCREEN, ChartFormat
 from vidfer.report.chart_panel import (
     BAND_ALPHA,
@@ -26,7 +27,7 @@ from vidfer.report.drawing import draw_pdf, draw_pixels, draw_svg, name_fonts
 from vidfer.report.lanes import LANES, draw_lanes, face_lanes
 from vidfer.report.look import ChartLook
 from vidfer.report.png import full_colour_png, palette_png
-from vidfer.report.wording import clock, count, display_name
+from vidfer.report.wording import clock, count, display_name, people
 from vidfer.timeline.series import end_seconds, main_faces
 from vidfer.types import ClipResult
 
@@ -101,6 +102,7 @@ class _Panel:
 def _timeline_figure(clip: ClipResult, look: ChartLook, *, title: bool) -> Figure:
     form = FORMATS[look.size]
     title = title and form.titled
+    clip = by_person(clip)
     shown, hidden = main_faces(clip)
     end = end_seconds(clip)
     stacked = is_stacked(look.style, end)
@@ -223,7 +225,10 @@ def _notes(clip: ClipResult, hidden: Sequence[int], look: ChartLook, form: Chart
     """Return the lines of text at the foot."""
     notes = [look.note] if look.note else []
     if hidden:
-        notes.append(f"{count(len(hidden), 'further face')} seen for less time: see timeline.csv.")
+        who = people(len(hidden), "further") if clip.roster else count(len(hidden), "further face")
+        notes.append(f"{who} seen for less time: see {'people' if clip.roster else 'timeline'}.csv.")
+    if left_out := sum(not person.include for person in clip.roster.people) if clip.roster else 0:
+        notes.append(f"{people(left_out)} left out, as people.csv says.")
     if clip.decode.truncated:
         decoded, expected = clip.decode.decoded_frames, clip.decode.expected_frames
         notes.append(f"The video is damaged or ends early: {decoded:,} of {expected:,} frames could be read.")

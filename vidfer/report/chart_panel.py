@@ -50,7 +50,7 @@ def draw_face(
     _veil(curves, series, over=stacked)
     _draw_ribbon(ribbon, _bars(segments, series.unsure), end, form)
     seen = clip.frames.durations_seconds[clip.timeline.frame_row[clip.timeline.track_id == track]].sum()
-    _note(curves, f"face {track}", f"seen for {duration(float(seen))}, {count(len(segments), 'episode')}", form)
+    _note(curves, clip.label(track), f"seen for {duration(float(seen))}, {count(len(segments), 'episode')}", form)
     return banded
 
 

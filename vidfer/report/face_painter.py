@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vidfer.labels import EMOTION_COLOURS, EMOTIONS, NUM_EMOTIONS, STATE_COLOURS, UNSURE, UNSURE_LABEL
+from vidfer.labels import EMOTION_COLOURS, EMOTIONS, NUM_EMOTIONS, STATE_COLOURS, UNSURE, UNSURE_COLOUR, UNSURE_LABEL
+from vidfer.people.by_person import by_person
+from vidfer.report.wording import display_name
 from vidfer.timeline.states import episode_labels
 from vidfer.types import ClipResult
 
@@ -21,6 +23,7 @@ _PARTS = (
 _IRIS = 0.042  # radius, in widths of the face's box: 5.9 mm of about 140
 _BLUR_SECONDS = 0.5  # a face found once is hidden for so long before and after, where the detector may have missed it
 _BLUR_MARGIN = 0.35  # of the box's size, on each side: hair and chin
+_LABEL_LETTERS = 12  # of a name, beside the emotion
 _BLUR_CELLS = 7  # what is left of a hidden face: so many flat squares across
 
 
@@ -38,7 +41,7 @@ class FacePainter:
     def __init__(self, clip: ClipResult, *, blur_faces: bool = False) -> None:
         from PIL import ImageFont
 
-        self._clip, self._blur = clip, blur_faces
+        self._track_id, self._clip, self._blur = clip.timeline.track_id, by_person(clip), blur_faces
         self._held = episode_labels(clip.timeline, clip.frames, clip.segments)  # (N,)
         self._size = max(11.0, min(clip.info.height, clip.info.width) / 32)  # of text, px
         self._font = ImageFont.load_default(self._size)
@@ -52,19 +55,26 @@ class FacePainter:
         if self._blur:
             self._hide_faces(canvas, seconds)
         rows = self._rows_at(seconds)
-        for row in rows:
+        for row in filter(self._counts, rows):
             self._lighten(canvas, self._panel(row, canvas.shape))
         picture = Image.fromarray(canvas)
         pen = ImageDraw.Draw(picture)
         for row in rows:
-            self._draw(pen, row, canvas.shape)
+            if self._counts(row):
+                self._draw(pen, row, canvas.shape)
+            else:
+                pen.rectangle(self._clip.faces.xyxy[row].tolist(), outline=UNSURE_COLOUR, width=max(1, self._line // 2))
         return np.asarray(picture)
 
     def _rows_at(self, seconds: float) -> list[int]:
         """Return the rows of faces of the last sampled frame at or before this time."""
         frame = int(np.searchsorted(self._clip.frames.pts_seconds, seconds + 1e-6, side="right")) - 1
         first, last = np.searchsorted(self._clip.faces.frame_row, [frame, frame + 1])
-        return [row for row in range(first, last) if self._clip.timeline.track_id[row] >= 0]
+        return [row for row in range(first, last) if self._track_id[row] >= 0]
+
+    def _counts(self, row: int) -> bool:
+        """Return whether the person of a row counts; of the others only a thin box is drawn."""
+        return bool(self._clip.timeline.track_id[row] >= 0)
 
     def _hide_faces(self, canvas: np.ndarray, seconds: float) -> None:
         """Hide every face found around this time, dropped ones too."""
@@ -84,7 +94,7 @@ class FacePainter:
 
     def _areas(self, rows: np.ndarray) -> list[list[float]]:
         """Return one box around all that these rows show of a person, and the boxes of dropped faces."""
-        tracks, xyxy = self._clip.timeline.track_id[rows], self._clip.faces.xyxy[rows]
+        tracks, xyxy = self._track_id[rows], self._clip.faces.xyxy[rows]
         boxes: list[list[float]] = xyxy[tracks < 0].tolist()
         for track in np.unique(tracks[tracks >= 0]).tolist():
             mine = xyxy[tracks == track]
@@ -118,13 +128,16 @@ class FacePainter:
         x, y, right, _ = self._panel(row, shape)
         text: dict[str, Any] = {"font": self._font, "anchor": "lm"}
         middle = y + 0.9 * size
-        pen.text((x + 0.4 * size, middle), f"face {clip.timeline.track_id[row]}: {state}", fill="#000000", **text)
+        pen.text((x + 0.4 * size, middle), f"{self._label(row)}: {state}", fill="#000000", **text)
         start, room = x + 5.4 * size, right - x - 5.8 * size
         for label, name in enumerate(EMOTIONS):
             middle += 1.15 * size
             pen.text((x + 0.4 * size, middle), name, fill="#000000" if label == held else "#4a4a4a", **text)
             reach = start + room * float(probabilities[label])
             pen.rectangle((start, middle - 0.35 * size, reach, middle + 0.35 * size), fill=EMOTION_COLOURS[name])
+
+    def _label(self, row: int) -> str:
+        return display_name(self._clip.label(int(self._clip.timeline.track_id[row])), longest=_LABEL_LETTERS)
 
     def _draw_landmarks(self, pen: ImageDraw, landmarks: np.ndarray) -> None:
         for first, last, closed in _PARTS:

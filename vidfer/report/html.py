@@ -7,14 +7,16 @@ import json
 from typing import Any
 
 from vidfer.labels import EMOTION_COLOURS, EMOTIONS, UNSURE, WRONG
+from vidfer.people.by_person import by_person
 from vidfer.report.chart import timeline_chart
 from vidfer.report.look import ApexFrame, ChartLook
-from vidfer.report.page import CLIPS, cell, escape, page, percent, share_bar, swatch, table, warnings_box
+from vidfer.report.page import CLIPS, cell, escape, page, percent, swatch, table, warnings_box
+from vidfer.report.people_section import people_data, people_section
 from vidfer.report.png import full_colour_png
 from vidfer.report.report_data import report_data, script_json
-from vidfer.report.wording import clock, count, duration
+from vidfer.report.wording import clock, count, duration, people
 from vidfer.timeline.series import main_faces
-from vidfer.timeline.summary import state_shares, summarise
+from vidfer.timeline.summary import summarise
 from vidfer.types import ClipResult, VideoInfo
 
 _MAX_VIDEO_HEIGHT = 420  # px
@@ -49,9 +51,11 @@ def render_report(
         How the chart is drawn, and the faces that stand below it.
     """
     look = look or ChartLook()
-    summary = summarise(clip)
+    summary, whole = summarise(clip), clip
+    clip = by_person(clip)
     with_video = video_href is not None
     data = report_data(clip, with_overlay=with_video, style=look.style, lanes=look.lanes)
+    data |= {"people": people_data(whole)}
     body = [
         f'<nav class="no-print" data-up="{escape(up)}" data-clip="{escape(clip.clip_id)}" hidden></nav>',
         f"<header><h1>{escape(clip.clip_id)}</h1><p class='facts'>{_facts(summary)}</p></header>",
@@ -59,16 +63,16 @@ def render_report(
         f'<section class="viewer{" with-video" if with_video else ""}">{_player(clip, data, video_href)}'
         f"{_chart(clip, look)}</section>",
         _labels(),
-        _apexes(look),
+        _apexes(clip, look),
         _episodes(clip),
-        _emotions(summary),
-        _faces(summary),
+        _emotions(clip, summary),
+        people_section(whole, summary, look),
         _provenance(summary),
         f'<script type="application/json" id="data">{script_json(data)}</script>',
         f'<script src="{escape(up + CLIPS)}"></script>',
         f'<script src="{escape(up + plotly)}"></script>' if plotly else "",
     ]
-    return page(f"{clip.clip_id} – vidfer", body, scripts=("report.js", "labels.js"))
+    return page(f"{clip.clip_id} – vidfer", body, scripts=("report.js", "labels.js", "people.js"))
 
 
 def _facts(summary: dict[str, Any]) -> str:
@@ -78,8 +82,10 @@ def _facts(summary: dict[str, Any]) -> str:
         duration(summary["duration_seconds"] or 0.0),
         f"{summary['width']} × {summary['height']}, {summary['codec']}",
         seen,
-        count(summary["num_faces"], "face"),
+        people(summary["num_people"]),
     ]
+    if summary["num_people_left_out"]:
+        facts.append(f"{summary['num_people_left_out']:,} left out")
     if summary["dominant_emotion"]:
         facts.append(f"mostly {summary['dominant_emotion']}")
     return " · ".join(escape(fact) for fact in facts)
@@ -133,7 +139,7 @@ def _switches(data: dict[str, Any], *, layers: bool) -> str:
     def switch(text: str, attributes: str, *, on: bool = True) -> str:
         return f'<label><input type="checkbox" {"checked " if on else ""}{attributes}> {text}</label>'
 
-    faces = "".join(switch(f"face {face['id']}", f'value="{face["id"]}"', on=face["drawn"]) for face in data["faces"])
+    faces = "".join(switch(escape(face["label"]), f'value="{face["id"]}"', on=face["drawn"]) for face in data["faces"])
     boxes = switch("boxes", 'id="show-boxes"') + switch("landmarks", 'id="show-landmarks"')
     over_video = f'<span id="layers">{boxes}</span>' if layers else ""
     stacked = switch("stacked", 'id="show-areas"', on=data["stacked"]) if data["faces"] else ""
@@ -160,8 +166,8 @@ def _left_out(clip: ClipResult) -> str:
     if not hidden:
         return ""
     return (
-        f'<p class="faint">{len(shown)} of {len(shown) + len(hidden)} faces are drawn, those seen longest. '
-        '<span class="no-print">Switch others on above; all are in the table of faces below.</span></p>'
+        f'<p class="faint">{len(shown)} of {len(shown) + len(hidden)} people are drawn, those seen longest. '
+        '<span class="no-print">Switch others on above; all are in the table of people below.</span></p>'
     )
 
 
@@ -191,27 +197,27 @@ def _labels() -> str:
     )
 
 
-def _apexes(look: ChartLook) -> str:
+def _apexes(clip: ClipResult, look: ChartLook) -> str:
     """Return the faces at the peaks of episodes, each a button that goes there."""
     if look.note:
         return f'<section class="warn">{escape(look.note)}</section>'
     if not look.apexes:
         return ""
-    buttons = "".join(_apex(apex) for apex in look.apexes)
+    buttons = "".join(_apex(apex, clip.label(apex.track_id)) for apex in look.apexes)
     return f'<section><h2>Strongest moments</h2><div class="apexes">{buttons}</div></section>'
 
 
-def _apex(apex: ApexFrame) -> str:
+def _apex(apex: ApexFrame, who: str) -> str:
     png = base64.b64encode(full_colour_png(apex.picture)).decode()
     return (
         f'<button data-seconds="{apex.seconds:.6f}" data-face="{apex.track_id}">'
         f'<img src="data:image/png;base64,{png}" alt="" style="border-color:{EMOTION_COLOURS[apex.emotion]}">'
-        f"{escape(apex.emotion)}<br>{clock(apex.seconds, decimals=1)}, face {apex.track_id}</button>"
+        f"{escape(apex.emotion)}<br>{clock(apex.seconds, decimals=1)}, {escape(who)}</button>"
     )
 
 
-def _emotions(summary: dict[str, Any]) -> str:
-    if not summary["num_faces"]:
+def _emotions(clip: ClipResult, summary: dict[str, Any]) -> str:
+    if not summary["num_people"]:
         return ""
     rows = [
         "<tr>"
@@ -219,7 +225,7 @@ def _emotions(summary: dict[str, Any]) -> str:
         + cell(percent(numbers["share_of_time"]), kind="number")
         + cell(percent(numbers["mean_probability"]), kind="number")
         + cell(str(numbers["episodes"]), kind="number")
-        + cell(_peak(summary["peaks"].get(name)))
+        + _peak(clip, summary["peaks"].get(name))
         + "</tr>"
         for name, numbers in summary["emotions"].items()
     ]
@@ -232,40 +238,13 @@ def _emotions(summary: dict[str, Any]) -> str:
     return f"<section><h2>Emotions</h2>{table(headings, rows, name='emotions')}</section>"
 
 
-def _peak(peak: dict[str, Any] | None) -> str:
+def _peak(clip: ClipResult, peak: dict[str, Any] | None) -> str:
     if peak is None:
-        return "–"
-    return f"{clock(peak['seconds'], decimals=1)} (face {peak['face_id']}, {percent(peak['probability'])})"
-
-
-def _of_face(face: dict[str, Any]) -> list[list[float]]:
-    """Return seconds seen, then for each emotion and for unsure: share of time, mean probability, episodes."""
-    rows = [
-        [numbers["share_of_time"] or 0.0, numbers["mean_probability"] or 0.0, numbers["episodes"]]
-        for numbers in face["emotions"].values()
-    ]
-    return [[face["seconds_on_screen"] or 0.0], *rows, [face["unsure_share_of_time"] or 0.0, 0.0, 0]]
-
-
-def _faces(summary: dict[str, Any]) -> str:
-    if not summary["num_faces"]:
-        return "<section><h2>Faces</h2><p>No face was found in this clip.</p></section>"
-    rows = [
-        f'<tr data-face="{face["face_id"]}" data-numbers="{escape(json.dumps(_of_face(face)))}">'
-        + cell(f"face {face['face_id']}")
-        + cell(f"{clock(face['first_seconds'], decimals=1)} – {clock(face['last_seconds'], decimals=1)}")
-        + cell(duration(face["seconds_on_screen"]), kind="number")
-        + cell(percent(face["mean_quality"]), kind="number")
-        + cell(swatch(face["dominant_emotion"]))
-        + cell(share_bar(state_shares(face)))
-        + "</tr>"
-        for face in summary["faces"]
-    ]
-    headings = [
-        *(("face", ""), ("from – to", ""), ("seen for", "number"), ("mean quality", "number")),
-        *(("mostly", ""), ("share of time", "")),
-    ]
-    return f'<section class="long"><h2>Faces</h2><div class="scroll">{table(headings, rows)}</div></section>'
+        return cell("–")
+    text = (
+        f"{clock(peak['seconds'], decimals=1)} ({escape(clip.label(peak['person']))}, {percent(peak['probability'])})"
+    )
+    return f'<td data-person="{peak["person"]}">{text}</td>'
 
 
 def _episodes(clip: ClipResult) -> str:
@@ -273,7 +252,7 @@ def _episodes(clip: ClipResult) -> str:
         return ""
     rows = [
         f'<tr data-seconds="{segment.start_seconds:.6f}" data-face="{segment.track_id}" tabindex="0">'
-        + cell(f"face {segment.track_id}")
+        + cell(escape(clip.label(segment.track_id)))
         + cell(swatch(segment.emotion))
         + cell(clock(segment.start_seconds, decimals=2), kind="number")
         + cell(clock(segment.end_seconds, decimals=2), kind="number")
@@ -285,7 +264,7 @@ def _episodes(clip: ClipResult) -> str:
         for segment in clip.segments
     ]
     numbers = ("from", "to", "lasts", "peak at", "mean probability", "peak probability")
-    headings = [("face", ""), ("emotion", ""), *((text, "number") for text in numbers)]
+    headings = [("person", ""), ("emotion", ""), *((text, "number") for text in numbers)]
     return f'<section class="long"><h2>Episodes</h2><div class="scroll">{table(headings, rows)}</div></section>'
 
 

@@ -58,7 +58,10 @@ def render_index(
         body.append(_failures(failures))
     body.append(_clips(summaries, present) if summaries else "<section><p>No clip was finished.</p></section>")
     body += [_picture(name) for name in pictures]
-    body.append("<p class='faint'>The same numbers: <a href='summary.csv'>summary.csv</a></p>")
+    body.append(
+        "<p class='faint'>The same numbers: <a href='summary.csv'>summary.csv</a>, by person "
+        "<a href='summary_people.csv'>summary_people.csv</a>; who counts: <a href='people.csv'>people.csv</a></p>"
+    )
     return page(title, body, scripts=("index.js",))
 
 
@@ -72,7 +75,7 @@ def _picture(name: str) -> str:
 
 def _clips(summaries: Sequence[Mapping[str, Any]], present: set[str]) -> str:
     headings = [
-        *(("clip", ""), ("duration", "number"), ("with a face", "number"), ("faces", "number")),
+        *(("clip", ""), ("duration", "number"), ("with a face", "number"), ("people", "number")),
         *(
             ("mostly", ""),
             ("over time", "picture"),
@@ -103,7 +106,7 @@ def _clip_row(summary: Mapping[str, Any], present: set[str], *, with_notes: bool
         cell(f'{name}<br><span class="faint">{" · ".join(links)}</span>', sort=summary["clip"], kind="name"),
         cell(duration(summary["duration_seconds"] or 0.0), sort=_sort(summary["duration_seconds"]), kind="number"),
         cell(percent(with_face), sort=_sort(with_face), kind="number"),
-        cell(str(summary["num_faces"]), kind="number"),
+        cell(_people(summary), sort=summary.get("num_people", summary["num_faces"]), kind="number"),
         cell(swatch(dominant) if dominant else '<span class="faint">no face</span>', sort=dominant or ""),
         cell(sparkline(summary.get("course"))),
         cell(
@@ -115,6 +118,13 @@ def _clip_row(summary: Mapping[str, Any], present: set[str], *, with_notes: bool
     if with_notes:
         cells.append(cell("<br>".join(escape(note) for note in _notes(summary)), kind="name"))
     return f"<tr>{''.join(cells)}</tr>"
+
+
+def _people(summary: Mapping[str, Any]) -> str:
+    """Return how many people count in a clip, and how many do not."""
+    left_out = summary.get("num_people_left_out", 0)
+    more = f'<br><span class="faint">{left_out:,} left out</span>' if left_out else ""
+    return f"{summary.get('num_people', summary['num_faces']):,}{more}"
 
 
 def _sort(value: float | None) -> str:

@@ -44,6 +44,28 @@ class ApexFrame:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Portrait:
+    """One person at their best: large, clear, facing the camera.
+
+    Attributes
+    ----------
+    label
+        What the person is called.
+    include
+        Whether the person counts.
+    picture
+        (S, S, 3) uint8 RGB.
+    """
+
+    label: str
+    include: bool
+    picture: np.ndarray
+
+    def __post_init__(self) -> None:
+        check_array(self, "picture", ("S", "S", 3), np.uint8, {})
+
+
+@dataclass(frozen=True, kw_only=True)
 class ChartLook:
     """What a user may choose about charts.
 
@@ -57,6 +79,8 @@ class ChartLook:
         Whether eyes, mouth and brows are drawn under the emotions, where they are measured.
     apexes
         Faces at the peaks of episodes, in order of time, drawn under the axis; none unless asked for.
+    portraits
+        One of each person, who counts and is seen longest first; none unless asked for.
     note
         Why there are no such pictures although they were asked for.
     folder
@@ -67,6 +91,7 @@ class ChartLook:
     size: ChartSize = "screen"
     lanes: bool = True
     apexes: tuple[ApexFrame, ...] = ()
+    portraits: tuple[Portrait, ...] = ()
     note: str = ""
     folder: Path | None = None
 

@@ -15,6 +15,8 @@ let now = 0;  // seconds from the first frame that cursor and drawing stand at; 
 // ---- which faces, boxes and landmarks are on ----
 
 const checked = selector => [...document.querySelectorAll(selector)].filter(box => box.checked);
+const labelOf = new Map(data.faces.map(face => [face.id, face.label]));
+const escaped = text => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;');  // Plotly reads markup
 const visibleFaces = () => {
   const ids = new Set(checked('#faces input').map(box => +box.value));
   return data.faces.filter(face => ids.has(face.id));
@@ -46,8 +48,7 @@ function applyToNumbers(hidden) {
     if (row === body.rows.length - 1) return;
     probability.textContent = seconds ? `${(100 * mean(row + 1, 1)).toFixed(0)} %` : '–';
     episodes.textContent = faces.reduce((sum, face) => sum + face[row + 1][2], 0);
-    const of = peak.textContent.match(/face (\d+)/);
-    if (of && hidden.has(+of[1])) peak.textContent = '–';
+    if ('person' in peak.dataset && hidden.has(+peak.dataset.person)) peak.textContent = '–';
   });
 }
 
@@ -187,10 +188,10 @@ function layout(faces) {
     for (const [from, to] of face.unsure)  // behind lines; over areas, which would hide it
       result.shapes.push({...box, fillcolor: data.unsure.colour, opacity: stacked() ? 0.72 : 0.4, layer: stacked() ? 'above' : 'below',
         x0: toAxis(from), x1: toAxis(to), y0: 0, y1: 1, yref: `y${index ? 2 * index + 1 : ''} domain`});
-    result.annotations.push({text: `<b>face ${face.id}</b>  ${face.note}`, showarrow: false, xref: 'paper', yref: 'paper',
+    result.annotations.push({text: `<b>${escaped(face.label)}</b>  ${face.note}`, showarrow: false, xref: 'paper', yref: 'paper',
       x: 0, xanchor: 'left', y: (top + 2) / inner, yanchor: 'bottom', font: {size: 12}});
   });
-  if (!faces.length) result.annotations.push({text: 'every face is switched off', showarrow: false, xref: 'paper',
+  if (!faces.length) result.annotations.push({text: 'everybody is switched off', showarrow: false, xref: 'paper',
     yref: 'paper', x: 0.5, y: 0.5, font: {size: 14}});
   return result;
 }
@@ -286,7 +287,7 @@ function drawFace(pen, row, scale) {
   pen.lineWidth = 2.5;
   pen.strokeRect(x * scale, y * scale, w * scale, h * scale);
   const name = sure ? `${data.emotions[faces.emotion[row]]} ${faces.percent[row]} %` : data.unsure.name;
-  const text = `${faces.id[row]}  ${name}`;
+  const who = labelOf.get(faces.id[row]) ?? faces.id[row], text = `${who.replace(/^face (?=\d+$)/, '')}  ${name}`;
   pen.font = '600 12px system-ui, sans-serif';
   const label = pen.measureText(text).width + 10, top = y * scale < 19 ? (y + h) * scale : y * scale - 18;
   const left = clamp(x * scale - 1.25, 0, canvas.clientWidth - label);

@@ -75,6 +75,7 @@ def _face(clip: ClipResult, track: int) -> dict[str, Any]:
     seen = clip.frames.durations_seconds[clip.timeline.frame_row[clip.timeline.track_id == track]].sum()
     return {
         "id": track,
+        "label": clip.label(track),
         "note": f"seen for {duration(float(seen))}, {count(len(segments), 'episode')}",
         "seconds": np.round(series.seconds, 4).tolist(),
         "probabilities": _columns(series.probabilities),

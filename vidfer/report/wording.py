@@ -38,6 +38,11 @@ def display_name(name: str, *, longest: int = 0) -> str:
     return text
 
 
+def people(number: int, kind: str = "") -> str:
+    """Return ``1 person``, ``2 people``; with a kind ``1 further person``."""
+    return f"{number:,} {kind} {'person' if number == 1 else 'people'}".replace("  ", " ")
+
+
 def count(number: int, noun: str) -> str:
     """Return ``1 face``, ``2 faces``."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

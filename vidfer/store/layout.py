@@ -9,9 +9,11 @@ from pathlib import Path, PurePosixPath
 from vidfer.errors import ClipFolderError
 from vidfer.video.find import RESULTS_MARK, FoundVideo
 
+PEOPLE_FILE = "people.csv"  # who is who and who counts, for users to edit
+PEOPLE_PICTURE = "people.png"  # in a clip's folder: a picture of each person
 RESERVED = frozenset(  # names that vidfer gives itself next to the clips' folders
     {RESULTS_MARK, "assets", "summary.csv", "failures.csv", "run.json", "index.html"}
-    | {"batch_share.png", "batch_average.png"}
+    | {"batch_share.png", "batch_average.png", PEOPLE_FILE, "summary_people.csv"}
 )
 MAX_NAME_BYTES = 240  # of one folder name; file systems allow 255
 

@@ -11,6 +11,7 @@ from vidfer.exporters import EXPORTERS, ChartExporter, VideoExporter
 from vidfer.memory import give_back_free_memory
 from vidfer.report.look import ChartLook
 from vidfer.store.atomic import temporary_beside, write_bytes
+from vidfer.store.layout import PEOPLE_PICTURE
 from vidfer.types import ClipResult
 
 FileStamp = tuple[int, int]  # size in bytes, mtime in nanoseconds
@@ -48,6 +49,8 @@ def write_outputs(
     """
     stamps: dict[str, FileStamp] = {}
     look = replace(look or ChartLook(), folder=folder)
+    if any(isinstance(EXPORTERS.get(name), ChartExporter) for name in exports):
+        stamps |= _write_portraits(folder / PEOPLE_PICTURE, look)
     for name in exports:
         exporter = EXPORTERS.get(name)
         if isinstance(exporter, VideoExporter):
@@ -62,6 +65,17 @@ def write_outputs(
             give_back_free_memory()  # of an hour, the next exporter would add to what this one has left
         stamps |= {filename: _stamp(folder / filename) for filename in exporter.filenames}
     return stamps
+
+
+def _write_portraits(path: Path, look: ChartLook) -> dict[str, FileStamp]:
+    """Write the pictures of the clip's people, or remove them where they are no longer wanted."""
+    if not look.portraits:
+        path.unlink(missing_ok=True)
+        return {}
+    from vidfer.report.portraits import portraits_png
+
+    write_if_changed(path, portraits_png(look.portraits))
+    return {path.name: _stamp(path)}
 
 
 def _write_video(clip: ClipResult, path: Path, exporter: VideoExporter, on_progress: Callable[[], None]) -> None:

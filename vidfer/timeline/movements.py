@@ -49,19 +49,35 @@ def clip_movements(
         first, last = (-np.inf, np.inf) if isinstance(baseline, str) else baseline
         neutral = (seconds >= first) & (seconds < last)
         columns |= {name + CHANGE: _less_own(columns[name], tracks, neutral) for name in names}
-    opening = np.stack([columns[name] for name in _OPENINGS], 1)
-    blinks: list[Blink] = []
-    counts: dict[int, BlinkCount] = {}
-    for track, rows in tracks:
-        found, counts[track] = find_blinks(seconds[rows], opening[rows], track_id=track)
-        blinks += found
+    blinks, counts = blinks_of(columns, seconds, timeline.track_id)
     return ClipMovements(
         columns=columns,
         iris=table["iris"],
-        blinks=tuple(blinks),
+        blinks=blinks,
         counts=counts,
         warnings=tuple(_warnings(timeline.track_id, seconds, faces, counts, least_px)),
     )
+
+
+def blinks_of(
+    columns: Mapping[str, np.ndarray], seconds: np.ndarray, ids: np.ndarray
+) -> tuple[tuple[Blink, ...], dict[int, BlinkCount]]:
+    """Return the blinks, and how far they could be counted, by track or person.
+
+    Parameters
+    ----------
+    columns
+        Movements by name, each (N,).
+    seconds, ids
+        (N,) time, and track or person, of each row; rows of negative ids are nobody's.
+    """
+    opening = np.stack([columns[name] for name in _OPENINGS], 1)
+    blinks: list[Blink] = []
+    counts: dict[int, BlinkCount] = {}
+    for number, rows in _tracks(ids):
+        found, counts[number] = find_blinks(seconds[rows], opening[rows], track_id=number)
+        blinks += found
+    return tuple(blinks), counts
 
 
 def _tracks(track_id: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from vidfer.errors import OutputError
 from vidfer.labels import EMOTIONS, NUM_EMOTIONS
+from vidfer.people.face_ids import SLACK_SECONDS, parse_face_ids
 from vidfer.spreadsheet import unguarded
 from vidfer.timeline.summary import SUMMARY_COLUMNS
 from vidfer.types import (
@@ -23,6 +25,8 @@ from vidfer.types import (
     FaceDetections,
     FaceEmbeddings,
     FaceTracks,
+    Person,
+    Roster,
     SampledFrames,
     VideoInfo,
 )
@@ -123,7 +127,7 @@ def clip_of_tables(
         ) from error
     last = float(frames.pts_seconds[-1] + frames.durations_seconds[-1]) if len(frames) else 0.0
     decode = summary.get("decode", {"reader": "", "expected_frames": len(frames), "decoded_frames": len(frames)})
-    return ClipResult(
+    clip = ClipResult(
         clip_id=str(summary.get("clip", clip_id)),
         info=_info(summary, len(frames), last),
         decode=DecodeReport(
@@ -141,6 +145,20 @@ def clip_of_tables(
         provenance=summary.get("provenance", {}),
         movements=_movements(faces),
     )
+    return replace(clip, roster=_roster(clip, summary["people"])) if "people" in summary else clip
+
+
+def _roster(clip: ClipResult, people: Sequence[Mapping[str, Any]]) -> Roster:
+    """Return who is who, as the ``people`` of a summary say."""
+    seconds = clip.frames.pts_seconds[clip.timeline.frame_row]
+    person_id = np.full(len(seconds), -1, np.int32)
+    parts = sorted((part, person["person"]) for person in people for part in parse_face_ids(person["face_ids"]))
+    for part, number in parts:  # of each track in order of time: the later ones go over the earlier
+        of_track = clip.timeline.track_id == part.face_id
+        person_id[of_track & (seconds >= part.start_seconds - SLACK_SECONDS)] = number
+    names = [field.name for field in fields(Person) if field.name != "number"]
+    known = tuple(Person(number=one["person"], **{name: one[name] for name in names}) for one in people)
+    return Roster(person_id=person_id, people=known, rows=())
 
 
 def _movements(faces: pd.DataFrame) -> ClipMovements | None:

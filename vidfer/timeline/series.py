@@ -99,10 +99,10 @@ def face_series(clip: ClipResult, track: int, *, max_points: int = 1200) -> Face
 
 
 def main_faces(clip: ClipResult, *, most: int = MAX_PANELS) -> tuple[list[int], list[int]]:
-    """Return the faces that are drawn, in order of their id, and those left out: the ones seen in fewer frames."""
+    """Return the people (of `by_person`) or tracks that are drawn, most frames first, and those left out."""
     tracks, frames = np.unique(clip.timeline.track_id[clip.timeline.track_id >= 0], return_counts=True)
     by_presence = tracks[np.lexsort((tracks, -frames))].tolist()
-    return sorted(by_presence[:most]), sorted(by_presence[most:])
+    return by_presence[:most], by_presence[most:]
 
 
 def end_seconds(clip: ClipResult) -> float:

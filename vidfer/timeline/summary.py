@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import PurePath
 from typing import Any
 
 import numpy as np
 
 from vidfer.labels import EMOTIONS, UNSURE, UNSURE_LABEL
+from vidfer.people.by_person import by_person, people_of_segments
 from vidfer.timeline.face_movements import movements_of_face
+from vidfer.timeline.movements import blinks_of
 from vidfer.timeline.states import episode_labels
 from vidfer.types import ClipResult, EmotionSegment
 
@@ -21,13 +24,16 @@ def summarise(clip: ClipResult) -> dict[str, Any]:
 
     Shares and means weigh each row by how long its frame stands for, so they are right on variable-frame-rate video.
     A row counts for the episode that it lies in, and is unsure where it lies in none; shares are of the time in which
-    faces are seen, added over faces, so that those of the emotions and ``unsure_share_of_time`` sum to 1.
+    faces are seen, added over faces, so that those of the emotions and ``unsure_share_of_time`` sum to 1. Only people
+    who count enter them; ``faces`` and ``people`` tell of all.
     """
     info, decode = clip.info, clip.decode
-    kept = np.flatnonzero(clip.timeline.track_id >= 0)
     held = episode_labels(clip.timeline, clip.frames, clip.segments)
-    faces = list(_faces(clip, held))
-    emotions = _emotions(clip, kept, held, clip.segments)
+    faces = list(_by_number(clip, clip.timeline.track_id, [of.track_id for of in clip.segments], held, name="face_id"))
+    people = list(_people(clip, held))
+    counts = by_person(clip)
+    kept = np.flatnonzero(counts.timeline.track_id >= 0)
+    emotions = _emotions(clip, kept, held, counts.segments)
     unsure = _unsure(clip, kept, held)
     return {
         "clip": clip.clip_id,
@@ -45,14 +51,17 @@ def summarise(clip: ClipResult) -> dict[str, Any]:
         "sampled_frames": len(clip.frames),
         "frames_with_face": len(np.unique(clip.timeline.frame_row[kept])),
         "num_faces": len(faces),
+        "num_people": sum(person["include"] for person in people),
+        "num_people_left_out": sum(not person["include"] for person in people),
         "dominant_emotion": _dominant(emotions, unsure),
-        "num_episodes": len(clip.segments),
+        "num_episodes": len(counts.segments),
         "least_face_px": clip.provenance.get("least_face_px"),
         "mean_quality": _mean(clip.faces.quality[kept], _durations(clip, kept)),
         "emotions": emotions,
         "unsure_share_of_time": unsure,
         "peaks": _peaks(clip),
         "faces": faces,
+        "people": people,
         "truncated": decode.truncated,
         "warnings": list(decode.warnings),
         "decode": {
@@ -73,6 +82,7 @@ SUMMARY_COLUMNS: tuple[str, ...] = (
     *(f"{name}_mean_probability" for name in EMOTIONS),
     *(f"{name}_episodes" for name in EMOTIONS),
     *(f"{name}_peak_seconds" for name in EMOTIONS),
+    *("num_people", "num_people_left_out"),
     *("truncated", "warnings", "width", "height", "codec", "average_fps", "start_seconds", "fingerprint"),
 )
 
@@ -87,6 +97,27 @@ def summary_row(summary: Mapping[str, Any]) -> dict[str, Any]:
         row[f"{name}_peak_seconds"] = summary["peaks"].get(name, {}).get("seconds")
     row["truncated"] = int(bool(summary["truncated"]))
     row["warnings"] = " ".join(" ".join(summary["warnings"]).split())
+    return row
+
+
+PERSON_COLUMNS: tuple[str, ...] = (
+    *("clip", "person", "name", "role", "include", "reason", "face_ids", "first_seconds", "last_seconds"),
+    *("seconds_on_screen", "frames", "median_size_px", "mean_quality", "still_share", "dominant_emotion"),
+    "num_episodes",
+    *(f"{name}_share_of_time" for name in (*EMOTIONS, UNSURE)),
+    *(f"{name}_mean_probability" for name in EMOTIONS),
+    *(f"{name}_episodes" for name in EMOTIONS),
+)
+
+
+def person_row(clip_id: str, person: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the flat row of ``summary_people.csv`` (``PERSON_COLUMNS``) for one of a summary's ``people``."""
+    row: dict[str, Any] = {name: person.get(name) for name in PERSON_COLUMNS} | {"clip": clip_id}
+    row["include"] = "yes" if person["include"] else "no"
+    row["num_episodes"] = sum(numbers["episodes"] for numbers in person["emotions"].values())
+    for name, numbers in person["emotions"].items():
+        for column in ("share_of_time", "mean_probability", "episodes"):
+            row[f"{name}_{column}"] = numbers[column]
     return row
 
 
@@ -139,32 +170,64 @@ def state_shares(summary: Mapping[str, Any]) -> dict[str, float | None]:
 def _peaks(clip: ClipResult) -> dict[str, dict[str, Any]]:
     """Return, for each label that has an episode, its strongest moment."""
     peaks: dict[str, dict[str, Any]] = {}
+    included = {person.number for person in clip.roster.people if person.include} if clip.roster else None
+    segments = [
+        (segment, person)
+        for segment, person in zip(clip.segments, people_of_segments(clip), strict=True)
+        if included is None or person in included
+    ]
     for name in EMOTIONS:
-        of_label = [segment for segment in clip.segments if segment.emotion == name]
+        of_label = [(segment, person) for segment, person in segments if segment.emotion == name]
         if of_label:
-            best = max(of_label, key=lambda segment: segment.peak_probability)
+            best, person = max(of_label, key=lambda known: known[0].peak_probability)
             peaks[name] = {
                 "seconds": _number(best.peak_seconds),
                 "probability": _number(best.peak_probability),
                 "face_id": best.track_id,
+                "person": person,
             }
     return peaks
 
 
-def _faces(clip: ClipResult, held: np.ndarray) -> Iterator[dict[str, Any]]:
-    """Yield each person's numbers, ordered by id; linear in rows however many faces there are."""
-    order = np.argsort(clip.timeline.track_id, kind="stable")
-    order = order[clip.timeline.track_id[order] >= 0]
-    tracks, starts = np.unique(clip.timeline.track_id[order], return_index=True)
+def _people(clip: ClipResult, held: np.ndarray) -> Iterator[dict[str, Any]]:
+    """Yield each person's numbers, who counts and who does not; without a roster, each track is a person who counts."""
+    roster = clip.roster
+    ids = roster.person_id if roster else clip.timeline.track_id
+    if clip.movements is not None and clip.movements.counts is not None:
+        _, counts = blinks_of(clip.movements.columns, clip.frames.pts_seconds[clip.timeline.frame_row], ids)
+        clip = replace(clip, movements=replace(clip.movements, counts=counts))
+    for numbers in _by_number(clip, ids, people_of_segments(clip), held, name="person"):
+        known = roster.by_number[numbers["person"]] if roster else None
+        yield {
+            "person": numbers["person"],
+            "label": clip.label(numbers["person"]),
+            "name": known.name if known else "",
+            "role": known.role if known else "",
+            "include": known.include if known else True,
+            "reason": known.reason if known else "",
+            "face_ids": known.face_ids if known else str(numbers["person"]),
+            "median_size_px": _number(known.median_size_px, 1) if known else None,
+            "still_share": _number(known.still_share, 3) if known else None,
+            **numbers,
+        }
+
+
+def _by_number(
+    clip: ClipResult, ids: np.ndarray, ids_of_segments: Sequence[int], held: np.ndarray, *, name: str
+) -> Iterator[dict[str, Any]]:
+    """Yield the numbers of each face or person, ordered by id; linear in rows however many there are."""
+    order = np.argsort(ids, kind="stable")
+    order = order[ids[order] >= 0]
+    tracks, starts = np.unique(ids[order], return_index=True)
     segments: dict[int, list[EmotionSegment]] = defaultdict(list)
-    for segment in clip.segments:
-        segments[segment.track_id].append(segment)
+    for segment, track in zip(clip.segments, ids_of_segments, strict=True):
+        segments[track].append(segment)
     for track, rows in zip(tracks.tolist(), np.split(order, starts[1:]), strict=False):
         durations = _durations(clip, rows)
         pts = clip.frames.pts_seconds[clip.timeline.frame_row[rows]]
         emotions, unsure = _emotions(clip, rows, held, segments[track]), _unsure(clip, rows, held)
         yield {
-            "face_id": track,
+            name: track,
             "first_seconds": _number(float(pts[0])),
             "last_seconds": _number(float(pts[-1] + durations[-1])),
             "seconds_on_screen": _number(float(durations.sum())),

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from vidfer.types.emotions import EmotionSegment, EmotionTimeline
-from vidfer.types.faces import FaceDetections, FaceEmbeddings, FaceTracks
+from vidfer.types.faces import FaceDetections, FaceEmbeddings, FacePeople, FaceTracks
 from vidfer.types.movements import ClipMovements
+from vidfer.types.roster import Roster
 from vidfer.types.video import DecodeReport, SampledFrames, VideoInfo
 
 
@@ -33,6 +34,10 @@ class ClipResult:
         differs between two runs over the same input (no times of day, host names or durations).
     movements
         What eyes, mouth and brows do; None where it was not measured.
+    people
+        Which tracks are the same person's; None where nobody was compared (``people.link = false``).
+    roster
+        Who is who and who counts, by what was proposed and edited; None: each track is a person, and counts.
     tables
         Columns of the stages from outside the package, by stage and column; rows as in ``faces``.
     """
@@ -48,4 +53,10 @@ class ClipResult:
     segments: tuple[EmotionSegment, ...]
     provenance: Mapping[str, Any]
     movements: ClipMovements | None = None
+    people: FacePeople | None = None
+    roster: Roster | None = None
     tables: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
+
+    def label(self, track: int) -> str:
+        """Return what a person (of the roster), or else a track, is called."""
+        return self.roster.label(track) if self.roster else f"face {track}"

@@ -143,3 +143,35 @@ class FaceTracks:
 
     def __len__(self) -> int:
         return len(self.track_id)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FacePeople:
+    """Which tracks are the same person's; row i belongs to row i of FaceDetections.
+
+    Attributes
+    ----------
+    person_id
+        (N,) int32, numbered from 0 by first appearance; -1 for a face that tracking dropped.
+    confidence
+        (N,) float32, 0..1, of the link that joined the face's track to its person; 1 for a person's first track.
+    unsure
+        (U, 2) int32, people who may be the same and were left apart, ...
+    unsure_confidence
+        ... (U,) float32, and how likely they are.
+    """
+
+    person_id: np.ndarray
+    confidence: np.ndarray
+    unsure: np.ndarray
+    unsure_confidence: np.ndarray
+
+    def __post_init__(self) -> None:
+        dims: dict[str, int] = {}
+        check_array(self, "person_id", ("N",), np.int32, dims)
+        check_array(self, "confidence", ("N",), np.float32, dims)
+        check_array(self, "unsure", ("U", 2), np.int32, dims)
+        check_array(self, "unsure_confidence", ("U",), np.float32, dims)
+
+    def __len__(self) -> int:
+        return len(self.person_id)

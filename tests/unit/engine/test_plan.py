@@ -9,11 +9,12 @@ import pytest
 
 import vidfer
 from vidfer.config import load_pipeline
-from vidfer.engine.plan import KeyPlan, probe_key, stage_keys
+from vidfer.engine.plan import EDITS, KeyPlan, KeyPlans, probe_key, stage_keys
 from vidfer.exporters import EXPORTERS
 from vidfer.pipeline import STAGES
 from vidfer.pipeline.provenance import package_version
 from vidfer.store.cache_key import key_for
+from vidfer.store.journal import ClipRecord
 
 FINGERPRINT = "0" * 64
 ALL = {"probe", "faces", "embeddings", "tracks", "emotions", "numbers", "outputs"}
@@ -36,6 +37,8 @@ def changed_by(*settings: str, fingerprint: str = FINGERPRINT, reader: str = "de
         ("emotions.prior=balanced", {"emotions", "numbers", "outputs"}),
         ("temporal.name=ema", {"emotions", "numbers", "outputs"}),
         ("timeline.min_duration_seconds=1", {"numbers", "outputs"}),
+        ("people.which=main", {"numbers", "outputs"}),
+        ("people.min_seconds=2", {"numbers", "outputs"}),
         ("output.exports=['csv']", {"outputs"}),
         ("run.jobs=7", set()),
         ("run.device=cpu", set()),
@@ -49,6 +52,26 @@ def test_content_and_reader_touch_everything_and_the_name_only_the_outputs() -> 
     assert changed_by(fingerprint="1" * 64) == ALL
     assert changed_by(reader="pyav") == ALL - {"probe"}
     assert changed_by(clip_id="b") == {"outputs"}
+
+
+def test_what_people_csv_says_touches_figures_and_files_alone() -> None:
+    plain, edited = (stage_keys(FINGERPRINT, "pyav", load_pipeline(), clip_id="a", edits=of) for of in ("", "ab12"))
+    assert {name for name in plain if plain[name] != edited[name]} == {"numbers", "outputs", "edits"}
+
+
+@pytest.mark.parametrize("made_with", ["", "ab12"])
+@pytest.mark.parametrize("now", ["", "ab12", "cd34"])
+def test_a_clip_is_not_current_once_its_edits_have_changed(made_with: str, now: str) -> None:
+    plans = KeyPlans(load_pipeline())
+    plan = plans.of("pyav")
+    keys = dict(plan.keys(FINGERPRINT, "a", made_with))
+    record = ClipRecord(
+        clip_id="a", path="a.mp4", fingerprint=FINGERPRINT, status="ok", reader="pyav", keys=keys,
+        made_by=plan.made_by(made_with),
+    )  # fmt: skip
+    assert plans.keys_now(record) is record.keys
+    assert plans.keys_now(record, now) == plan.keys(FINGERPRINT, "a", now)
+    assert plans.keys_now(record, now)[EDITS] == now
 
 
 def test_another_decoder_or_torch_computes_anew(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,11 +108,14 @@ def test_keys_filled_in_for_many_clips_are_those_of_each_alone(clip_id: str) -> 
     assert keys["tracks"] == key_for("tracks", version=tracks.version, config=settings, inputs=[keys["faces"]])
     outputs = {
         "timeline": config.timeline.model_dump(mode="json"),
+        "people": config.people.who_counts(),
         "exports": [["csv", EXPORTERS.get("csv").version]],
         "chart": [config.output.chart, config.output.chart_size, config.output.thumbnails],
         "strict": config.video.strict,
         "clip_id": clip_id,
     }
     version = vidfer.__version__
-    assert keys["outputs"] == key_for("outputs", version=version, config=outputs, inputs=[keys["emotions"]])
+    assert keys["outputs"] == key_for(
+        "outputs", version=version, config=outputs, inputs=[keys["emotions"], keys["edits"]]
+    )
     assert keys["probe"] == probe_key(FINGERPRINT, config)

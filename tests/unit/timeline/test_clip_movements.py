@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,10 @@ from fixtures.movements import clip_with_movements, movement_columns
 from vidfer.exporters import EXPORTERS
 from vidfer.exporters.table import COLUMNS
 from vidfer.movements import REPORTED
-from vidfer.types import ClipResult
+from vidfer.people.by_person import by_person
+from vidfer.report.lanes import face_lanes
+from vidfer.timeline.summary import summarise
+from vidfer.types import ClipResult, Person, Roster
 
 
 def rows_of(clip: ClipResult, export: str, filename: str) -> list[dict[str, str]]:
@@ -107,3 +111,24 @@ def test_other_tools_tables_are_filled_where_measured_and_the_same_as_before_whe
     assert {"eyeBlinkLeft", "mouthSmileRight", "jawOpen", "browInnerUp"} <= set(added)
     assert [name for name in fex[0] if name in plain[0]] == list(plain[0])
     assert float(fex[0]["mouthSmileLeft"]) == pytest.approx(movement_columns(clip)["smile_left"][0], abs=1e-3)
+
+
+def test_blinks_of_a_person_are_those_of_all_their_tracks() -> None:
+    clip = clip_with_movements(faces=2, gaps=[(0, 5.0, 10.0), (1, 0.0, 5.0)], blinks_at=(1.0, 3.0, 7.0))
+    assert clip.movements is not None
+    by_track = [face["movements"]["blinks"] for face in summarise(clip)["faces"]]
+    one = Person(
+        number=7, label="Ann", name="Ann", role="", include=True, reason="", face_ids="0, 1", median_size_px=100.0,
+        still_share=0.0,
+    )  # fmt: skip
+    person_id = np.where(clip.timeline.track_id >= 0, 7, -1).astype(np.int32)
+    clip = replace(clip, roster=Roster(person_id=person_id, people=(one,), rows=()))
+    numbers = summarise(clip)
+    assert [face["movements"]["blinks"] for face in numbers["faces"]] == by_track
+    assert [person["movements"]["blinks"] for person in numbers["people"]] == [sum(by_track)]
+    assert by_track == [2, 1]
+    lanes = face_lanes(by_person(clip), 7)
+    assert lanes is not None
+    assert len(lanes.blinks) == sum(by_track)
+    nobody = replace(clip, roster=Roster(person_id=person_id, people=(replace(one, include=False),), rows=()))
+    assert by_person(nobody).movements.blinks == ()  # type: ignore[union-attr]

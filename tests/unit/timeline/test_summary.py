@@ -82,6 +82,7 @@ def test_episodes_and_peaks_are_those_of_the_segments() -> None:
             "seconds": pytest.approx(best.peak_seconds),
             "probability": pytest.approx(best.peak_probability, abs=1e-6),
             "face_id": best.track_id,
+            "person": best.track_id,
         }
 
 
