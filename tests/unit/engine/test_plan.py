@@ -99,5 +99,7 @@ def test_keys_filled_in_for_many_clips_are_those_of_each_alone(clip_id: str) -> 
         "clip_id": clip_id,
     }
     version = vidfer.__version__
-    assert keys["outputs"] == key_for("outputs", version=version, config=outputs, inputs=[keys["emotions"], keys["edits"]])
+    assert keys["outputs"] == key_for(
+        "outputs", version=version, config=outputs, inputs=[keys["emotions"], keys["edits"]]
+    )
     assert keys["probe"] == probe_key(FINGERPRINT, config)
