@@ -98,6 +98,8 @@ def who_is_who(
     clip: ClipResult, rows: Sequence[Row], config: PipelineConfig
 ) -> tuple[ClipResult, str, tuple[str, ...]]:
     """Return a clip that knows its people, the digest of its edits as they now stand, and what does not fit in them."""
+    if not (rows or config.output.thumbnails):
+        return clip, "", ()  # as proposed with its tables
     clip, problems = with_roster(
         clip,
         rows,

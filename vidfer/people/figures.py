@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,7 @@ from vidfer.types import ClipResult
 STILL_PX, STILL_SHARE = 0.1, 0.0015
 """A face stands still where the centre of its box strays less than 0.1 px plus 0.15 % of its size (standard deviation).
 On our clips pictures of faces stray 0.06 to 0.2 % of their size over the whole clip, with noise and compression, living
-people in front of a still camera 0.4 % or more (benchmarks/people.py)."""
+people in front of a still camera 0.4 % or more (benchmarks/still_faces.py)."""
 WINDOW_SECONDS = 1.0
 _WINDOW_FRAMES = 5  # fewer say nothing
 _SIGHTINGS = 5  # of each track in a person
@@ -54,7 +55,7 @@ class Figures:
 
 
 def figures_of(clip: ClipResult, rows: np.ndarray) -> Figures:
-    """Measure some rows (n,) of a clip's faces, at least one."""
+    """Measure some ascending rows (n,) of a clip's faces, at least one."""
     frame_row = clip.timeline.frame_row[rows]
     seconds, durations = clip.frames.pts_seconds[frame_row], clip.frames.durations_seconds[frame_row]
     xyxy = clip.faces.xyxy[rows].astype(np.float64)
@@ -63,10 +64,9 @@ def figures_of(clip: ClipResult, rows: np.ndarray) -> Figures:
     quality = clip.faces.quality[rows].astype(np.float64)
     known = np.isfinite(quality)
     still = np.zeros(len(rows), np.bool_)
-    window = (seconds // WINDOW_SECONDS).astype(np.int64)
-    for number in np.unique(window).tolist():
-        mine = window == number
-        still[mine] = np.count_nonzero(mine) >= _WINDOW_FRAMES and _stray(centres[mine]) < _limit(size)
+    edges = [0, *(np.flatnonzero(np.diff(seconds // WINDOW_SECONDS)) + 1).tolist(), len(rows)]
+    for first, stop in itertools.pairwise(edges):
+        still[first:stop] = stop - first >= _WINDOW_FRAMES and _stray(centres[first:stop]) < _limit(size)
     total = float(durations.sum())
     return Figures(
         first_seconds=float(seconds.min()),

@@ -137,7 +137,7 @@ def test_a_report_tells_what_the_clip_holds() -> None:
     clip = make_clip(seconds=20, faces=2, gaps=[(1, 0, 2)], decode=decode)
     page = Page(render_report(clip))
     assert "interviews/anna" in page.words
-    assert "2 faces" in page.words
+    assert "2 people" in page.words
     assert "50 of 900 frames" in page.words
     assert "3 bad packets." in page.words
     assert "aa" * 32 in page.words  # provenance: the weights
@@ -189,7 +189,12 @@ def test_the_index_links_to_each_clip_by_a_url_that_finds_it() -> None:
 
 def test_the_index_links_only_to_files_that_were_written() -> None:
     page = Page(render_index([summarise(make_clip(seconds=0.4))], files=["timeline.csv", "fex.csv"]))
-    assert [a["href"] for a in page.all("a")] == ["interviews/anna/timeline.csv", "summary.csv"]
+    assert [a["href"] for a in page.all("a")] == [
+        "interviews/anna/timeline.csv",
+        "summary.csv",
+        "summary_people.csv",
+        "people.csv",
+    ]
 
 
 def test_the_index_shows_failures_with_their_reasons() -> None:
@@ -219,6 +224,6 @@ def test_the_index_can_be_sorted_by_numbers() -> None:
     values = [
         float(str(cell["data-sort"])) for cell in page.all("td") if re.match(r"[\d.]+$", cell.get("data-sort") or "")
     ]
-    assert len(values) == 6  # duration and frames with a face of two clips; share and quality of one
+    assert len(values) == 8  # duration, frames with a face and people of two clips; share and quality of one
     (empty,) = [cell for cell in page.all("td") if cell.get("data-sort") == "" and "number" in str(cell.get("class"))]
     assert empty  # the quality of the clip without a face comes last
