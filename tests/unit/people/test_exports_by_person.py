@@ -18,7 +18,7 @@ from vidfer.exporters import EXPORTERS, Exporter
 from vidfer.people.apply import with_roster
 from vidfer.people.table import read_people, write_people
 from vidfer.pipeline.clip import Clip
-from vidfer.report.saved import clip_of_tables, read_episodes, read_summary, read_table
+from vidfer.timeline.saved import clip_of_tables, read_episodes, read_summary, read_table
 from vidfer.timeline.segments import find_segments
 from vidfer.types import ClipResult
 

@@ -163,7 +163,7 @@ def test_the_exporter_points_at_the_video_wherever_it_lies() -> None:
     video, blurred = Page(content).all("source")
     assert unquote(str(video["src"])) == '../../videos/it\'s, 100 % "a" <b>#?.mp4'
     assert blurred["src"] == "overlay_blurred.mp4"
-    assert b"file:" not in content
+    assert b"file://" not in content
 
 
 @pytest.mark.parametrize("hostile", [HOSTILE, "caf\udce9", "x" * 200, "</title></style></script>"])
