@@ -137,7 +137,7 @@ def test_a_report_tells_what_the_clip_holds() -> None:
     clip = make_clip(seconds=20, faces=2, gaps=[(1, 0, 2)], decode=decode)
     page = Page(render_report(clip))
     assert "interviews/anna" in page.words
-    assert "2 faces" in page.words
+    assert "2 people" in page.words
     assert "50 of 900 frames" in page.words
     assert "3 bad packets." in page.words
     assert "aa" * 32 in page.words  # provenance: the weights
