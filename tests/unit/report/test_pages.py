@@ -163,7 +163,7 @@ def test_the_exporter_points_at_the_video_wherever_it_lies() -> None:
     video, blurred = Page(content).all("source")
     assert unquote(str(video["src"])) == '../../videos/it\'s, 100 % "a" <b>#?.mp4'
     assert blurred["src"] == "overlay_blurred.mp4"
-    assert b"file:" not in content
+    assert b'"file:' not in content
 
 
 @pytest.mark.parametrize("hostile", [HOSTILE, "caf\udce9", "x" * 200, "</title></style></script>"])
@@ -189,7 +189,8 @@ def test_the_index_links_to_each_clip_by_a_url_that_finds_it() -> None:
 
 def test_the_index_links_only_to_files_that_were_written() -> None:
     page = Page(render_index([summarise(make_clip(seconds=0.4))], files=["timeline.csv", "fex.csv"]))
-    assert [a["href"] for a in page.all("a")] == ["interviews/anna/timeline.csv", "summary.csv"]
+    tables = ["summary.csv", "summary_people.csv", "people.csv"]
+    assert [a["href"] for a in page.all("a")] == ["interviews/anna/timeline.csv", *tables]
 
 
 def test_the_index_shows_failures_with_their_reasons() -> None:
@@ -219,6 +220,6 @@ def test_the_index_can_be_sorted_by_numbers() -> None:
     values = [
         float(str(cell["data-sort"])) for cell in page.all("td") if re.match(r"[\d.]+$", cell.get("data-sort") or "")
     ]
-    assert len(values) == 6  # duration and frames with a face of two clips; share and quality of one
+    assert len(values) == 8  # duration, frames with a face and people of two clips; share and quality of one
     (empty,) = [cell for cell in page.all("td") if cell.get("data-sort") == "" and "number" in str(cell.get("class"))]
     assert empty  # the quality of the clip without a face comes last
