@@ -112,7 +112,7 @@ def test_a_report_shows_them_as_buttons_and_keeps_no_picture_unasked() -> None:
     look = green_look(clip)
     assert render_report(clip, look=look).count(b'<button data-seconds="') == len(look.apexes) > 2
     plain = render_report(clip)
-    assert b"<button" not in plain
+    assert b"<button data-seconds" not in plain
     assert plain.count(b"data:image/png") == 1  # the still chart
 
 
