@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -98,7 +99,7 @@ def write(clip: Clip, folder: str | Path, *, exports: Sequence[str] = ("csv", "s
         exporter = EXPORTERS.get(name)
         for shared, data in exporter.shared_files().items():
             write_if_changed(Path(folder) / shared, data)
-    write_outputs(clip.result, Path(folder), tuple(exports), look=clip.look)
+    write_outputs(clip.result, Path(folder), tuple(exports), look=replace(clip.look, alone=True))
 
 
 def load_timeline(folder: str | Path) -> pd.DataFrame:

@@ -471,22 +471,22 @@ def shares(dominant: str, share: float) -> dict[str, Any]:
 
 
 INDEXED = [  # clip, then what the columns show, in order
-    listed(10, duration_seconds=3600.5, sampled_frames=9, frames_with_face=9, num_faces=2, num_episodes=100,
+    listed(10, duration_seconds=3600.5, sampled_frames=9, frames_with_face=9, num_people=2, num_episodes=100,
            mean_quality=0.98, warnings=["b"], **shares("neutral", 0.9)),
-    listed(9, duration_seconds=59.9, sampled_frames=1000, frames_with_face=95, num_faces=10, num_episodes=9,
+    listed(9, duration_seconds=59.9, sampled_frames=1000, frames_with_face=95, num_people=10, num_episodes=9,
            mean_quality=0.7, warnings=["a"], **shares("fear", 0.7)),
-    listed(1, duration_seconds=None, sampled_frames=0, frames_with_face=0, num_faces=0, num_episodes=0,
+    listed(1, duration_seconds=None, sampled_frames=0, frames_with_face=0, num_people=0, num_episodes=0,
            mean_quality=None),
-    listed(100, duration_seconds=7.25, sampled_frames=10, frames_with_face=0, num_faces=1, num_episodes=20,
+    listed(100, duration_seconds=7.25, sampled_frames=10, frames_with_face=0, num_people=1, num_episodes=20,
            mean_quality=1.0, truncated=True, **shares("anger", 0.4)),
-    listed(2, duration_seconds=600, sampled_frames=3, frames_with_face=1, num_faces=64, num_episodes=3,
+    listed(2, duration_seconds=600, sampled_frames=3, frames_with_face=1, num_people=64, num_episodes=3,
            mean_quality=0.095, **shares("unsure", 0.3)),
 ]  # fmt: skip
 SORTED_BY: dict[str, Callable[[dict[str, Any]], Any]] = {
     "clip": lambda one: int(one["clip"][1:]),
     "duration": lambda one: one["duration_seconds"],
     "with a face": lambda one: one["frames_with_face"] / one["sampled_frames"] if one["sampled_frames"] else None,
-    "faces": lambda one: one["num_faces"],
+    "people": lambda one: one["num_people"],
     "mostly": lambda one: one["dominant_emotion"],
     "share of time": lambda one: max(
         (share for share in state_shares(one).values() if share is not None), default=None

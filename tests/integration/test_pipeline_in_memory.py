@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -72,6 +73,13 @@ def test_what_is_written_has_the_bytes_of_process(clip: vidfer.Clip, results: Pa
         assert (tmp_path / name).read_bytes() == (results / name).read_bytes()
     with pytest.raises(ConfigError, match="unknown exporter 'cvs'; did you mean 'csv'"):
         vidfer.write(clip, tmp_path, exports=["cvs"])
+
+
+def test_a_page_that_is_written_alone_finds_what_it_needs(clip: vidfer.Clip, tmp_path: Path) -> None:
+    vidfer.write(clip, tmp_path, exports=["report"])
+    sources = re.findall(r'<script src="([^"]+)"', (tmp_path / "report.html").read_text())
+    assert "assets/plotly.min.js" in sources
+    assert (tmp_path / "assets" / "plotly.min.js").is_file()
 
 
 def test_frames_may_be_an_array_or_a_generator(sample_video: Path, clip: vidfer.Clip) -> None:

@@ -33,7 +33,7 @@ def draw(clip: ClipResult, look: ChartLook) -> dict[str, bytes]:
     """
     from vidfer.report.html import render_report
 
-    up = "../" * len(PurePosixPath(clip.clip_id).parts)
+    up = "" if look.alone else "../" * len(PurePosixPath(clip.clip_id).parts)
     return {"report.html": render_report(clip, video_href=_video_href(clip, look), up=up, plotly=PLOTLY, look=look)}
 
 

@@ -85,6 +85,8 @@ class ChartLook:
         Why there are no such pictures although they were asked for.
     folder
         Where what is drawn will lie, for links; None where that is not known.
+    alone
+        It lies in no results folder: what pages share is beside it, not above.
     """
 
     style: ChartStyle = "auto"
@@ -94,6 +96,7 @@ class ChartLook:
     portraits: tuple[Portrait, ...] = ()
     note: str = ""
     folder: Path | None = None
+    alone: bool = False
 
     def of_face(self, track: int, *, most: int) -> list[ApexFrame]:
         """Return the pictures of one person, the most probable ones where there are more than fit."""
