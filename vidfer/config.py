@@ -153,7 +153,7 @@ def _kind_of_prior(value: object) -> str:
 
 def _stretch(value: str | tuple[float, float]) -> str | tuple[float, float]:
     if not isinstance(value, str) and not 0 <= value[0] < value[1]:
-        raise ValueError(f"expected [start, end] in seconds, 0 <= start < end, got {list(value)}")
+        raise ValueError("expected [start, end] in seconds, 0 <= start < end")
     return value
 
 

@@ -72,7 +72,7 @@ def test_a_baseline_computes_no_frame_again_and_keeps_the_raw_columns(results: P
     assert list(table)[len(list(before)) :] == [f"{name}_change" for name in REPORTED]
     wrong = vidfer("process", sample_video, "--out", results, *SETTINGS, *ON, "--set", "movements.baseline=[2, 1]")
     assert wrong.returncode == 2
-    assert "start before end" in wrong.stderr
+    assert "0 <= start < end" in wrong.stderr
 
 
 def test_switched_off_again_the_files_are_those_of_before(results: Path, sample_video: Path) -> None:
