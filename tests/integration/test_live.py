@@ -185,6 +185,7 @@ def test_it_ends_when_nobody_listens(sample_video: Path) -> None:
         assert process.wait(timeout=TIMEOUT_SECONDS) == 128 + signal.SIGPIPE
 
 
+@pytest.mark.torture  # it may wait for a server for ever: once it did on a busy machine
 def test_an_rtsp_server_that_goes_and_comes_back(sample_video: Path, tmp_path: Path) -> None:
     port = free_port()
     with ExitStack() as stack:
@@ -218,6 +219,7 @@ def until_a_face(process: subprocess.Popen[str]) -> list[dict[str, Any]]:
     return lines
 
 
+@pytest.mark.torture  # depends on how fast two processes are
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
 def test_mpeg_ts_over_the_network(sample_video: Path, protocol: str) -> None:
     address = f"{protocol}://127.0.0.1:{free_port()}"
