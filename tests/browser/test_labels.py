@@ -41,6 +41,8 @@ def page(browser: Any, tmp_path: Path, sample_video: Path) -> Iterator[Any]:
 
 
 def test_a_link_leads_to_its_moment(page: Any) -> None:
+    page.wait_for_function("video.readyState >= 2 && !video.seeking")  # a frame may be shown before the jump is made
+    page.wait_for_function("Math.abs(now - 1.5) < 0.05")
     assert page.evaluate("now") == pytest.approx(1.5, abs=0.05)
 
 
