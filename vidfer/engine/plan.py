@@ -78,11 +78,9 @@ class KeyPlan:
             made_by = {"version": stage.version, "config": settings, "weights": digests, "reader": seen_by}
             self._add(stage.name, list(stage.inputs) or [_FINGERPRINT], made_by)
         timeline, last = config.timeline.model_dump(mode="json"), list(last_stages(stages))
-        movements = {"movements": config.movements.model_dump(mode="json", include={"baseline"})}
-        decisive = {
-            **{"timeline": timeline, "people": config.people.who_counts()},
-            **(movements if config.movements.enabled else {}),
-        }
+        decisive = {"timeline": timeline, "people": config.people.who_counts()}
+        if config.movements.enabled:
+            decisive["movements"] = config.movements.model_dump(mode="json", include={"baseline"})
         self._add(NUMBERS, [*last, EDITS], {"version": 3, "config": decisive})
         settings = {
             **decisive,

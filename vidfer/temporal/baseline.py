@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 
+from vidfer.config import Baseline
 from vidfer.errors import WeightsError
 from vidfer.labels import EMOTION_INDEX, EMOTIONS
-
-Baseline = Literal["none", "clip"] | tuple[float, float]
 
 SHARE: Final = 0.5
 NEUTRAL_LOG_ODDS: Final = "neutral_log_odds"  # of a weight file's metadata

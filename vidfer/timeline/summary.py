@@ -193,7 +193,8 @@ def _people(clip: ClipResult, held: np.ndarray) -> Iterator[dict[str, Any]]:
     """Yield each person's numbers, who counts and who does not; without a roster, each track is a person who counts."""
     roster = clip.roster
     ids = roster.person_id if roster else clip.timeline.track_id
-    if clip.movements is not None and clip.movements.counts is not None:
+    differ = not np.array_equal(ids, clip.timeline.track_id)
+    if differ and clip.movements is not None and clip.movements.counts is not None:
         _, counts = blinks_of(clip.movements.columns, clip.frames.pts_seconds[clip.timeline.frame_row], ids)
         clip = replace(clip, movements=replace(clip.movements, counts=counts))
     for numbers in _by_number(clip, ids, people_of_segments(clip), held, name="person"):

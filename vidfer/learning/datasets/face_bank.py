@@ -8,10 +8,9 @@ morph can be one and the same person; FER+ has no identities, there the person c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -31,6 +30,7 @@ from vidfer.learning.datasets.face_scripts import (
     TALK_DAMAGED,
     WIDE,
 )
+from vidfer.learning.datasets.kept_arrays import load_arrays, save_arrays
 from vidfer.learning.datasets.labelled_pictures import LabelledPictures
 
 Embed = Callable[[Tensor], tuple[np.ndarray, np.ndarray]]  # faces (N, 1, S, S) 0..1 -> (N, D) float16, (N, K) float32
@@ -60,12 +60,12 @@ class RenderedPeople:
 
     def save(self, path: Path) -> None:
         """Write as npz, whole or not at all."""
-        _save(path, self)
+        save_arrays(path, self)
 
     @classmethod
     def load(cls, path: Path) -> RenderedPeople:
         """Read what ``save`` wrote."""
-        return cls(**_read(path, cls.__dataclass_fields__))
+        return load_arrays(path, cls)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,12 +93,12 @@ class FaceBank:
 
     def save(self, path: Path) -> None:
         """Write as npz, whole or not at all."""
-        _save(path, self)
+        save_arrays(path, self)
 
     @classmethod
     def load(cls, path: Path) -> FaceBank:
         """Read what ``save`` wrote."""
-        return cls(**_read(path, cls.__dataclass_fields__))
+        return load_arrays(path, cls)
 
 
 def plan_people(
@@ -215,21 +215,6 @@ class _Person:
         )
         posed = speak(shape, scaled) if mouth != MouthShape() else np.asarray(shape, np.float32)
         return blink(posed) if look == BLINK else posed
-
-
-def _save(path: Path, table: RenderedPeople | FaceBank) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(".part.npz")
-    np.savez(aside, **{name: getattr(table, name) for name in table.__dataclass_fields__})
-    aside.replace(path)
-
-
-def _read(path: Path, names: Iterable[str]) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in names}
-    except (OSError, ValueError, KeyError, BadZipFile) as error:
-        raise DataError(f"{path} is damaged ({error}); delete it, and it is made again") from error
 
 
 def _draw_mouths(random: np.random.Generator, amount: float) -> list[MouthShape]:

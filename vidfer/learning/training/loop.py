@@ -22,7 +22,7 @@ from torch.optim.swa_utils import AveragedModel
 from vidfer.config import Section
 from vidfer.device import bfloat16_is_fast
 from vidfer.errors import DataError
-from vidfer.weights import save_tensors
+from vidfer.weights import load_tensors, save_tensors
 
 
 class LoopConfig(Section):
@@ -109,6 +109,14 @@ def train(
             run.save()
             saved_at = time.monotonic()
     return run.best
+
+
+def take_last(folder: Path, name: str) -> dict[str, float]:
+    """Write a training's last weights as ``folder/NAME.safetensors``, and return the figures of its last validation."""
+    tensors, metadata = load_tensors(folder / "last.safetensors")
+    save_tensors(folder / f"{name}.safetensors", tensors, metadata)
+    figures: dict[str, float] = metadata["training"]["last"]
+    return figures
 
 
 class _Run:

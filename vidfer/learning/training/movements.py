@@ -22,6 +22,7 @@ from torch.nn import functional
 from vidfer.config import Section, parse_section, read_toml
 from vidfer.device import pick_device
 from vidfer.learning.datasets.face_scenes import Split
+from vidfer.learning.datasets.kept_arrays import kept_arrays
 from vidfer.learning.datasets.movement_faces import (
     BORDER,
     SIDE,
@@ -33,11 +34,10 @@ from vidfer.learning.datasets.movement_faces import (
     scene_movements,
 )
 from vidfer.learning.training.augment import AugmentConfig, compressed, covered, noisy, relit, resharpened
-from vidfer.learning.training.loop import LoopConfig, ProgressCallback, train
+from vidfer.learning.training.loop import LoopConfig, ProgressCallback, take_last, train
 from vidfer.movements import MIRRORED, MOVEMENTS
 from vidfer.movements.eyes import EYE_SIDE
 from vidfer.movements.network import MovementsNetwork
-from vidfer.weights import load_tensors, save_tensors
 
 logger = logging.getLogger(__name__)
 _GROUPS = 4  # resolutions in a batch
@@ -275,9 +275,10 @@ def read_movement_faces(recipe: MovementsRecipe, folder: Path, split: Split, *, 
     """Return the faces of a split; cut out once and kept in ``kept_in``, as that takes minutes."""
     key = hashlib.sha256(f"{recipe.data.model_dump_json()} {SIDE} {BORDER}".encode()).hexdigest()[:12]
     path = kept_in / f"faces-{split}-{key}.npz" if kept_in else None
-    if path is not None and path.is_file():
-        with np.load(path, allow_pickle=False) as file:
-            return MovementFaces(**{field.name: file[field.name] for field in fields(MovementFaces)})
+    return kept_arrays(path, MovementFaces, lambda: _cut_faces(recipe, folder, split))
+
+
+def _cut_faces(recipe: MovementsRecipe, folder: Path, split: Split) -> MovementFaces:
     config = recipe.data
     clips = config.clips if split == "train" else config.held_back
     count = config.fer if split == "train" else config.fer // 10
@@ -286,11 +287,6 @@ def read_movement_faces(recipe: MovementsRecipe, folder: Path, split: Split, *, 
         parts.append(fer_movements(folder, split, count=count, seed=config.seed))
     faces = MovementFaces.join(parts)
     logger.info("%s: %d faces", split, len(faces))
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_suffix(".part.npz")
-        np.savez(aside, **{field.name: getattr(faces, field.name) for field in fields(MovementFaces)})
-        aside.replace(path)
     return faces
 
 
@@ -311,7 +307,4 @@ def train_movements(
     training, validation = (read_movement_faces(recipe, data_folder, split, kept_in=out) for split in ("train", "val"))
     task = MovementsTask(recipe, training, validation)
     train(task, recipe.loop, out, device=pick_device(device), recipe=raw, progress=progress)
-    tensors, metadata = load_tensors(out / "last.safetensors")
-    save_tensors(out / "movements.safetensors", tensors, metadata)
-    figures: dict[str, float] = metadata["training"]["last"]
-    return figures
+    return take_last(out, "movements")

@@ -32,11 +32,12 @@ from vidfer.faces.pose import head_pose
 from vidfer.faces.quality import QUALITY_SIZE, QualityNetwork, quality_features
 from vidfer.learning.datasets.clean_faces import CleanFaces, fer_faces, photographed_faces
 from vidfer.learning.datasets.face_scenes import Split
+from vidfer.learning.datasets.kept_arrays import kept_arrays
 from vidfer.learning.datasets.spoilt_faces import MIXED, draw_kinds, spoilt
 from vidfer.learning.evaluation.binary import expected_error, ranking
 from vidfer.learning.training.augment import AugmentConfig, moved
-from vidfer.learning.training.loop import LoopConfig, ProgressCallback, train
-from vidfer.weights import digests, load_tensors, save_tensors
+from vidfer.learning.training.loop import LoopConfig, ProgressCallback, take_last, train
+from vidfer.weights import digests
 
 logger = logging.getLogger(__name__)
 _HELD_BACK = 7  # one face for so many that are learnt from
@@ -202,9 +203,10 @@ def judged_faces(recipe: QualityRecipe, folder: Path, split: Split, *, kept_in: 
     }
     key = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:12]
     path = kept_in / f"faces-{split}-{key}.npz" if kept_in else None
-    if path is not None and path.is_file():
-        with np.load(path, allow_pickle=False) as file:
-            return JudgedFaces(**{field.name: file[field.name] for field in fields(JudgedFaces)})
+    return kept_arrays(path, JudgedFaces, lambda: _spoilt_faces(recipe, folder, split))
+
+
+def _spoilt_faces(recipe: QualityRecipe, folder: Path, split: Split) -> JudgedFaces:
     config = recipe.data
     part = 1 if split == "train" else _HELD_BACK
     limits = {"min_width": config.min_width, "max_disagreement": config.max_disagreement}
@@ -221,13 +223,7 @@ def judged_faces(recipe: QualityRecipe, folder: Path, split: Split, *, kept_in: 
         if done % (8 * _AT_ONCE) == 0:
             logger.info("%d of %d %s faces spoilt", done, len(faces), split)
 
-    judged = spoil_faces(faces, judge, views=config.views, seed=config.seed, progress=progress)
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_suffix(".part.npz")
-        np.savez_compressed(aside, **{field.name: getattr(judged, field.name) for field in fields(JudgedFaces)})
-        aside.replace(path)
-    return judged
+    return spoil_faces(faces, judge, views=config.views, seed=config.seed, progress=progress)
 
 
 class QualityTask:
@@ -328,7 +324,4 @@ def train_quality(
     training, validation = (judged_faces(recipe, data_folder, split, kept_in=out) for split in ("train", "val"))
     task = QualityTask(recipe, training, validation)
     train(task, recipe.loop, out, device=pick_device(device), recipe=raw, progress=progress)
-    tensors, metadata = load_tensors(out / "last.safetensors")
-    save_tensors(out / "quality.safetensors", tensors, metadata)
-    figures: dict[str, float] = metadata["training"]["last"]
-    return figures
+    return take_last(out, "quality")
