@@ -150,7 +150,7 @@ def read_people(data: bytes, *, name: str = "people.csv", keep: Container[str] =
     OutputError
         It is no such table at all.
     """
-    text, problems = _decoded(data, name)
+    text, problems = decoded(data, name)
     delimiter = max(",;\t", key=text.split("\n", 1)[0].count)
     lines = _Lines(text, delimiter, name)
     clips: dict[str, int] = {}
@@ -221,8 +221,8 @@ class _Lines:
         return as_proposed and not any(self.cell(cells, column) for column in ("name", *self.further_columns))
 
 
-def _decoded(data: bytes, name: str) -> tuple[str, list[str]]:
-    """Return the text, and what is to be said of its encoding."""
+def decoded(data: bytes, name: str) -> tuple[str, list[str]]:
+    """Return the text of a table that a spreadsheet saved, and what is to be said of its encoding."""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return data.decode("utf-16", errors="replace"), []  # Excel's "Unicode text"
     try:

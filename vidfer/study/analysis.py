@@ -5,38 +5,34 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vidfer.errors import DataError, OutputError
+from vidfer.engine.people import read_edits
+from vidfer.errors import ConfigError, DataError, OutputError
+from vidfer.registry import unknown_name
 from vidfer.spreadsheet import guarded
 from vidfer.store.journal import Records
 from vidfer.store.layout import journal_file
 from vidfer.store.outputs import write_if_changed
-from vidfer.study.assignment import LeftOut, assign, conditions_of
+from vidfer.study.assignment import LeftOut, Part, assign, conditions_of
 from vidfer.study.comparisons import compare, compare_courses, mixed_models
 from vidfer.study.courses import Course, find_clips, read_courses
 from vidfer.study.events import Event, clip_events, read_events
-from vidfer.study.measures import (
-    aligned_table,
-    clip_measures,
-    clip_table,
-    event_tables,
-    participant_tables,
-)
+from vidfer.study.measures import MEANINGS, OF_EMOTIONS, clip_table, participant_table, words_of
 from vidfer.study.methods import methods_text
 from vidfer.study.page import render_page
-from vidfer.study.person import read_people
 from vidfer.study.pictures import (
-    WORDS,
     course_picture,
     estimate_picture,
     heat_picture,
+    participant_courses,
     saved,
     share_picture,
 )
 from vidfer.study.settings import StudySettings, load_study
+from vidfer.study.windows import aligned_table, event_tables
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -120,29 +116,28 @@ def analyse(results: Path, settings: StudySettings, *, folder: Path) -> Study:
             f"[clips] fits none of {len(clips)} clips, e.g. {next(iter(clips))!r}: correct pattern or table"
         )
     conditions = conditions_of(settings, parts)
-    people = read_people(results)
+    people = read_edits(results, clips, keep=clips)
     events = read_events(settings.events, folder, sorted(clips)) if settings.events.files else []
     courses = tuple(read_courses(settings, clips, parts, people, left))
     if not courses:
         raise DataError(f"no clip is left: {left[-1].name}: {left[-1].reason}")
-    gone = {part.participant for part in parts} - {course.part.participant for course in courses}
-    left += [
-        LeftOut(what="participant", name=name, reason="no clip of this participant is left") for name in sorted(gone)
-    ]
+    left += _incomplete(settings, conditions, parts, courses)
     analysis, seed = settings.analysis, settings.study.seed
-    participants, movements = participant_tables(courses)
-    tables = {"participants": participants, "movements": movements, "clips": clip_table(courses)}
+    participants = participant_table(courses)
+    _check_measures(participants, analysis.measures)
+    tables = {"participants": participants, "clips": clip_table(courses)}
     tables["aligned"] = aligned_table(courses, hz=analysis.hz)
     dependent = _dependent(courses)
     tables["comparisons"] = compare(participants, conditions, analysis, seed=seed, dependent=dependent)
-    notes = sorted({c.baseline for c in courses if c.baseline.startswith("none: processing")})
+    notes = [*people.table.problems, *sorted({note for course in courses for note in course.notes})]
     notes += [dependent] if dependent else []
     if events:
         of_course, outside = clip_events(events, courses, settings.events, _audio_start(results))
         left += outside
         tables |= _event_tables(settings, courses, of_course, conditions, notes)
     if analysis.mixed_model:
-        tables["mixed_models"] = mixed_models(clip_measures(courses), analysis, settings.clips.covariates)
+        clip_measures = participant_table(courses, by_clip=True)
+        tables["mixed_models"] = mixed_models(clip_measures, analysis, settings.clips.covariates)
     return Study(
         settings=settings,
         conditions=conditions,
@@ -151,6 +146,30 @@ def analyse(results: Path, settings: StudySettings, *, folder: Path) -> Study:
         left=tuple(left),
         notes=tuple(notes),
     )
+
+
+def _incomplete(
+    settings: StudySettings, conditions: Sequence[str], parts: Sequence[Part], courses: Sequence[Course]
+) -> Iterator[LeftOut]:
+    """Yield the participants of whom nothing is left, and in a paired design those who lack a condition."""
+    of: dict[str, set[str]] = {part.participant: set() for part in parts}
+    for course in courses:
+        of[course.part.participant].add(course.part.condition)
+    for name, seen in sorted(of.items()):
+        missing = [condition for condition in conditions if condition not in seen]
+        if not seen:
+            yield LeftOut(what="participant", name=name, reason="no clip of this participant is left")
+        elif missing and settings.analysis.design == "paired":
+            reason = f"not in {', '.join(missing)}: no part of paired comparisons with it"
+            yield LeftOut(what="participant", name=name, reason=reason)
+
+
+def _check_measures(participants: pd.DataFrame, measures: Sequence[str]) -> None:
+    known = [*participants.columns[participants.columns.get_loc("emotion") + 1 :]]
+    for name in measures:
+        if name not in known:
+            hint = "" if "blinks_per_minute" in known else "; movements and blinks: set movements.enabled=true, process"
+            raise ConfigError(f"[analysis] {unknown_name('measure', name, known)}{hint}")
 
 
 def _event_tables(
@@ -167,14 +186,20 @@ def _event_tables(
 
 
 def _dependent(courses: Sequence[Course]) -> str:
-    """Return which participants are seen in the same video, as if pieces of one were samples; empty for none."""
-    owners: dict[str, set[str]] = {}
+    """Return which observations are of one video, as if copies or pieces of it were samples; empty for none."""
+    of: dict[str, list[Part]] = {}
     for course in courses:
-        if not course.part.person and (digest := course.summary.get("fingerprint")):
-            owners.setdefault(str(digest), set()).add(course.part.participant)
-    shared = next((sorted(names) for names in owners.values() if len(names) > 1), [])
-    names = ", ".join(shared[:3]) + (" ..." if len(shared) > 3 else "")
-    return f"the same video counts for {len(shared)} participants ({names}): they are not independent" if shared else ""
+        if digest := course.summary.get("fingerprint"):
+            of.setdefault(str(digest), []).append(course.part)
+    for parts in of.values():
+        clips = sorted({part.clip for part in parts})
+        if len(clips) > 1:
+            return f"{', '.join(clips[:3])}{' ...' if len(clips) > 3 else ''} are the same video: it counts once"
+        names = sorted({part.participant for part in parts if not part.person})
+        if len(names) > 1:
+            shown = ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")
+            return f"the same video counts for {len(names)} participants ({shown}): they are not independent"
+    return ""
 
 
 def _audio_start(results: Path) -> Callable[[str], float]:
@@ -204,6 +229,8 @@ def _files(study: Study, results: Path, out: Path) -> Iterator[tuple[str, bytes]
         table.to_parquet(buffer, index=False)
         yield f"{name}.parquet", buffer.getvalue()
     meanings = pd.read_csv(Path(__file__).with_name("columns.csv"))
+    measures = pd.DataFrame({"table": "participants", "column": MEANINGS.keys(), "meaning": MEANINGS.values()})
+    meanings = pd.concat([meanings, measures[measures["column"].isin(study.tables["participants"].columns)]])
     yield "columns.csv", table_csv(meanings[meanings["table"].isin(tables)])
     shown, pictures = {}, study.settings.pictures
     for name, heading, draw in _pictures(study):
@@ -257,35 +284,36 @@ def _pictures(study: Study) -> Iterator[tuple[str, str, Callable[[int], Figure]]
     settings, conditions, tables = study.settings, study.conditions, study.tables
     emotions, seed, alpha = settings.analysis.emotions, settings.study.seed, settings.analysis.alpha
     yield "share", "Share of time per condition", lambda mm: share_picture(tables["participants"], conditions, mm)
-    for measure in settings.analysis.measures:
-        yield (
-            f"estimates_{measure}",
-            f"Every participant: {WORDS[measure]}",
-            lambda mm, measure=measure: estimate_picture(  # type: ignore[misc]
-                tables["participants"], tables["comparisons"], measure, conditions, emotions, mm,
-                paired=settings.analysis.design == "paired",
-            ),
-        )  # fmt: skip
+    measures = settings.analysis.measures
+    panels = {
+        f"estimates_{name}": [(name, emotion) for emotion in emotions] for name in measures if name in OF_EMOTIONS
+    }
+    panels["estimates_people"] = [(name, "") for name in measures if name not in OF_EMOTIONS]
+    for name, of in panels.items():
+        if of:
+            what = words_of(of[0][0]) if of[0][1] else ", ".join(words_of(measure) for measure, _ in of)
+            yield (
+                name,
+                f"Every participant: {what}",
+                partial(
+                    estimate_picture, tables["participants"], tables["comparisons"], of, conditions,
+                    paired=settings.analysis.design == "paired",
+                ),
+            )  # fmt: skip
+    stacks = [participant_courses(tables["aligned"], name) for name in conditions]
     yield (
         "courses",
-        "Course per condition: mean over participants, bootstrap band",
-        lambda mm: course_picture(tables["aligned"], conditions, emotions, mm, seed=seed, alpha=alpha),
+        f"Course per condition: mean over participants, bootstrap band ({1 - alpha:.0%})",
+        partial(course_picture, stacks, conditions, emotions, seed=seed, alpha=alpha),
     )
-    events = tables.get("event_courses")
-    if events is not None and len(events):
-        for place, (kind, of_type) in enumerate(events.groupby("type", sort=True)):
-            if place >= _MOST_TYPES:
-                break
+    events = tables.get("event_courses", tables["aligned"].head(0))
+    for place, (kind, of_type) in enumerate(events.groupby("type", sort=True) if len(events) else ()):
+        if place < _MOST_TYPES:
+            around = [participant_courses(of_type, name) for name in conditions]
             clusters = tables["clusters"][tables["clusters"]["type"] == kind]
             yield (
                 f"event_{place + 1}",
                 f"Around {kind}: change from before, mean over participants; bar: p < {alpha:g}",
-                lambda mm, of_type=of_type, clusters=clusters: course_picture(  # type: ignore[misc]
-                    of_type, conditions, emotions, mm, seed=seed, alpha=alpha, clusters=clusters
-                ),
+                partial(course_picture, around, conditions, emotions, seed=seed, alpha=alpha, clusters=clusters),
             )
-    yield (
-        "participants",
-        "Every participant over time",
-        lambda mm: heat_picture(tables["aligned"], conditions, emotions, mm),
-    )
+    yield "participants", "Every participant over time", partial(heat_picture, stacks, conditions, emotions)

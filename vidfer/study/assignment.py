@@ -200,7 +200,13 @@ def _check_overlaps(parts: Sequence[Part]) -> None:
     for group in of_clip.values():
         group.sort(key=lambda part: part.start_seconds)
         for one, other in pairwise(group):
-            if other.start_seconds < one.end_seconds:
+            if (other.start_seconds, other.end_seconds) == (one.start_seconds, one.end_seconds):
+                problems.append(
+                    f"{other.where}, column clip: {other.clip} is there twice ({one.where.rpartition(': ')[2]}), for "
+                    f"{one.participant} in {one.condition} and {other.participant} in {other.condition}; two people of "
+                    "one clip need the column person"
+                )
+            elif other.start_seconds < one.end_seconds:
                 problems.append(
                     f"{other.where}, column start_seconds: {other.condition} begins at {other.start_seconds:g} s of "
                     f"{other.clip}, before {one.condition} ends ({one.where.rpartition(': ')[2]})"

@@ -17,7 +17,7 @@ import vidfer
 from vidfer.labels import EMOTIONS
 from vidfer.study.analysis import Study, table_csv
 from vidfer.study.courses import Course
-from vidfer.study.measures import means_of_steps
+from vidfer.study.windows import means_of_steps
 
 BIDS_VERSION = "1.10.0"
 _LABELS = {

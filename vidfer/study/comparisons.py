@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import stats
 
 from vidfer.errors import MissingDependency
+from vidfer.study.measures import OF_EMOTIONS
 from vidfer.study.permutation import cluster_test, group_lots, p_values, sign_lots
 from vidfer.study.settings import AnalysisSection
 
@@ -49,16 +50,16 @@ def compare(
     for measure in analysis.measures:
         of_measure: list[dict[str, Any]] = []
         for reference, condition in itertools.combinations(conditions, 2):
-            values = measured(table, measure, (reference, condition), analysis)
             refused = dependent or why_no_p(table, (reference, condition), analysis)
             rng = np.random.default_rng([seed, len(rows) + len(of_measure)])
-            head = {"measure": measure, "reference": reference, "condition": condition, "refused": refused}
-            of_measure += [
-                {**head, "emotion": emotion, **figures}
-                for emotion, figures in zip(
-                    analysis.emotions, _figures(*values, analysis, rng, with_p=not refused), strict=True
-                )
-            ]
+            head = {"measure": measure, "reference": reference, "condition": condition}
+            for emotions, first, second in measured(table, measure, (reference, condition), analysis):
+                why = refused or _too_few(min(len(first), len(second)), analysis)
+                figures = _figures(first, second, analysis, rng, with_p=not why)
+                of_measure += [
+                    {**head, "refused": why, "emotion": emotion, **of}
+                    for emotion, of in zip(emotions, figures, strict=True)
+                ]
         _correct(of_measure, analysis.correction)
         rows += of_measure
     order = [
@@ -86,9 +87,9 @@ def why_no_p(table: pd.DataFrame, pair: tuple[str, str], analysis: AnalysisSecti
     if analysis.design == "paired":
         seconds = seconds.dropna()
     counts = seconds.notna().sum()
-    if counts.min() < analysis.min_participants:
-        got = counts.iloc[0] if analysis.design == "paired" else " and ".join(map(str, counts))
-        return f"too few participants: {got}, at least {analysis.min_participants} are asked for"
+    got = counts.iloc[0] if analysis.design == "paired" else " and ".join(map(str, counts))
+    if why := _too_few(counts.min(), analysis, got):
+        return why
     ratio = float(seconds.mean().max() / seconds.mean().min())
     if ratio > analysis.max_exposure_ratio:
         longer = seconds.mean().idxmax()
@@ -99,18 +100,40 @@ def why_no_p(table: pd.DataFrame, pair: tuple[str, str], analysis: AnalysisSecti
     return ""
 
 
+def _too_few(count: int, analysis: AnalysisSection, got: object = None) -> str:
+    least = analysis.min_participants
+    said = count if got is None else got
+    return f"too few participants: {said}, at least {least} are asked for" if count < least else ""
+
+
 def measured(
     table: pd.DataFrame, measure: str, pair: tuple[str, str], analysis: AnalysisSection
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return a measure in two conditions, (N1, E) and (N2, E); of a paired design of the same participants."""
-    chosen = table[table["condition"].isin(pair)].pivot_table(
+) -> Iterator[tuple[Sequence[str], np.ndarray, np.ndarray]]:
+    """Yield emotions, and a measure of them in two conditions, (N1, E) and (N2, E); paired: of the same participants.
+
+    Emotions in which all participants have a value come together, the others each by itself. A measure of people, not
+    of emotions, has the emotion ``""``.
+    """
+    chosen = table[table["condition"].isin(pair)]
+    emotions: Sequence[str] = analysis.emotions
+    if measure not in OF_EMOTIONS:
+        chosen, emotions = chosen[chosen["emotion"] == emotions[0]].assign(emotion=""), ("",)
+    wide = chosen.pivot_table(
         index="participant", columns=["condition", "emotion"], values=measure, aggfunc="mean", dropna=False
     )
-    first, second = (chosen[name].reindex(columns=list(analysis.emotions)).dropna() for name in pair)
+    first, second = (
+        wide.reindex(columns=[(name, emotion) for emotion in emotions]).dropna(how="all").set_axis(emotions, axis=1)
+        for name in pair
+    )
     if analysis.design == "paired":
         both = first.index.intersection(second.index)
         first, second = first.loc[both], second.loc[both]
-    return first.to_numpy(np.float64), second.to_numpy(np.float64)
+    known = [name for name in emotions if first[name].notna().all() and second[name].notna().all()]
+    for group in [known, *([name] for name in emotions if name not in known)]:
+        if group:
+            sides = first[group].dropna(), second[group].dropna()
+            both = sides[0].index.intersection(sides[1].index)
+            yield group, *(one.loc[both if analysis.design == "paired" else one.index].to_numpy(float) for one in sides)
 
 
 def _figures(
@@ -305,8 +328,9 @@ def mixed_models(clips: pd.DataFrame, analysis: AnalysisSection, covariates: Seq
     rows: list[dict[str, Any]] = []
     for measure in analysis.measures:
         of_measure: list[dict[str, Any]] = []
-        for emotion in analysis.emotions:
-            data = clips[clips["emotion"] == emotion].assign(value=lambda t, m=measure: t[m].astype(float))
+        for emotion in analysis.emotions if measure in OF_EMOTIONS else ("",):
+            chosen = clips[clips["emotion"] == (emotion or analysis.emotions[0])]
+            data = chosen.assign(value=chosen[measure].astype(float)).dropna(subset=["value"])
             if data["condition"].nunique() < 2 or data["value"].std() < 1e-12:
                 continue
             with warnings.catch_warnings():
@@ -329,18 +353,8 @@ def mixed_models(clips: pd.DataFrame, analysis: AnalysisSection, covariates: Seq
             ]
         _correct(of_measure, analysis.correction)
         rows += of_measure
-    columns = [
-        "measure",
-        "emotion",
-        "term",
-        "estimate",
-        "standard_error",
-        "low",
-        "high",
-        "p",
-        "p_corrected",
-        "converged",
-    ]
+    columns = [*("measure", "emotion", "term", "estimate", "standard_error", "low", "high", "p", "p_corrected")]
+    columns.append("converged")
     return pd.DataFrame(rows, columns=columns)
 
 

@@ -6,20 +6,22 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 
+from vidfer.engine.people import Edits
 from vidfer.errors import DataError, OutputError
 from vidfer.labels import EMOTION_INDEX, EMOTIONS, NUM_EMOTIONS, UNSURE_LABEL
+from vidfer.movements import EYES, REPORTED
+from vidfer.people.table import Row
 from vidfer.study.assignment import LeftOut, Part
 from vidfer.study.person import rows_of_person
-from vidfer.study.rows import Row
 from vidfer.study.settings import StudySettings
+from vidfer.timeline.blinks import find_blinks
+from vidfer.timeline.movements import CHANGE
 from vidfer.timeline.saved import read_episodes, read_summary, read_table
-
-if TYPE_CHECKING:
-    import pandas as pd
+from vidfer.types.movements import BlinkCount
 
 _ROUNDING_SECONDS = 1e-6  # of times in segments.csv
 _OWN_COLUMNS: Final = frozenset(
@@ -46,11 +48,11 @@ class Course:
         (T,) int64: the label of the episode that each row lies in, ``UNSURE_LABEL`` in none.
     episodes
         (E, 4) float64: label, start, end and peak in seconds, of those with a row here; ``strength`` (E,) their peaks'
-        probability, ``face`` (E,) whose they are.
+        probability.
     further
         (T,) of each column that the timeline has beyond emotions: head pose, movements. NaN where not measured.
     blinks
-        How many begin here; None where they were not measured.
+        How many there are here; None where the timeline has no movements.
     num_frames, num_seen, num_rows
         Sampled frames of the part, those that show this face, and those kept.
     clip_seconds
@@ -59,6 +61,8 @@ class Course:
         How much later the clip's first frame is on the container's clock.
     baseline
         What was taken off, for the table of clips.
+    notes
+        What readers must know of it.
     summary
         What summary.json says.
     """
@@ -71,15 +75,15 @@ class Course:
     held: np.ndarray
     episodes: np.ndarray
     strength: np.ndarray
-    face: np.ndarray
     further: Mapping[str, np.ndarray]
-    blinks: int | None
+    blinks: BlinkCount | None
     num_frames: int
     num_seen: int
     num_rows: int
     clip_seconds: float
     start_seconds: float
     baseline: str
+    notes: tuple[str, ...]
     summary: Mapping[str, Any]
 
     @property
@@ -106,7 +110,7 @@ def read_courses(
     settings: StudySettings,
     clips: Mapping[str, Path],
     parts: Sequence[Part],
-    people: Mapping[str, Sequence[Row]],
+    people: Edits,
     left: list[LeftOut],
 ) -> Iterator[Course]:
     """Yield the course of each part, each clip read once; what cannot be used is added to ``left`` with its reason."""
@@ -116,12 +120,13 @@ def read_courses(
     for clip, group in of_clip.items():
         try:
             saved = _Saved(clips[clip])
-        except OutputError as error:
-            left.append(LeftOut(what="clip", name=clip, reason=str(error)))
+        except (OutputError, ValueError, OSError) as error:  # missing, or not what vidfer wrote
+            reason = str(error) if isinstance(error, OutputError) else f"{clips[clip]}: cannot be read: {error}"
+            left.append(LeftOut(what="clip", name=clip, reason=reason))
             continue
         for part in group:
             try:
-                course = saved.course(part, people.get(clip, ()), settings)
+                course = saved.course(part, people.rows(clip), settings)
             except DataError as error:
                 left.append(LeftOut(what="clip", name=clip, reason=str(error)))
                 continue
@@ -138,99 +143,117 @@ class _Saved:
     """A clip's folder, read once; raises OutputError where a file is missing."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.table = read_table(folder)
+        table = read_table(folder)
+        self.columns = {str(name): values.to_numpy() for name, values in table.items()}
         self.summary = read_summary(folder)
         self.episodes = read_episodes(folder)
         if not self.summary:
             raise OutputError(f"{folder / 'summary.json'} is missing: write it with vidfer report --export summary")
-        missing = [name for name in ("timestamp", "face_id", "success", "quality", *EMOTIONS) if name not in self.table]
+        needed = ("timestamp", "face_id", "success", "quality", *EMOTIONS)
+        missing = [name for name in needed if name not in self.columns]
         if missing:
             raise OutputError(f"{folder}: its timeline has no column {missing[0]}")
-        frames, row = np.unique(self.table["timestamp"].to_numpy(np.float64), return_inverse=True)
-        steps = np.diff(frames)
+        self.values = table[list(EMOTIONS)].to_numpy(np.float64)  # (R, K)
+        self.seconds = self.columns["timestamp"].astype(np.float64)
+        self.frames, row = np.unique(self.seconds, return_inverse=True)
+        steps = np.diff(self.frames)
         last = float(np.median(steps)) if len(steps) else 1 / 25  # as summary.json counts it
-        self.frames, self.step = frames, np.append(steps, last)[row]
-        self.clip_seconds = float(frames[-1] + last) if len(frames) else 0.0
+        self.step = np.append(steps, last)[row]
+        self.clip_seconds = float(self.frames[-1] + last) if len(self.frames) else 0.0
 
     def course(self, part: Part, people: Sequence[Row], settings: StudySettings) -> Course:
-        table, seconds = self.table, self.table["timestamp"].to_numpy(np.float64)
-        mine = rows_of_person(table, self.step, people, part.person)
+        seconds, faces = self.seconds, self.columns["face_id"]
+        mine = rows_of_person(self.columns, self.step, people, part.person)
         inside = (seconds >= part.start_seconds) & (seconds < part.end_seconds)
-        good = np.nan_to_num(table["quality"].to_numpy(np.float64)) >= settings.quality.min_quality
+        good = np.nan_to_num(self.columns["quality"].astype(np.float64)) >= settings.quality.min_quality
         rows = np.flatnonzero(mine & inside & good)
-        raw = table[list(EMOTIONS)].to_numpy(np.float64)[rows]
-        baseline, off = self._baseline(settings, np.flatnonzero(mine & good))
-        faces = np.unique(table["face_id"].to_numpy()[mine])
-        held, kept, order = self._episodes(seconds[rows], table["face_id"].to_numpy()[rows], faces)
-        named = [name for name in table.columns if name not in _OWN_COLUMNS and table[name].dtype.kind in "fiu"]
+        further = {
+            name: values.astype(np.float64)
+            for name, values in self.columns.items()
+            if name not in _OWN_COLUMNS and values.dtype.kind in "fiu"
+        }
+        baseline, off, notes = self._baseline(settings, np.flatnonzero(mine & good), further)
+        held, episodes, strength = self._episodes(seconds[rows], faces[rows])
         return Course(
             part=part,
             seconds=seconds[rows],
             step=self.step[rows],
-            probabilities=raw - off,
-            raw=raw,
+            probabilities=self.values[rows] - off,
+            raw=self.values[rows],
             held=held,
-            episodes=kept,
-            strength=self.episodes["peak_probability"].to_numpy(np.float64)[order],
-            face=self.episodes["face_id"].to_numpy()[order],
-            further={name: table[name].to_numpy(np.float64)[rows] for name in named},
-            blinks=self._blinks(part, faces),
+            episodes=episodes,
+            strength=strength,
+            further={name: values[rows] for name, values in further.items()},
+            blinks=_blinks(seconds, further, np.flatnonzero(mine & inside)),
             num_frames=int(((self.frames >= part.start_seconds) & (self.frames < part.end_seconds)).sum()),
             num_seen=int((mine & inside).sum()),
             num_rows=len(rows),
             clip_seconds=self.clip_seconds,
             start_seconds=float(self.summary.get("start_seconds") or 0.0),
             baseline=baseline,
+            notes=notes,
             summary=self.summary,
         )
 
-    def _episodes(
-        self, seconds: np.ndarray, face: np.ndarray, faces: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return the label of each row, and which episodes hold one: as (E, 4) and by their place in the table."""
+    def _episodes(self, seconds: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the label of each row, and the episodes that hold one, as (E, 4), with their peaks' probability."""
         held = np.full(len(seconds), UNSURE_LABEL)
-        columns = ["start_seconds", "end_seconds", "peak_seconds"]
-        times, labels, kept = self.episodes[columns].to_numpy(np.float64), [], []
-        of = self.episodes["face_id"].to_numpy()
-        for place in np.flatnonzero(np.isin(of, faces)).tolist():
-            first, stop = np.searchsorted(seconds, times[place, :2] - _ROUNDING_SECONDS)
-            rows = np.arange(first, stop)[face[first:stop] == of[place]]
-            if len(rows):
-                label = EMOTION_INDEX[str(self.episodes["emotion"].iat[place])]
-                held[rows] = label
-                labels.append(label)
-                kept.append(place)
-        order = np.array(kept, np.int64)
-        return held, np.column_stack([np.array(labels, np.float64), times[order]]), order
+        table = self.episodes[self.episodes["face_id"].isin(np.unique(faces))]
+        times = table[["start_seconds", "end_seconds", "peak_seconds"]].to_numpy(np.float64)
+        labels = table["emotion"].map(EMOTION_INDEX).to_numpy()
+        edges = np.searchsorted(seconds, times[:, :2] - _ROUNDING_SECONDS)
+        kept = np.zeros(len(table), np.bool_)
+        for place, (face, (first, stop)) in enumerate(zip(table["face_id"].tolist(), edges.tolist(), strict=True)):
+            mine = faces[first:stop] == face
+            held[first:stop][mine] = labels[place]
+            kept[place] = mine.any()
+        episodes = np.column_stack([labels.astype(np.float64), times])[kept]
+        return held, episodes, table["peak_probability"].to_numpy(np.float64)[kept]
 
-    def _baseline(self, settings: StudySettings, rows: np.ndarray) -> tuple[str, np.ndarray]:
-        """Return in words what is to be taken off, and it, (K,)."""
+    def _baseline(
+        self, settings: StudySettings, rows: np.ndarray, further: dict[str, np.ndarray]
+    ) -> tuple[str, np.ndarray, tuple[str, ...]]:
+        """Return in words what is taken off, what it is of each emotion, (K,), and notes; add movements less theirs.
+
+        What processing has taken off already (``emotions.baseline``, ``movements.baseline``) stays as it is.
+        """
         kind, nothing = settings.baseline.kind, np.zeros(NUM_EMOTIONS)
         if kind not in ("stretch", "median"):
-            return kind, nothing
+            return kind, nothing, ()
+        words: str = kind
+        if kind == "stretch":
+            start, end = settings.baseline.stretch
+            words = f"{start:g} to {end:g} s"
+            rows = rows[(self.seconds[rows] >= start) & (self.seconds[rows] < end)]
+            if not len(rows):
+                raise DataError(f"the face is not seen in the baseline stretch from {start:g} to {end:g} s")
+        notes = []
+        moves = [name for name in REPORTED if name in further]
+        if any(name + CHANGE in further for name in moves):
+            notes.append("baseline of movements: none is taken off: processing has done so (movements.baseline)")
+        else:
+            further |= {name + CHANGE: further[name] - _usual(further[name][rows]) for name in moves}
         if taken := processed_baseline(self.summary):
-            return f"none: processing has taken off {taken} already", nothing
-        values = self.table[list(EMOTIONS)].to_numpy(np.float64)[rows]
-        if kind == "median":
-            return kind, np.median(values, axis=0) if len(rows) else nothing
-        start, end = settings.baseline.stretch
-        seconds = self.table["timestamp"].to_numpy(np.float64)[rows]
-        inside = (seconds >= start) & (seconds < end)
-        if not inside.any():
-            raise DataError(f"the face is not seen in the baseline stretch from {start:g} to {end:g} s")
-        return f"{start:g} to {end:g} s", np.average(values[inside], axis=0, weights=self.step[rows][inside])
+            words = f"none: processing has taken off {taken} already"
+            return words, nothing, (*notes, f"baseline of emotions: {words} (emotions.baseline)")
+        values, weights = self.values[rows], self.step[rows]
+        if not len(rows):
+            return words, nothing, tuple(notes)
+        off = np.median(values, axis=0) if kind == "median" else np.average(values, axis=0, weights=weights)
+        return words, off, tuple(notes)
 
-    def _blinks(self, part: Part, faces: np.ndarray) -> int | None:
-        path = self.folder / "blinks.csv"
-        if not path.is_file():
-            return None
-        import pandas as pd
 
-        blinks: pd.DataFrame = pd.read_csv(path)
-        start = blinks["start_seconds"]
-        mine = blinks["face_id"].isin(faces) & (start >= part.start_seconds) & (start < part.end_seconds)
-        return int(mine.sum())
+def _usual(values: np.ndarray) -> float:
+    """Return the median of what is known, as movements.baseline takes it."""
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if len(known) else np.nan
+
+
+def _blinks(seconds: np.ndarray, further: Mapping[str, np.ndarray], rows: np.ndarray) -> BlinkCount | None:
+    """Count the blinks in rows of one person, however bad their quality: closed eyes lower it."""
+    if not all(name in further for name in EYES):
+        return None
+    return find_blinks(seconds[rows], np.stack([further[name][rows] for name in EYES], 1), track_id=0)[1]
 
 
 def processed_baseline(summary: Mapping[str, Any]) -> str:

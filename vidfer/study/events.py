@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -97,22 +98,31 @@ def clip_events(
     of_clip: dict[str, list[Event]] = {}
     for event in sorted(events, key=lambda one: one.onset_seconds):
         of_clip.setdefault(event.clip, []).append(event)
-    return [_of_course(course, of_clip, shifts[course.part.clip]) for course in courses], left
+    twice: dict[str, LeftOut] = {}
+    found = [_of_course(course, of_clip, shifts[course.part.clip], twice) for course in courses]
+    return found, [*left, *twice.values()]
 
 
-def _of_course(course: Course, of_clip: Mapping[str, Sequence[Event]], shift: float) -> list[Event]:
+def _of_course(
+    course: Course, of_clip: Mapping[str, Sequence[Event]], shift: float, twice: dict[str, LeftOut]
+) -> list[Event]:
+    """Return the events that begin in a course; of those that are listed twice one, the others go into ``twice``."""
     part = course.part
     low, high = max(0.0, part.start_seconds), min(part.end_seconds, course.clip_seconds)
-    found = []
+    found: dict[tuple[float, str], Event] = {}
     for events in (of_clip.get(part.clip, ()), of_clip.get("", ())):
         first = bisect.bisect_left(events, low - shift, key=lambda one: one.onset_seconds)
         stop = bisect.bisect_left(events, high - shift, key=lambda one: one.onset_seconds)
-        found += [
-            replace(event, clip=part.clip, onset_seconds=event.onset_seconds + shift)
-            for event in events[first:stop]
-            if event.condition in ("", part.condition)
-        ]
-    return sorted(found, key=lambda one: (one.onset_seconds, one.type))
+        for event in events[first:stop]:
+            if event.condition not in ("", part.condition):
+                continue
+            onset = event.onset_seconds + shift
+            same = found.setdefault((round(onset, 3), event.type), event)
+            if same is not event:
+                reason = f"{event.where}: {event.onset_seconds:g} s is there already ({same.where.rpartition(': ')[2]})"
+                twice.setdefault(event.where, LeftOut(what="event", name=event.type, reason=reason))
+    moved = [replace(one, clip=part.clip, onset_seconds=one.onset_seconds + shift) for one in found.values()]
+    return sorted(moved, key=lambda one: (one.onset_seconds, one.type))
 
 
 def _outside(event: Event, ends: Mapping[str, float], shifts: Mapping[str, float]) -> LeftOut | None:
@@ -145,6 +155,12 @@ def _refuse_milliseconds(events: Sequence[Event], ends: Mapping[str, float], set
             f"{outside[0].where}: {outside[0].onset_seconds:g} s is after the end, as {len(outside)} of {len(events)} "
             'onsets are; as milliseconds all would fit: set [events] unit = "milliseconds"'
         )
+    endless = [event for event, end in known if event.duration_seconds > end > 0]
+    if len(endless) > len(events) / 2:
+        raise DataError(
+            f"{endless[0].where.replace('onset', 'duration')}: {endless[0].duration_seconds:g} s is longer than the "
+            f"clip, as {len(endless)} of {len(events)} are: are durations in milliseconds?"
+        )
 
 
 def _of_table(settings: EventsSection, path: Path, clips: Sequence[str]) -> list[Event]:
@@ -159,7 +175,9 @@ def _of_table(settings: EventsSection, path: Path, clips: Sequence[str]) -> list
             raise DataError(f"{row.where}, column duration: expected 0 or more, got {duration:g}")
         clip = row.text("clip")
         if clip not in EVERY_CLIP and clip not in clips:
-            raise DataError(f"{row.where}, column clip: there are no results of {clip!r}")
+            near = difflib.get_close_matches(clip, clips, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise DataError(f"{row.where}, column clip: there are no results of {clip!r}{hint}")
         events.append(
             Event(
                 clip="" if clip in EVERY_CLIP else clip,

@@ -1,86 +1,207 @@
-"""The tables of a study: per participant and condition, per event, and resampled to one clock.
+"""What is told of a participant in a condition: one table of measures, from which all else follows.
 
-What their columns mean is in columns.csv beside this file, which is written with them.
+``participants.csv``, ``[analysis] measures``, comparisons, pictures, columns.csv and power take them from here.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vidfer.labels import EMOTIONS, NUM_EMOTIONS
-from vidfer.study.courses import Course
-from vidfer.study.events import Event
-from vidfer.study.settings import EventsSection
+from vidfer.labels import EMOTIONS, NUM_EMOTIONS, UNSURE_LABEL
+from vidfer.timeline.face_movements import gaze_shares
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_LEAST_CHANGE = 0.1  # of probability: below, there is no onset to date
-_SEEN = 0.5  # of a window, or of a step
-_ROUNDING = 1e-6  # of times that are sums
+    from vidfer.study.courses import Course
 
 
-def participant_tables(courses: Sequence[Course]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the tables ``participants`` and ``movements``: see columns.csv."""
+class Pooled:
+    """All clips and stretches of a participant in a condition, one after the other."""
+
+    def __init__(self, courses: Sequence[Course]) -> None:
+        self.courses = courses
+        self.step = np.concatenate([course.step for course in courses])  # (T,) seconds that each row stands for
+        self.seconds = float(self.step.sum())
+
+    @cached_property
+    def episodes(self) -> np.ndarray:
+        """How many of each emotion, (K,)."""
+        labels = np.concatenate([course.episodes[:, 0] for course in self.courses]).astype(np.int64)
+        return np.bincount(labels, minlength=NUM_EMOTIONS).astype(np.float64)
+
+    @cached_property
+    def further(self) -> dict[str, np.ndarray]:
+        """Each further column of the timelines, (T,); NaN where not measured."""
+        names = dict.fromkeys(name for course in self.courses for name in course.further)
+        nothing = [np.full(len(course.step), np.nan) for course in self.courses]
+        return {
+            name: np.concatenate([of.further.get(name, no) for of, no in zip(self.courses, nothing, strict=True)])
+            for name in names
+        }
+
+    @cached_property
+    def gaze(self) -> Mapping[str, float | None]:
+        """Shares of the time in which the gaze is known, and ``measured_share``; empty where it is nowhere."""
+        known = {"gaze_yaw", "gaze_pitch"} <= self.further.keys()
+        return gaze_shares(self.further, self.step) if known else {}
+
+    def mean(self, name: str) -> float:
+        """Return the mean of a further column over the time in which it is measured."""
+        known = np.isfinite(self.further[name])
+        return float(np.average(self.further[name][known], weights=self.step[known])) if known.any() else np.nan
+
+    def blinks(self) -> tuple[int, float]:
+        """Return how many there are, and of how many seconds that speaks."""
+        counts = [of.blinks for of in self.courses if of.blinks is not None and of.blinks.count is not None]
+        return sum(count.count or 0 for count in counts), sum(count.measured_seconds for count in counts)
+
+
+def _share_of_time(pooled: Pooled) -> np.ndarray:
+    held = np.concatenate([course.held for course in pooled.courses])
+    sure = held != UNSURE_LABEL
+    return np.bincount(held[sure], weights=pooled.step[sure], minlength=NUM_EMOTIONS) / pooled.seconds
+
+
+def _first_episode(pooled: Pooled) -> np.ndarray:
+    first = np.full((len(pooled.courses), NUM_EMOTIONS), np.nan)
+    for row, course in zip(first, pooled.courses, strict=True):
+        starts = np.maximum(0.0, course.episodes[:, 1] - course.part.start_seconds)
+        np.fmin.at(row, course.episodes[:, 0].astype(np.int64), starts)
+    known = np.isfinite(first)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.where(known, first, 0.0).sum(axis=0) / known.sum(axis=0))
+
+
+def _blinks_per_minute(pooled: Pooled) -> float:
+    number, seconds = pooled.blinks()
+    return 60 * number / seconds if seconds else np.nan
+
+
+def _gaze(name: str) -> Callable[[Pooled], float]:
+    return lambda pooled: np.nan if (share := pooled.gaze.get(name)) is None else share
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """What is measured: on pictures, in columns.csv, and how it is computed of what is pooled."""
+
+    words: str
+    meaning: str
+    of: Callable[[Pooled], Any]  # (K,) or a number
+
+
+OF_EMOTIONS: dict[str, Measure] = {
+    "mean_probability": Measure(
+        words="mean probability",
+        meaning="probability, 0..1 (a change where a baseline is taken off)",
+        of=lambda p: np.concatenate([course.probabilities for course in p.courses]).T @ p.step / p.seconds,
+    ),
+    "share_of_time": Measure(
+        words="share of time",
+        meaning="0..1, of the time in episodes of this emotion, as in summary.json",
+        of=_share_of_time,
+    ),
+    "episodes": Measure(words="episodes", meaning="number of them", of=lambda p: p.episodes),
+    "episodes_per_minute": Measure(
+        words="episodes per minute",
+        meaning="of the time in which the face is seen",
+        of=lambda p: p.episodes / (p.seconds / 60),
+    ),
+    "peak_probability": Measure(
+        words="peak probability",
+        meaning="largest of a row, 0..1, no baseline taken off",
+        of=lambda p: np.max([course.raw.max(axis=0) for course in p.courses], axis=0),
+    ),
+    "first_episode_seconds": Measure(
+        words="seconds to first episode",
+        meaning="from the beginning of clip or stretch, mean over those with an episode; empty: none",
+        of=_first_episode,
+    ),
+}
+OF_PEOPLE: dict[str, Measure] = {
+    "blinks_per_minute": Measure(
+        words="blinks per minute",
+        meaning="of the time in which they could be counted; empty: nowhere (see blinks in the guide)",
+        of=_blinks_per_minute,
+    ),
+    "blinks_measured_seconds": Measure(
+        words="seconds with blinks counted", meaning="that time", of=lambda p: p.blinks()[1]
+    ),
+    **{
+        f"gaze_{way}_share": Measure(
+            words=f"share of gaze {way.replace('_', ' ')}",
+            meaning="0..1, of the time in which the gaze is known, as in summary.json",
+            of=_gaze(f"{way}_share"),
+        )
+        for way in ("at_camera", "down", "up", "aside")
+    },
+    "gaze_measured_share": Measure(
+        words="share with gaze known",
+        meaning="0..1, of seconds, in which the gaze is known",
+        of=_gaze("measured_share"),
+    ),
+}
+MEANINGS = {name: measure.meaning for name, measure in (OF_EMOTIONS | OF_PEOPLE).items()}
+
+
+def words_of(measure: str) -> str:
+    """Return what a picture calls a measure; a column of the timelines goes by its name."""
+    known = (OF_EMOTIONS | OF_PEOPLE).get(measure)
+    return known.words if known else measure.replace("_", " ")
+
+
+def participant_table(courses: Iterable[Course], *, by_clip: bool = False) -> pd.DataFrame:
+    """Return the table ``participants``: see columns.csv; with ``by_clip`` a row for each clip instead."""
     import pandas as pd
 
-    groups: dict[tuple[str, str], list[Course]] = defaultdict(list)
+    groups: dict[tuple[str, ...], list[Course]] = defaultdict(list)
     for course in courses:
-        groups[course.part.participant, course.part.condition].append(course)
-    rows, movements = [], []
-    for (participant, condition), group in sorted(groups.items()):
-        seconds = float(sum(course.step.sum() for course in group))
+        key = (course.part.participant, course.part.condition)
+        groups[(*key, course.part.clip, str(course.part.start_seconds)) if by_clip else key].append(course)
+    rows = []
+    for (participant, condition, *_), group in sorted(groups.items(), key=lambda one: one[0]):
+        pooled = Pooled(group)
         head: dict[str, Any] = {"participant": participant, "condition": condition, **_covariates(group)}
-        head |= {"clips": len(group), "seconds": seconds}
-        for label, emotion in enumerate(EMOTIONS):
-            rows.append({**head, "emotion": emotion, **_of_emotion(group, label, seconds)})
-        del head["clips"]
-        for measure in dict.fromkeys(name for course in group for name in course.further):
-            weights = np.concatenate([course.step for course in group])
-            values = [course.further.get(measure, np.full(len(course.step), np.nan)) for course in group]
-            movements.append({**head, "measure": measure, **_mean(np.concatenate(values), weights)})
-        counted = [course for course in group if course.blinks is not None]
-        if counted:
-            minutes = sum(float(course.step.sum()) for course in counted) / 60
-            rate = sum(course.blinks or 0 for course in counted) / minutes
-            movements.append({**head, "measure": "blinks_per_minute", "mean": rate, "measured_seconds": minutes * 60})
-    return pd.DataFrame(rows), pd.DataFrame(movements)
+        head |= {"clips": len(group), "seconds": pooled.seconds, "emotion": EMOTIONS}
+        of_person = {name: measure.of(pooled) for name, measure in OF_PEOPLE.items()} if _has_movements(pooled) else {}
+        means = {name: pooled.mean(name) for name in pooled.further}
+        columns = {**head, **{name: of.of(pooled) for name, of in OF_EMOTIONS.items()}, **of_person, **means}
+        rows.append(pd.DataFrame(columns))
+    table = pd.concat(rows, ignore_index=True)
+    return table.astype({"episodes": np.int64})
+
+
+def _has_movements(pooled: Pooled) -> bool:
+    return bool(pooled.gaze) or any(course.blinks is not None for course in pooled.courses)
 
 
 def clip_table(courses: Sequence[Course]) -> pd.DataFrame:
     """Return the table ``clips``."""
     import pandas as pd
 
-    rows = []
-    for course in courses:
-        part = course.part
-        rows.append(
-            {
-                "clip": part.clip,
-                "participant": part.participant,
-                "condition": part.condition,
-                "start_seconds": part.start_seconds,
-                "end_seconds": min(part.end_seconds, course.clip_seconds),
-                "frames": course.num_frames,
-                "frames_with_face": course.num_seen,
-                "frames_used": course.num_rows,
-                "mean_quality": course.summary.get("mean_quality"),
-                "baseline": course.baseline,
-            }
-        )
+    rows = [
+        {
+            "clip": course.part.clip,
+            "participant": course.part.participant,
+            "condition": course.part.condition,
+            "start_seconds": course.part.start_seconds,
+            "end_seconds": min(course.part.end_seconds, course.clip_seconds),
+            "frames": course.num_frames,
+            "frames_with_face": course.num_seen,
+            "frames_used": course.num_rows,
+            "mean_quality": course.summary.get("mean_quality"),
+            "baseline": course.baseline,
+        }
+        for course in courses
+    ]
     return pd.DataFrame(rows)
-
-
-def clip_measures(courses: Sequence[Course]) -> pd.DataFrame:
-    """Return ``participants`` with a row for each clip instead: what mixed models are fitted to."""
-    import pandas as pd
-
-    tables = [participant_tables([course])[0].assign(clip=course.part.clip) for course in courses]
-    return pd.concat(tables, ignore_index=True)
 
 
 def _covariates(group: Sequence[Course]) -> dict[str, str]:
@@ -91,168 +212,3 @@ def _covariates(group: Sequence[Course]) -> dict[str, str]:
         for name, value in first.items()
         if all(course.part.covariates.get(name) == value for course in group)
     }
-
-
-def _of_emotion(group: Sequence[Course], label: int, seconds: float) -> dict[str, Any]:
-    starts = [course.episodes[course.episodes[:, 0] == label, 1] for course in group]
-    first = [
-        max(0.0, float(one.min()) - course.part.start_seconds)
-        for one, course in zip(starts, group, strict=True)
-        if len(one)
-    ]
-    episodes = sum(map(len, starts))
-    return {
-        "mean_probability": sum(float(c.probabilities[:, label] @ c.step) for c in group) / seconds,
-        "share_of_time": sum(float(c.step[c.held == label].sum()) for c in group) / seconds,
-        "episodes": episodes,
-        "episodes_per_minute": episodes / (seconds / 60),
-        "peak_probability": max(float(course.raw[:, label].max()) for course in group),
-        "first_episode_seconds": float(np.mean(first)) if first else None,
-    }
-
-
-def _mean(values: np.ndarray, weights: np.ndarray) -> dict[str, float | None]:
-    known = ~np.isnan(values)
-    total = float(weights[known].sum())
-    return {"mean": float(values[known] @ weights[known]) / total if total else None, "measured_seconds": total}
-
-
-def event_tables(
-    courses: Sequence[Course], events: Sequence[Sequence[Event]], settings: EventsSection, *, hz: float
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the tables ``events`` and ``event_courses``: see columns.csv."""
-    import pandas as pd
-
-    rows: list[dict[str, Any]] = []
-    windows: dict[tuple[str, str, str], list[np.ndarray]] = defaultdict(list)
-    for course, of_course in zip(courses, events, strict=True):
-        for event in of_course:
-            part = course.part
-            head: dict[str, Any] = {"clip": part.clip, "participant": part.participant, "condition": part.condition}
-            head |= {"type": event.type, "onset_seconds": event.onset_seconds}
-            head |= {"duration_seconds": event.duration_seconds}
-            around = _Window(course, event.onset_seconds, settings)
-            rows += [{**head, "emotion": name, **around.figures(label)} for label, name in enumerate(EMOTIONS)]
-            if around.is_seen:
-                windows[part.participant, part.condition, event.type].append(around.resampled(hz))
-    means = []
-    edges = window_edges(settings, hz)
-    for (participant, condition, kind), of_events in sorted(windows.items()):
-        stacked = np.stack(of_events)  # (events, T, K)
-        counted = (~np.isnan(stacked[..., 0])).sum(axis=0)
-        mean = np.where(counted[:, None], np.nansum(stacked, axis=0) / np.maximum(counted, 1)[:, None], np.nan)
-        table = pd.DataFrame(mean, columns=list(EMOTIONS))
-        for name, value in {"participant": participant, "condition": condition, "type": kind}.items():
-            table.insert(0, name, value)
-        table["seconds"], table["events"] = (edges[:-1] + edges[1:]) / 2, counted
-        means.append(table)
-    order = ["participant", "condition", "type", "seconds", "events", *EMOTIONS]
-    return pd.DataFrame(rows), pd.concat(means, ignore_index=True)[order] if means else pd.DataFrame(columns=order)
-
-
-def window_edges(settings: EventsSection, hz: float) -> np.ndarray:
-    """Return the edges of the steps around an onset, (T + 1,) seconds; one of them is the onset."""
-    before, after = (max(1, round(side * hz)) for side in (settings.before_seconds, settings.after_seconds))
-    return np.arange(-before, after + 1) / hz
-
-
-class _Window:
-    """The rows around the onset of an event."""
-
-    def __init__(self, course: Course, onset: float, settings: EventsSection) -> None:
-        low, high = onset - settings.before_seconds, onset + settings.after_seconds
-        rows = slice(*np.searchsorted(course.seconds, [low, high]))
-        self.seconds, self.step = course.seconds[rows] - onset, course.step[rows]
-        self.values = course.raw[rows]
-        self.is_before = self.seconds < 0
-        self.before_seconds = float(self.step[self.is_before].sum())
-        self.after_seconds = float(self.step[~self.is_before].sum())
-        self.settings = settings
-        self.is_seen = (
-            self.before_seconds >= (_SEEN - _ROUNDING) * settings.before_seconds
-            and self.after_seconds >= (_SEEN - _ROUNDING) * settings.after_seconds
-        )
-        if self.is_seen:
-            self.before = np.average(self.values[self.is_before], axis=0, weights=self.step[self.is_before])  # (K,)
-
-    def figures(self, label: int) -> dict[str, float | None]:
-        seen = {"before_seconds": self.before_seconds, "after_seconds": self.after_seconds}
-        if not self.is_seen:
-            return seen  # type: ignore[return-value]  # what is missing becomes an empty cell
-        after = ~self.is_before
-        seconds, step, values = self.seconds[after], self.step[after], self.values[after, label]
-        change = values - self.before[label]
-        peak = int(change.argmax())
-        dated = change[peak] >= _LEAST_CHANGE
-        mean = float(np.average(values, weights=step))
-        return {
-            "before_mean": float(self.before[label]),
-            "after_mean": mean,
-            "change": mean - float(self.before[label]),
-            "onset_latency_seconds": float(seconds[np.argmax(change >= change[peak] / 2)]) if dated else None,
-            "peak_latency_seconds": float(seconds[peak]),
-            "peak": float(values[peak]),
-            "area": float(change @ step),
-            **seen,
-        }
-
-    def resampled(self, hz: float) -> np.ndarray:
-        """Return the change from before the onset on the study's clock, (T, K)."""
-        edges = window_edges(self.settings, hz)
-        return means_of_steps(self.seconds, self.step, self.values, edges) - self.before
-
-
-def aligned_table(courses: Sequence[Course], *, hz: float) -> pd.DataFrame:
-    """Return the table ``aligned``, each course from the beginning of its clip or stretch."""
-    import pandas as pd
-
-    clips, participants, conditions, seconds, values = [], [], [], [], []
-    for course in courses:
-        start = course.part.start_seconds
-        end = min(course.part.end_seconds, course.clip_seconds) - start
-        edges = np.arange(max(1, round(end * hz)) + 1) / hz
-        means = means_of_steps(course.seconds - start, course.step, course.probabilities, edges)
-        clips += [course.part.clip] * len(means)
-        participants += [course.part.participant] * len(means)
-        conditions += [course.part.condition] * len(means)
-        seconds.append((edges[:-1] + edges[1:]) / 2)
-        values.append(means)
-    columns: Mapping[str, Any] = {
-        "participant": pd.Categorical(participants),
-        "condition": pd.Categorical(conditions),
-        "clip": pd.Categorical(clips),
-        "seconds": np.concatenate(seconds),
-    }
-    every = np.concatenate(values).astype(np.float32)
-    return pd.DataFrame({**columns, **{name: every[:, label] for label, name in enumerate(EMOTIONS)}})
-
-
-def means_of_steps(seconds: np.ndarray, step: np.ndarray, values: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """Return the mean in each step of a course that stays at each value until the next row; NaN where it is not seen.
-
-    Parameters
-    ----------
-    seconds, step, values
-        (R,) rising, (R,) and (R, K): rows, how long each stands for, and what it says.
-    edges
-        (T + 1,) seconds of the steps.
-
-    Returns
-    -------
-    (T, K) float64; NaN where less than half of a step is covered.
-    """
-    if not len(seconds):
-        return np.full((len(edges) - 1, values.shape[1]), np.nan)
-    ends = np.minimum(seconds + step, np.append(seconds[1:], np.inf))
-    knots = np.column_stack([seconds, ends]).ravel()  # rising; between a row's end and the next row nothing is seen
-    held = np.column_stack([np.ones(len(values)), values]) * (ends - seconds)[:, None]  # (R, 1 + K)
-    grown = np.repeat(np.cumsum(held, axis=0), 2, axis=0)
-    grown[::2] -= held  # (2 R, 1 + K): the integral at each knot
-    at = np.empty((len(edges), NUM_EMOTIONS + 1))
-    for column in range(at.shape[1]):
-        at[:, column] = np.interp(edges, knots, grown[:, column])
-    gained = np.diff(at, axis=0)
-    covered = gained[:, :1]
-    enough = covered >= (_SEEN - _ROUNDING) * np.diff(edges)[:, None]
-    means: np.ndarray = np.where(enough, gained[:, 1:] / np.where(enough, covered, 1.0), np.nan)
-    return means

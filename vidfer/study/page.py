@@ -16,7 +16,7 @@ from vidfer.report.page import cell, escape, page, swatch, table, warnings_box
 from vidfer.report.wording import clock, count
 from vidfer.study.assignment import LeftOut
 from vidfer.study.courses import Course
-from vidfer.study.pictures import WORDS
+from vidfer.study.measures import words_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,8 +88,8 @@ def _comparisons(comparisons: pd.DataFrame) -> str:
         n = f"{one['n_reference']} / {one['n_condition']}"
         p = _number(one["p_corrected"]) if not one["refused"] else "refused"
         cells = [
-            cell(escape(WORDS[one["measure"]])),
-            cell(swatch(one["emotion"])),
+            cell(escape(words_of(one["measure"]))),
+            cell(swatch(one["emotion"]) if one["emotion"] else ""),
             cell(escape(f"{one['condition']} − {one['reference']}")),
             *(cell(text, kind="number") for text in (n, f"{_number(one['difference'])} {interval}", effect)),
             cell(p, kind="number"),

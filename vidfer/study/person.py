@@ -2,43 +2,28 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vidfer.errors import DataError
-from vidfer.study.rows import Row, read_rows
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-PEOPLE = "people.csv"
-_NO = frozenset({"no", "n", "0", "false"})
+from vidfer.people.face_ids import SLACK_SECONDS
+from vidfer.people.table import Row
 
 
-def read_people(results: Path) -> Mapping[str, Sequence[Row]]:
-    """Return the rows of a results folder's people.csv by clip; none where there is no such file."""
-    found: dict[str, list[Row]] = {}
-    if (results / PEOPLE).is_file():
-        for row in read_rows(results / PEOPLE, ("clip", "person"), ("name", "include", "face_ids"), further=True):
-            found.setdefault(row.text("clip"), []).append(row)
-    return found
-
-
-def rows_of_person(table: pd.DataFrame, step: np.ndarray, people: Sequence[Row], wanted: str) -> np.ndarray:
+def rows_of_person(
+    columns: Mapping[str, np.ndarray], step: np.ndarray, people: Sequence[Row], wanted: str
+) -> np.ndarray:
     """Return which rows of a clip's timeline show the person that counts, (R,) bool.
 
     Parameters
     ----------
-    table
-        The timeline.
+    columns
+        The timeline, (R,) each.
     step
         (R,) seconds that each row stands for.
     people
-        The clip's rows of people.csv; who is not to be included does not count.
+        The clip's rows of people.csv; who is not to be included does not count, rows of one name are one person.
     wanted
         A name or number of theirs, or else a ``person_id`` or ``face_id``; empty: who is longest on screen.
 
@@ -47,29 +32,30 @@ def rows_of_person(table: pd.DataFrame, step: np.ndarray, people: Sequence[Row],
     DataError
         Nobody in the clip is called so.
     """
-    seen = table["success"].to_numpy() == 1
-    who = table["person_id" if "person_id" in table else "face_id"].to_numpy()
-    faces = table["face_id"].to_numpy()
-    listed = [(row, seen & _is(row, who, faces, by_face="person_id" not in table)) for row in people]
+    seen = columns["success"] == 1
+    who = columns["person_id" if "person_id" in columns else "face_id"]
+    listed = _listed(columns, seen, people)
     if wanted:
         for row, rows in listed:
-            if wanted in (row.text("name"), row.text("person")):
+            if wanted in (row.name, row.cells.get("person")):
                 return rows
         if wanted.lstrip("-").isdigit() and (seen & (who == int(wanted))).any():
             return np.asarray(seen & (who == int(wanted)))
-        known = [row.text("name") or row.text("person") for row in people] or sorted(set(who[seen].tolist()))
+        known = [row.name or row.cells.get("person", "") for row in people] or sorted(set(who[seen].tolist()))
         raise DataError(f"nobody in it is called {wanted!r}; there are {', '.join(map(str, known))}")
-    if people:
-        counted = [rows for row, rows in listed if row.text("include").lower() not in _NO]
-    else:
+    counted = [rows for row, rows in listed if row.include is not False]
+    if not people:
         counted = [seen & (who == one) for one in np.unique(who[seen])]
-    return max(counted, key=lambda rows: float(step[rows].sum()), default=np.zeros(len(table), np.bool_))
+    return max(counted, key=lambda rows: float(step[rows].sum()), default=np.zeros(len(seen), np.bool_))
 
 
-def _is(row: Row, who: np.ndarray, faces: np.ndarray, *, by_face: bool) -> np.ndarray:
-    """Return which rows of the timeline a row of people.csv means."""
-    person = row.text("person")
-    if not by_face and person.lstrip("-").isdigit():
-        return np.asarray(who == int(person))
-    ids = [int(number) for number in re.findall(r"\d+", row.text("face_ids") or person)]
-    return np.isin(faces, ids)
+def _listed(columns: Mapping[str, np.ndarray], seen: np.ndarray, people: Sequence[Row]) -> list[tuple[Row, np.ndarray]]:
+    """Return each person of people.csv with the rows of the timeline that show him or her."""
+    owner = np.full(len(seen), -1)
+    for part, place in sorted((part, place) for place, row in enumerate(people) for part in row.parts):
+        from_then = columns["timestamp"] >= part.start_seconds - SLACK_SECONDS
+        owner[seen & (columns["face_id"] == part.face_id) & from_then] = place  # the later ones go over the earlier
+    places: dict[str, list[int]] = {}
+    for place, row in enumerate(people):
+        places.setdefault(row.name or f"row {row.line}", []).append(place)
+    return [(people[of[0]], np.isin(owner, of)) for of in places.values()]

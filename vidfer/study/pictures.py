@@ -15,6 +15,7 @@ from vidfer.report.chart import time_step
 from vidfer.report.drawing import draw_pdf, draw_pixels, draw_svg, name_fonts
 from vidfer.report.png import full_colour_png
 from vidfer.report.wording import clock, display_name
+from vidfer.study.measures import words_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,16 +26,11 @@ DPI = 300
 _FOOT = 11  # mm below the panels: ticks and what they mean
 _LEAST_SPAN = 0.1  # of probability on an axis: no picture of noise
 _INK, _FAINT, _TEXT = "#222222", "#666666", 7.0
+_ACCENT = "#3b6ea5"  # of what belongs to no emotion
 _LINES: tuple[Any, ...] = ((0, (3, 1.5)), "-", "-.", ":")
 _BAND_SAMPLES = 999
 _MOST_STEPS = 300  # of a drawn course: more than there are pixels between
 _MOST_NAMES = 40  # of participants beside a heat map
-WORDS = {
-    "mean_probability": "mean probability",
-    "share_of_time": "share of time",
-    "episodes_per_minute": "episodes per minute",
-    "peak_probability": "peak probability",
-}
 
 
 def saved(figure: Figure, formats: Collection[str]) -> dict[str, bytes]:
@@ -77,7 +73,7 @@ class Panels:
 
     def colour(self, emotion: str, place: int) -> str:
         """Return the colour of a condition by its place; the first is the reference."""
-        return _INK if place == 0 and len(self.conditions) > 1 else EMOTION_COLOURS[emotion]
+        return _INK if place == 0 and len(self.conditions) > 1 else EMOTION_COLOURS.get(emotion, _ACCENT)
 
     def legend(self) -> None:
         """Name the conditions above the panels."""
@@ -111,8 +107,25 @@ def _family() -> Any:
     return FontProperties(family=name_fonts(), size=_TEXT)
 
 
+Courses = tuple[np.ndarray, np.ndarray]  # times (T,); of each participant (P, T, K), NaN where unseen
+
+
+def participant_courses(courses: pd.DataFrame, condition: str) -> Courses:
+    """Return each participant's course in a condition, the mean over his or her clips, for the pictures below.
+
+    ``courses``: ``aligned``, or ``event_courses`` of one type.
+    """
+    chosen = courses[courses["condition"] == condition]
+    mean = chosen.groupby(["participant", "seconds"], observed=True)[list(EMOTIONS)].mean()
+    wide = mean.unstack("participant").sort_index()  # (T, K * P)
+    times = wide.index.to_numpy(np.float64)
+    values = wide.to_numpy(np.float64).reshape(len(times), len(EMOTIONS), -1).transpose(2, 0, 1)
+    every = max(1, -(-len(times) // _MOST_STEPS))
+    return times[::every], values[:, ::every]
+
+
 def course_picture(
-    courses: pd.DataFrame,
+    courses: Sequence[Courses],
     conditions: Sequence[str],
     emotions: Sequence[str],
     width_mm: int,
@@ -126,7 +139,7 @@ def course_picture(
     Parameters
     ----------
     courses
-        ``aligned`` or ``event_courses`` of one type (then ``clusters``, marked below the curves where p < alpha).
+        Of each condition; where they are around an event, with the ``clusters`` to mark below the curves.
     conditions, emotions
         What is drawn, in order.
     width_mm
@@ -134,17 +147,17 @@ def course_picture(
     """
     panels = Panels(emotions, width_mm, conditions=conditions, legend=len(conditions) > 1)
     counts: list[tuple[np.ndarray, np.ndarray]] = []
-    for place, condition in enumerate(conditions):
-        times, stacked = _of_participants(courses[courses["condition"] == condition])
+    for place, (times, stacked) in enumerate(courses):
+        if not len(times):  # nobody is seen
+            continue
         seen = (~np.isnan(stacked[..., 0])).sum(axis=0)
-        shown = seen >= max(1, -(-int(seen.max(initial=0)) // 2))  # what is left of fewer stands for them no more
+        hidden = seen < max(1, -(-int(seen.max(initial=0)) // 2))  # what is left of fewer stands for them no more
         counts.append((times, seen))
         low, high = _band(stacked, np.random.default_rng([seed, place]), alpha)
         mean = np.nansum(stacked, axis=0) / np.maximum(seen, 1)[:, None]
         for axes, emotion in zip(panels.axes, emotions, strict=True):
             label, colour = EMOTIONS.index(emotion), panels.colour(emotion, place)
-            hidden = ~shown[:, None] | np.zeros_like(mean, np.bool_)
-            middle, bottom, top = (np.where(hidden, np.nan, part)[:, label] for part in (mean, low, high))
+            middle, bottom, top = (np.where(hidden, np.nan, part[:, label]) for part in (mean, low, high))
             axes.fill_between(times, bottom, top, color=colour, alpha=0.22, linewidth=0)
             axes.plot(times, middle, color=colour, linewidth=1.0, linestyle=_LINES[(place + (len(conditions) < 2)) % 4])
     if clusters is not None:
@@ -152,16 +165,6 @@ def course_picture(
     _time_axis(panels, counts, from_event=clusters is not None)
     panels.legend()
     return panels.figure
-
-
-def _of_participants(courses: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Return times (T,) and each participant's course (P, T, K), the mean over his or her clips; NaN where unseen."""
-    mean = courses.groupby(["participant", "seconds"], observed=True)[list(EMOTIONS)].mean()
-    wide = mean.unstack("participant").sort_index()  # (T, K * P)
-    times = wide.index.to_numpy(np.float64)
-    values = wide.to_numpy(np.float64).reshape(len(times), len(EMOTIONS), -1).transpose(2, 0, 1)
-    every = max(1, -(-len(times) // _MOST_STEPS))
-    return times[::every], values[:, ::every]
 
 
 def _band(stacked: np.ndarray, rng: np.random.Generator, alpha: float) -> tuple[np.ndarray, np.ndarray]:
@@ -231,53 +234,63 @@ def _widen(axes: Axes) -> None:
 def estimate_picture(
     participants: pd.DataFrame,
     comparisons: pd.DataFrame,
-    measure: str,
+    panels: Sequence[tuple[str, str]],
     conditions: Sequence[str],
-    emotions: Sequence[str],
     width_mm: int,
     *,
     paired: bool,
 ) -> Figure:
-    """Draw every participant as a dot, the means, and beside them the difference with its interval.
+    """Draw every participant as a dot, the means, and beside them the differences with their intervals.
 
-    The difference of the last two conditions is drawn from the reference's mean on (Gardner, Altman 1986).
+    The differences of all conditions from the reference are drawn from its mean on (Gardner, Altman 1986).
+
+    Parameters
+    ----------
+    participants, comparisons
+        The tables.
+    panels
+        Measure and emotion of each; a measure of people has the emotion ``""``.
+    conditions, width_mm
+        What is drawn, in order; 85 or 180.
+    paired
+        Whether lines join the dots of a participant.
     """
-    panels = Panels(emotions, width_mm, conditions=conditions, legend=False, row_mm=30)
-    wide = participants.pivot_table(
-        index="participant", columns=["condition", "emotion"], values=measure, observed=True
-    )
-    for axes, emotion in zip(panels.axes, emotions, strict=True):
-        columns = [wide[name, emotion] if (name, emotion) in wide else wide.iloc[:, 0] * np.nan for name in conditions]
+    others = len(conditions) - 1
+    titles = [emotion or words_of(measure) for measure, emotion in panels]
+    grid = Panels(titles, width_mm, conditions=conditions, legend=False, row_mm=30 if others < 2 else 38)
+    ticks = [display_name(name, longest=11) for name in conditions]
+    ticks += ["difference"] if others == 1 else [f"Δ {name}" for name in ticks[1:]]
+    for axes, (measure, emotion) in zip(grid.axes, panels, strict=True):
+        chosen = participants[participants["emotion"] == (emotion or EMOTIONS[0])]
+        wide = chosen.pivot_table(index="participant", columns="condition", values=measure, observed=True)
+        wide = wide.reindex(columns=list(conditions))
         if paired:
-            broken = np.vstack([np.array(columns), np.full(len(wide), np.nan)]).T.ravel()  # one line: a gap after each
-            places = np.tile(np.arange(len(conditions) + 1.0), len(wide))
+            broken = wide.assign(gap=np.nan).to_numpy(np.float64).ravel()  # one line: a gap after each
+            places = np.tile(np.arange(others + 2.0), len(wide))
             axes.plot(places, broken, color="#bbbbbb", linewidth=0.4, zorder=1)
-        for place, values in enumerate(columns):
-            known = values.dropna().to_numpy(np.float64)
-            colour = panels.colour(emotion, place)
+        for place, name in enumerate(conditions):
+            known, colour = wide[name].dropna().to_numpy(np.float64), grid.colour(emotion, place)
             axes.scatter(place + _spread(known, paired), known, s=5, color=colour, alpha=0.7, linewidths=0, zorder=2)
             if len(known):
                 axes.plot([place - 0.25, place + 0.25], [known.mean()] * 2, color=colour, linewidth=1.6, zorder=3)
-        ticks = [display_name(name, longest=11) for name in conditions]
-        if len(conditions) == 2:
-            ticks.append("difference")
-            chosen = comparisons[(comparisons["measure"] == measure) & (comparisons["emotion"] == emotion)]
-            for one in chosen.itertuples():
-                base = one.mean_reference
-                axes.plot([-0.25, 2.4], [base] * 2, color=_FAINT, linewidth=0.4, linestyle=(0, (2, 2)), zorder=0)
-                interval = [base + one.difference_low, base + one.difference_high]
-                axes.plot([2, 2], interval, color=_INK, linewidth=1.2, zorder=3)
-                axes.plot([2], [base + one.difference], "o", color=_INK, markersize=3.2, zorder=4)
+        found = comparisons[(comparisons["measure"] == measure) & (comparisons["emotion"] == emotion)]
+        for one in found[found["reference"] == conditions[0]].itertuples():
+            place, base = others + conditions.index(one.condition), one.mean_reference
+            axes.plot([-0.25, place + 0.4], [base] * 2, color=_FAINT, linewidth=0.4, linestyle=(0, (2, 2)), zorder=0)
+            interval = [base + one.difference_low, base + one.difference_high]
+            axes.plot([place] * 2, interval, color=_INK, linewidth=1.2, zorder=3)
+            axes.plot([place], [base + one.difference], "o", color=_INK, markersize=3.2, zorder=4)
         axes.set_xlim(-0.5, len(ticks) - 0.4)
-        axes.set_xticks(range(len(ticks)), ticks, rotation=25 if width_mm > 100 or len(ticks) > 3 else 18)
+        axes.set_xticks(range(len(ticks)), ticks, rotation=25 if others < 2 else 40)
         axes.locator_params(axis="y", nbins=4)
-        if "minute" not in measure:
+        if "probability" in measure or "share" in measure:
             _widen(axes)
-    for axes in panels.lowest:
+    for axes in grid.lowest:
         for text in axes.get_xticklabels():
             text.set(fontfamily=name_fonts(), ha="right", rotation_mode="anchor", parse_math=False)
-    panels.figure.supylabel(WORDS[measure], x=0.005, fontsize=_TEXT, color=_FAINT)
-    return panels.figure
+    if panels[0][1]:
+        grid.figure.supylabel(words_of(panels[0][0]), x=0.005, fontsize=_TEXT, color=_FAINT)
+    return grid.figure
 
 
 def _spread(values: np.ndarray, paired: bool) -> np.ndarray:
@@ -288,16 +301,17 @@ def _spread(values: np.ndarray, paired: bool) -> np.ndarray:
     return ((places * 0.618034) % 1 - 0.5) * 0.36
 
 
-def heat_picture(aligned: pd.DataFrame, conditions: Sequence[str], emotions: Sequence[str], width_mm: int) -> Figure:
+def heat_picture(
+    courses: Sequence[Courses], conditions: Sequence[str], emotions: Sequence[str], width_mm: int
+) -> Figure:
     """Draw participants by time, a row for each participant and condition, darker where an emotion is likelier."""
     from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.ticker import FuncFormatter, MultipleLocator
 
-    blocks = [_of_participants(aligned[aligned["condition"] == name]) for name in conditions]
-    rows = [len(values) for _, values in blocks]
-    longest = max((times for times, _ in blocks), key=len)
+    rows = [len(values) for _, values in courses]
+    longest = max((times for times, _ in courses), key=len)
     stacked = np.full((sum(rows), len(longest), len(EMOTIONS)), np.nan)
-    for start, (times, values) in zip(np.cumsum([0, *rows]), blocks, strict=False):
+    for start, (times, values) in zip(np.cumsum([0, *rows]), courses, strict=False):
         stacked[start : start + len(values), : len(times)] = values
     panels = Panels(
         emotions, width_mm, conditions=conditions, legend=False, row_mm=float(np.clip(8 + 1.1 * sum(rows), 24, 60))

@@ -10,6 +10,7 @@ import numpy as np
 from scipy import stats
 
 from vidfer.errors import ConfigError, DataError
+from vidfer.labels import EMOTIONS
 from vidfer.study.analysis import analyse
 from vidfer.study.comparisons import measured
 from vidfer.study.settings import load_study
@@ -72,16 +73,16 @@ def power_of_pilot(
         The pilot has fewer than five participants.
     """
     settings = load_study(study)
+    if emotion not in EMOTIONS:
+        raise ConfigError(f"--emotion: {emotion!r} is none of {', '.join(EMOTIONS)}")
     analysis = settings.analysis.model_copy(update={"emotions": (emotion,), "measures": (measure,)})
     if analysis.design == "none":
         raise ConfigError('power needs [analysis] design = "paired" or "unpaired"')
-    found = analyse(Path(results), settings, folder=Path(study).parent)
+    found = analyse(Path(results), settings.model_copy(update={"analysis": analysis}), folder=Path(study).parent)
     table = found.tables["participants"]
-    if measure not in table or emotion not in set(table["emotion"]):
-        raise ConfigError(f"no measure {measure!r} or no emotion {emotion!r}: see participants.csv")
     if len(found.conditions) < 2:
         raise ConfigError(f"power needs two conditions, the study has {', '.join(found.conditions)}")
-    first, second = measured(table, measure, (found.conditions[0], found.conditions[1]), analysis)
+    _, first, second = next(measured(table, measure, (found.conditions[0], found.conditions[1]), analysis))
     samples = [(second - first)[:, 0]] if analysis.design == "paired" else [first[:, 0], second[:, 0]]
     if min(map(len, samples)) < 5:
         raise DataError(f"the pilot has {min(map(len, samples))} participants; of fewer than 5 little can be drawn")

@@ -11,8 +11,6 @@ from pydantic import Field, field_validator, model_validator
 from vidfer.config import Section, parse_section, read_toml
 from vidfer.labels import EMOTIONS
 
-Measure = Literal["mean_probability", "share_of_time", "episodes_per_minute", "peak_probability"]
-
 
 class StudySection(Section):
     """``[study]``: what it is called, and the seed of all that is drawn by lot."""
@@ -86,8 +84,10 @@ class AnalysisSection(Section):
     design: Literal["paired", "unpaired", "none"] = Field("none", description="paired: everyone in every condition")
     conditions: tuple[str, ...] = Field((), description="in this order, the reference first; none: all, sorted")
     emotions: tuple[str, ...] = Field(EMOTIONS, min_length=1, description="that are compared and corrected for")
-    measures: tuple[Measure, ...] = Field(
-        ("mean_probability", "share_of_time", "episodes_per_minute"), description="that are compared"
+    measures: tuple[str, ...] = Field(
+        ("mean_probability", "share_of_time", "episodes_per_minute"),
+        min_length=1,
+        description="that are compared: columns of participants.csv",
     )
     alpha: float = Field(0.05, gt=0.0, lt=1.0, description="level of tests and (as 1 - alpha) of intervals")
     correction: Literal["holm", "fdr", "none"] = Field("holm", description="over emotions and pairs, for each measure")
@@ -97,6 +97,13 @@ class AnalysisSection(Section):
     max_exposure_ratio: float = Field(1.5, ge=1.0, description="of seconds seen between conditions; no p-value above")
     hz: float = Field(10.0, gt=0.0, le=100.0, description="of the clock that courses are brought to")
     mixed_model: bool = Field(False, description="value ~ condition + covariates, participants as random intercepts")
+
+    @field_validator("conditions", "emotions", "measures")
+    @classmethod
+    def _are_different(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f"{twice[0]!r} stands there twice")
+        return names
 
     @field_validator("emotions")
     @classmethod

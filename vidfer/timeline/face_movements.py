@@ -36,14 +36,22 @@ def movements_of_face(
         "blinks": None if count is None else count.count,
         "blinks_per_minute": None if count is None else _number(count.per_minute, 3),
         "blinks_measured_share": None if count is None else _number(count.share),
-        "gaze": _gaze(columns, durations),
+        "gaze": gaze_shares(columns, durations),
         "smile": _smile(columns, seconds, durations),
         "mean_movement_quality": _mean(columns["movement_quality"], durations),
     }
 
 
-def _gaze(columns: Mapping[str, np.ndarray], durations: np.ndarray) -> dict[str, Any]:
-    """Return the shares of the time in which the gaze is known: at the camera, else the way it leaves it most."""
+def gaze_shares(columns: Mapping[str, np.ndarray], durations: np.ndarray) -> dict[str, Any]:
+    """Return the shares of the time in which the gaze is known: at the camera, else the way it leaves it most.
+
+    Parameters
+    ----------
+    columns
+        ``gaze_yaw`` and ``gaze_pitch``, (n,) degrees each, NaN where not known.
+    durations
+        (n,) how long each row stands for.
+    """
     yaw, pitch = columns["gaze_yaw"], columns["gaze_pitch"]
     known = np.isfinite(yaw)
     at_camera = np.hypot(yaw, pitch) <= AT_CAMERA

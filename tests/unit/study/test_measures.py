@@ -8,10 +8,11 @@ import pandas as pd
 import pytest
 from fixtures.study_results import write_clip, write_study
 
+from vidfer.errors import ConfigError
 from vidfer.labels import EMOTIONS
 from vidfer.study.analysis import analyse
-from vidfer.study.measures import means_of_steps
 from vidfer.study.settings import load_study
+from vidfer.study.windows import means_of_steps
 
 WHOLE = {"clips": {"pattern": "(?P<participant>.+)"}}
 
@@ -58,6 +59,17 @@ def test_the_face_longest_on_screen_counts_unless_people_csv_says_otherwise(tmp_
     assert _happiness(_analyse(results, WHOLE)["participants"])["mean_probability"] == pytest.approx(0.7)
 
 
+def test_rows_of_people_csv_that_one_name_joins_are_one_person(tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    write_clip(results, "pair", 0.8, faces=2)  # face 1 until 10 s
+    (results / "people.csv").write_text(
+        "clip,person,face_ids,name,include\npair,0,0@0:15,Ann,yes\npair,1,1,Ann,yes\npair,2,0,Bob,yes\n"
+    )
+    (tmp_path / "clips.csv").write_text("clip,participant,person\npair,ann,Ann\n")
+    row = _happiness(_analyse(results, {"clips": {"table": "clips.csv"}})["participants"])
+    assert row["mean_probability"] == pytest.approx((10 * 0.7 + 5 * 0.8) / 15)
+
+
 def test_two_people_of_a_clip_are_two_participants(tmp_path: Path) -> None:
     results = tmp_path / "results"
     write_clip(results, "pair", 0.8, faces=2)
@@ -100,7 +112,7 @@ def test_a_baseline_that_processing_took_off_is_not_taken_off_again(tmp_path: Pa
     study = write_study(tmp_path, {**WHOLE, "baseline": {"kind": "median"}})
     found = analyse(results, load_study(study), folder=tmp_path)
     assert _happiness(found.tables["participants"])["mean_probability"] == pytest.approx(0.4)
-    assert any("processing has taken off clip already" in note for note in found.notes)
+    assert any("processing has taken off clip already (emotions.baseline)" in note for note in found.notes)
 
 
 def test_rows_of_low_quality_are_left_out_and_clips_of_few_rows(tmp_path: Path) -> None:
@@ -118,17 +130,66 @@ def test_rows_of_low_quality_are_left_out_and_clips_of_few_rows(tmp_path: Path) 
     assert "10.0% of its 200 frames show the face with quality 0.5 or more" in reasons["ben"]
 
 
-def test_further_columns_and_blinks_are_averaged_where_measured(tmp_path: Path) -> None:
+def _with_movements(folder: Path) -> pd.DataFrame:
+    """Add movements to a clip of 25 frames a second: a look aside, no smile for 5 s, a blink every 5 s."""
+    path = folder / "timeline.parquet"
+    table = pd.read_parquet(path)
+    seconds = table["timestamp"].to_numpy()
+    lid = np.where(np.abs((seconds % 5) - 2.5) < 0.12, 0.1, 0.8)
+    table = table.assign(
+        eye_open_left=lid, eye_open_right=lid, gaze_yaw=np.where(seconds < 15, 2.0, 30.0), gaze_pitch=1.0,
+        smile_left=np.where(seconds < 5, 0.2, 0.6), jaw_open=np.where(seconds < 5, np.nan, 0.25),
+    )  # fmt: skip
+    table.to_parquet(path)
+    return table
+
+
+def test_movements_blinks_and_gaze_stand_with_the_participant_where_measured(tmp_path: Path) -> None:
     results = tmp_path / "results"
-    write_clip(results, "anna", 0.5)
-    table = pd.read_parquet(results / "anna" / "timeline.parquet")
-    table["jaw_open"] = np.where(table["timestamp"] < 5, np.nan, 0.25)
-    table.to_parquet(results / "anna" / "timeline.parquet")
-    blinks = "face_id,start_seconds\n" + "".join(f"0,{second}\n" for second in (1, 6, 11, 16)) + "3,2\n"
-    (results / "anna" / "blinks.csv").write_text(blinks)
-    movements = _analyse(results, WHOLE)["movements"].set_index("measure")
-    assert movements.loc["jaw_open", ["mean", "measured_seconds"]].tolist() == pytest.approx([0.25, 15.0])
-    assert movements.loc["blinks_per_minute", "mean"] == pytest.approx(12.0)
+    for name in ("anna", "ben"):
+        write_clip(results, name, 0.5, fps=25.0)
+    _with_movements(results / "anna")
+    table = _analyse(results, {**WHOLE, "baseline": {"kind": "stretch", "stretch": [0.0, 5.0]}})["participants"]
+    row = _happiness(table[table["participant"] == "anna"])
+    assert row["jaw_open"] == pytest.approx(0.25)
+    assert row["blinks_per_minute"] == pytest.approx(60 * 4 / 20, rel=0.01)
+    assert row["blinks_measured_seconds"] == pytest.approx(20.0, abs=0.1)
+    assert row["gaze_at_camera_share"] == pytest.approx(0.75, abs=0.01)
+    assert row["gaze_aside_share"] == pytest.approx(0.25, abs=0.01)
+    assert row["smile_left"] == pytest.approx(0.5)
+    assert row["smile_left_change"] == pytest.approx(0.3)
+    other = _happiness(table[table["participant"] == "ben"])
+    assert other[["blinks_per_minute", "gaze_at_camera_share", "smile_left"]].isna().all()
+
+
+def test_a_baseline_of_movements_that_processing_took_off_stays(tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    write_clip(results, "anna", 0.5, fps=25.0)
+    table = _with_movements(results / "anna")
+    table.assign(smile_left_change=table["smile_left"] - 0.55).to_parquet(results / "anna" / "timeline.parquet")
+    study = write_study(tmp_path, {**WHOLE, "baseline": {"kind": "median"}})
+    found = analyse(results, load_study(study), folder=tmp_path)
+    assert _happiness(found.tables["participants"])["smile_left_change"] == pytest.approx(0.5 - 0.55)
+    assert any("processing has done so (movements.baseline)" in note for note in found.notes)
+
+
+def test_movements_are_compared_as_emotions_are(tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    for person in range(6):
+        for condition in ("a", "b"):
+            write_clip(results, f"{condition}/P{person}", 0.5, seconds=2)
+            path = results / condition / f"P{person}" / "timeline.parquet"
+            smile = 0.2 + 0.01 * person + (0.3 if condition == "b" else 0)
+            pd.read_parquet(path).assign(smile_left=smile).to_parquet(path)
+    measures = ["smile_left", "first_episode_seconds"]
+    sections = {"analysis": {"design": "paired", "measures": measures, "emotions": ["fear", "happiness"]}}
+    table = _analyse(results, sections)["comparisons"].set_index(["measure", "emotion"])
+    row = table.loc["smile_left", ""]
+    assert row["difference"] == pytest.approx(0.3)
+    assert row["p"] == pytest.approx(2 / 2**6)
+    assert "too few participants: 0" in table.loc[("first_episode_seconds", "fear"), "refused"]
+    with pytest.raises(ConfigError, match=r"measure 'smile_lft'.*smile_left"):
+        _analyse(results, {"analysis": {"measures": ["smile_lft"]}})
 
 
 def test_events_give_change_latency_and_area(tmp_path: Path) -> None:
