@@ -215,6 +215,12 @@ class OutputConfig(Section):
     )
     lanes: bool = Field(True, description="charts show eyes, mouth and brows under the emotions, if they are measured")
     thumbnails: bool = Field(False, description="show the face at the peak of its episodes; keeps pictures of faces")
+    highlight_margin_seconds: float = Field(
+        2.0, gt=0.0, le=60.0, description="--export highlights: seconds before and after the peak"
+    )
+    highlights_per_person: int = Field(
+        3, ge=1, le=1000, description="--export highlights: the strongest moments of each"
+    )
 
 
 class RunConfig(Section):

@@ -16,7 +16,7 @@ from fixtures.clip_results import make_clip
 import vidfer.exporters
 from vidfer.config import OutputConfig
 from vidfer.errors import ConfigError
-from vidfer.exporters import EXPORTERS, VideoExporter
+from vidfer.exporters import EXPORTERS, SnippetExporter, VideoExporter
 from vidfer.types import ClipResult, DecodeReport, SampledFrames, StoredArray
 
 TESTS = Path(__file__).parents[1]
@@ -36,7 +36,8 @@ CLIPS: dict[str, ClipResult] = {
 }
 
 
-VIDEOS = [name for name in EXPORTERS.names() if isinstance(EXPORTERS.get(name), VideoExporter)]
+VIDEOS = [name for name in EXPORTERS.names() if isinstance(EXPORTERS.get(name), VideoExporter | SnippetExporter)]
+PAINTED = [name for name in VIDEOS if EXPORTERS.get(name).painter is not None]
 
 
 @pytest.fixture(params=[name for name in EXPORTERS.names() if name not in VIDEOS])
@@ -114,7 +115,7 @@ def test_works_on_variable_frame_rate(name: str) -> None:
 
 
 @pytest.mark.parametrize("clip", CLIPS.values(), ids=CLIPS.keys())
-@pytest.mark.parametrize("video", VIDEOS)
+@pytest.mark.parametrize("video", PAINTED)
 def test_a_painter_returns_a_picture_of_the_same_shape_at_any_time(video: str, clip: ClipResult) -> None:
     paint = EXPORTERS.get(video).painter(clip)
     image = np.full((clip.info.height, clip.info.width, 3), 100, dtype=np.uint8)

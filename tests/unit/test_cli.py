@@ -99,7 +99,7 @@ def test_the_module_runs_as_the_command_does() -> None:
 
 
 def test_help_names_what_there_is() -> None:
-    assert set(EXPORTS) | {"overlay-blurred"} == set(EXPORTERS.names())  # the latter is --blur-faces
+    assert set(EXPORTS) | {"overlay-blurred", "highlights-blurred"} == set(EXPORTERS.names())  # --blur-faces
     assert EXPORTS[: len(OutputConfig().exports)] == OutputConfig().exports
     assert [stage.name for stage in DECLARED_STAGES] == list(STAGES)
 

@@ -9,7 +9,7 @@ STAGES = ("faces", "embeddings", "tracks", "emotions", "movements")
 EXPORTS = (
     *("csv", "parquet", "segments", "summary", "chart", "report"),  # what the default pipeline writes
     *("openface", "fex", "elan", "textgrid", "emotionml", "netcdf", "vtt", "json"),
-    *("chart-svg", "chart-pdf", "blinks", "overlay"),
+    *("chart-svg", "chart-pdf", "blinks", "overlay", "highlights"),
 )
 
 
@@ -115,7 +115,7 @@ def _export_argument(parser: argparse._ArgumentGroup | argparse.ArgumentParser, 
         help=f"files to write: {', '.join(EXPORTS)}; default: {default}",
     )
     parser.add_argument(
-        "--blur-faces", action="store_true", help="with --export overlay: hide the faces found, keep boxes and bars"
+        "--blur-faces", action="store_true", help="with --export overlay or highlights: hide the faces found"
     )
 
 

@@ -18,7 +18,7 @@ def named_exports(options: argparse.Namespace) -> list[str]:
     Raises
     ------
     ConfigError
-        A name that is no exporter's, ``--export`` without any, or ``--blur-faces`` without an overlay to blur.
+        A name that is no exporter's, ``--export`` without any, or ``--blur-faces`` without a video to blur.
     """
     names = [name for name in re.split(r"[,\s]+", options.export or "") if name]
     if options.export is not None and not names:
@@ -28,9 +28,9 @@ def named_exports(options: argparse.Namespace) -> list[str]:
     check_exports(names)
     if not options.blur_faces:
         return names
-    if "overlay" not in names:
-        raise ConfigError("--blur-faces: there is no video to blur faces in: add --export overlay")
-    return ["overlay-blurred" if name == "overlay" else name for name in names]
+    if not {"overlay", "highlights"} & set(names):
+        raise ConfigError("--blur-faces: there is no video to blur faces in: add --export overlay or highlights")
+    return [f"{name}-blurred" if name in ("overlay", "highlights") else name for name in names]
 
 
 def check_exports(names: Iterable[str]) -> None:

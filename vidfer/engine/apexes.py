@@ -34,7 +34,13 @@ def chart_look(clip: ClipResult, output: OutputConfig, exports: tuple[str, ...],
     checked
         The video's content was just found to be the clip's; else it is read once more, to be sure.
     """
-    look = ChartLook(style=output.chart, size=output.chart_size, lanes=output.lanes)
+    look = ChartLook(
+        style=output.chart,
+        size=output.chart_size,
+        lanes=output.lanes,
+        highlight_margin_seconds=output.highlight_margin_seconds,
+        highlights_per_person=output.highlights_per_person,
+    )
     if not (output.thumbnails and any(isinstance(EXPORTERS.get(name), ChartExporter) for name in exports)):
         return look
     path = Path(clip.info.path)

@@ -8,7 +8,7 @@ from typing import Any
 
 import vidfer
 from vidfer.config import PipelineConfig
-from vidfer.exporters import EXPORTERS
+from vidfer.exporters import EXPORTERS, SnippetExporter
 from vidfer.pipeline import last_stages, stages_of
 from vidfer.pipeline.provenance import READER_PACKAGES, component_weights, frames_made_by, stage_settings
 from vidfer.store.cache_key import key_for, key_of_text, key_text
@@ -21,6 +21,13 @@ OUTPUTS = "outputs"  # nothing that is cached: the key of the files that users r
 DECODE = "decode"  # of failures: reading the file, before any network has seen a frame
 NUMBERS = "numbers"  # neither: that of what they say, however it is drawn and written
 EDITS = "edits"  # nor this: the digest of what people.csv says of a clip; empty where it says nothing
+
+
+def _highlights(config: PipelineConfig) -> dict[str, Any]:
+    """Return what decides how highlights are cut, where they are asked for."""
+    wanted = any(isinstance(EXPORTERS.get(name), SnippetExporter) for name in config.exports)
+    output = config.output
+    return {"highlights": [output.highlight_margin_seconds, output.highlights_per_person]} if wanted else {}
 
 
 def probe_key(fingerprint: str, config: PipelineConfig) -> str:
@@ -87,6 +94,7 @@ class KeyPlan:
             **({"lanes": config.output.lanes} if config.movements.enabled else {}),
             "exports": [[name, EXPORTERS.get(name).version] for name in config.exports],
             "chart": [config.output.chart, config.output.chart_size, config.output.thumbnails],
+            **_highlights(config),
             "strict": config.video.strict,
             "clip_id": _mark(_CLIP_ID),
         }

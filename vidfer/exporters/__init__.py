@@ -9,7 +9,7 @@ encodes what comes back. It alone needs the video to be where it was.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,7 +76,48 @@ class VideoExporter(Output):
     replaces: str = ""
 
 
-EXPORTERS: Registry[Exporter | VideoExporter] = Registry("exporter", __name__)
+@dataclass(frozen=True, kw_only=True)
+class Snippet:
+    """A stretch [start, end) of a clip's video, in seconds from its first frame, and the file that it becomes."""
+
+    filename: str
+    start_seconds: float
+    end_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class MadeSnippet(Snippet):
+    """A snippet as it was written: what it really holds, and whether its pictures are the source's own."""
+
+    is_copied: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class SnippetExporter(Output):
+    """An output format that cuts pieces out of the clip's video, with its sound, into a folder of their own.
+
+    Attributes
+    ----------
+    folder
+        The name of that folder, below the clip's.
+    choose
+        Gives what is to be cut out; ``filename`` is the name in the folder.
+    painter
+        As of ``VideoExporter``; None: pictures stay as they are, and are copied where the video allows it.
+    index
+        Gives ``filenames``, for what was made.
+    replaces
+        Another such format whose files must not stay beside these, unless it is asked for, too.
+    """
+
+    folder: str
+    choose: Callable[[ClipResult, ChartLook], Sequence[Snippet]]
+    painter: Callable[[ClipResult], Paint] | None
+    index: Callable[[ClipResult, Sequence[MadeSnippet]], dict[str, bytes]]
+    replaces: str = ""
+
+
+EXPORTERS: Registry[Exporter | VideoExporter | SnippetExporter] = Registry("exporter", __name__)
 
 
 def exporter(name: str, *, filenames: tuple[str, ...], version: int) -> Callable[[Render], Render]:

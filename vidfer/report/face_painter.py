@@ -51,9 +51,7 @@ class FacePainter:
         """Return the frame, (H, W, 3) uint8 RGB, with its faces painted."""
         from PIL import Image, ImageDraw
 
-        canvas = np.array(image)
-        if self._blur:
-            self._hide_faces(canvas, seconds)
+        canvas = self.hidden(image, seconds) if self._blur else np.array(image)
         rows = self._rows_at(seconds)
         for row in filter(self._counts, rows):
             self._lighten(canvas, self._panel(row, canvas.shape))
@@ -76,8 +74,9 @@ class FacePainter:
         """Return whether the person of a row counts; of the others only a thin box is drawn."""
         return bool(self._clip.timeline.track_id[row] >= 0)
 
-    def _hide_faces(self, canvas: np.ndarray, seconds: float) -> None:
-        """Hide every face found around this time, dropped ones too."""
+    def hidden(self, image: np.ndarray, seconds: float) -> np.ndarray:
+        """Return the frame with every face hidden that is found around this time, dropped ones too."""
+        canvas = np.array(image)
         pts = self._clip.frames.pts_seconds
         first = int(np.searchsorted(pts, seconds - _BLUR_SECONDS))
         last = int(np.searchsorted(pts, seconds + _BLUR_SECONDS, side="right"))
@@ -91,6 +90,7 @@ class FacePainter:
             y0, y1 = max(0, int(top - grow)), min(height, int(bottom + grow))
             if x1 > x0 and y1 > y0:
                 _flatten(canvas[y0:y1, x0:x1])
+        return canvas
 
     def _areas(self, rows: np.ndarray) -> list[list[float]]:
         """Return one box around all that these rows show of a person, and the boxes of dropped faces."""

@@ -67,7 +67,7 @@ class Portrait:
 
 @dataclass(frozen=True, kw_only=True)
 class ChartLook:
-    """What a user may choose about charts.
+    """What a user may choose about charts and highlights.
 
     Attributes
     ----------
@@ -87,6 +87,8 @@ class ChartLook:
         Where what is drawn will lie, for links; None where that is not known.
     alone
         It lies in no results folder: what pages share is beside it, not above.
+    highlight_margin_seconds, highlights_per_person
+        How much is cut out before and after each of a person's strongest moments, and of how many.
     """
 
     style: ChartStyle = "auto"
@@ -97,6 +99,8 @@ class ChartLook:
     note: str = ""
     folder: Path | None = None
     alone: bool = False
+    highlight_margin_seconds: float = 2.0
+    highlights_per_person: int = 3
 
     def of_face(self, track: int, *, most: int) -> list[ApexFrame]:
         """Return the pictures of one person, the most probable ones where there are more than fit."""

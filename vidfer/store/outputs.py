@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from vidfer.exporters import EXPORTERS, ChartExporter, VideoExporter
+from vidfer.exporters import EXPORTERS, ChartExporter, MadeSnippet, Output, SnippetExporter, VideoExporter
 from vidfer.memory import give_back_free_memory
 from vidfer.report.look import ChartLook
 from vidfer.store.atomic import temporary_beside, write_bytes
@@ -57,6 +58,10 @@ def write_outputs(
             _write_video(clip, folder / exporter.filenames[0], exporter, on_progress)
             if exporter.replaces and not any(exporter.replaces in EXPORTERS.get(other).filenames for other in exports):
                 (folder / exporter.replaces).unlink(missing_ok=True)
+        elif isinstance(exporter, SnippetExporter):
+            stamps |= _write_snippets(clip, folder, exporter, look, on_progress)
+            if exporter.replaces and exporter.replaces not in exports:
+                _remove_snippets(folder, EXPORTERS.get(exporter.replaces))
         else:
             files = exporter.draw(clip, look) if isinstance(exporter, ChartExporter) else exporter.render(clip)
             for filename, data in files.items():
@@ -90,6 +95,41 @@ def _write_video(clip: ClipResult, path: Path, exporter: VideoExporter, on_progr
             turned_degrees=clip.info.turned_degrees,
             on_progress=on_progress,
         )
+
+
+def _write_snippets(
+    clip: ClipResult, folder: Path, exporter: SnippetExporter, look: ChartLook, on_progress: Callable[[], None]
+) -> dict[str, FileStamp]:
+    """Cut out what is asked for, remove what earlier runs cut out, and write the index."""
+    from vidfer.video.probe import probe, turned
+    from vidfer.video.snippet import cut
+
+    chosen = exporter.choose(clip, look)
+    _remove_snippets(folder, exporter)
+    made = []
+    if chosen:
+        video = probe(Path(clip.info.path), stream=clip.info.stream, on_progress=on_progress)
+        video = turned(video, clip.info.turned_degrees)
+        paint = exporter.painter(clip) if exporter.painter else None
+        (folder / exporter.folder).mkdir(parents=True, exist_ok=True)
+        for one in chosen:
+            with temporary_beside(folder / exporter.folder / one.filename) as temporary:
+                between = (one.start_seconds, one.end_seconds)
+                start, end, is_copied = cut(video, temporary, between, paint, on_progress=on_progress)
+            made.append(MadeSnippet(filename=one.filename, start_seconds=start, end_seconds=end, is_copied=is_copied))
+    for filename, data in exporter.index(clip, made).items():
+        write_if_changed(folder / filename, data)
+    names = [f"{exporter.folder}/{one.filename}" for one in made]
+    return {name: _stamp(folder / name) for name in names}
+
+
+def _remove_snippets(folder: Path, exporter: Output) -> None:
+    """Remove all files of an earlier run, and their folder unless something else lies in it."""
+    assert isinstance(exporter, SnippetExporter)
+    for path in [*(folder / exporter.folder).glob("*.mp4"), *(folder / name for name in exporter.filenames)]:
+        path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        (folder / exporter.folder).rmdir()
 
 
 def write_if_changed(path: Path, data: bytes) -> None:

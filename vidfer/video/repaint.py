@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,11 +12,12 @@ import av.container
 import numpy as np
 
 from vidfer.video.container import demux_packets, open_container
-from vidfer.video.probe import clock_origin, probe, turned
+from vidfer.video.probe import VideoProbe, clock_origin, probe, turned
 from vidfer.video.pyav_reader import PyAVReader
 from vidfer.video.stream_choice import AUTO
 
 BATCH_FRAMES = 8
+_ROUNDING = 1e-6  # of seconds
 _COPIED = frozenset({"aac", "mp3", "ac3", "eac3", "opus", "flac", "alac"})  # sound that MP4 players know
 # Few threads, always as many: their number changes what x264 writes. No B-frames: every frame keeps its plain time.
 _X264 = {"crf": "20", "preset": "veryfast", "threads": "2", "bf": "0"}
@@ -54,17 +56,34 @@ def repaint(
         The source cannot be read.
     """
     video = turned(probe(source, stream=stream, on_progress=on_progress), turned_degrees)
+    write_painted(video, target, paint, on_progress=on_progress)
+
+
+def write_painted(
+    video: VideoProbe,
+    target: Path,
+    paint: Callable[[np.ndarray, float], np.ndarray],
+    *,
+    between: tuple[float, float] | None = None,
+    on_progress: Callable[[], None] = lambda: None,
+) -> None:
+    """Write a probed video, or the part [start, end) of it in seconds from its first frame, which then begins at 0."""
     reader = PyAVReader(video)
+    rows = np.arange(video.num_frames) if between is None else frames_between(video, *between)
     height, width = video.info.height // 2 * 2, video.info.width // 2 * 2  # 4:2:0 colour needs even sizes
+    origin = max(0.0, video.info.start_seconds)
+    heard_between = (-math.inf, math.inf)
+    if between is not None:
+        shown = origin + float((video.frame_pts[rows[0]] - video.frame_pts[0]) * video.time_base)
+        origin, heard_between = 0.0, (shown, shown + between[1] - between[0])
     with av.open(str(target), "w", format="mp4") as container:
         written = container.add_stream("libx264", options=_X264)
         written.width, written.height, written.pix_fmt = width, height, "yuv420p"
         written.codec_context.time_base = written.time_base = video.time_base
-        first = round(max(0.0, video.info.start_seconds) / video.time_base)
-        ticks = first + video.frame_pts - video.frame_pts[0]
-        sound = _sound(source, container, video.stream_index)
+        ticks = round(origin / video.time_base) + video.frame_pts - video.frame_pts[rows[0]]
+        sound = sound_packets(Path(video.info.path), container, video.stream_index, *heard_between)
         heard = next(sound, None)
-        for batch in reader.read(np.arange(video.num_frames), batch_size=BATCH_FRAMES):
+        for batch in reader.read(rows, batch_size=BATCH_FRAMES):
             for image, index, seconds in zip(batch.images, batch.frame_index, batch.pts_seconds, strict=True):
                 painted = paint(image, float(seconds))
                 frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(painted[:height, :width]), format="rgb24")
@@ -81,28 +100,48 @@ def repaint(
             heard = next(sound, None)
 
 
-def _sound(source: Path, container: av.container.OutputContainer, video_stream: int) -> Iterator[av.Packet]:
-    """Add a stream for the video's sound to ``container`` at once, and return its packets in order."""
+def frames_between(video: VideoProbe, start: float, end: float) -> np.ndarray:
+    """Return the rows of the frames that begin in [start, end), in seconds from the first one; at least the last."""
+    seconds = (video.frame_pts - video.frame_pts[0]) * float(video.time_base)
+    rows = np.flatnonzero((seconds >= start - _ROUNDING) & (seconds < end - _ROUNDING))
+    return rows if len(rows) else np.array([video.num_frames - 1])
+
+
+def sound_packets(
+    source: Path,
+    container: av.container.OutputContainer,
+    video_stream: int,
+    since: float = -math.inf,
+    until: float = math.inf,
+) -> Iterator[av.Packet]:
+    """Add a stream for the video's sound to ``container`` at once, and return its packets in order.
+
+    ``since`` and ``until`` are seconds on the clock that players show; where they are given the packets begin at 0.
+    """
     opened = open_container(source)
     heard = opened.streams.best("audio", related=opened.streams[video_stream])
     if not isinstance(heard, av.AudioStream) or heard.codec_context is None:
         opened.close()
         return iter(())
     if heard.codec_context.name in _COPIED or heard.codec_context.codec.canonical_name in _COPIED:
-        return _copied(opened, heard, container.add_stream_from_template(heard))
-    return _encoded(opened, heard, container.add_stream("aac", rate=heard.codec_context.sample_rate))
+        return _copied(opened, heard, container.add_stream_from_template(heard), since, until)
+    return _encoded(opened, heard, container.add_stream("aac", rate=heard.codec_context.sample_rate), since, until)
 
 
-def _copied(opened: av.container.InputContainer, heard: av.AudioStream, stream: av.AudioStream) -> Iterator[av.Packet]:
+def _copied(
+    opened: av.container.InputContainer, heard: av.AudioStream, stream: av.AudioStream, since: float, until: float
+) -> Iterator[av.Packet]:
     with opened:
-        for packet in _on_one_clock(opened, heard):
+        for packet in _on_one_clock(opened, heard, since, until):
             packet.stream = stream
             yield packet
 
 
-def _encoded(opened: av.container.InputContainer, heard: av.AudioStream, stream: av.AudioStream) -> Iterator[av.Packet]:
+def _encoded(
+    opened: av.container.InputContainer, heard: av.AudioStream, stream: av.AudioStream, since: float, until: float
+) -> Iterator[av.Packet]:
     with opened:
-        for packet in _on_one_clock(opened, heard):
+        for packet in _on_one_clock(opened, heard, since, until):
             with contextlib.suppress(av.FFmpegError):
                 for frame in packet.decode():
                     if isinstance(frame, av.AudioFrame):
@@ -110,7 +149,9 @@ def _encoded(opened: av.container.InputContainer, heard: av.AudioStream, stream:
         yield from stream.encode(None)
 
 
-def _on_one_clock(opened: av.container.InputContainer, heard: av.AudioStream) -> Iterator[av.Packet]:
+def _on_one_clock(
+    opened: av.container.InputContainer, heard: av.AudioStream, since: float, until: float
+) -> Iterator[av.Packet]:
     """Yield the sound's packets on the clock that players show, which goes on where the container's jumps back."""
     shift, due = None, 0  # ticks
     for packet in demux_packets(opened, heard):
@@ -123,4 +164,10 @@ def _on_one_clock(opened: av.container.InputContainer, heard: av.AudioStream) ->
         packet.pts = None if packet.pts is None else packet.pts + shift
         packet.dts += shift
         due = packet.dts + (packet.duration or 0)
+        if not since <= packet.dts * packet.time_base < until:
+            continue
+        if since > -math.inf:
+            moved = round(since / packet.time_base)
+            packet.pts = None if packet.pts is None else packet.pts - moved
+            packet.dts -= moved
         yield packet
