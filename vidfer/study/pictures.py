@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DPI = 300
+_GAP = 8  # mm between rows of panels
 _FOOT = 11  # mm below the panels: ticks and what they mean
 _LEAST_SPAN = 0.1  # of probability on an axis: no picture of noise
 _INK, _FAINT, _TEXT = "#222222", "#666666", 7.0
@@ -48,7 +49,14 @@ class Panels:
     """A grid with a panel for each emotion, in one of the two widths."""
 
     def __init__(
-        self, emotions: Sequence[str], width_mm: int, *, conditions: Sequence[str], legend: bool, row_mm: float = 27
+        self,
+        emotions: Sequence[str],
+        width_mm: int,
+        *,
+        conditions: Sequence[str],
+        legend: bool,
+        row_mm: float = 28,
+        foot_mm: float = _FOOT,
     ) -> None:
         from matplotlib.figure import Figure
 
@@ -56,12 +64,17 @@ class Panels:
         columns = min(len(emotions), 2 if self.narrow else 4)
         rows = -(-len(emotions) // columns)
         head = 9 if legend else 5  # mm
-        self.height = head + rows * row_mm + _FOOT
+        self.height = head + rows * row_mm - _GAP + foot_mm
         self.figure = Figure(figsize=(width_mm / 25.4, self.height / 25.4), dpi=DPI, facecolor="white")
         grid = self.figure.subplots(rows, columns, sharex=True, squeeze=False)
         left, right = 11.5 / width_mm, 1 - 4 / width_mm
         self.figure.subplots_adjust(
-            left=left, right=right, top=1 - head / self.height, bottom=_FOOT / self.height, hspace=0.42, wspace=0.3
+            left=left,
+            right=right,
+            top=1 - head / self.height,
+            bottom=foot_mm / self.height,
+            hspace=_GAP / (row_mm - _GAP),
+            wspace=0.3,
         )
         self.axes: list[Axes] = list(grid.flat)[: len(emotions)]
         for unused in list(grid.flat)[len(emotions) :]:
@@ -70,6 +83,8 @@ class Panels:
         for axes, emotion in zip(self.axes, emotions, strict=True):
             axes.set_title(emotion, loc="left", fontsize=_TEXT, fontweight="bold", color=_INK, pad=3)
             plain(axes)
+        for axes in self.lowest:  # also where nothing stands in the last row below
+            axes.tick_params(labelbottom=True)
 
     def colour(self, emotion: str, place: int) -> str:
         """Return the colour of a condition by its place; the first is the reference."""
@@ -195,7 +210,8 @@ def _time_axis(panels: Panels, counts: Sequence[tuple[np.ndarray, np.ndarray]], 
     from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 
     first, last = min(times[0] for times, _ in counts), max(times[-1] for times, _ in counts)
-    step = time_step(float(last - first), most=4)
+    widest = sum(len(str(seen.max())) + 1 for _, seen in counts)  # characters
+    step = time_step(float(last - first), most=max(1, (24 if panels.narrow else 28) // max(widest, 5)))
     decimals = 0 if step >= 1 else 1
 
     def tick(seconds: float, _: int) -> str:
@@ -208,7 +224,7 @@ def _time_axis(panels: Panels, counts: Sequence[tuple[np.ndarray, np.ndarray]], 
         axes.xaxis.set_major_locator(MultipleLocator(step))
         axes.xaxis.set_major_formatter(FuncFormatter(tick))
         axes.yaxis.set_major_locator(MaxNLocator(3))
-        _widen(axes)
+        _widen(axes, is_change=from_event)
     what = "seconds from the event" if from_event else "time"
     panels.figure.text(
         0.995, 1 / panels.height, f"{what}; below: participants seen", ha="right", va="bottom", fontsize=_TEXT,
@@ -219,16 +235,15 @@ def _time_axis(panels: Panels, counts: Sequence[tuple[np.ndarray, np.ndarray]], 
     )
 
 
-def _widen(axes: Axes) -> None:
-    """Give the axis of a probability its least span, from 0 on where nothing is below."""
-    low, high = axes.get_ylim()
+def _widen(axes: Axes, *, is_change: bool = False) -> None:
+    """Give the axis of a probability its least span; where nothing is below 0 the axis begins there."""
+    low, high = axes.dataLim.intervaly
     if high - low < _LEAST_SPAN:
-        middle = (low + high) / 2
-        low, high = middle - _LEAST_SPAN / 2, middle + _LEAST_SPAN / 2
-        lowest = min((float(np.nanmin(np.asarray(line.get_ydata()))) for line in axes.lines), default=0.0)
-        if low < 0 <= lowest:
-            low, high = -_LEAST_SPAN / 20, high - low
-    axes.set_ylim(low, high)
+        low, high = (low + high - _LEAST_SPAN) / 2, (low + high + _LEAST_SPAN) / 2
+        if low < 0 <= axes.dataLim.y0 and not is_change:
+            low, high = 0.0, high - low
+    margin = 0.05 * (high - low)
+    axes.set_ylim(low - margin, high + margin)
 
 
 def estimate_picture(
@@ -257,7 +272,7 @@ def estimate_picture(
     """
     others = len(conditions) - 1
     titles = [emotion or words_of(measure) for measure, emotion in panels]
-    grid = Panels(titles, width_mm, conditions=conditions, legend=False, row_mm=30 if others < 2 else 38)
+    grid = Panels(titles, width_mm, conditions=conditions, legend=False, row_mm=31, foot_mm=11 if others < 2 else 15)
     ticks = [display_name(name, longest=11) for name in conditions]
     ticks += ["difference"] if others == 1 else [f"Δ {name}" for name in ticks[1:]]
     for axes, (measure, emotion) in zip(grid.axes, panels, strict=True):
@@ -314,13 +329,17 @@ def heat_picture(
     for start, (times, values) in zip(np.cumsum([0, *rows]), courses, strict=False):
         stacked[start : start + len(values), : len(times)] = values
     panels = Panels(
-        emotions, width_mm, conditions=conditions, legend=False, row_mm=float(np.clip(8 + 1.1 * sum(rows), 24, 60))
+        emotions,
+        width_mm,
+        conditions=conditions,
+        legend=False,
+        row_mm=float(np.clip(16 + 1.1 * sum(rows), 28, 46 if width_mm < 100 else 68)),
     )
     edges = np.cumsum(rows)
     step = time_step(float(longest[-1]), most=4)
     for axes, emotion in zip(panels.axes, emotions, strict=True):
         colours = LinearSegmentedColormap.from_list(emotion, ["#ffffff", EMOTION_COLOURS[emotion], _INK])
-        colours.set_bad("#e8e8e8")
+        colours = colours.with_extremes(bad="#e8e8e8")
         axes.imshow(
             stacked[..., EMOTIONS.index(emotion)], cmap=colours, vmin=0, vmax=1, aspect="auto", interpolation="nearest",
             extent=(0, float(longest[-1] + longest[0]), sum(rows), 0),
