@@ -47,7 +47,7 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
             "process v --out o --export timeline.csv",
             "unknown exporter 'timeline.csv'; timeline.csv is written by 'csv'. K",
         ),
-        ("process v --out o --export csv,html", "unknown exporter 'html'; report.html is written by 'report'. Known: "),
+        ("process v --out o --export csv,html", "'highlights', report.html is written by 'report'. Known: "),
         (
             "process v --out o --export ,",
             "--export: expected names, e.g. --export csv,segments; known: blinks, chart, ",

@@ -35,7 +35,8 @@ def named_exports(options: argparse.Namespace) -> list[str]:
 
 def check_exports(names: Iterable[str]) -> None:
     """Raise ConfigError for a name that is no exporter's; where it is that of a file, say which exporter writes it."""
-    writers = {file: exporter for exporter in EXPORTERS.names() for file in EXPORTERS.get(exporter).filenames}
+    asked_for = [name for name in EXPORTERS.names() if not name.endswith("-blurred")]  # those are --blur-faces
+    writers = {file: exporter for exporter in asked_for for file in EXPORTERS.get(exporter).filenames}
     for name in names:
         if name not in EXPORTERS.names():
             meant = [file for file in writers if name in (file, PurePath(file).suffix[1:])]

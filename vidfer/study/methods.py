@@ -158,6 +158,8 @@ def _calibration(name: str, used: set[str]) -> str:
         return f"{name}: weights of your own, whose calibration vidfer does not know."
     column = None
     for line in (assets_folder() / f"{_CARDS[name][1]}.md").read_text("utf-8").splitlines():
+        if not line.startswith("|"):
+            continue
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if column is None:
             column = next((place for place, cell in enumerate(cells) if "calibration error" in cell), None)

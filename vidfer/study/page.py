@@ -21,6 +21,7 @@ from vidfer.study.measures import words_of
 if TYPE_CHECKING:
     import pandas as pd
 
+_EFFECTS = {"hedges_g": "Hedges’ g", "hedges_g_z": "Hedges’ g_z"}
 _STRONGEST = 3  # moments of each emotion and condition, each of another clip
 _MOST_LISTED = 50
 
@@ -96,7 +97,7 @@ def _comparisons(comparisons: pd.DataFrame) -> str:
         ]
         rows.append(f"<tr>{''.join(cells)}</tr>")
     headings = [("measure", ""), ("emotion", ""), ("compared", ""), ("n", "number"), ("difference", "number")]
-    headings += [(str(comparisons["effect"].iat[0]).replace("_", " "), "number"), ("p, corrected", "number")]
+    headings += [(_EFFECTS[comparisons["effect"].iat[0]], "number"), ("p, corrected", "number")]
     refused = sorted(set(comparisons["refused"]) - {""})
     why = f"<p class='faint'>Refused: {escape('; '.join(refused))}.</p>" if refused else ""
     return f'<section class="long"><h2>Comparisons</h2>{table(headings, rows)}{why}</section>'

@@ -167,7 +167,8 @@ def course_picture(
             continue
         seen = (~np.isnan(stacked[..., 0])).sum(axis=0)
         hidden = seen < max(1, -(-int(seen.max(initial=0)) // 2))  # what is left of fewer stands for them no more
-        counts.append((times, seen))
+        stop = len(times) - int(np.argmin(hidden[::-1]))
+        counts.append((times[:stop], seen[:stop]))
         low, high = _band(stacked, np.random.default_rng([seed, place]), alpha)
         mean = np.nansum(stacked, axis=0) / np.maximum(seen, 1)[:, None]
         for axes, emotion in zip(panels.axes, emotions, strict=True):
