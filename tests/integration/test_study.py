@@ -9,6 +9,10 @@ import pytest
 from fixtures.commands import vidfer
 from fixtures.study_results import paired_results, write_clip, write_study
 
+from vidfer.cli import main
+from vidfer.study.analysis import analyse
+from vidfer.study.settings import load_study
+
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
@@ -23,7 +27,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
             "study": {"title": "A made study"},
             "clips": {"exclude": ["*poster*"]},
             "events": {"files": ["events.csv"]},
-            "analysis": {"design": "paired", "emotions": ["happiness", "neutral"]},
+            "analysis": {"design": "paired", "emotions": ["happiness", "neutral"], "measures": ["mean_probability"]},
             "pictures": {"widths_mm": [85, 180], "formats": ["png", "svg", "pdf"]},
         },
     )
@@ -56,10 +60,7 @@ def test_pictures_are_of_the_size_that_journals_ask_for(made: tuple[Path, Path])
 
     pictures = made[0] / "out" / "pictures"
     names = {path.name.rpartition("_")[0] for path in pictures.iterdir()}
-    assert names == {
-        "courses", "event_1", "participants", "share",
-        "estimates_mean_probability", "estimates_share_of_time", "estimates_episodes_per_minute",
-    }  # fmt: skip
+    assert names == {"courses", "event_1", "participants", "share", "estimates_mean_probability"}
     for name in names:
         for width in (85, 180):
             with Image.open(pictures / f"{name}_{width}mm.png") as image:
@@ -77,6 +78,8 @@ def test_page_and_methods(made: tuple[Path, Path]) -> None:
     out = made[0] / "out"
     page = (out / "study.html").read_text()
     assert "A made study" in page
+    of_film = re.findall(r"<td>film</td><td>(P\d\d)</td><td>film/\1 0:\d\d\.\d</td>", page)
+    assert len(set(of_film)) == 3  # the strongest moments, each of another clip
     assert not re.search(r"(src|href)=.https?://", page)
     methods = " ".join((out / "methods.md").read_text().split())
     assert "20 clips of 10 participants (10 in control, 10 in film)" in methods
@@ -101,15 +104,25 @@ def test_twice_the_same_bytes(made: tuple[Path, Path]) -> None:
     assert digests(folder / "out") == digests(folder / "again")
 
 
-def test_power_says_how_many_are_needed(made: tuple[Path, Path]) -> None:
-    folder, study = made
-    ran = vidfer("study", "power", folder / "results", "--study", study, "--emotion", "happiness", "--effect", "0.8")
-    assert ran.returncode == 0, ran.stderr
-    needed = int(re.search(r"(\d+) participants reach a power of 80%", ran.stdout)[1])  # type: ignore[index]
+def _said(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str]:
+    """Return the exit code of a command in this process, and what it printed."""
+    code = main([str(one) for one in arguments])
+    printed = capsys.readouterr()
+    return code, printed.out + printed.err
+
+
+def test_power_says_how_many_are_needed(made: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    of_pilot = ("study", "power", made[0] / "results", "--study", made[1], "--effect", "0.8")
+    code, said = _said(capsys, *of_pilot, "--emotion", "happiness")
+    assert code == 0
+    needed = int(re.search(r"(\d+) participants reach a power of 80%", said)[1])  # type: ignore[index]
     assert 12 <= needed <= 18  # noncentral t: 15
+    assert "'joy' is none of neutral, happiness" in _said(capsys, *of_pilot, "--emotion", "joy")[1]
 
 
-def test_init_proposes_what_then_runs(made: tuple[Path, Path], tmp_path: Path) -> None:
+def test_init_proposes_what_then_runs(
+    made: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     videos = tmp_path / "videos"
     for condition in ("control", "film"):
         for person in range(1, 11):
@@ -117,12 +130,12 @@ def test_init_proposes_what_then_runs(made: tuple[Path, Path], tmp_path: Path) -
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(b"\0" * 100)
     study = tmp_path / "study.toml"
-    assert vidfer("study", "init", videos, "--out", study).returncode == 0
+    assert _said(capsys, "study", "init", videos, "--out", study)[0] == 0
     text = study.read_text()
     assert "# Found: 20 clips, 10 participants; conditions: control (10), film (10)." in text
     assert 'design = "paired"' in text
-    again = vidfer("study", "init", videos, "--out", study)
-    assert again.returncode == 2
-    assert "exists" in again.stderr
-    ran = vidfer("study", "power", made[0] / "results", "--study", study, "--emotion", "happiness", "--effect", "1")
-    assert ran.returncode == 0, ran.stderr
+    code, said = _said(capsys, "study", "init", videos, "--out", study)
+    assert code == 2
+    assert "exists" in said
+    found = analyse(made[0] / "results", load_study(study), folder=tmp_path)
+    assert len(found.courses) == 21  # and the poster

@@ -240,35 +240,8 @@ def _files(study: Study, results: Path, out: Path) -> Iterator[tuple[str, bytes]
             for suffix in wanted:
                 yield f"pictures/{name}_{width}mm.{suffix}", files[suffix]
         shown[name] = (heading, files["svg"])
-    settings, comparisons = study.settings, study.tables["comparisons"]
-    yield (
-        "study.html",
-        render_page(
-            settings.study.title,
-            study.courses,
-            study.conditions,
-            comparisons,
-            study.tables.get("clusters", pd.DataFrame()),
-            study.left,
-            study.notes,
-            shown,
-            folders=find_clips(results),
-            out=out,
-        ),
-    )
-    yield (
-        "methods.md",
-        methods_text(
-            settings,
-            results,
-            study.courses,
-            study.conditions,
-            study.left,
-            comparisons,
-            study.notes,
-            has_people=(results / "people.csv").is_file(),
-        ),
-    )
+    yield "study.html", render_page(study, shown, folders=find_clips(results), out=out)
+    yield "methods.md", methods_text(study, results)
 
 
 def table_csv(table: pd.DataFrame) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -47,13 +48,13 @@ def bids_files(study: Study) -> dict[str, bytes]:
     }
     files = {"dataset_description.json": _json(description), "participants.tsv": _participants(study, subjects)}
     files["README.md"] = b"Facial expressions as people would call them, by vidfer. They are no measure of feelings.\n"
-    runs: dict[tuple[str, str], int] = {}
-    several = {key for key, number in _numbers(study).items() if number > 1}
+    several = Counter((course.part.participant, course.part.condition) for course in study.courses)
+    runs: Counter[tuple[str, str]] = Counter()
     for course in study.courses:
         part = course.part
         key = (part.participant, part.condition)
-        runs[key] = runs.get(key, 0) + 1
-        run = f"_run-{runs[key]:02d}" if key in several else ""
+        runs[key] += 1
+        run = f"_run-{runs[key]:02d}" if several[key] > 1 else ""
         subject = f"sub-{subjects[part.participant]}"
         stem = f"{subject}/beh/{subject}_task-{tasks[part.condition]}{run}"
         hz = study.settings.analysis.hz
@@ -62,14 +63,6 @@ def bids_files(study: Study) -> dict[str, bytes]:
         files[f"{stem}_recording-face_physio.tsv.gz"] = _physio(course, hz)
         files[f"{stem}_recording-face_physio.json"] = _json(_physio_description(hz, part.clip))
     return files
-
-
-def _numbers(study: Study) -> dict[tuple[str, str], int]:
-    numbers: dict[tuple[str, str], int] = {}
-    for course in study.courses:
-        key = (course.part.participant, course.part.condition)
-        numbers[key] = numbers.get(key, 0) + 1
-    return numbers
 
 
 def _names(given: list[str]) -> dict[str, str]:

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 import vidfer
 from vidfer.config import PipelineConfig
 from vidfer.report.wording import count, display_name
-from vidfer.study.assignment import LeftOut
-from vidfer.study.courses import Course, processed_baseline
+from vidfer.study.courses import processed_baseline
 from vidfer.study.settings import StudySettings
 from vidfer.weights import ComponentKind, assets_folder, digests
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from vidfer.study.analysis import Study
 
 _NO_RESULT = frozenset({"run", "output", "resources"})  # sections that cannot change a number
 _CARDS: dict[str, tuple[ComponentKind, str]] = {
@@ -38,24 +39,15 @@ LIMITS = (
 )
 
 
-def methods_text(
-    settings: StudySettings,
-    results: Path,
-    courses: Sequence[Course],
-    conditions: Sequence[str],
-    left: Sequence[LeftOut],
-    comparisons: pd.DataFrame,
-    notes: Sequence[str],
-    *,
-    has_people: bool,
-) -> bytes:
+def methods_text(study: Study, results: Path) -> bytes:
     """Return methods.md."""
-    summaries = list({course.part.clip: course.summary for course in courses}.values())
+    settings, left, notes = study.settings, study.left, study.notes
+    summaries = list({course.part.clip: course.summary for course in study.courses}.values())
     paragraphs = [
-        _material(settings, courses, conditions, left, has_people=has_people),
+        _material(study, has_people=(results / "people.csv").is_file()),
         _processing(results, summaries),
         _measures(settings, summaries),
-        _tests(settings, comparisons),
+        _tests(settings, study.tables["comparisons"]),
     ]
     text = ["# Methods", *paragraphs]
     if left:
@@ -78,14 +70,8 @@ def _filled(text: str) -> str:
     return textwrap.fill(" ".join(text.split()), 120, break_long_words=False, break_on_hyphens=False)
 
 
-def _material(
-    settings: StudySettings,
-    courses: Sequence[Course],
-    conditions: Sequence[str],
-    left: Sequence[LeftOut],
-    *,
-    has_people: bool,
-) -> str:
+def _material(study: Study, *, has_people: bool) -> str:
+    settings, courses, conditions, left = study.settings, study.courses, study.conditions, study.left
     people = {name: {c.part.participant for c in courses if c.part.condition == name} for name in conditions}
     frames = sum(course.num_frames for course in courses)
     seen, used = sum(course.num_seen for course in courses), sum(course.num_rows for course in courses)

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-import numpy as np
-
 from vidfer.labels import EMOTIONS
 from vidfer.report.page import cell, escape, page, swatch, table, warnings_box
 from vidfer.report.wording import clock, count
@@ -21,23 +19,15 @@ from vidfer.study.measures import words_of
 if TYPE_CHECKING:
     import pandas as pd
 
+    from vidfer.study.analysis import Study
+
 _EFFECTS = {"hedges_g": "Hedges’ g", "hedges_g_z": "Hedges’ g_z"}
 _STRONGEST = 3  # moments of each emotion and condition, each of another clip
 _MOST_LISTED = 50
 
 
 def render_page(
-    title: str,
-    courses: Sequence[Course],
-    conditions: Sequence[str],
-    comparisons: pd.DataFrame,
-    clusters: pd.DataFrame,
-    left: Sequence[LeftOut],
-    notes: Sequence[str],
-    pictures: Mapping[str, tuple[str, bytes]],
-    *,
-    folders: Mapping[str, Path],
-    out: Path,
+    study: Study, pictures: Mapping[str, tuple[str, bytes]], *, folders: Mapping[str, Path], out: Path
 ) -> bytes:
     """Return the page.
 
@@ -48,23 +38,24 @@ def render_page(
     folders
         Each clip's folder, for links to its report relative to ``out``.
     """
-    people = len({course.part.participant for course in courses})
-    seconds = sum(float(course.step.sum()) for course in courses)
-    facts = f"{count(people, 'participant')}, {count(len({c.part.clip for c in courses}), 'clip')}, "
-    facts += f"{clock(seconds)} with the face in view; conditions: {', '.join(conditions)}"
+    courses, title = study.courses, study.settings.study.title or "Study"
+    people, clips = {course.part.participant for course in courses}, {course.part.clip for course in courses}
+    seconds = clock(sum(float(course.step.sum()) for course in courses))
+    facts = f"{count(len(people), 'participant')}, {count(len(clips), 'clip')}, {seconds} with the face in view"
+    facts += f"; conditions: {', '.join(study.conditions)}"
     body = [
-        f"<header><h1>{escape(title or 'Study')}</h1><p class='facts'>{escape(facts)}</p></header>",
-        warnings_box(notes),
+        f"<header><h1>{escape(title)}</h1><p class='facts'>{escape(facts)}</p></header>",
+        warnings_box(study.notes),
         *(_picture(heading, svg) for heading, svg in pictures.values()),
-        _comparisons(comparisons),
-        _clusters(clusters),
-        _moments(courses, conditions, folders, out),
-        _left_out(left),
+        _comparisons(study.tables["comparisons"]),
+        _clusters(study.tables["clusters"]) if "clusters" in study.tables else "",
+        _moments(courses, study.conditions, folders, out),
+        _left_out(study.left),
         "<p class='faint'>Tables: <a href='participants.csv'>participants.csv</a>, <a href='comparisons.csv'>"
         "comparisons.csv</a>, <a href='clips.csv'>clips.csv</a>; what their columns mean: <a href='columns.csv'>"
         "columns.csv</a>. For the paper: <a href='methods.md'>methods.md</a>, <a href='pictures/'>pictures</a>.</p>",
     ]
-    return page(f"{title or 'Study'} – vidfer", body)
+    return page(f"{title} – vidfer", body)
 
 
 def _picture(heading: str, svg: bytes) -> str:
@@ -122,26 +113,31 @@ def _clusters(clusters: pd.DataFrame) -> str:
 
 def _moments(courses: Sequence[Course], conditions: Sequence[str], folders: Mapping[str, Path], out: Path) -> str:
     """Return links to the strongest episodes of each emotion and condition."""
+    import pandas as pd
+
+    moments = pd.DataFrame(
+        [
+            (EMOTIONS[int(label)], course.part.condition, course.part.participant, course.part.clip, peak, strength)
+            for course in courses
+            for (label, _, _, peak), strength in zip(course.episodes.tolist(), course.strength.tolist(), strict=True)
+        ],
+        columns=["emotion", "condition", "participant", "clip", "seconds", "strength"],
+    )
+    order = {"emotion": EMOTIONS, "condition": conditions}
+    moments = moments.assign(**{name: pd.Categorical(moments[name], of) for name, of in order.items()})
+    moments = moments[moments["emotion"] != "neutral"]
+    moments = moments.sort_values(
+        ["emotion", "condition", "strength", "clip", "seconds"], ascending=[True, True, False, True, True]
+    )
+    moments = moments.drop_duplicates(["emotion", "condition", "clip"])
     rows = []
-    for label, emotion in enumerate(EMOTIONS):
-        if emotion == "neutral":
-            continue
-        for condition in conditions:
-            strongest = [
-                (-float(course.strength[place]), course.part.clip, float(course.episodes[place, 3]), course)
-                for course in courses
-                if course.part.condition == condition
-                for place in np.flatnonzero(course.episodes[:, 0] == label).tolist()
-            ]
-            of_clip = {one[1]: one for one in sorted(strongest, key=lambda one: one[:3], reverse=True)}
-            found = sorted(of_clip.values(), key=lambda one: one[:3])[:_STRONGEST]
-            for strength, clip, seconds, course in found:
-                report = folders[clip] / "report.html"
-                place = quote(os.path.relpath(report, out), safe="/") + f"#t={seconds:.3f}"
-                name = f"{escape(clip)} {clock(seconds, decimals=1)}"
-                link = f"<a href='{place}'>{name}</a>" if report.is_file() else name
-                cells = [swatch(emotion), escape(condition), escape(course.part.participant), link]
-                rows.append(f"<tr>{''.join(map(cell, cells))}{cell(_number(-strength, 2), kind='number')}</tr>")
+    for one in moments.groupby(["emotion", "condition"], observed=True).head(_STRONGEST).itertuples():
+        report = folders[one.clip] / "report.html"
+        place = quote(os.path.relpath(report, out), safe="/") + f"#t={one.seconds:.3f}"
+        name = f"{escape(one.clip)} {clock(one.seconds, decimals=1)}"
+        link = f"<a href='{place}'>{name}</a>" if report.is_file() else name
+        cells = [swatch(one.emotion), escape(one.condition), escape(one.participant), link]
+        rows.append(f"<tr>{''.join(map(cell, cells))}{cell(_number(one.strength, 2), kind='number')}</tr>")
     headings = [("emotion", ""), ("condition", ""), ("participant", ""), ("when", ""), ("probability", "number")]
     return f'<section class="long"><h2>Strongest moments</h2>{table(headings, rows)}</section>' if rows else ""
 

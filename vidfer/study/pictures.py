@@ -339,8 +339,8 @@ def heat_picture(
     edges = np.cumsum(rows)
     step = time_step(float(longest[-1]), most=4)
     for axes, emotion in zip(panels.axes, emotions, strict=True):
-        colours = LinearSegmentedColormap.from_list(emotion, ["#ffffff", EMOTION_COLOURS[emotion], _INK])
-        colours = colours.with_extremes(bad="#e8e8e8")
+        scale = LinearSegmentedColormap.from_list(emotion, ["#ffffff", EMOTION_COLOURS[emotion], _INK])
+        colours = scale.with_extremes(bad="#e8e8e8")
         axes.imshow(
             stacked[..., EMOTIONS.index(emotion)], cmap=colours, vmin=0, vmax=1, aspect="auto", interpolation="nearest",
             extent=(0, float(longest[-1] + longest[0]), sum(rows), 0),

@@ -59,12 +59,12 @@ def test_unpaired_effect_is_the_textbook_one() -> None:
 def test_intervals_hold_what_they_promise() -> None:
     rng = np.random.default_rng(3)
     held = 0
-    for study in range(120):
+    for study in range(60):
         difference = rng.normal(0.1, 0.2, 20)
         base = rng.normal(0.5, 0.1, 20)
         row = compare(_table({"a": base, "b": base + difference}), ["a", "b"], _analysis("paired"), seed=study).iloc[0]
         held += row["difference_low"] <= 0.1 <= row["difference_high"]
-    assert held / 120 == pytest.approx(0.93, abs=0.06)  # percentiles are a little narrow for 20 participants
+    assert held / 60 == pytest.approx(0.93, abs=0.08)  # percentiles are a little narrow for 20 participants
 
 
 def test_holm_and_fdr() -> None:
