@@ -105,10 +105,10 @@ def _write_snippets(
     from vidfer.video.snippet import cut
 
     chosen = exporter.choose(clip, look)
+    video = probe(Path(clip.info.path), stream=clip.info.stream, on_progress=on_progress)  # before anything goes
     _remove_snippets(folder, exporter)
     made = []
     if chosen:
-        video = probe(Path(clip.info.path), stream=clip.info.stream, on_progress=on_progress)
         video = turned(video, clip.info.turned_degrees)
         paint = exporter.painter(clip) if exporter.painter else None
         (folder / exporter.folder).mkdir(parents=True, exist_ok=True)

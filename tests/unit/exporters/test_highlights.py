@@ -13,6 +13,7 @@ import pytest
 from fixtures.clip_results import make_clip
 from fixtures.commands import vidfer
 
+from vidfer.errors import BadVideo
 from vidfer.exporters.highlights import moments
 from vidfer.report.look import ChartLook
 from vidfer.store import outputs
@@ -82,6 +83,14 @@ def test_no_clear_snippet_stays_beside_blurred_ones(
         assert [row["file"] for row in rows] == sorted(file for file in stamps if file.startswith(f"{folder}/"))
         assert [float(row["start_seconds"]) for row in rows] == [1.0, 2.0, 3.0, 5.0]
         assert {row["is_copied"] for row in rows} == {"1" if name == "highlights" else "0"}
+
+
+def test_without_its_video_a_clip_keeps_the_snippets_that_it_has(tmp_path: Path) -> None:
+    (tmp_path / "highlights").mkdir()
+    (tmp_path / "highlights" / "a.mp4").write_bytes(b"from an earlier run")
+    with pytest.raises(BadVideo, match="the file does not exist"):
+        outputs.write_outputs(_clip(), tmp_path, ("highlights",))
+    assert (tmp_path / "highlights" / "a.mp4").exists()
 
 
 def test_highlights_of_a_real_clip(tmp_path: Path, clips_folder: Path) -> None:
