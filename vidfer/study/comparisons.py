@@ -208,11 +208,18 @@ def _bootstrap(
         size = min(_BATCH, analysis.bootstrap - start)
         resampled = [one[rng.integers(0, len(one), (size, len(one)))] for one in samples]  # (B, N, E)
         drawn.append(statistic(*resampled, axis=1))  # (2, B, E)
-    quantiles = [analysis.alpha / 2, 1 - analysis.alpha / 2]
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="All-NaN")  # an effect where all differ by the same
-        low, high = np.nanquantile(np.concatenate(drawn, axis=1), quantiles, axis=1)
-    return low, high
+    return interval(np.concatenate(drawn, axis=1).swapaxes(0, 1), analysis.alpha)
+
+
+def interval(drawn: np.ndarray, alpha: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ends of the percentile interval of samples, (B, ...) -> two of (...); what is NaN is passed over."""
+    levels, gaps = [alpha / 2, 1 - alpha / 2], np.isnan(drawn).any(axis=0)
+    ends = np.quantile(drawn, levels, axis=0)
+    if gaps.any():
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="All-NaN")  # an effect where all differ by the same
+            ends[:, gaps] = np.nanquantile(drawn[:, gaps], levels, axis=0)
+    return ends[0], ends[1]
 
 
 def corrected(p: np.ndarray, correction: str) -> np.ndarray:

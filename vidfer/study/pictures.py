@@ -15,6 +15,7 @@ from vidfer.report.chart import time_step
 from vidfer.report.drawing import draw_pdf, draw_pixels, draw_svg, name_fonts
 from vidfer.report.png import full_colour_png
 from vidfer.report.wording import clock, display_name
+from vidfer.study.comparisons import interval
 from vidfer.study.measures import words_of
 
 if TYPE_CHECKING:
@@ -192,7 +193,7 @@ def _band(stacked: np.ndarray, rng: np.random.Generator, alpha: float) -> tuple[
     total = weights @ known
     means = np.where(total > 0, (weights @ np.where(known, flat, 0.0)) / np.maximum(total, 1), np.nan)
     means[:, ~known.any(axis=0)] = 0.0  # not drawn
-    low, high = np.nanquantile(means, [alpha / 2, 1 - alpha / 2], axis=0)
+    low, high = interval(means, alpha)
     return low.reshape(stacked.shape[1:]), high.reshape(stacked.shape[1:])
 
 
