@@ -82,13 +82,13 @@ TABLE: tuple[WeightFile, ...] = (
         kind="quality",
         name="embedded",
         filename="quality.safetensors",
-        sha256="5aa930f080fde4f92235373c90b8000824c17df27debb206f0c5ce3d81734714",
+        sha256="b8c037e8041cc1c2c6041ad03e954c803f1dab7504724bd1d2ca59178b6c0daf",
     ),
     WeightFile(
         kind="backbone",
         name="compact",
         filename="emotion_cnn.safetensors",
-        sha256="b59f7b05ace97913c05fbc966ba36e6762db98bca2b0cc3f32f7606cd17d149a",
+        sha256="18cf4f5a9dab911d64829a6a2d2073b8b79694cf3c48c587916332be8913a308",
     ),
     # Third-party networks, for pipelines that name them. Of SFD and 2DFAN-4 only the start of the digest is known: it
     # is part of their publisher's file names.
@@ -145,13 +145,13 @@ TABLE: tuple[WeightFile, ...] = (
         kind="temporal",
         name="gru",
         filename="temporal_gru.safetensors",
-        sha256="054d034c9686d8aad6a756a5920b4c142dd87e93186b8e139b6a197dfa58c1fe",
+        sha256="680fd400d237befd9b8114b27337d7259d26d9dc5b60f67aeea474d429ba5774",
     ),
     WeightFile(
         kind="temporal",
         name="gru_causal",
         filename="temporal_gru_causal.safetensors",
-        sha256="bb7df575eb21de96b2d23e1803b384e94c4eb7c0238e3a2e1e71069b95ea7812",
+        sha256="fb75eb7c269e9ca0edb437c1e7495c3a206307cf9978cbeffcc5ef3af9a10e4c",
     ),
     WeightFile(
         kind="movements",

@@ -36,7 +36,7 @@ from vidfer.learning.training.augment import Augmentation, AugmentConfig
 from vidfer.learning.training.loop import LoopConfig, ProgressCallback, train
 from vidfer.learning.training.own_faces import read_own_faces
 from vidfer.temporal.baseline import NEUTRAL_LOG_ODDS, centred
-from vidfer.weights import load_tensors, locate
+from vidfer.weights import locate, mean_weights
 
 Source = Literal["fer", "photographs", "talking", "scenes"]
 SOURCES: Final[tuple[Source, ...]] = get_args(Source)
@@ -49,9 +49,10 @@ class ModelConfig(Section):
 
     name: str = "compact"
     mirror: bool = Field(True, description="in use, average over the face and its mirror image")
-    start: str = Field(
+    start: str | tuple[str, ...] = Field(
         "",
-        description="weights of the same network to begin with; 'embedded': those of the package; empty: random ones",
+        description="weights of the same network to begin with, or several to begin with the mean of; 'embedded': those "
+        "of the package; empty: random ones",
     )
     options: dict[str, Any] = Field(default_factory=dict, description="keyword arguments of the backbone")
 
@@ -237,10 +238,10 @@ class EmotionTask:
         config = self.recipe.model
         if not config.start:
             return BACKBONES.get(config.name)(**config.options)
-        own = "" if config.start == "embedded" else config.start
-        path = locate("backbone", config.name, own)[0]
-        tensors, metadata = load_tensors(path)
-        return build_backbone(config.name, tensors, {**metadata, "options": config.options}, source=path)
+        starts = (config.start,) if isinstance(config.start, str) else config.start
+        paths = [locate("backbone", config.name, "" if start == "embedded" else start)[0] for start in starts]
+        tensors, metadata = mean_weights(paths)
+        return build_backbone(config.name, tensors, {**metadata, "options": config.options}, source=paths[0])
 
     def steps_per_epoch(self) -> int:
         stills = int((self.training.source == SOURCES.index("fer")).sum())

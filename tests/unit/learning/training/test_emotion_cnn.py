@@ -9,6 +9,7 @@ from vidfer.cli import main
 from vidfer.config import parse_section, pipelines_folder, read_toml
 from vidfer.errors import ConfigError, DataError
 from vidfer.learning.training.emotion_cnn import SOURCES, EmotionRecipe, EmotionTask, train_emotion_cnn
+from vidfer.weights import load_tensors, save_tensors
 
 RECIPE = """
 [model]
@@ -54,6 +55,22 @@ def test_learns_and_the_weights_can_be_used(data: Path, recipe: Path, tmp_path: 
     assert network.embed(torch.rand(2, 1, 64, 64))[0].shape == (2, 16)
     assert len((out / "log.csv").read_text().splitlines()) == 7
     assert (out / "curves.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_a_training_may_begin_with_the_mean_of_several_weights(data: Path, recipe: Path, tmp_path: Path) -> None:
+    settings = read_toml(recipe)
+    files = []
+    for seed in range(2):
+        torch.manual_seed(seed)
+        network = EmotionTask(parse_section(EmotionRecipe, settings, source="recipe"), data).build_model()
+        files.append(tmp_path / f"{seed}.safetensors")
+        save_tensors(files[-1], network.state_dict(), {"backbone": "compact"})
+    settings["model"]["start"] = [str(path) for path in files]
+    began = EmotionTask(parse_section(EmotionRecipe, settings, source="recipe"), data).build_model().state_dict()
+    first, second = (load_tensors(path)[0] for path in files)
+    name = next(key for key, tensor in first.items() if tensor.ndim == 4)
+    assert not torch.equal(first[name], second[name])
+    torch.testing.assert_close(began[name], ((first[name] + second[name]) / 2).to(began[name]), atol=1e-3, rtol=0)
 
 
 def test_stopped_run_ends_as_one_that_was_not(data: Path, recipe: Path, tmp_path: Path) -> None:
