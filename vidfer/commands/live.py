@@ -38,6 +38,8 @@ def run(options: argparse.Namespace) -> int:
         name=options.source,
         raw=_raw_format(options),
         rotation=0 if config.video.rotation == "auto" else config.video.rotation,
+        open_timeout_seconds=config.live.open_timeout_seconds,
+        read_timeout_seconds=config.live.read_timeout_seconds,
     )
     if options.record and not options.out:
         raise ConfigError("--record: expected --out DIR, where the video is to be kept")
@@ -52,8 +54,9 @@ def run(options: argparse.Namespace) -> int:
     with ExitStack() as stack:
         recording = _recording(options, config, stack) if options.out else None
         stream = stack.enter_context(Pipeline(config).stream())
-        feed = stack.enter_context(Feed(source, policy=policy))
+        feed = Feed(source, policy=policy, longest_delay_seconds=config.live.longest_delay_seconds)
         stack.enter_context(_stopped_by_signals(feed))
+        stack.enter_context(feed)
         latencies = deque[float](maxlen=MOST_LATENCIES)
         try:
             _look(feed, stream, recording, latencies, options)
