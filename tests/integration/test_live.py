@@ -202,6 +202,21 @@ def test_it_ends_when_nobody_listens(sample_video: Path) -> None:
         assert process.wait(timeout=TIMEOUT_SECONDS) == 128 + signal.SIGPIPE
 
 
+def test_lines_are_sent_over_websocket_too(sample_video: Path) -> None:
+    client = pytest.importorskip("websockets.sync.client", reason="websockets is not installed")
+    with ExitStack() as stack:
+        server = stack.enter_context(MjpegServer(free_port(), first_pictures(sample_video)))
+        process = stack.enter_context(live(server.url, "--websocket", "0"))
+        assert process.stderr is not None
+        said = process.stderr.readline()
+        with client.connect(said.split()[-1].replace("http:", "ws:"), open_timeout=TIMEOUT_SECONDS) as listening:
+            sent = json.loads(listening.recv(timeout=TIMEOUT_SECONDS))
+            process.send_signal(signal.SIGINT)
+            printed, rest = process.communicate(timeout=TIMEOUT_SECONDS)
+    assert process.returncode == 0, rest
+    assert sent in [json.loads(line) for line in printed.splitlines()]
+
+
 def test_ctrl_c_ends_it_while_it_connects() -> None:
     with mute_server() as server:
         url = f"rtsp://127.0.0.1:{server.getsockname()[1]}/x"

@@ -127,8 +127,9 @@ class Feed:
             self._changed.notify_all()
 
     def _read_all(self) -> None:
-        connection: Connection | None = self._source.open()  # what is wrong at the first try waiting does not mend
-        self._note_opened(connection.codec)
+        first = self._source.open()  # what is wrong at the first try waiting does not mend
+        self._note_opened(first.codec)
+        connection: Connection | None = first
         delay = FIRST_DELAY_SECONDS
         while not self._stopped.is_set():
             problem = "the stream has ended"
