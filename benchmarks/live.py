@@ -177,15 +177,24 @@ def call_ms(work: Callable[[], object]) -> float:
 
 
 def growth(frames: list[np.ndarray], count: int) -> None:
-    """Push many frames, and print memory and processor time for each tenth of them."""
-    print("frames | resident MB | processor ms/frame")
+    """Push many frames, and print memory and processor time for each tenth of them.
+
+    Every ten seconds the person goes for a second and a half, and comes back as somebody new.
+    """
+    print("frames | people so far | resident MB | processor ms/frame")
+    nobody, people = np.full_like(frames[0], 90), set[int]()
+    memory, cost = [], []
     with Pipeline("live", device="cpu").stream() as stream:
         for tenth in range(10):
             used = time.process_time()
             for number in range(tenth * (count // 10), (tenth + 1) * (count // 10)):
-                stream.push(frames[number % len(frames)], number / FPS)
-            cpu = 1000 * (time.process_time() - used) / (count // 10)
-            print(f"{(tenth + 1) * (count // 10)} | {resident_mb():.0f} | {cpu:.1f}", flush=True)
+                image = nobody if number % (10 * FPS) < 1.5 * FPS else frames[number % len(frames)]
+                people |= {face.face_id for face in stream.push(image, number / FPS)}
+            cost.append(1000 * (time.process_time() - used) / (count // 10))
+            memory.append(resident_mb())
+            print(f"{(tenth + 1) * (count // 10)} | {len(people)} | {memory[-1]:.0f} | {cost[-1]:.1f}", flush=True)
+    slower = np.median(cost[5:]) / np.median(cost[:5]) - 1
+    print(f"from the second tenth to the last: {memory[-1] - memory[1]:+.1f} MB; second half {slower:+.1%} a frame")
 
 
 def resident_mb() -> float:

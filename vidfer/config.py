@@ -233,6 +233,16 @@ class RunConfig(Section):
     retries: int = Field(1, ge=0, description="further tries after a crash or a hang")
 
 
+class LiveConfig(Section):
+    """``[live]``: how ``vidfer live`` waits for a network source; changes no result."""
+
+    open_timeout_seconds: float = Field(10.0, gt=0.0, description="a source that takes longer to open is given up")
+    read_timeout_seconds: float = Field(10.0, gt=0.0, description="one without a picture for so long counts as lost")
+    longest_delay_seconds: float = Field(
+        30.0, gt=0.0, description="a lost source is tried again after 0.5 s, 1 s, 2 s, ... and so on up to this"
+    )
+
+
 class GroupResources(Section):
     """What one video needs of a machine while a group of stages works on it, with --engine ray or slurm."""
 
@@ -262,6 +272,7 @@ class PipelineConfig(Section):
     timeline: TimelineConfig = TimelineConfig()
     output: OutputConfig = OutputConfig()
     run: RunConfig = RunConfig()
+    live: LiveConfig = LiveConfig()
     resources: ResourcesConfig = ResourcesConfig()
 
     @model_validator(mode="after")

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from fixtures.commands import TIMEOUT_SECONDS, VIDFER, read_csv, vidfer
 from fixtures.measuring import heed_interrupts
-from fixtures.stream_servers import free_port, mpegts_server, rtsp_server
+from fixtures.stream_servers import MjpegServer, free_port, mute_server
 
 import vidfer as package
 
@@ -34,9 +34,12 @@ def live(*arguments: str | Path, stdin: Any = subprocess.DEVNULL) -> Iterator[su
         text=True,
         preexec_fn=heed_interrupts,
     )
+    too_late = threading.Timer(TIMEOUT_SECONDS, process.kill)  # also where a test waits for its next line
+    too_late.start()
     try:
         yield process
     finally:
+        too_late.cancel()
         process.kill()
         process.communicate()
 
@@ -109,20 +112,34 @@ def test_the_recorded_video_can_be_processed(followed, tmp_path: Path) -> None:
     assert {row["face_id"] for row in read_csv(tmp_path / "recording" / "timeline.csv")} >= {"0", "1"}
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_closes_files_whole(sample_video: Path, tmp_path: Path, number: signal.Signals) -> None:
-    with live(sample_video, "--policy", "latest", "--out", tmp_path, "--name", "a", "--record") as process:
-        before = next_lines(process, 15)
+@pytest.mark.parametrize(("number", "is_lost"), [(signal.SIGINT, True), (signal.SIGTERM, False)])
+def test_ctrl_c_closes_files_whole(sample_video: Path, tmp_path: Path, number: signal.Signals, is_lost: bool) -> None:
+    """Also where the camera is lost, and waited for."""
+    with ExitStack() as stack:
+        server = stack.enter_context(MjpegServer(free_port(), first_pictures(sample_video)))
+        kept = ("--out", tmp_path, "--name", "a", "--record")
+        process = stack.enter_context(live(server.url.replace("://", "://user:secret@"), *kept))
+        lines = next_lines(process, 5)
+        said = ""
+        if is_lost:
+            server.__exit__()
+            assert process.stderr is not None
+            said = process.stderr.readline()
         process.send_signal(number)
-        printed, said = process.communicate(timeout=TIMEOUT_SECONDS)
-    assert process.returncode == 0, said
-    lines = before + [json.loads(line) for line in printed.splitlines()]
-    assert len(lines) < 200, "it was not over yet"
-    table = package.load_timeline(tmp_path / "a")
-    assert table["frame"].nunique() == len(lines)
+        printed, rest = process.communicate(timeout=TIMEOUT_SECONDS)
+    assert process.returncode == 0, rest
+    assert ("trying again in 0.5 s" in said) == ("connection lost" in rest) == is_lost
+    assert "secret" not in said + rest
+    lines += [json.loads(line) for line in printed.splitlines()]
+    assert package.load_timeline(tmp_path / "a")["frame"].nunique() == len(lines)
     with av.open(str(tmp_path / "a" / "recording.mkv")) as video:
         assert sum(1 for _ in video.decode(video=0)) == len(lines)
     assert (tmp_path / "a" / "report.html").is_file()
+
+
+def first_pictures(video: Path) -> list[np.ndarray]:
+    with av.open(str(video)) as opened:
+        return [frame.to_ndarray(format="rgb24") for _, frame in zip(range(10), opened.decode(video=0), strict=False)]
 
 
 def test_a_kill_loses_the_last_second_at_most(sample_video: Path, tmp_path: Path) -> None:
@@ -185,72 +202,29 @@ def test_it_ends_when_nobody_listens(sample_video: Path) -> None:
         assert process.wait(timeout=TIMEOUT_SECONDS) == 128 + signal.SIGPIPE
 
 
-@pytest.mark.torture  # it may wait for a server for ever: once it did on a busy machine
-def test_an_rtsp_server_that_goes_and_comes_back(sample_video: Path, tmp_path: Path) -> None:
-    port = free_port()
+def test_lines_are_sent_over_websocket_too(sample_video: Path) -> None:
+    client = pytest.importorskip("websockets.sync.client", reason="websockets is not installed")
     with ExitStack() as stack:
-        with rtsp_server(sample_video, port) as url:
-            kept = ("--out", tmp_path, "--name", "a", "--export", "csv")
-            process = stack.enter_context(live(with_password(url), *kept))
-            lines = until_a_face(process)
-        with rtsp_server(sample_video, port):
-            lines += next_lines(process, 3)  # what was on its way when the server went
-            lines += until_a_face(process)
+        server = stack.enter_context(MjpegServer(free_port(), first_pictures(sample_video)))
+        process = stack.enter_context(live(server.url, "--websocket", "0"))
+        assert process.stderr is not None
+        said = process.stderr.readline()
+        with client.connect(said.split()[-1].replace("http:", "ws:"), open_timeout=TIMEOUT_SECONDS) as listening:
+            sent = json.loads(listening.recv(timeout=TIMEOUT_SECONDS))
             process.send_signal(signal.SIGINT)
-            printed, said = process.communicate(timeout=TIMEOUT_SECONDS)
-    assert process.returncode == 0, said
-    assert "trying again in 0.5 s" in said
-    assert "connection lost" in said
-    assert "secret" not in said
-    times = [line["timestamp"] for line in lines]
-    assert np.all(np.diff(times) > 0), "the time goes on behind the gap"
-    assert package.load_timeline(tmp_path / "a")["frame"].nunique() == len(lines) + len(printed.splitlines())
+            printed, rest = process.communicate(timeout=TIMEOUT_SECONDS)
+    assert process.returncode == 0, rest
+    assert sent in [json.loads(line) for line in printed.splitlines()]
 
 
-def with_password(url: str) -> str:
-    return url.replace("://", "://user:secret@")
-
-
-def until_a_face(process: subprocess.Popen[str]) -> list[dict[str, Any]]:
-    """Return the lines up to the second with a face."""
-    lines = next_lines(process, 2)
-    while sum(bool(line["faces"]) for line in lines) < 2:
-        lines += next_lines(process, 1)
-    return lines
-
-
-@pytest.mark.torture  # depends on how fast two processes are
-@pytest.mark.parametrize("protocol", ["tcp", "udp"])
-def test_mpeg_ts_over_the_network(sample_video: Path, protocol: str) -> None:
-    address = f"{protocol}://127.0.0.1:{free_port()}"
-    source = address + ("?listen=1" if protocol == "tcp" else "")
-    with live(source, "--policy", "all") as process, servers_until(process, sample_video, address):
-        lines = until_a_face(process)
-        process.send_signal(signal.SIGINT)
-        said = process.communicate(timeout=TIMEOUT_SECONDS)[1]
-    assert process.returncode == 0, said
-    assert np.all(np.diff([line["timestamp"] for line in lines]) > 0)
-
-
-@contextmanager
-def servers_until(process: subprocess.Popen[str], video: Path, address: str) -> Iterator[None]:
-    """Send the video to ``address`` again and again, until the process has ended."""
-    over = threading.Event()
-
-    def send() -> None:
-        while not over.is_set() and process.poll() is None:
-            with mpegts_server(video, address) as server:
-                while server.poll() is None and not over.is_set() and process.poll() is None:
-                    time.sleep(0.1)
-            time.sleep(0.2)
-
-    thread = threading.Thread(target=send)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
+def test_ctrl_c_ends_it_while_it_connects() -> None:
+    with mute_server() as server:
+        url = f"rtsp://127.0.0.1:{server.getsockname()[1]}/x"
+        with live(url, "--set", f"live.open_timeout_seconds={10 * TIMEOUT_SECONDS}") as process:
+            connected, _ = server.accept()
+            with connected:
+                process.send_signal(signal.SIGINT)
+                assert process.wait(timeout=TIMEOUT_SECONDS) == 0
 
 
 @pytest.mark.parametrize(

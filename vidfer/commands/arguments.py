@@ -297,6 +297,12 @@ def _live_arguments(parser: argparse.ArgumentParser) -> None:
         "all: look at every frame, however late",
     )
     parser.add_argument("--seconds", type=float, metavar="N", help="stop after so long; default: Ctrl-C")
+    parser.add_argument(
+        "--websocket",
+        type=int,
+        metavar="PORT",
+        help="also send the lines to ws://127.0.0.1:PORT, and show picture and chart at http://127.0.0.1:PORT",
+    )
     raw = parser.add_argument_group("raw frames on standard input")
     raw.add_argument("--size", metavar="WxH", help="with -: raw frames of this size; without it a container")
     raw.add_argument("--fps", type=float, metavar="N", help="with --size; default: 30")

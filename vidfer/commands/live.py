@@ -23,6 +23,7 @@ from vidfer.store.layout import RESERVED, private_folder, stays_inside
 from vidfer.video.live_source import LiveSource, RawFormat
 
 if TYPE_CHECKING:
+    from vidfer.live.broadcast import Broadcast
     from vidfer.live.feed import Feed, Policy
     from vidfer.live.recording import Recording
     from vidfer.pipeline.stream import Stream
@@ -38,9 +39,24 @@ def run(options: argparse.Namespace) -> int:
         name=options.source,
         raw=_raw_format(options),
         rotation=0 if config.video.rotation == "auto" else config.video.rotation,
+        open_timeout_seconds=config.live.open_timeout_seconds,
+        read_timeout_seconds=config.live.read_timeout_seconds,
     )
     if options.record and not options.out:
         raise ConfigError("--record: expected --out DIR, where the video is to be kept")
+    with ExitStack() as stack:
+        broadcast = _broadcast(options, stack)
+        _follow(options, config, source, broadcast, stack)
+    return EXIT_OK
+
+
+def _follow(
+    options: argparse.Namespace,
+    config: PipelineConfig,
+    source: LiveSource,
+    broadcast: Broadcast | None,
+    stack: ExitStack,
+) -> None:
     import torch
 
     from vidfer.live.feed import Feed
@@ -49,26 +65,26 @@ def run(options: argparse.Namespace) -> int:
     # One frame's small pictures do not divide well among cores, and one of them decodes.
     torch.set_num_threads(max(1, min(torch.get_num_threads(), (os.cpu_count() or 2) - 1, 4)))
     policy: Policy = options.policy or ("latest" if source.kind in ("camera", "network") else "all")
-    with ExitStack() as stack:
-        recording = _recording(options, config, stack) if options.out else None
-        stream = stack.enter_context(Pipeline(config).stream())
-        feed = stack.enter_context(Feed(source, policy=policy))
-        stack.enter_context(_stopped_by_signals(feed))
-        latencies = deque[float](maxlen=MOST_LATENCIES)
-        try:
-            _look(feed, stream, recording, latencies, options)
-        finally:  # also what came before an error is kept whole
-            folder = recording.finish() if recording else None
-        if not options.quiet:
-            waited = [] if source.kind == "file" and policy == "all" else list(latencies)  # a file waits for us
-            print(_closing_line(stream, feed, waited, folder), file=sys.stderr)
-    return EXIT_OK
+    recording = _recording(options, config, stack) if options.out else None
+    stream = stack.enter_context(Pipeline(config).stream())
+    feed = Feed(source, policy=policy, longest_delay_seconds=config.live.longest_delay_seconds)
+    stack.enter_context(_stopped_by_signals(feed))
+    stack.enter_context(feed)
+    latencies = deque[float](maxlen=MOST_LATENCIES)
+    try:
+        _look(feed, stream, recording, broadcast, latencies, options)
+    finally:  # also what came before an error is kept whole
+        folder = recording.finish() if recording else None
+    if not options.quiet:
+        waited = [] if source.kind == "file" and policy == "all" else list(latencies)  # a file waits for us
+        print(_closing_line(stream, feed, waited, folder), file=sys.stderr)
 
 
 def _look(
     feed: Feed,
     stream: Stream,
     recording: Recording | None,
+    broadcast: Broadcast | None,
     latencies: deque[float],
     options: argparse.Namespace,
 ) -> None:
@@ -79,13 +95,27 @@ def _look(
         frame = stream.look(shot.picture, shot.seconds)
         if frame is not None:
             latencies.append(time.perf_counter() - shot.arrived)
+            line = json_line(frame, latency_seconds=latencies[-1])
             if not options.quiet:
-                print(json_line(frame, latency_seconds=latencies[-1]), flush=True)
+                print(line, flush=True)
+            if broadcast is not None:
+                broadcast.send(line, shot.picture)
             if recording is not None:
                 recording.add(frame, shot.picture, codec=feed.codec)
-        nobody_listens = _stdout_is_lost() and recording is None
+        nobody_listens = _stdout_is_lost() and recording is None and broadcast is None
         if nobody_listens or (options.seconds and time.monotonic() - started >= options.seconds):
             return
+
+
+def _broadcast(options: argparse.Namespace, stack: ExitStack) -> Broadcast | None:
+    if options.websocket is None:
+        return None
+    from vidfer.live.broadcast import Broadcast
+
+    broadcast = stack.enter_context(Broadcast(options.websocket))
+    if not options.quiet:
+        print(f"vidfer: picture and chart at {broadcast.url}", file=sys.stderr, flush=True)
+    return broadcast
 
 
 def _config(options: argparse.Namespace) -> PipelineConfig:

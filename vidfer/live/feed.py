@@ -22,9 +22,9 @@ logger = logging.getLogger(__name__)
 Policy = Literal["latest", "all"]
 
 FIRST_DELAY_SECONDS = 0.5  # before a lost source is tried again; twice as long each time
-LONGEST_DELAY_SECONDS = 30.0
 MOST_WAITING = 32  # frames with ``all``; then the source has to wait
 _LOOK_UP_SECONDS = 0.1  # how soon a stop is seen
+_LEAVE_SECONDS = 0.5  # a thread inside FFmpeg ends at its time limit, or with the process: nobody waits for it
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,15 @@ class Shot:
 class Feed:
     """Iterates over the frames of a source until it ends or ``stop`` is called.
 
-    A camera or network source that is lost is opened again, after 0.5 s, 1 s, 2 s, ... up to half a minute.
+    A camera or network source that is lost is opened again, after 0.5 s, 1 s, 2 s, ... Whatever FFmpeg may wait for, it
+    waits on the feed's own thread: ``stop`` is heeded at once.
 
     Parameters
     ----------
     source
         What is read. The first connection is made when a ``with`` block begins.
+    longest_delay_seconds
+        From one try to open a lost source to the next.
     policy
         ``latest``: the newest frame; those that came while another was looked at are passed over. ``all``: every frame,
         however late. A file plays at its own speed with ``latest``, and as fast as it goes with ``all``.
@@ -67,12 +70,12 @@ class Feed:
         Of the first connection.
     """
 
-    def __init__(self, source: LiveSource, *, policy: Policy) -> None:
-        self._source, self._policy = source, policy
+    def __init__(self, source: LiveSource, *, policy: Policy, longest_delay_seconds: float = 30.0) -> None:
+        self._source, self._policy, self._longest_delay = source, policy, longest_delay_seconds
         self._waiting: deque[tuple[Connection, av.VideoFrame, float, float]] = deque()
         self._changed = threading.Condition()
         self._stopped = threading.Event()
-        self._ended = False
+        self._opened = self._ended = False
         self._failure: BaseException | None = None
         self._started: float | None = None  # perf_counter of the first frame
         self.num_passed_over = self.num_lost = 0
@@ -80,15 +83,18 @@ class Feed:
 
     def __enter__(self) -> Self:
         """Open the source; raises VidferError if it cannot be."""
-        connection = self._source.open()
-        self.codec = connection.codec
-        self._thread = threading.Thread(target=self._run, args=(connection,), name="vidfer-feed", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="vidfer-feed", daemon=True)
         self._thread.start()
+        with self._changed:
+            while not (self._opened or self._ended or self._stopped.is_set()):
+                self._changed.wait(_LOOK_UP_SECONDS)
+        if self._failure is not None and not self._opened:
+            raise self._failure
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.stop()
-        self._thread.join(timeout=2.0)  # a thread that waits for a silent source ends with the process
+        self._thread.join(timeout=_LEAVE_SECONDS)
 
     def stop(self) -> None:
         """Let the iteration end; may be called from a signal handler."""
@@ -111,16 +117,18 @@ class Feed:
             self._changed.notify_all()
             return taken
 
-    def _run(self, connection: Connection) -> None:
+    def _run(self) -> None:
         try:
-            self._read_all(connection)
+            self._read_all()
         except BaseException as error:  # whoever iterates is told
             self._failure = error
         with self._changed:
             self._ended = True
             self._changed.notify_all()
 
-    def _read_all(self, first: Connection) -> None:
+    def _read_all(self) -> None:
+        first = self._source.open()  # what is wrong at the first try waiting does not mend
+        self._note_opened(first.codec)
         connection: Connection | None = first
         delay = FIRST_DELAY_SECONDS
         while not self._stopped.is_set():
@@ -142,7 +150,12 @@ class Feed:
                 self.num_lost += 1
                 logger.warning("%s: %s; trying again in %g s", self._source, problem, delay)
                 self._stopped.wait(delay)
-                delay = min(2 * delay, LONGEST_DELAY_SECONDS)
+                delay = min(2 * delay, self._longest_delay)
+
+    def _note_opened(self, codec: str) -> None:
+        with self._changed:
+            self.codec, self._opened = codec, True
+            self._changed.notify_all()
 
     def _read(self, connection: Connection) -> bool:
         """Read a connection to its end; return whether there was a frame."""

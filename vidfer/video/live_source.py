@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,6 @@ from vidfer.video.pyav_reader import rgb_view
 
 SourceKind = Literal["camera", "network", "file", "pipe"]
 
-TIMEOUT_SECONDS = 10.0  # a network source silent for this long counts as lost
 _NETWORK = {
     "rtsp_flags": "prefer_tcp",  # UDP loses packets, and each loss grays the picture until the next keyframe
     "analyzeduration": "1000000",  # µs; FFmpeg would look at five seconds of MPEG-TS before the first frame
@@ -56,11 +56,15 @@ class LiveSource:
         For ``-``: raw frames of this format; None = a container that FFmpeg knows.
     rotation
         Degrees clockwise to turn the picture by, beyond what the source says.
+    open_timeout_seconds, read_timeout_seconds
+        A network source that cannot be opened in the first, or gives no picture for the second, counts as lost.
     """
 
     name: str
     raw: RawFormat | None = None
     rotation: int = 0
+    open_timeout_seconds: float = 10.0
+    read_timeout_seconds: float = 10.0
 
     @property
     def kind(self) -> SourceKind:
@@ -70,6 +74,10 @@ class LiveSource:
         if self.name.isdecimal() or self.name.startswith("/dev/"):
             return "camera"
         return "network" if re.match(r"[a-z][a-z0-9+.-]+://", self.name, re.IGNORECASE) else "file"
+
+    def is_late(self, since: float) -> bool:
+        """Return whether more than the time for reading has gone by since ``time.monotonic()`` was this."""
+        return time.monotonic() - since > self.read_timeout_seconds
 
     def __str__(self) -> str:
         return re.sub(r"(://)[^/@]*@", r"\1", self.name)  # without user and password
@@ -117,8 +125,17 @@ class Connection:
         self.codec = context.name
 
     def frames(self) -> Iterator[tuple[av.VideoFrame, float | None]]:
-        """Yield decoded frames, and their seconds on the source's clock, if it gives any."""
+        """Yield decoded frames, and their seconds on the source's clock, if it gives any.
+
+        Raises
+        ------
+        TimeoutError
+            A network source has sent for too long what gives no picture.
+        """
+        waiting_since = time.monotonic()
         for packet in self._container.demux(self._stream):
+            if self._source.kind == "network" and self._source.is_late(waiting_since):
+                raise TimeoutError("no picture came in what was sent")
             try:
                 frames = packet.decode()
             except av.error.InvalidDataError:
@@ -126,14 +143,20 @@ class Connection:
             for frame in frames:
                 if frame.is_corrupt:
                     continue
+                self._note_display(frame)
                 yield frame, None if frame.time is None else float(frame.time)
+                waiting_since = time.monotonic()
 
-    def picture(self, frame: av.VideoFrame) -> np.ndarray:
-        """Return a frame as it is shown, (H, W, 3) uint8 RGB."""
+    def _note_display(self, frame: av.VideoFrame) -> None:
+        """Ask the container how the frame is shown: when a picture is wanted it may be closed."""
         size = frame.width, frame.height
         if size not in self._displays:
             display = display_of(self._stream, frame, codec=self.codec, size=size)
             self._displays[size] = display.turned(self._source.rotation)
+
+    def picture(self, frame: av.VideoFrame) -> np.ndarray:
+        """Return one of ``frames`` as it is shown, (H, W, 3) uint8 RGB; also behind the end of the connection."""
+        size = frame.width, frame.height
         display = self._displays[size]
         if has_two_fields(frame, self.codec):
             frame = self._field.of(frame)
@@ -159,7 +182,8 @@ def why(error: Exception) -> str:
 def _opened(source: LiveSource) -> av.container.InputContainer:
     options: dict[str, Any] = {"options": dict(DECODER_OPTIONS), "metadata_errors": "ignore"}
     if source.kind == "network":
-        return av.open(source.name, timeout=TIMEOUT_SECONDS, **{**options, "options": {**DECODER_OPTIONS, **_NETWORK}})
+        limits = source.open_timeout_seconds, source.read_timeout_seconds
+        return av.open(source.name, timeout=limits, **{**options, "options": {**DECODER_OPTIONS, **_NETWORK}})
     if source.kind == "pipe":
         if source.raw is None:
             return av.open("pipe:0", **options)
