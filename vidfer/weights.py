@@ -24,7 +24,7 @@ from vidfer.errors import WeightsError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-ComponentKind = Literal["detector", "landmarks", "quality", "backbone", "temporal", "movements"]
+ComponentKind = Literal["detector", "landmarks", "quality", "backbone", "temporal", "movements", "identity"]
 
 MAX_FILE_BYTES = 1 << 30  # the largest network here, VGG-19, has 287 MB as vidfer saves it
 _MAX_SIZE = 4096  # channels, layers, pixels
@@ -37,6 +37,7 @@ _SETTINGS: dict[ComponentKind, str] = {
     "backbone": "backbone.weights",
     "temporal": "temporal.weights",
     "movements": "movements.weights",
+    "identity": "people.weights",
 }
 
 ModuleT = TypeVar("ModuleT", bound="nn.Module")
@@ -89,6 +90,12 @@ TABLE: tuple[WeightFile, ...] = (
         name="compact",
         filename="emotion_cnn.safetensors",
         sha256="b59f7b05ace97913c05fbc966ba36e6762db98bca2b0cc3f32f7606cd17d149a",
+    ),
+    WeightFile(
+        kind="identity",
+        name="embedded",
+        filename="identity.safetensors",
+        sha256="2f7781f7de89ec177991a7112e59e37b7eb9c521f019344a70e18c6582a43fc2",
     ),
     # Third-party networks, for pipelines that name them. Of SFD and 2DFAN-4 only the start of the digest is known: it
     # is part of their publisher's file names.

@@ -53,6 +53,8 @@ def test_subtitles_and_tiers_are_of_people_who_count(clip: ClipResult) -> None:
     assert speakers == {"A &amp; &lt;b&gt; --&gt;", "face 3", "Bo"}
     tiers = [tier.get("TIER_ID") for tier in ET.fromstring(text_of("elan", clip)).iter("TIER")]
     assert tiers == [NAME, "face 3", "Bo"]
+    praat = [line for line in text_of("textgrid", clip).splitlines() if "        name = " in line]
+    assert praat == [f'        name = "{name}"' for name in tiers]
 
 
 def test_tables_keep_every_row_and_say_whose_it_is(clip: ClipResult) -> None:
