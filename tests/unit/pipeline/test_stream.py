@@ -140,7 +140,7 @@ def test_a_closed_stream_says_so(pipeline, shown):
 
 
 def test_a_pipeline_that_reads_ahead_cannot_stream():
-    with pytest.raises(ConfigError, match="people.link=false"):
+    with pytest.raises(ConfigError, match=r"people\.link=false"):
         Pipeline("default", device="cpu").stream()
     with pytest.raises(ConfigError, match="causal"):
         Pipeline("default", device="cpu", settings=["people.link=false"]).stream()
