@@ -95,7 +95,7 @@ TABLE: tuple[WeightFile, ...] = (
         kind="identity",
         name="embedded",
         filename="identity.safetensors",
-        sha256="2f7781f7de89ec177991a7112e59e37b7eb9c521f019344a70e18c6582a43fc2",
+        sha256="fc52416bb18fb5c072aad0e517eeca09fb0c61138cce4954b860237a74ef636a",
     ),
     # Third-party networks, for pipelines that name them. Of SFD and 2DFAN-4 only the start of the digest is known: it
     # is part of their publisher's file names.
