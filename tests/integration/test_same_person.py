@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections import defaultdict
 from pathlib import Path
@@ -171,6 +173,10 @@ def test_vectors_can_be_kept_and_serve_again(sample_video: Path, tmp_path: Path)
     assert path.read_bytes() == before
 
 
+def people_in(out: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO((out / "people.csv").read_text("utf-8-sig"))))
+
+
 def test_what_people_csv_says_goes_before_links_and_outlives_them(cases: Path, tmp_path: Path) -> None:
     """Of two linked people one is taken apart by hand; the edit holds, and follows where nobody is linked any more."""
     exports = ("--fps", "4", "--export", "csv,summary,segments,vtt,textgrid")
@@ -179,11 +185,11 @@ def test_what_people_csv_says_goes_before_links_and_outlives_them(cases: Path, t
     def run(*more: str) -> tuple[pd.DataFrame, dict[str, str]]:
         done = vidfer("process", video, "--out", tmp_path, *exports, *more, timeout=600)
         assert done.returncode == 0, done.stderr
-        names = {row["name"]: row["face_ids"] for row in read_csv(tmp_path / "people.csv") if row["name"]}
+        names = {row["name"]: row["face_ids"] for row in people_in(tmp_path) if row["name"]}
         return pd.read_csv(tmp_path / "two_swap" / "timeline.csv"), names
 
     table, _ = run()
-    rows = read_csv(tmp_path / "people.csv")
+    rows = people_in(tmp_path)
     assert sorted(" ".join(row["face_ids"] for row in rows).split()) == ["0", "1", "2", "3"]
     assert len(rows) == 2
     before, after = rows[0]["face_ids"].split()
