@@ -89,6 +89,11 @@ class TracksConfig(Section):
 class PeopleConfig(Section):
     """``[people]``: the same person throughout a clip, and who counts."""
 
+    link: bool = Field(True, description="tell people apart and find them again within a clip")
+    min_confidence: float = Field(0.9, ge=0.5, le=1.0, description="of a link; tracks with a weaker one stay apart")
+    network: str = Field("embedded", description="gives each face the vector by which faces are compared")
+    weights: str = Field("", description="file with your own weights")
+    keep_vectors: bool = Field(False, description="keep the vectors in the cache when a clip is complete")
     which: Literal["all", "largest", "main"] = Field(
         "all", description="who counts in summaries unless people.csv says else; main: the one seen longest"
     )

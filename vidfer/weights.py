@@ -24,7 +24,7 @@ from vidfer.errors import WeightsError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-ComponentKind = Literal["detector", "landmarks", "quality", "backbone", "temporal", "movements"]
+ComponentKind = Literal["detector", "landmarks", "quality", "backbone", "temporal", "movements", "identity"]
 
 MAX_FILE_BYTES = 1 << 30  # the largest network here, VGG-19, has 287 MB as vidfer saves it
 _MAX_SIZE = 4096  # channels, layers, pixels
@@ -37,6 +37,7 @@ _SETTINGS: dict[ComponentKind, str] = {
     "backbone": "backbone.weights",
     "temporal": "temporal.weights",
     "movements": "movements.weights",
+    "identity": "people.weights",
 }
 
 ModuleT = TypeVar("ModuleT", bound="nn.Module")
@@ -89,6 +90,12 @@ TABLE: tuple[WeightFile, ...] = (
         name="compact",
         filename="emotion_cnn.safetensors",
         sha256="18cf4f5a9dab911d64829a6a2d2073b8b79694cf3c48c587916332be8913a308",
+    ),
+    WeightFile(
+        kind="identity",
+        name="embedded",
+        filename="identity.safetensors",
+        sha256="fc52416bb18fb5c072aad0e517eeca09fb0c61138cce4954b860237a74ef636a",
     ),
     # Third-party networks, for pipelines that name them. Of SFD and 2DFAN-4 only the start of the digest is known: it
     # is part of their publisher's file names.

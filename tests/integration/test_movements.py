@@ -44,7 +44,11 @@ def test_columns_and_blinks_are_written_and_nothing_else_changes(results: Path) 
     pd.testing.assert_frame_equal(table[list(COLUMNS)], plain)
     assert (off / "segments.csv").read_bytes() == (on / "segments.csv").read_bytes()
     assert not (off / "blinks.csv").exists()
-    assert (on / "blinks.csv").read_text().startswith("face_id,start_seconds,closed_seconds,end_seconds,depth,side\n")
+    assert (
+        (on / "blinks.csv")
+        .read_text()
+        .startswith("face_id,start_seconds,closed_seconds,end_seconds,depth,side,person_id\n")
+    )
     seen = table[table["success"] == 1]
     assert seen[list(REPORTED)].notna().all().all()
     assert ((seen[list(REPORTED)] >= 0) & (seen[list(REPORTED)] <= 1)).all().all()

@@ -37,6 +37,7 @@ COLUMNS = [
     "disgust",
     "fear",
     "contempt",
+    "person_id",
 ]
 CLIP_FILES = {"timeline.csv", "timeline.parquet", "segments.csv", "summary.json", "timeline.png", "report.html"}
 
@@ -139,7 +140,9 @@ def test_status_tells_what_is_cached(sample_results: Path) -> None:
     assert done.returncode == 0, done.stderr
     (clip,) = json.loads(done.stdout)
     assert clip["clip"] == "sample"
-    assert {clip[name] for name in ("faces", "embeddings", "tracks", "emotions", "outputs")} == {"cached"}
+    assert {clip[name] for name in ("faces", "embeddings", "identity", "tracks", "people", "emotions", "outputs")} == {
+        "cached"
+    }
 
 
 def test_sampling_by_time(sample_video: Path, tmp_path: Path) -> None:

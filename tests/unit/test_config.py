@@ -57,7 +57,10 @@ def test_unknown_pipeline_lists_the_known_ones() -> None:
         (".fps=3", ""),
         ("video.=3", ""),
         ("fps=3", r"; did you mean video\.fps\?"),
-        ("weights=x.pt", r"; did you mean backbone\.weights or temporal\.weights or movements\.weights\?"),
+        (
+            "weights=x.pt",
+            r"; did you mean people\.weights or backbone\.weights or temporal\.weights or movements\.weights\?",
+        ),
     ],
 )
 def test_a_malformed_setting_shows_the_form(setting: str, hint: str) -> None:

@@ -13,7 +13,7 @@ from vidfer.errors import WeightsError
 
 def test_embedded_files_are_small_verified_and_have_a_model_card() -> None:
     embedded = [file for file in weights.TABLE if not file.url]
-    kinds = {"detector", "landmarks", "quality", "movements", "backbone", "temporal"}
+    kinds = {"detector", "landmarks", "quality", "movements", "backbone", "temporal", "identity"}
     assert {file.kind for file in embedded} == kinds
     for file in embedded:
         (path,) = weights.locate(file.kind, file.name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-STAGES = ("faces", "embeddings", "tracks", "emotions", "movements")
+STAGES = ("faces", "embeddings", "identity", "tracks", "people", "emotions", "movements")
 EXPORTS = (
     *("csv", "parquet", "segments", "summary", "chart", "report"),  # what the default pipeline writes
     *("openface", "fex", "elan", "textgrid", "emotionml", "netcdf", "vtt", "json"),
@@ -143,7 +143,7 @@ def _status_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _train_arguments(parser: argparse.ArgumentParser) -> None:
-    networks = ["detector", "landmarks", "quality", "movements", "emotion-cnn", "temporal"]
+    networks = ["detector", "landmarks", "quality", "identity", "movements", "emotion-cnn", "temporal"]
     parser.add_argument("network", choices=networks, metavar="NETWORK", help=", ".join(networks))
     parser.add_argument("--recipe", default="", metavar="FILE.toml|NAME", help="see pipelines/train")
     source = parser.add_mutually_exclusive_group(required=True)

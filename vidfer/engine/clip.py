@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from vidfer.config import PipelineConfig
 from vidfer.engine.apexes import chart_look
 from vidfer.engine.events import ClipRead, ClipStarted, Event, FramesDone, StageDone
+from vidfer.engine.needed import missing_frame_tables
 from vidfer.engine.people import PEOPLE_READ, PEOPLE_ROWS, edits_digest, who_is_who
 from vidfer.engine.plan import DECODE, OUTPUTS, PROBE, probe_key, stage_keys
 from vidfer.errors import BadVideo, CacheError, blamed_on
@@ -81,7 +82,8 @@ class ClipSummary:
     reader, keys, files, summary, seconds, computed_frames
         See ``store.journal.ClipRecord``.
     problems
-        Cache files that were set aside, and what does not fit in people.csv, one line each.
+        Cache files that were set aside, why a video was looked at again, and what does not fit in people.csv, one line
+        each.
     """
 
     fingerprint: Fingerprint
@@ -126,6 +128,7 @@ class _ClipWork:
         self.stages = {stage.name: stage for stage in stages_of(job.config)}
         self.forced = set(dependents(job.force, self.stages.values())) if job.force else set()
         self.computed_frames = 0
+        self.notes: list[str] = []
         self._video: VideoProbe | None = None
 
     def run(self) -> ClipSummary:
@@ -135,6 +138,7 @@ class _ClipWork:
             info, reader = self._probed(fingerprint.sha256)
             keys, reader = self._frame_tables(info, reader)
         clip = self._clip(info, keys)
+        self._forget(keys)
         if self.config.video.strict and clip.decode.truncated:
             raise BadVideo(self.job.path, "truncated", f"{'; '.join(clip.decode.warnings)} (refused by --strict)")
         clip, edits, misfits = who_is_who(clip, self.job.people, self.config)
@@ -155,7 +159,7 @@ class _ClipWork:
             keys=dict(keys),
             files=files,
             summary=journal_summary(clip, self.job.people),
-            problems=(*(str(problem) for problem in self.cache.problems), *misfits),
+            problems=(*self.notes, *(str(problem) for problem in self.cache.problems), *misfits),
             computed_frames=self.computed_frames,
         )
 
@@ -217,8 +221,11 @@ class _ClipWork:
             self.cache.remove(name, keys[name])
         self.forced.clear()
         frame_stages = [name for name, stage in self.stages.items() if stage.sees_frames]
-        missing = [name for name in frame_stages if not self._is_cached(name, keys[name])]
+        missing = missing_frame_tables(
+            self.stages.values(), self.config, is_cached=lambda name: self._is_cached(name, keys[name])
+        )
         if missing:
+            self._tell_why(missing)
             from vidfer.video.reader import DecoderFailed
 
             try:
@@ -234,6 +241,21 @@ class _ClipWork:
         for name in frame_stages:
             self._stage_done(name, name in missing)
         return keys, reader
+
+    def _tell_why(self, missing: Sequence[str]) -> None:
+        """Note that a video is looked at once more only for what is not kept."""
+        if not any(self.stages[name].is_kept(self.config) for name in missing):
+            wanted = ", ".join(f"{self.stages[name].section}.{self.stages[name].kept_if}" for name in missing)
+            self.notes.append(
+                f"looked at the video again: what {', '.join(missing)} found was removed when the clip was complete "
+                f"({wanted} = true would keep it)"
+            )
+
+    def _forget(self, keys: Mapping[str, str]) -> None:
+        """Remove the tables that are not kept; all that read them are complete."""
+        for name, stage in self.stages.items():
+            if not stage.is_kept(self.config):
+                self.cache.remove(name, keys[name])
 
     def _is_cached(self, name: str, key: str) -> bool:
         """Return whether a complete table is there; a file that is none is set aside and reported."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from vidfer.config import PipelineConfig
+from vidfer.engine.needed import is_needed
 from vidfer.errors import CacheError, blamed_on
 from vidfer.pipeline import StageDeclaration, stages_of
 from vidfer.pipeline.provenance import provenance
@@ -40,19 +41,22 @@ def clip_tables(
     config
         The pipeline.
     stages
-        Which; None = all that it runs.
+        Which; None = all that it runs. Those whose table is not kept are left out where none of these needs it.
     on_stage
         Called for each clip stage.
 
     Raises
     ------
     CacheError
-        A table of a frame stage has gone.
+        A table of a frame stage has gone, or that of a clip stage whose inputs are not kept.
     """
     tables: dict[str, Table] = {}
     decode: DecodeReport | None = None
-    for stage in stages_of(config) if stages is None else stages:
+    running = stages_of(config) if stages is None else stages
+    for stage in running:
         key = keys[stage.name]
+        if not is_needed(stage, running, config, is_cached=lambda name: cache.contains(name, keys[name])):
+            continue
         stored = cache.load(stage.name, key, only=_not_in(stage))
         if stage.sees_frames:
             stored = _there(stored, cache, stage, key)
@@ -62,6 +66,9 @@ def clip_tables(
         else:
             from vidfer.pipeline.pipeline import pipeline_of  # torch
 
+            for name in stage.inputs:
+                if name not in tables:  # it was not needed while this stage's table could be read
+                    raise CacheError(f"{cache.path(stage.name, key)} cannot be used: run the same command again")
             with blamed_on(stage.name):
                 table = pipeline_of(config).clip_stage(stage.name).process(tables)
             cache.store(stage.name, key, table.arrays())

@@ -15,6 +15,7 @@ from vidfer.config import GroupResources, PipelineConfig
 from vidfer.engine.batch import exported_files, records_of_batch, write_batch_files
 from vidfer.engine.clip import ClipJob, ClipSummary, process_clip
 from vidfer.engine.events import ClipDone, ClipStarted, Event, EventCallback, StageDone, ignore
+from vidfer.engine.needed import missing_frame_tables
 from vidfer.engine.nodes import OnNode, check_engine, check_nodes, open_executor, required_of_nodes, resources_of
 from vidfer.engine.people import read_edits
 from vidfer.engine.plan import DECODE, EDITS, OUTPUTS, KeyPlans
@@ -290,8 +291,11 @@ class _Run:
         cache, keys = StageCache(cache_folder(self.out)), self.plans.keys_now(record)
         stages = stages_of(self.config)
         forced = dependents(job.force, stages) if job.force else ()
-        frame_stages = [stage.name for stage in stages if stage.sees_frames]
-        return any(name in forced or not cache.contains(name, keys[name]) for name in frame_stages)
+
+        def is_cached(name: str) -> bool:
+            return name not in forced and cache.contains(name, keys[name])
+
+        return bool(missing_frame_tables(stages, self.config, is_cached=is_cached))
 
     def _finish(self, outcome: Outcome[ClipJob, ClipSummary]) -> None:
         job, value = outcome.item, outcome.value

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Literal
 
 from vidfer.config import PipelineConfig, parse_section, pipeline_model
+from vidfer.engine.needed import is_needed
 from vidfer.engine.people import Edits, read_edits
 from vidfer.engine.plan import DECODE, OUTPUTS, KeyPlans
 from vidfer.errors import ConfigError, OutputError
-from vidfer.pipeline import stages_of
+from vidfer.pipeline import StageDeclaration, stages_of
 from vidfer.store.cache import StageCache
 from vidfer.store.journal import MANY_CLIPS, ClipRecord, Records
 from vidfer.store.layout import cache_folder, journal_file, private_folder, settings_file
@@ -67,13 +68,14 @@ def read_status(out: Path, *, check: bool = False) -> list[ClipStatus]:
     with _no_garbage_collection():
         records = Records(journal_file(out))
         look = check or len(records) <= MANY_CLIPS
-        stages = tuple(stage.name for stage in stages_of(config))
+        stages = stages_of(config)
         view = _View(
             out=str(out),
             stages=stages,
+            config=config,
             plans=KeyPlans(config),
             edits=read_edits(out, records),
-            cached={name: cache.keys(name) for name in stages} if look else None,
+            cached={stage.name: cache.keys(stage.name) for stage in stages} if look else None,
         )
         current, cached = view.plans.digests(), view.all("cached")
         return [
@@ -122,14 +124,15 @@ class _View:
     """What is there: looked at once for all clips, so that a hundred thousand take seconds."""
 
     out: str
-    stages: tuple[str, ...]
+    stages: tuple[StageDeclaration, ...]
+    config: PipelineConfig
     plans: KeyPlans
     edits: Edits
     cached: dict[str, frozenset[str]] | None  # None: files are not looked at
 
     def all(self, state: StageState) -> dict[str, StageState]:
         """Return this state for all stages and the outputs."""
-        return dict.fromkeys((*self.stages, OUTPUTS), state)
+        return dict.fromkeys((*(stage.name for stage in self.stages), OUTPUTS), state)
 
 
 def _status(record: ClipRecord | None, view: _View) -> ClipStatus:
@@ -137,7 +140,7 @@ def _status(record: ClipRecord | None, view: _View) -> ClipStatus:
     if record.status == "failed":
         states = view.all("missing")
         stage = record.failure["stage"]
-        states[stage if stage in states else view.stages[0] if stage == DECODE else OUTPUTS] = "failed"
+        states[stage if stage in states else view.stages[0].name if stage == DECODE else OUTPUTS] = "failed"
         return ClipStatus(clip_id=record.clip_id, stages=states, note=record.failure["message"])
     note = ""
     if view.cached is not None:
@@ -150,9 +153,13 @@ def _status(record: ClipRecord | None, view: _View) -> ClipStatus:
                 return ClipStatus(clip_id=record.clip_id, stages=view.all("stale"), note="the video has changed")
     keys = view.plans.keys_now(record, view.edits.digest(record.clip_id))
     states = {}
-    for name in view.stages:
-        other = record.keys.get(name) != keys[name]
-        there = keys[name] in view.cached[name] if view.cached is not None else not other
+
+    def is_there(name: str) -> bool:
+        return keys[name] in view.cached[name] if view.cached is not None else record.keys.get(name) == keys[name]
+
+    for stage in view.stages:
+        name, other = stage.name, record.keys.get(stage.name) != keys[stage.name]
+        there = is_there(name) or not is_needed(stage, view.stages, view.config, is_cached=is_there)
         states[name] = "cached" if there else "stale" if other else "missing"
     current = record.keys.get(OUTPUTS) == keys[OUTPUTS]
     untouched = view.cached is None or is_untouched(f"{view.out}/{record.clip_id}", record.files)

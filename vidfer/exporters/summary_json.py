@@ -9,7 +9,7 @@ from vidfer.timeline.summary import summarise
 from vidfer.types import ClipResult
 
 
-@exporter("summary", filenames=("summary.json",), version=3)
+@exporter("summary", filenames=("summary.json",), version=4)
 def render(clip: ClipResult) -> dict[str, bytes]:
     """Return summary.json."""
     text = json.dumps(summarise(clip), indent=2, ensure_ascii=False, allow_nan=False)

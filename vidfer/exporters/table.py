@@ -19,6 +19,8 @@ roll           degrees, clockwise in the image is positive
 quality        chance that the label of this frame alone is that of the clean, frontal, large face, 0..1
 emotion        the label with the highest probability in this row, ``emotion_confidence`` its probability
 neutral, ...   probability of each label, 0..1, sum 1
+person_id      the person, from 0: tracks that are the same person's share it; -1 without a face. Only where
+               ``people.link`` is on
 ============== =========================================================================================
 
 Where ``[movements]`` is on, the columns of ``ClipMovements`` follow.
@@ -42,6 +44,7 @@ COLUMNS: tuple[str, ...] = (
     *("pitch", "yaw", "roll", "quality", "emotion", "emotion_confidence"),
     *EMOTIONS,
 )
+PERSON = "person_id"  # after these, where people are linked
 LANDMARK_COLUMNS: tuple[str, ...] = tuple(f"{axis}_{i}" for axis in "xy" for i in range(NUM_LANDMARKS))
 _PART_ROWS = 1024
 
@@ -117,6 +120,10 @@ def timeline_table(clip: ClipResult) -> TimelineTable:
         "emotion_confidence": of_faces(probabilities.max(axis=1)),
     }
     columns |= {name: of_faces(probabilities[:, label]) for label, name in enumerate(EMOTIONS)}
+    if clip.people is not None:
+        person_id = np.full(len(face_row), -1, dtype=np.int32)
+        person_id[seen] = clip.people.person_id[kept]
+        columns[PERSON] = person_id
     if clip.movements is not None:
         columns |= {name: of_faces(values) for name, values in clip.movements.columns.items()}
     return TimelineTable(frame_row=frame_row, face_row=face_row, columns=columns)

@@ -24,7 +24,7 @@ def formats_of(clip: ClipResult) -> dict[str, str]:
     return {**FORMATS, **{name: "%.2f" if name.startswith("gaze") else "%.4f" for name in names}}
 
 
-@exporter("csv", filenames=("timeline.csv",), version=1)
+@exporter("csv", filenames=("timeline.csv",), version=2)
 def render(clip: ClipResult) -> dict[str, bytes]:
     """Return timeline.csv."""
     table = timeline_table(clip)

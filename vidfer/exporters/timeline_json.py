@@ -10,10 +10,11 @@ import numpy as np
 from vidfer.exporters import exporter
 from vidfer.exporters.table import timeline_table
 from vidfer.exporters.timeline_csv import formats_of
+from vidfer.people.by_person import people_of_segments
 from vidfer.types import ClipResult
 
 
-@exporter("json", filenames=("timeline.json",), version=2)
+@exporter("json", filenames=("timeline.json",), version=3)
 def render(clip: ClipResult) -> dict[str, bytes]:
     """Return timeline.json: ``{"clip", "start_seconds", "timeline": {column: [...]}, "segments": [{...}]}``.
 
@@ -27,6 +28,7 @@ def render(clip: ClipResult) -> dict[str, bytes]:
         "segments": [
             {
                 "face_id": segment.track_id,
+                "person_id": person,
                 "emotion": segment.emotion,
                 "start_seconds": round(segment.start_seconds, 6),
                 "end_seconds": round(segment.end_seconds, 6),
@@ -34,7 +36,7 @@ def render(clip: ClipResult) -> dict[str, bytes]:
                 "mean_probability": round(segment.mean_probability, 6),
                 "peak_probability": round(segment.peak_probability, 6),
             }
-            for segment in clip.segments
+            for segment, person in zip(clip.segments, people_of_segments(clip), strict=True)
         ],
     }
     text = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-@exporter("parquet", filenames=("timeline.parquet",), version=2)
+@exporter("parquet", filenames=("timeline.parquet",), version=3)
 def render(clip: ClipResult) -> dict[str, bytes]:
     """Return timeline.parquet; cells without a value are null.
 

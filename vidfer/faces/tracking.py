@@ -9,7 +9,7 @@ any sampling rate and variable-frame-rate video work.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,11 +48,12 @@ def track_faces(
     max_gap_seconds: float = 1.0,
     min_duration_seconds: float = 0.2,
     start_score: float = 0.0,
+    parted: Callable[[np.ndarray], list[np.ndarray]] | None = None,
 ) -> FaceTracks:
     """Give every face the number of the person it belongs to.
 
-    Tracks end at hard cuts, two faces of one frame never share a number, and of near-identical boxes in one frame
-    only the best by score is kept.
+    Tracks end at hard cuts (or where ``parted`` says), two faces of one frame never share a number, and of
+    near-identical boxes in one frame only the best by score is kept.
 
     Parameters
     ----------
@@ -72,6 +73,8 @@ def track_faces(
         Tracks in which no face scores this much are dropped: a face has to be clear once, and may be doubtful
         before and after (hysteresis, as for a detector's boxes in ByteTrack, Zhang et al. 2022). A sandal that is
         taken for a face again and again never is clear.
+    parted
+        Returns the rows of a track (T,) in parts, in order of time: tracks end where these do, and not at cuts.
 
     Returns
     -------
@@ -90,7 +93,7 @@ def track_faces(
         raise ValueError(
             f"track_faces: frame_row must be in 0..{len(frames) - 1}, got {faces.frame_row[0]}..{faces.frame_row[-1]}"
         )
-    scene = np.cumsum(frames.is_cut)  # (F,) number of cuts so far
+    scene = np.cumsum(frames.is_cut) * (parted is None)  # (F,) number of cuts so far
     score = np.nan_to_num(faces.score, nan=-math.inf)
     tracker = Tracker(min_iou=min_iou, max_gap_seconds=max_gap_seconds)
     rows_of: dict[Track, list[int]] = {}
@@ -108,8 +111,9 @@ def track_faces(
         for row, track in enumerate(found, start):
             if track is not None:
                 rows_of.setdefault(track, []).append(row)
-    kept = [rows for track, rows in rows_of.items() if track.best_score >= start_score]
-    _number(track_id, kept, frames.pts_seconds, faces.frame_row, min_duration_seconds)
+    clear = [np.array(rows) for track, rows in rows_of.items() if track.best_score >= start_score]
+    parts = clear if parted is None else [part for rows in clear for part in parted(rows)]
+    _number(track_id, parts, frames.pts_seconds, faces.frame_row, min_duration_seconds)
     return FaceTracks(track_id=track_id)
 
 
@@ -308,7 +312,7 @@ def _frame_ranges(frame_row: np.ndarray) -> list[tuple[int, int]]:
 
 def _number(
     track_id: np.ndarray,
-    tracks: list[list[int]],
+    tracks: list[np.ndarray],
     pts_seconds: np.ndarray,
     frame_row: np.ndarray,
     min_duration_seconds: float,
@@ -316,7 +320,7 @@ def _number(
     """Write the numbers of the tracks (their rows) that last long enough into ``track_id``, by first appearance."""
     interval = float(np.median(np.diff(pts_seconds))) if len(pts_seconds) > 1 else math.inf
     number = 0
-    for rows in sorted(tracks, key=lambda rows: rows[0]):
+    for rows in sorted(tracks, key=lambda rows: int(rows[0])):
         first, last = pts_seconds[frame_row[rows[0]]], pts_seconds[frame_row[rows[-1]]]
         if last - first + interval >= min_duration_seconds - 1e-9:
             track_id[rows] = number

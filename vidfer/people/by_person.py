@@ -12,11 +12,11 @@ from vidfer.types import ClipMovements, ClipResult, Roster
 
 def people_of_segments(clip: ClipResult) -> list[int]:
     """Return the person of each of the clip's episodes; without a roster, its track."""
-    return _people_at(clip, [(segment.track_id, segment.peak_seconds) for segment in clip.segments])
+    return people_at(clip, [(segment.track_id, segment.peak_seconds) for segment in clip.segments])
 
 
-def _people_at(clip: ClipResult, moments: Sequence[tuple[int, float]]) -> list[int]:
-    """Return whose each track is at a time in seconds."""
+def people_at(clip: ClipResult, moments: Sequence[tuple[int, float]]) -> list[int]:
+    """Return whose each track is at a time in seconds; without a roster, the track."""
     if clip.roster is None:
         return [track for track, _ in moments]
     order = np.argsort(clip.timeline.track_id, kind="stable")  # of each track in order of time
@@ -54,7 +54,7 @@ def by_person(clip: ClipResult) -> ClipResult:
 
 def _movements_by_person(movements: ClipMovements, clip: ClipResult, roster: Roster) -> ClipMovements:
     """Return the movements with people where blinks have tracks, but for how far blinks could be counted."""
-    people = _people_at(clip, [(blink.track_id, blink.closed_seconds) for blink in movements.blinks])
+    people = people_at(clip, [(blink.track_id, blink.closed_seconds) for blink in movements.blinks])
     found = zip(movements.blinks, people, strict=True)
     blinks = [replace(blink, track_id=number) for blink, number in found if roster.by_number[number].include]
     blinks.sort(key=lambda blink: (blink.track_id, blink.start_seconds))

@@ -7,16 +7,19 @@ or give one to ``register_stage`` (then only this process knows it).
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 
 from vidfer.config import PipelineConfig, register_section
 from vidfer.errors import ConfigError
 from vidfer.pipeline.stage import StageDeclaration as StageDeclaration
 from vidfer.plugins import entry_points_of
 
+_WHO_COUNTS = ("which", "min_seconds", "min_quality")  # no stage depends on these
+
 STAGES: tuple[StageDeclaration, ...] = (
     StageDeclaration(
         name="faces",
-        version=8,
+        version=9,
         section="faces",
         stage="vidfer.pipeline.faces:FacesStage",
         table="vidfer.pipeline.tables:FacesTable",
@@ -39,12 +42,36 @@ STAGES: tuple[StageDeclaration, ...] = (
         sees_frames=True,
     ),
     StageDeclaration(
-        name="tracks",
+        name="identity",
         version=1,
+        section="people",
+        stage="vidfer.pipeline.identity:IdentityStage",
+        table="vidfer.pipeline.tables:IdentityTable",
+        components=(("identity", "network", "weights"),),
+        settings_unread=("link", "min_confidence", "keep_vectors", *_WHO_COUNTS),
+        inputs=("faces",),
+        sees_frames=True,
+        switched_by="link",
+        kept_if="keep_vectors",
+    ),
+    StageDeclaration(
+        name="tracks",
+        version=2,
         section="tracks",
         stage="vidfer.pipeline.tracks:TracksStage",
         table="vidfer.pipeline.tables:TracksTable",
         inputs=("faces",),
+        optional_inputs=("identity",),
+    ),
+    StageDeclaration(
+        name="people",
+        version=1,
+        section="people",
+        stage="vidfer.pipeline.people:PeopleStage",
+        table="vidfer.pipeline.tables:PeopleTable",
+        settings_unread=("link", "network", "weights", "keep_vectors", *_WHO_COUNTS),
+        inputs=("faces", "identity", "tracks"),
+        switched_by="link",
     ),
     StageDeclaration(
         name="emotions",
@@ -91,8 +118,12 @@ def declared_stages() -> tuple[StageDeclaration, ...]:
 
 def stages_of(config: PipelineConfig) -> tuple[StageDeclaration, ...]:
     """Return the stages that a pipeline runs, each after those that it reads."""
-    declared = declared_stages()
-    return tuple(stage for stage in declared if getattr(getattr(config, stage.section), "enabled", True))
+    running = [stage for stage in declared_stages() if stage.runs(config)]
+    names = {stage.name for stage in running}
+    return tuple(
+        replace(stage, inputs=(*stage.inputs, *(name for name in stage.optional_inputs if name in names)))
+        for stage in running
+    )
 
 
 def dependents(name: str, stages: Collection[StageDeclaration]) -> tuple[str, ...]:

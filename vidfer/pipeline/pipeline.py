@@ -15,13 +15,14 @@ import torch
 from vidfer.config import PipelineConfig, load_pipeline, with_settings
 from vidfer.device import pick_device
 from vidfer.errors import BadVideo, ConfigError, DataError
-from vidfer.pipeline import stages_of
+from vidfer.pipeline import StageDeclaration, stages_of
 from vidfer.pipeline.chunk import chunk_frames
 from vidfer.pipeline.clip import Clip, Faces
 from vidfer.pipeline.embeddings import EmbeddingsStage
 from vidfer.pipeline.emotions import EmotionsStage, prior_log_ratio
 from vidfer.pipeline.faces import FacesStage
 from vidfer.pipeline.frame_stages import FrameStages
+from vidfer.pipeline.identity import IdentityStage
 from vidfer.pipeline.provenance import provenance
 from vidfer.pipeline.regroup import regrouped
 from vidfer.pipeline.result import clip_result
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from vidfer.backbones.load import EmotionNetwork
     from vidfer.faces.detectors import FaceDetector
     from vidfer.faces.landmarks import FaceLandmarker
+    from vidfer.identity import IdentityNetwork
     from vidfer.temporal import TemporalModel
     from vidfer.video.probe import VideoProbe
     from vidfer.video.reader import DecoderName, FrameReader
@@ -54,7 +56,7 @@ class Pipeline:
         ``section.key=value`` strings that override it, e.g. ``["faces.min_score=0.6"]``.
     device
         ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; None = what the pipeline says.
-    detector, landmarks, backbone, temporal
+    detector, landmarks, backbone, temporal, identity
         Components of your own, used instead of those that the settings name. ``process`` cannot be given them: its
         workers find components by name, see CONTRIBUTING.md.
 
@@ -81,6 +83,7 @@ class Pipeline:
         landmarks: FaceLandmarker | None = None,
         backbone: EmotionNetwork | None = None,
         temporal: TemporalModel | None = None,
+        identity: IdentityNetwork | None = None,
     ) -> None:
         config = pipeline if isinstance(pipeline, PipelineConfig) else load_pipeline(str(pipeline))
         if device is not None:
@@ -88,12 +91,19 @@ class Pipeline:
         self.config = with_settings(config, settings) if settings else config
         self.device = pick_device(self.config.run.device)
         self._declared = {stage.name: stage for stage in stages_of(self.config)}
-        given = {"detector": detector, "landmarks": landmarks, "backbone": backbone, "temporal": temporal}
+        given = {
+            "detector": detector,
+            "landmarks": landmarks,
+            "backbone": backbone,
+            "temporal": temporal,
+            "identity": identity,
+        }
         self._given = {name: type(component).__qualname__ for name, component in given.items() if component}
         where = {"device": str(self.device)}
         self._made: dict[str, Any] = {
             "faces": FacesStage(self.config.faces, **where, detector=detector, landmarks=landmarks),
             "embeddings": EmbeddingsStage(self.config.backbone, **where, network=backbone),
+            "identity": IdentityStage(self.config.people, **where, network=identity),
             "emotions": EmotionsStage(
                 self.config.temporal,
                 **where,
@@ -217,7 +227,8 @@ class Pipeline:
         Raises
         ------
         ConfigError
-            A stage needs frames that are still to come: use the pipeline ``live``, or set ``temporal.causal=true``.
+            A stage needs frames that are still to come: use the pipeline ``live``, or set ``temporal.causal=true`` and
+            ``people.link=false``.
 
         Examples
         --------
@@ -263,9 +274,9 @@ class Pipeline:
         return self._made[name]
 
     @property
-    def clip_stage_names(self) -> tuple[str, ...]:
+    def clip_stages(self) -> tuple[StageDeclaration, ...]:
         """The stages that map whole tables, each after those that it reads."""
-        return tuple(name for name, stage in self._declared.items() if not stage.sees_frames)
+        return tuple(stage for stage in self._declared.values() if not stage.sees_frames)
 
     @cached_property
     def frame_stages(self) -> FrameStages:

@@ -20,6 +20,7 @@ _GROUPS: dict[weights.ComponentKind, str] = {  # of entry points
     "backbone": "vidfer.backbones",
     "temporal": "vidfer.temporal",
     "movements": "vidfer.movements",
+    "identity": "vidfer.identity",
 }
 
 

@@ -14,9 +14,9 @@ from vidfer.movements import LEAST_EYES_PX, LEAST_FACE_PX, MOVEMENTS, REPORTED
 from vidfer.people.apply import with_roster
 from vidfer.pipeline import STAGES
 from vidfer.pipeline.emotions import of_clip
-from vidfer.pipeline.tables import EmotionsTable, Table, faces_in
+from vidfer.pipeline.tables import EmotionsTable, PeopleTable, Table, faces_in
 from vidfer.timeline.segments import find_segments
-from vidfer.types import ClipResult, DecodeReport, EmotionTimeline, FaceEmbeddings, VideoInfo
+from vidfer.types import ClipResult, DecodeReport, EmotionTimeline, FaceEmbeddings, FacePeople, VideoInfo
 
 MOVEMENTS_STAGE = "movements"
 _OWN = frozenset(stage.name for stage in STAGES)
@@ -41,6 +41,8 @@ def clip_result(
     timeline = EmotionTimeline(
         track_id=tracks.track_id, frame_row=faces.frame_row, probabilities=emotions.probabilities, labels=EMOTIONS
     )
+    people = tables.get("people")
+    assert people is None or isinstance(people, PeopleTable)
     movements = None
     if MOVEMENTS_STAGE in tables:
         from vidfer.timeline.movements import clip_movements
@@ -68,6 +70,7 @@ def clip_result(
         segments=find_segments(timeline, frames, **options),
         provenance={**provenance, **_search_limits(config.faces, info)},
         movements=movements,
+        people=FacePeople(**people.arrays()) if people else None,
         tables={name: table.arrays() for name, table in tables.items() if name not in _OWN},
     )
     return with_roster(clip, config=config.people, find_segments=partial(find_segments, **options))[0]

@@ -71,13 +71,19 @@ class StageDeclaration:
         Keys of ``section`` that its result does not depend on: what is made of it later reads them.
     inputs
         The stages that it reads; of a frame stage, frame stages.
+    optional_inputs
+        Stages before it that it reads besides, where they run.
     sees_frames
         True for a frame stage, False for a clip stage.
     stays_on_disk
         Columns of the table that are large and that no clip stage reads.
+    switched_by
+        Key of ``section`` that decides whether the stage runs; where there is none it does.
+    kept_if
+        Key of ``section``: where it is false the table is removed from the cache once no stage needs it any more.
+        Empty: it is kept.
     options
-        The section's model, for a stage from outside the package. Where it has a field ``enabled``, this decides
-        whether the stage runs.
+        The section's model, for a stage from outside the package.
     """
 
     name: str
@@ -89,9 +95,20 @@ class StageDeclaration:
     more_sections: tuple[str, ...] = ()
     settings_unread: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
+    optional_inputs: tuple[str, ...] = ()
     sees_frames: bool = False
     stays_on_disk: tuple[str, ...] = ()
+    switched_by: str = "enabled"
+    kept_if: str = ""
     options: type[Section] | None = None
+
+    def runs(self, config: PipelineConfig) -> bool:
+        """Return whether a pipeline has this stage."""
+        return bool(getattr(getattr(config, self.section), self.switched_by, True))
+
+    def is_kept(self, config: PipelineConfig) -> bool:
+        """Return whether its table stays in the cache when a clip is complete."""
+        return not self.kept_if or bool(getattr(getattr(config, self.section), self.kept_if))
 
     def make(self, config: PipelineConfig, *, device: str) -> Any:
         """Return the FrameStage or ClipStage for these settings."""

@@ -83,16 +83,19 @@ class Stream:
     """
 
     def __init__(self, pipeline: Pipeline) -> None:
-        for name in pipeline.clip_stage_names:
-            if name not in _ONLINE:
-                raise ConfigError(f"the stage {name!r} needs the whole clip, so a stream cannot have it: switch it off")
+        for stage in pipeline.clip_stages:
+            if stage.name not in _ONLINE:
+                raise ConfigError(
+                    f"the stage {stage.name!r} needs the whole clip, so a stream cannot have it: "
+                    f"set {stage.section}.{stage.switched_by}=false"
+                )
         self._device = pipeline.device
         self._frame_stages = {name: stage for name, stage in pipeline.frame_stages.stages.items() if name != FACES}
         self._faces = FaceFollower(pipeline.stage(FACES), detect_every=pipeline.config.faces.detect_every)
         self._tracks = pipeline.stage("tracks").stream()
         self._emotions = pipeline.stage("emotions").stream()
-        for stage in pipeline.frame_stages.stages.values():
-            stage.load()
+        for looking in pipeline.frame_stages.stages.values():
+            looking.load()
         self._clock = _Clock()
         self._closed = False
         self.num_frames = self.num_late = 0

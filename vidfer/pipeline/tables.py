@@ -153,6 +153,39 @@ class EmbeddingsTable(Table):
 
 
 @dataclass(frozen=True, kw_only=True)
+class IdentityTable(Table):
+    """Which faces go on from frame to frame without a jump, and vectors of some of them.
+
+    ``previous`` says by how many rows before a face the same face is in the frame before; see ``faces.continuity``. In
+    the first frame of a chunk it is not known.
+    """
+
+    previous: np.ndarray  # (N,) int32
+    has_vector: np.ndarray  # (N,) bool
+    vectors: np.ndarray  # (V, D) float16 of length 1, of the faces that have one, in order
+
+    def __post_init__(self) -> None:
+        dims: dict[str, int] = {"V": int(np.count_nonzero(self.has_vector))}
+        check_array(self, "previous", ("N",), np.int32, dims)
+        check_array(self, "has_vector", ("N",), np.bool_, dims)
+        check_array(self, "vectors", ("V", "D"), np.float16, dims)
+
+    def vector_of(self) -> np.ndarray:
+        """Return the row of each face (N,) in ``vectors``, -1 for faces without."""
+        return np.where(self.has_vector, np.cumsum(self.has_vector) - 1, -1)
+
+    def rows(self, *, frames: slice, faces: slice) -> Self:
+        """Return the rows of some faces, with the vectors that they have."""
+        ends = np.concatenate([[0], np.cumsum(self.has_vector)])
+        first, stop, _ = faces.indices(len(self.has_vector))
+        return type(self)(
+            previous=self.previous[faces],
+            has_vector=self.has_vector[faces],
+            vectors=self.vectors[ends[first] : ends[max(first, stop)]],
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class TracksTable(Table):
     """FaceTracks as it is cached."""
 
@@ -163,6 +196,23 @@ class TracksTable(Table):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PeopleTable(Table):
+    """FacePeople as it is cached."""
+
+    person_id: np.ndarray  # (N,) int32
+    confidence: np.ndarray  # (N,) float32
+    unsure: np.ndarray  # (U, 2) int32, numbers of people
+    unsure_confidence: np.ndarray  # (U,) float32
+
+    def __post_init__(self) -> None:
+        dims: dict[str, int] = {}
+        check_array(self, "person_id", ("N",), np.int32, dims)
+        check_array(self, "confidence", ("N",), np.float32, dims)
+        check_array(self, "unsure", ("U", 2), np.int32, dims)
+        check_array(self, "unsure_confidence", ("U",), np.float32, dims)
+
+
+@dataclass(frozen=True, kw_only=True)
 class EmotionsTable(Table):
     """The probabilities of EmotionTimeline as they are cached."""
 
@@ -170,6 +220,13 @@ class EmotionsTable(Table):
 
     def __post_init__(self) -> None:
         check_array(self, "probabilities", ("N", "K"), np.float32, {})
+
+
+def identity_in(tables: Mapping[str, Table]) -> IdentityTable | None:
+    """Return the table of the stage ``identity``; None where it does not run."""
+    table = tables.get("identity")
+    assert table is None or isinstance(table, IdentityTable)
+    return table
 
 
 def faces_in(tables: Mapping[str, Table]) -> FacesTable:

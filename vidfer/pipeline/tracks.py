@@ -1,15 +1,17 @@
-"""Stage 3: who is who over the clip, or so far."""
+"""Faces of a clip followed over time, each track one person's; or so far."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import count
 
 import numpy as np
 
 from vidfer.config import TracksConfig
+from vidfer.faces.track_changes import Sightings, parts_of_track
 from vidfer.faces.tracking import DROPPED, Track, Tracker, track_faces
-from vidfer.pipeline.tables import FacesTable, Table, TracksTable, faces_in
+from vidfer.pipeline.tables import FacesTable, Table, TracksTable, faces_in, identity_in
 
 COUNTS_FROM = 3  # faces of a track in a stream, before it has a number
 
@@ -21,15 +23,28 @@ class TracksStage:
         self._config = config
 
     def process(self, tables: Mapping[str, Table]) -> TracksTable:
-        """Return one row per face, given ``faces``."""
-        faces = faces_in(tables)
+        """Return one row per face, given ``faces``, and ``identity`` where it runs."""
+        table, identity = faces_in(tables), identity_in(tables)
+        faces, frames = table.detections(), table.frames()
+        parted: Callable[[np.ndarray], list[np.ndarray]] | None = None
+        if identity is not None:
+            seen = Sightings(
+                previous=identity.previous,
+                vector_of=identity.vector_of(),
+                vectors=identity.vectors,
+                quality=faces.quality,
+                scene=np.cumsum(frames.is_cut)[faces.frame_row],
+                xyxy=faces.xyxy,
+            )
+            parted = partial(parts_of_track, seen=seen)
         tracks = track_faces(
-            faces.detections(),
-            faces.frames(),
+            faces,
+            frames,
             min_iou=self._config.min_iou,
             max_gap_seconds=self._config.max_gap_seconds,
             min_duration_seconds=self._config.min_duration_seconds,
             start_score=self._config.start_score,
+            parted=parted,
         )
         return TracksTable(track_id=tracks.track_id)
 

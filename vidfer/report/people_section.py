@@ -28,6 +28,9 @@ summaries, charts and pages follow.</p>
 <span id="people-note" class="faint" role="status"></span></p></details>"""
 
 
+_UNSURE_NAMED = 5  # of the pairs of people who may be the same
+
+
 def people_section(clip: ClipResult, summary: Mapping[str, Any], look: ChartLook) -> str:
     """Return the strip of pictures, the table of people and the place of the editor."""
     everyone = summary["people"]
@@ -43,7 +46,7 @@ def people_section(clip: ClipResult, summary: Mapping[str, Any], look: ChartLook
     rows = [_row(person) for person in by_time]
     editor = _EDITOR if clip.roster else ""
     shown = f'<div class="scroll">{table(headings, rows, name="people")}</div>'
-    return f'<section class="long"><h2>People</h2>{_strip(look)}{shown}{editor}</section>'
+    return f'<section class="long"><h2>People</h2>{_strip(look)}{shown}{_unsure_links(summary)}{editor}</section>'
 
 
 def _seconds_seen(person: Mapping[str, Any]) -> tuple[float, int]:
@@ -68,6 +71,18 @@ def _row(person: Mapping[str, Any]) -> str:
         cell(share_bar(state_shares(person))),
     ]
     return f"<tr{attributes}>{''.join(cells)}</tr>"
+
+
+def _unsure_links(summary: Mapping[str, Any]) -> str:
+    """Return who may be the same and was left apart, the likeliest first."""
+    labels = {person["person"]: person["label"] for person in summary["people"]}
+    links = sorted(summary.get("unsure_links", ()), key=lambda link: -link["confidence"])
+    pairs = [
+        f"{' and '.join(escape(labels[number]) for number in link['people'])} ({percent(link['confidence'])})"
+        for link in links[:_UNSURE_NAMED]
+    ]
+    more = f"; and {len(links) - _UNSURE_NAMED} more pairs" if len(links) > _UNSURE_NAMED else ""
+    return f'<p class="faint">Left apart, and may be one person: {"; ".join(pairs)}{more}.</p>' if pairs else ""
 
 
 def _because(reason: str) -> str:

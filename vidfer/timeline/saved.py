@@ -24,6 +24,7 @@ from vidfer.types import (
     EmotionTimeline,
     FaceDetections,
     FaceEmbeddings,
+    FacePeople,
     FaceTracks,
     Person,
     Roster,
@@ -153,8 +154,23 @@ def clip_of_tables(
         segments=segments,
         provenance=summary.get("provenance", {}),
         movements=_movements(faces),
+        people=_people(faces, summary),
     )
     return replace(clip, roster=_roster(clip, summary["people"])) if "people" in summary else clip
+
+
+def _people(faces: pd.DataFrame, summary: Mapping[str, Any]) -> FacePeople | None:
+    """Return whose each face is; None where people were not linked."""
+    if "person_id" not in faces:
+        return None
+    sure = {face["face_id"]: face.get("link_confidence") for face in summary.get("faces", ())}
+    unsure = summary.get("unsure_links", ())
+    return FacePeople(
+        person_id=faces["person_id"].to_numpy(np.int32),
+        confidence=faces["face_id"].map(sure).to_numpy(np.float32),
+        unsure=np.array([link["people"] for link in unsure], np.int32).reshape(-1, 2),
+        unsure_confidence=np.array([link["confidence"] for link in unsure], np.float32),
+    )
 
 
 def _roster(clip: ClipResult, people: Sequence[Mapping[str, Any]]) -> Roster:

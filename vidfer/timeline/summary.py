@@ -29,7 +29,7 @@ def summarise(clip: ClipResult) -> dict[str, Any]:
     """
     info, decode = clip.info, clip.decode
     held = episode_labels(clip.timeline, clip.frames, clip.segments)
-    faces = list(_by_number(clip, clip.timeline.track_id, [of.track_id for of in clip.segments], held, name="face_id"))
+    faces = list(_faces(clip, held))
     people = list(_people(clip, held))
     counts = by_person(clip)
     kept = np.flatnonzero(counts.timeline.track_id >= 0)
@@ -62,6 +62,7 @@ def summarise(clip: ClipResult) -> dict[str, Any]:
         "peaks": _peaks(clip),
         "faces": faces,
         "people": people,
+        "unsure_links": _unsure_links(clip),
         "truncated": decode.truncated,
         "warnings": list(decode.warnings),
         "decode": {
@@ -189,6 +190,17 @@ def _peaks(clip: ClipResult) -> dict[str, dict[str, Any]]:
     return peaks
 
 
+def _faces(clip: ClipResult, held: np.ndarray) -> Iterator[dict[str, Any]]:
+    """Yield each track's numbers, and where people are linked how sure it is that the track is its person's."""
+    ids = clip.timeline.track_id
+    first = dict(zip(*np.unique(ids, return_index=True), strict=True))
+    for numbers in _by_number(clip, ids, [of.track_id for of in clip.segments], held, name="face_id"):
+        if clip.people is not None:
+            sure = float(clip.people.confidence[first[numbers["face_id"]]])
+            numbers["link_confidence"] = _number(sure, 4)
+        yield numbers
+
+
 def _people(clip: ClipResult, held: np.ndarray) -> Iterator[dict[str, Any]]:
     """Yield each person's numbers, who counts and who does not; without a roster, each track is a person who counts."""
     roster = clip.roster
@@ -239,6 +251,18 @@ def _by_number(
             "unsure_share_of_time": unsure,
             **({"movements": movements_of_face(clip.movements, track, rows, pts, durations)} if clip.movements else {}),
         }
+
+
+def _unsure_links(clip: ClipResult) -> list[dict[str, Any]]:
+    """Return who may be the same and was left apart, but for those whom a user has joined or taken apart since."""
+    if clip.people is None:
+        return []
+    known = set(clip.people.person_id.tolist())
+    return [
+        {"people": pair, "confidence": _number(value, 4)}
+        for pair, value in zip(clip.people.unsure.tolist(), clip.people.unsure_confidence.tolist(), strict=True)
+        if known.issuperset(pair)
+    ]
 
 
 def _mean(values: np.ndarray, weights: np.ndarray) -> float | None:

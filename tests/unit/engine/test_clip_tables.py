@@ -16,7 +16,7 @@ from vidfer.store.cache_key import key_for
 from vidfer.types import FaceDetections
 from vidfer.types.stored import StoredArray
 
-CONFIG = load_pipeline("default", ["temporal.name='ema'"])
+CONFIG = load_pipeline("default", ["temporal.name='ema'", "people.link=false"])
 KEYS = {name: key_for(name, version=1, config={}) for name in ("faces", "embeddings", "tracks", "emotions")}
 DECODE = {
     "reader": "pyav", "expected_frames": 60, "decoded_frames": 60, "bad_packets": 0, "corrupt_frames": 0,

@@ -17,7 +17,7 @@ from vidfer.store.cache_key import key_for
 from vidfer.store.journal import ClipRecord
 
 FINGERPRINT = "0" * 64
-ALL = {"probe", "faces", "embeddings", "tracks", "emotions", "numbers", "outputs"}
+ALL = {"probe", "faces", "embeddings", "identity", "tracks", "people", "emotions", "numbers", "outputs"}
 
 
 def changed_by(*settings: str, fingerprint: str = FINGERPRINT, reader: str = "decord", clip_id: str = "a") -> set[str]:
@@ -33,7 +33,9 @@ def changed_by(*settings: str, fingerprint: str = FINGERPRINT, reader: str = "de
         ("video.rotation=90", ALL),
         ("faces.min_score=0.7", ALL),  # faces tell which way up a picture is
         ("backbone.name=vgg", {"embeddings", "emotions", "numbers", "outputs"}),
-        ("tracks.min_iou=0.3", {"tracks", "emotions", "numbers", "outputs"}),
+        ("tracks.min_iou=0.3", {"tracks", "people", "emotions", "numbers", "outputs"}),
+        ("people.min_confidence=0.8", {"people", "numbers", "outputs"}),
+        ("people.keep_vectors=true", set()),
         ("emotions.prior=balanced", {"emotions", "numbers", "outputs"}),
         ("temporal.name=ema", {"emotions", "numbers", "outputs"}),
         ("timeline.min_duration_seconds=1", {"numbers", "outputs"}),
@@ -46,6 +48,14 @@ def changed_by(*settings: str, fingerprint: str = FINGERPRINT, reader: str = "de
 )
 def test_a_setting_touches_what_depends_on_it(setting: str, expected: set[str]) -> None:
     assert changed_by(setting) == expected
+
+
+def test_without_people_nothing_else_depends_on_their_stages() -> None:
+    keys = stage_keys(FINGERPRINT, "decord", load_pipeline("default", ["people.link=false"]), clip_id="a")
+    assert set(keys) == {*ALL, "edits"} - {"identity", "people"}
+    tracks = next(stage for stage in STAGES if stage.name == "tracks")
+    settings = load_pipeline().tracks.model_dump(mode="json")
+    assert keys["tracks"] == key_for("tracks", version=tracks.version, config=settings, inputs=[keys["faces"]])
 
 
 def test_content_and_reader_touch_everything_and_the_name_only_the_outputs() -> None:
@@ -105,7 +115,8 @@ def test_keys_filled_in_for_many_clips_are_those_of_each_alone(clip_id: str) -> 
     keys = plan.keys(FINGERPRINT, clip_id)
     tracks = next(stage for stage in STAGES if stage.name == "tracks")
     settings = config.tracks.model_dump(mode="json")
-    assert keys["tracks"] == key_for("tracks", version=tracks.version, config=settings, inputs=[keys["faces"]])
+    inputs = [keys["faces"], keys["identity"]]
+    assert keys["tracks"] == key_for("tracks", version=tracks.version, config=settings, inputs=inputs)
     outputs = {
         "timeline": config.timeline.model_dump(mode="json"),
         "people": config.people.who_counts(),
@@ -116,6 +127,6 @@ def test_keys_filled_in_for_many_clips_are_those_of_each_alone(clip_id: str) -> 
     }
     version = vidfer.__version__
     assert keys["outputs"] == key_for(
-        "outputs", version=version, config=outputs, inputs=[keys["emotions"], keys["edits"]]
+        "outputs", version=version, config=outputs, inputs=[keys["people"], keys["emotions"], keys["edits"]]
     )
     assert keys["probe"] == probe_key(FINGERPRINT, config)

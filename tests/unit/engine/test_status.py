@@ -16,7 +16,7 @@ from vidfer.store.cache import StageCache
 from vidfer.store.journal import ClipRecord, Journal
 from vidfer.store.layout import cache_folder, journal_file, settings_file
 
-STAGES = ("faces", "embeddings", "tracks", "emotions")
+STAGES = ("faces", "embeddings", "tracks", "people", "emotions")  # what identity finds is not kept
 
 
 def finished_clip(out: Path, name: str, config: PipelineConfig, *, told: bool) -> ClipRecord:

@@ -15,7 +15,8 @@ from fixtures.measuring import cpu_seconds
 
 from vidfer.exporters import EXPORTERS
 from vidfer.labels import EMOTIONS
-from vidfer.types import ClipResult
+from vidfer.timeline.saved import clip_of_tables
+from vidfer.types import ClipResult, FacePeople
 
 HEADER = (
     "frame, timestamp, face_id, success, confidence, x, y, width, height, pitch, yaw, roll, quality, emotion, "
@@ -41,6 +42,32 @@ def clip() -> ClipResult:
 def test_columns_are_the_contract_in_order(clip: ClipResult) -> None:
     assert list(read_csv(clip).columns) == CONTRACT
     assert render("csv", clip).splitlines()[0].decode() == ",".join(CONTRACT)
+
+
+def test_people_follow_the_contract_where_they_are_linked(clip: ClipResult) -> None:
+    track_id = clip.timeline.track_id
+    people = FacePeople(
+        person_id=np.where(track_id >= 0, 7 - track_id, -1).astype(np.int32),
+        confidence=np.ones(len(track_id), np.float32),
+        unsure=np.array([[6, 7]], np.int32),
+        unsure_confidence=np.array([0.6], np.float32),
+    )
+    linked = replace(clip, people=people)
+    table = read_csv(linked)
+    assert list(table.columns) == [*CONTRACT, "person_id"]
+    seen = table["success"] == 1
+    assert (table.loc[seen, "person_id"] == 7 - table.loc[seen, "face_id"]).all()
+    assert (table.loc[~seen, "person_id"] == -1).all()
+    summary = json.loads(render("summary", linked))
+    assert [face["link_confidence"] for face in summary["faces"]] == [1.0, 1.0]
+    assert summary["unsure_links"] == [{"people": [6, 7], "confidence": 0.6}]
+    plain = json.loads(render("summary", clip))
+    assert plain["unsure_links"] == []
+    assert not any("link_confidence" in face for face in plain["faces"])
+    read_back = clip_of_tables(table, pd.DataFrame(), summary, clip_id="x")
+    assert read_back.people is not None
+    np.testing.assert_array_equal(read_back.people.person_id, table.loc[seen, "person_id"])
+    np.testing.assert_array_equal(read_back.people.unsure, people.unsure)
 
 
 def test_every_sampled_frame_has_a_row(clip: ClipResult) -> None:

@@ -45,6 +45,17 @@ def test_a_join_of_two_scenes_is_one_cut(first, second):
     assert cut_frames(noisy) == [5]
 
 
+def test_a_cut_within_one_palette_is_a_cut():
+    """From a stage to its audience: both dark, other shapes; correlation 0.1, colours 0.07 apart."""
+    y, x = np.mgrid[:240, :320]
+    stage = 20 + 120 * np.exp(-((x - 160) ** 2 + (y - 120) ** 2) / 2000)
+    audience = 20 + 60 * np.exp(-((y - 215) ** 2) / 300) * (1 + np.sin(x / 12)) / 2
+    signatures = frame_signatures(np.stack([stage, audience]).astype(np.uint8)[..., None].repeat(3, 3))
+    colours = np.abs(np.diff(signatures[:, 256:], axis=0)).sum() / 6
+    assert 0.03 < colours < 0.12
+    assert is_cut(signatures[:1], signatures[1:]).all()
+
+
 @pytest.mark.parametrize("name", SCENES)
 def test_a_moving_camera_is_no_cut(name):
     assert cut_frames(pan(name, 10, 8)) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -18,9 +19,12 @@ from vidfer.exporters import EXPORTERS, Exporter
 from vidfer.people.apply import with_roster
 from vidfer.people.table import read_people, write_people
 from vidfer.pipeline.clip import Clip
+from vidfer.report.look import ChartLook
+from vidfer.report.people_section import people_section
 from vidfer.timeline.saved import clip_of_tables, read_episodes, read_summary, read_table
 from vidfer.timeline.segments import find_segments
-from vidfer.types import ClipResult
+from vidfer.timeline.summary import summarise
+from vidfer.types import ClipResult, FacePeople
 
 NAME = "A & <b> -->"
 
@@ -53,6 +57,8 @@ def test_subtitles_and_tiers_are_of_people_who_count(clip: ClipResult) -> None:
     assert speakers == {"A &amp; &lt;b&gt; --&gt;", "face 3", "Bo"}
     tiers = [tier.get("TIER_ID") for tier in ET.fromstring(text_of("elan", clip)).iter("TIER")]
     assert tiers == [NAME, "face 3", "Bo"]
+    praat = [line for line in text_of("textgrid", clip).splitlines() if "        name = " in line]
+    assert praat == [f'        name = "{name}"' for name in tiers]
 
 
 def test_tables_keep_every_row_and_say_whose_it_is(clip: ClipResult) -> None:
@@ -84,3 +90,31 @@ def test_the_painter_draws_bars_only_for_who_counts(clip: ClipResult) -> None:
     inside = painted[top + 20 : bottom - 20, left + 20 : left + 60]
     assert (inside == 60).all()  # no landmarks; bars of others begin beside their faces
     assert (painted[top + 40 : bottom, left - 2 : left + 3] != 60).any()  # a thin box
+
+
+def test_who_was_left_apart_is_told_until_a_user_joins_them() -> None:
+    plain = make_clip(faces=3, seconds=10, gaps=[(0, 5, 10), (1, 0, 5)])
+    people = FacePeople(
+        person_id=plain.timeline.track_id,
+        confidence=np.ones(len(plain.timeline.track_id), np.float32),
+        unsure=np.array([[0, 1]], np.int32),
+        unsure_confidence=np.array([0.6], np.float32),
+    )
+    find = partial(find_segments, **SEGMENT_OPTIONS)
+    linked = replace(plain, people=people)
+    proposed, _ = with_roster(linked, config=PeopleConfig(), find_segments=find)
+    summary = summarise(proposed)
+    assert summary["unsure_links"] == [{"people": [0, 1], "confidence": 0.6}]
+    assert "may be one person: person 0 and person 1 (60 %)" in people_section(proposed, summary, ChartLook())
+    assert proposed.roster is not None
+    rows = [dict(row) for row in proposed.roster.rows]
+    rows[0]["name"] = rows[1]["name"] = "Ann"
+    joined, problems = with_roster(
+        linked,
+        read_people(b"".join(write_people(rows))).by_clip[plain.clip_id],
+        config=PeopleConfig(),
+        find_segments=find,
+    )
+    assert problems == ()
+    assert summarise(joined)["unsure_links"] == []
+    assert "may be one person" not in people_section(joined, summarise(joined), ChartLook())

@@ -140,8 +140,10 @@ def test_a_closed_stream_says_so(pipeline, shown):
 
 
 def test_a_pipeline_that_reads_ahead_cannot_stream():
-    with pytest.raises(ConfigError, match="causal"):
+    with pytest.raises(ConfigError, match=r"people\.link=false"):
         Pipeline("default", device="cpu").stream()
+    with pytest.raises(ConfigError, match="causal"):
+        Pipeline("default", device="cpu", settings=["people.link=false"]).stream()
 
 
 def test_memory_does_not_grow_with_the_stream(pipeline, shown):

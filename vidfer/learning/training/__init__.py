@@ -14,6 +14,7 @@ TRAININGS: dict[str, str] = {
     "detector": "vidfer.learning.training.detector:train_detector",
     "landmarks": "vidfer.learning.training.landmarks:train_landmarks",
     "quality": "vidfer.learning.training.quality:train_quality",
+    "identity": "vidfer.learning.training.identity:train_identity",
     "movements": "vidfer.learning.training.movements:train_movements",
     "emotion-cnn": "vidfer.learning.training.emotion_cnn:train_emotion_cnn",
     "temporal": "vidfer.learning.training.temporal:train_temporal",

@@ -1,0 +1,70 @@
+"""Which faces of one frame go on in the next: the same place, and no sudden other look.
+
+Where a call swaps the people of two tiles, a face is where one was and yet another's. Its picture jumps then, while a
+face that moves, talks or blinks changes little from frame to frame. A jump says nothing about who is who: it says where
+that has to be asked again.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from torch import Tensor
+from torch.nn import functional
+
+from vidfer.faces.align import to_gray
+from vidfer.faces.boxes import pair_up, pairwise_iou
+
+LOOK_SIDE = 12  # px of what is compared
+MIN_OVERLAP = 0.3  # of a face's boxes in frames next to each other
+MIN_ALIKE = 0.9
+JUMPED, UNKNOWN = 0, -1
+
+
+def looks_of(aligned: Tensor) -> np.ndarray:
+    """Return what is compared (N, K) float32 of aligned faces (N, 1 or 3, S, S): small, gray, of one contrast."""
+    small = functional.adaptive_avg_pool2d(to_gray(aligned), LOOK_SIDE).flatten(1)  # (N, K)
+    small = small - small.mean(1, keepdim=True)
+    looks: np.ndarray = functional.normalize(small, dim=1).cpu().numpy()
+    return looks
+
+
+def previous_faces(frame_row: np.ndarray, xyxy: np.ndarray, looks: np.ndarray) -> np.ndarray:
+    """Return by how many rows before each face (N,) int32 the same face is in the frame before.
+
+    ``JUMPED`` where a face is new or looks otherwise all of a sudden, ``UNKNOWN`` in the first frame.
+
+    Parameters
+    ----------
+    frame_row
+        (N,) ascending, from 0: which frame.
+    xyxy
+        (N, 4) px.
+    looks
+        (N, K), see ``looks_of``.
+    """
+    previous = np.where(frame_row == 0, UNKNOWN, JUMPED).astype(np.int32)
+    num_frames = int(frame_row[-1]) + 1 if len(frame_row) else 0
+    ends = np.searchsorted(frame_row, np.arange(num_frames + 1))  # first row of each frame
+    for first, middle, last in zip(ends[:-2], ends[1:-1], ends[2:], strict=True):
+        if first == middle or middle == last:
+            continue
+        overlap = np.nan_to_num(pairwise_iou(xyxy[first:middle], xyxy[middle:last]))
+        before, now = pair_up(-overlap)
+        before, now, overlap = before + first, now + middle, overlap[before, now]
+        goes_on = (overlap >= MIN_OVERLAP) & ((looks[before] * looks[now]).sum(1) >= MIN_ALIKE)
+        previous[now[goes_on]] = (now - before)[goes_on]
+    return previous
+
+
+def best_of_each(previous: np.ndarray, quality: np.ndarray) -> np.ndarray:
+    """Return the row of best quality of each face that goes on, ascending; ``previous`` as ``previous_faces`` gives it.
+
+    A face that jumps has a row before the jump, and one behind it.
+    """
+    rows = np.arange(len(previous))
+    start = rows.copy()  # the row that the face begins with
+    for row in np.flatnonzero(previous > 0):
+        start[row] = start[row - previous[row]]
+    order = np.lexsort((rows, -quality, start))
+    best: np.ndarray = np.sort(order[np.unique(start[order], return_index=True)[1]])
+    return best
