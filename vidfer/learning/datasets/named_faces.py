@@ -14,10 +14,10 @@ import torch
 
 from vidfer.errors import DataError
 from vidfer.faces.align import warp_faces
-from vidfer.learning.datasets.aligned_faces import face_transforms
+from vidfer.learning.datasets.aligned_faces import align_pictures, face_transforms
 from vidfer.learning.datasets.encoded_images import read_encoded_images
 from vidfer.learning.datasets.face_scenes import SCENES_FILE, Split
-from vidfer.learning.datasets.fer2013plus import PIXEL_CENTRE
+from vidfer.learning.datasets.fer2013plus import PIXEL_CENTRE, SIDE, read_fer2013plus
 
 NOBODY = -1
 _MIDDLE = 0.2  # of the picture's side: how far from its middle the centre of a named face is at most
@@ -114,6 +114,46 @@ def read_named_faces(folder: Path, split: Split, *, size: int, border: int, min_
         person=_people(name, image_row, is_lfw[image_row], off_middle),
         width=width[rows].astype(np.float32),
         yaw_share=((nose[:, 0] - eyes[:, :, 0].mean(1)) / apart).astype(np.float32),
+    )
+
+
+def read_fer_faces(folder: Path, *, size: int, border: int) -> NamedFaces:
+    """Read the training faces of FER2013 of which the teacher gave a vector, as nobody's.
+
+    Parameters
+    ----------
+    folder
+        Holds ``fer2013plus.h5``, ``fer2013plus_landmarks68.h5`` and ``fer_identity.h5``
+        (``benchmarks/label_identity.py``).
+    size, border
+        As of ``read_named_faces``. The pictures are gray.
+
+    Raises
+    ------
+    DataError
+        If a file is missing or damaged.
+    """
+    import h5py
+
+    path = folder / "fer_identity.h5"
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            row, vectors = file["row"][:], file["vector"][:].astype(np.float32)
+    except (OSError, KeyError) as error:
+        raise DataError(f"{path}: expected what benchmarks/label_identity.py writes, got: {error}") from error
+    fer = read_fer2013plus(folder, "Training")
+    _, of_fer, of_vector = np.intersect1d(fer.row, row, assume_unique=True, return_indices=True)
+    fer, vectors = fer.take(of_fer), vectors[of_vector]
+    transforms = face_transforms(
+        fer.landmarks68, fer.landmarks5, image_size=(SIDE, SIDE), size=size, border=border
+    )
+    gray = align_pictures(fer.images, transforms, size=size + 2 * border).numpy()  # (N, 1, S, S)
+    return NamedFaces(
+        pictures=gray.transpose(0, 2, 3, 1).repeat(3, 3),
+        vectors=vectors / np.linalg.norm(vectors, axis=1, keepdims=True),
+        person=np.full(len(fer), NOBODY),
+        width=np.full(len(fer), SIDE, np.float32),
+        yaw_share=np.zeros(len(fer), np.float32),
     )
 
 

@@ -24,7 +24,7 @@ from vidfer.errors import DataError
 from vidfer.identity.embedded import VectorNetwork, with_mirror
 from vidfer.learning.datasets.face_scenes import Split
 from vidfer.learning.datasets.kept_arrays import kept_arrays
-from vidfer.learning.datasets.named_faces import NOBODY, NamedFaces, read_named_faces
+from vidfer.learning.datasets.named_faces import NOBODY, NamedFaces, read_fer_faces, read_named_faces
 from vidfer.learning.evaluation.pairs import all_pairs
 from vidfer.learning.training.augment import Augmentation, AugmentConfig
 from vidfer.learning.training.loop import LoopConfig, ProgressCallback, take_last, train
@@ -39,6 +39,7 @@ class DataConfig(Section):
     """``[data]`` of an identity recipe."""
 
     min_width: float = Field(24.0, ge=0.0, description="px: of faces in their photographs")
+    fer: bool = Field(False, description="also faces of FER2013, which have vectors but no names")
     side: int = Field(64, ge=32, le=256, description="px of the faces that are kept, from which smaller ones are made")
     border: int = Field(8, ge=0, description="px around the aligned face")
 
@@ -78,11 +79,15 @@ class IdentityTask:
 
     monitor = "same_at_1"
 
-    def __init__(self, recipe: IdentityRecipe, training: NamedFaces, validation: NamedFaces) -> None:
+    def __init__(
+        self, recipe: IdentityRecipe, training: NamedFaces, validation: NamedFaces, *, further: NamedFaces | None = None
+    ) -> None:
+        """``further`` faces have the teacher's vectors; they are not among the people that others are compared with."""
         self.recipe = recipe
-        self.pictures = _planar(training.pictures)
-        self.teacher = torch.from_numpy(training.vectors)
         self.place, self.people = people_of(training)
+        parts = [training] if further is None else [training, further]
+        self.pictures = torch.cat([_planar(part.pictures) for part in parts])
+        self.teacher = torch.cat([torch.from_numpy(part.vectors) for part in parts])
         named = validation.take(np.flatnonzero(validation.person != NOBODY))
         self.held_back, self.held_back_person = _planar(named.pictures), named.person
         self.augmentation = Augmentation(recipe.augment, size=recipe.data.side, border=recipe.data.border)
@@ -117,8 +122,9 @@ class IdentityTask:
         cosine = 1 - (found * wanted).sum(1).mean()
         relation = (found @ found.T - wanted @ wanted.T).square().mean()
         target = (teaching.people_scale * wanted @ people.T).softmax(1)  # (B, P)
-        own = functional.one_hot(self.place[rows], len(self.people)).to(target)
-        target = torch.lerp(target, own, teaching.name_share)
+        is_person = rows < len(self.place)
+        own = functional.one_hot(self.place[rows[is_person]], len(self.people)).to(target)
+        target[is_person] = torch.lerp(target[is_person], own, teaching.name_share)
         alike = functional.cross_entropy(teaching.people_scale * found @ people.T, target)
         loss = teaching.cosine_weight * cosine + teaching.relation_weight * relation + teaching.people_weight * alike
         return loss, {"cosine": 1 - float(cosine.detach()), "relation": float(relation.detach())}
@@ -209,6 +215,9 @@ def train_identity(
     raw = read_toml(recipe_file)
     recipe = parse_section(IdentityRecipe, raw, source=str(recipe_file))
     training, validation = (faces_of(recipe, data_folder, split, kept_in=out) for split in ("train", "val"))
-    task = IdentityTask(recipe, training, validation)
+    further = None
+    if recipe.data.fer:
+        further = read_fer_faces(data_folder, size=recipe.data.side, border=recipe.data.border)
+    task = IdentityTask(recipe, training, validation, further=further)
     train(task, recipe.loop, out, device=pick_device(device), recipe=raw, progress=progress)
     return take_last(out, "identity")
