@@ -16,7 +16,7 @@ from vidfer.plugins import entry_points_of
 STAGES: tuple[StageDeclaration, ...] = (
     StageDeclaration(
         name="faces",
-        version=8,
+        version=9,
         section="faces",
         stage="vidfer.pipeline.faces:FacesStage",
         table="vidfer.pipeline.tables:FacesTable",
@@ -40,7 +40,7 @@ STAGES: tuple[StageDeclaration, ...] = (
     ),
     StageDeclaration(
         name="tracks",
-        version=1,
+        version=2,
         section="tracks",
         stage="vidfer.pipeline.tracks:TracksStage",
         table="vidfer.pipeline.tables:TracksTable",
