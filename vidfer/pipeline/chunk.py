@@ -71,7 +71,7 @@ class FrameChunk:
         self, batch: FrameBatch, device: torch.device, *, boxes_before: Callable[[], np.ndarray] = nobody
     ) -> None:
         self.batch, self.boxes_before = batch, boxes_before
-        images = torch.from_numpy(batch.images)
+        images = torch.from_numpy(np.require(batch.images, requirements="W"))  # PyTorch warns of read-only arrays
         if device.type == "cuda":  # a copy that the CPU need not wait for
             images = images.pin_memory()
         self.images: Tensor = images.to(device, non_blocking=True)

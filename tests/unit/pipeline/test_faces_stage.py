@@ -136,6 +136,14 @@ def test_frames_beside_a_searched_face_that_a_second_look_denies_are_searched() 
     assert table.num_faces.tolist() == [1] * 8 + [0] + [1] * 7
 
 
+def test_a_read_only_picture_as_pillow_gives_it_is_copied_for_pytorch_would_warn_of_it() -> None:
+    images = np.zeros((1, 8, 8, 3), np.uint8)
+    batch = FrameBatch(images=images, frame_index=np.arange(1), pts_seconds=np.zeros(1))
+    assert np.shares_memory(FrameChunk(batch, torch.device("cpu")).images.numpy(), images)
+    images.setflags(write=False)
+    assert not np.shares_memory(FrameChunk(batch, torch.device("cpu")).images.numpy(), images)
+
+
 def found(*of_image: tuple[list[float], list[float]]) -> FaceBoxes:
     """Faces of 40 px by image: where they begin, and their scores."""
     left = np.concatenate([lefts for lefts, _ in of_image]).astype(np.float32)
