@@ -32,6 +32,10 @@ from vidfer.types import NUM_LANDMARKS, FaceBoxes
 MAX_FOLLOW_SECONDS = 0.35  # searched frames are no further apart, unless one comes right after the other
 # A face whose landmarks put its box so far from its path, in face sizes, is looked for again there.
 MAX_ASIDE = 0.01
+# The surest score of the detector for a face upside down whose quality was above the most that it may have was 0.92.
+MOST_INVERTED = 0.3
+SURE_UPRIGHT = 0.93  # of the detector: of upright faces one in ten has less
+NEARLY_AS_SURE = 0.02  # the landmark network's second look raises its score by no more
 SAME_FACE_IOU = 0.4  # least overlap of a face in two searched frames for its box to be interpolated between them
 
 
@@ -165,8 +169,33 @@ class FacesStage:
             landmark_score=faces.landmark_score,
             transform=transform,
             pose=pose,
-            quality=self._judge().judge(aligned, size_px=size_px, pose=pose, landmark_score=faces.landmark_score),
+            quality=self._without_inverted(
+                chunk,
+                faces,
+                self._judge().judge(aligned, size_px=size_px, pose=pose, landmark_score=faces.landmark_score),
+            ),
         )
+
+    def _without_inverted(self, chunk: FrameChunk, faces: _Faces, quality: np.ndarray) -> np.ndarray:
+        """Return the quality with that of faces which stand on their heads lowered.
+
+        The landmark network is surer of a face that it sees upright: where the detector leaves a doubt it looks at the
+        picture turned by 180 degrees too.
+        """
+        doubted = np.flatnonzero((quality > MOST_INVERTED) & (faces.score < SURE_UPRIGHT))
+        if not len(doubted):
+            return quality
+        rows, place = np.unique(faces.row[doubted], return_inverse=True)
+        images = chunk.images.index_select(0, torch.from_numpy(rows).to(chunk.images.device)).flip(1, 2)
+        height, width = images.shape[1:3]
+        looked = np.array([width, height] * 2, np.float32) - faces.xyxy[doubted][:, [2, 3, 0, 1]]
+        for nearly in (NEARLY_AS_SURE, 0.0):  # the second look is around the first one's landmarks, as in ``search``
+            landmarks, score = self._loaded()[1].locate(images, place, looked)
+            surer = score > faces.landmark_score[doubted] - nearly
+            doubted, place, looked = doubted[surer], place[surer], landmark_boxes(landmarks[surer])
+        quality = quality.copy()
+        quality[doubted] = np.minimum(quality[doubted], MOST_INVERTED)
+        return quality
 
     def uprightness(self, images: torch.Tensor) -> np.ndarray:
         """Return for each face in images (B, H, W, 3) how surely it is one that stands upright, (N,) 0..about 0.4.
