@@ -82,7 +82,9 @@ class TracksConfig(Section):
 
     min_iou: float = Field(0.2, ge=0.0, le=1.0, description="overlap of a face's successive boxes")
     max_gap_seconds: float = Field(1.0, ge=0.0, description="a face may be lost for this long and keep its id")
-    min_duration_seconds: float = Field(0.2, ge=0.0, description="shorter tracks are dropped")
+    min_duration_seconds: float = Field(
+        0.2, ge=0.0, description="shorter tracks are dropped, if the clip is not as short"
+    )
     start_score: float = Field(0.65, ge=0.0, le=1.0, description="tracks never seen this clearly are dropped")
 
 

@@ -4,8 +4,8 @@ The sampled frames of a video are divided into segments of a fixed number of fra
 publishes its rows as a part; a run that is killed continues after the last part, and the joined table has the same
 bytes. Stages see frames in chunks that never cross a segment's border.
 
-Chunks do not depend on each other: threads compute them (``pipeline.frame_stages``), another decodes, and the caller's
-publishes rows in the order of the video.
+Chunks are computed by threads (``pipeline.frame_stages``), each knowing who was there before it (``Relay``), another
+decodes, and the caller's publishes rows in the order of the video.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from vidfer.engine.clip_tables import load_table
 from vidfer.engine.events import EventCallback, FramesDone
 from vidfer.errors import CacheError
 from vidfer.pipeline import StageDeclaration
-from vidfer.pipeline.chunk import chunk_frames
+from vidfer.pipeline.chunk import Relay, chunk_frames, nobody
 from vidfer.pipeline.frame_stages import HELD_BYTES, FrameStages
 from vidfer.pipeline.regroup import regrouped
 from vidfer.pipeline.tables import FACES, FacesTable, Table, faces_in
@@ -107,6 +107,7 @@ class _Piece:
     segment: int
     batch: FrameBatch | None
     known: Mapping[str, Table] = field(default_factory=dict)
+    relay: Relay | None = None
 
 
 @dataclass(frozen=True)
@@ -138,21 +139,25 @@ class _Pass:
                 self._publish_segments(rows)
 
     def _compute(self, piece: _Piece) -> _Rows:
-        """Return the rows of a chunk; chunks do not depend on each other."""
+        """Return the rows of a chunk."""
         if piece.batch is None:
             return _Rows(piece.segment)
         todo = self._todo(piece.segment)
-        tables = self.work.stages.process(piece.batch, todo, piece.known)
+        tables = self.work.stages.process(piece.batch, todo, piece.known, piece.relay)
         return _Rows(piece.segment, piece.batch.frame_index, {name: tables[name] for name in todo})
 
     def _pieces(self, *, decode_ahead: bool) -> Generator[_Piece, None, None]:
         """Yield every chunk, and the ends of segments."""
         groups = self._decoded_segments(decode_ahead)
+        relay = Relay()
         with closing(groups):
             for segment, batches in groups:
+                if segment == self.have.get(FACES):  # the first whose faces are searched for
+                    relay = Relay(self.replay.boxes_before_search)
                 known = self.replay.segment(segment, self.work.stages.read_by(self._todo(segment)))
                 for batch in batches:
-                    yield _Piece(segment, batch, _rows_of(known, batch))
+                    yield _Piece(segment, batch, _rows_of(known, batch), relay)
+                    relay = relay.next()
                     del batch  # it may be large
                 yield _Piece(segment, None)
 
@@ -220,6 +225,7 @@ class _Replay:
 
     def __init__(self, frame_pass: FramePass, indices: np.ndarray, have: Mapping[str, int]) -> None:
         self._pass, self._indices, self._size = frame_pass, indices, frame_pass.segment_frames
+        self._num_parts = dict(have)
         self._parts = {name: enumerate(frame_pass.cache.iter_parts(name, frame_pass.keys[name])) for name in have}
         self._whole: dict[str, Table] = {}
 
@@ -229,6 +235,21 @@ class _Replay:
         Raises CacheError if the rows have gone.
         """
         return {name: self._table(segment, name) for name in names}
+
+    def boxes_before_search(self) -> np.ndarray:
+        """Return the faces of the last frame of the segments whose faces an earlier run found, as boxes (M, 4)."""
+        work, num_parts, boxes = self._pass, self._num_parts[FACES], nobody()
+        if not num_parts:
+            return boxes
+        for segment, part in enumerate(work.cache.iter_parts(FACES, work.keys[FACES]), start=1):
+            table = FacesTable.from_arrays(part.arrays)
+            boxes = table.last_boxes() if len(table.frame_index) else boxes
+            if segment == num_parts:
+                return boxes
+        # Another worker has finished the table meanwhile.
+        faces = faces_in({FACES: self._whole_table(FACES)})
+        frames = slice(0, int(np.searchsorted(faces.frame_index, self._indices[num_parts * self._size])))
+        return faces.rows(frames=frames, faces=faces.faces_of(frames)).last_boxes()
 
     def _table(self, segment: int, name: str) -> Table:
         stage = self._pass.declared[name]

@@ -319,9 +319,11 @@ def _number(
 ) -> None:
     """Write the numbers of the tracks (their rows) that last long enough into ``track_id``, by first appearance."""
     interval = float(np.median(np.diff(pts_seconds))) if len(pts_seconds) > 1 else math.inf
+    whole = pts_seconds[-1] - pts_seconds[0] + interval if len(pts_seconds) else 0.0
+    least = min(min_duration_seconds, whole)  # who is there throughout a very short clip is there
     number = 0
     for rows in sorted(tracks, key=lambda rows: int(rows[0])):
         first, last = pts_seconds[frame_row[rows[0]]], pts_seconds[frame_row[rows[-1]]]
-        if last - first + interval >= min_duration_seconds - 1e-9:
+        if last - first + interval >= least - 1e-9:
             track_id[rows] = number
             number += 1

@@ -17,6 +17,7 @@ people in front of a still camera 0.4 % or more (benchmarks/still_faces.py)."""
 WINDOW_SECONDS = 1.0
 _WINDOW_FRAMES = 5  # fewer say nothing
 _SIGHTINGS = 5  # of each track in a person
+_FEWEST_FRAMES = 10  # of fewer one cannot say that a face never moves
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +52,8 @@ class Figures:
     @property
     def never_moves(self) -> bool:
         """Whether it is a picture of a face, as far as one can see: seen for two seconds and never moved."""
-        return self.seconds_on_screen >= 2 * WINDOW_SECONDS and self.stray_px < _limit(self.median_size_px)
+        is_seen = self.seconds_on_screen >= 2 * WINDOW_SECONDS and self.frames >= _FEWEST_FRAMES
+        return is_seen and self.stray_px < _limit(self.median_size_px)
 
 
 def figures_of(clip: ClipResult, rows: np.ndarray) -> Figures:

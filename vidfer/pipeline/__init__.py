@@ -19,7 +19,7 @@ _WHO_COUNTS = ("which", "min_seconds", "min_quality")  # no stage depends on the
 STAGES: tuple[StageDeclaration, ...] = (
     StageDeclaration(
         name="faces",
-        version=9,
+        version=10,
         section="faces",
         stage="vidfer.pipeline.faces:FacesStage",
         table="vidfer.pipeline.tables:FacesTable",
@@ -56,7 +56,7 @@ STAGES: tuple[StageDeclaration, ...] = (
     ),
     StageDeclaration(
         name="tracks",
-        version=2,
+        version=3,
         section="tracks",
         stage="vidfer.pipeline.tracks:TracksStage",
         table="vidfer.pipeline.tables:TracksTable",

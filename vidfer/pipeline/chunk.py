@@ -1,6 +1,9 @@
-"""A few consecutive frames on the device, and the aligned faces that frame stages share."""
+"""A few consecutive frames on the device, the aligned faces that frame stages share, and who was there before them."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
 
 import numpy as np
 import torch
@@ -22,6 +25,35 @@ def chunk_frames(frame_bytes: int) -> int:
     return frames
 
 
+def nobody() -> np.ndarray:
+    """Return the boxes of no face (0, 4)."""
+    return np.zeros((0, 4), np.float32)
+
+
+class Relay:
+    """Hands the faces of each chunk's last frame on to the next chunk, which may be in another thread's hands.
+
+    Parameters
+    ----------
+    before
+        Gives the boxes (M, 4) of the frame before this chunk; waits for them. Only asked where they matter: where there
+        are more faces than may be followed.
+    """
+
+    def __init__(self, before: Callable[[], np.ndarray] = nobody) -> None:
+        self.before = before
+        self._last: Future[np.ndarray] = Future()
+
+    def tell(self, boxes: np.ndarray) -> None:
+        """Give the boxes of this chunk's last frame; what is told first holds."""
+        if not self._last.done():
+            self._last.set_result(boxes)
+
+    def next(self) -> Relay:
+        """Return the next chunk's. Chunks must begin in order, or one could wait for one that waits for a thread."""
+        return Relay(self._last.result)
+
+
 class FrameChunk:
     """Up to ``chunk_frames`` sampled frames of one video.
 
@@ -31,11 +63,15 @@ class FrameChunk:
         The frames as they were read.
     images
         (B, H, W, 3) uint8 on the device.
+    boxes_before
+        Gives the boxes (M, 4) px of the faces in the frame before.
     """
 
-    def __init__(self, batch: FrameBatch, device: torch.device) -> None:
-        self.batch = batch
-        images = torch.from_numpy(batch.images)
+    def __init__(
+        self, batch: FrameBatch, device: torch.device, *, boxes_before: Callable[[], np.ndarray] = nobody
+    ) -> None:
+        self.batch, self.boxes_before = batch, boxes_before
+        images = torch.from_numpy(np.require(batch.images, requirements="W"))  # PyTorch warns of read-only arrays
         if device.type == "cuda":  # a copy that the CPU need not wait for
             images = images.pin_memory()
         self.images: Tensor = images.to(device, non_blocking=True)

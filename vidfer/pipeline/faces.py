@@ -4,12 +4,13 @@ A face is not searched for anew in every frame. Frames are looked at in chunks; 
 ``detect_every``-th frame of a chunk and on its last one (sooner where frames lie far apart in time), paths in between
 are interpolated, and the landmark network then places each face exactly, in a second look if it has left its path. The
 detector also runs wherever that cannot be trusted: across a hard cut, where a face comes or goes, and where the
-landmark score falls. A chunk depends on no other chunk, so a run can go on at any of them and gives the same rows.
+landmark score falls. A chunk depends on others only where there are more faces than may be followed: then who was in
+the frame before it comes first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from itertools import pairwise
 
@@ -31,6 +32,10 @@ from vidfer.types import NUM_LANDMARKS, FaceBoxes
 MAX_FOLLOW_SECONDS = 0.35  # searched frames are no further apart, unless one comes right after the other
 # A face whose landmarks put its box so far from its path, in face sizes, is looked for again there.
 MAX_ASIDE = 0.01
+# The surest score of the detector for a face upside down whose quality was above the most that it may have was 0.92.
+MOST_INVERTED = 0.3
+SURE_UPRIGHT = 0.93  # of the detector: of upright faces one in ten has less
+NEARLY_AS_SURE = 0.02  # the landmark network's second look raises its score by no more
 SAME_FACE_IOU = 0.4  # least overlap of a face in two searched frames for its box to be interpolated between them
 
 
@@ -164,8 +169,33 @@ class FacesStage:
             landmark_score=faces.landmark_score,
             transform=transform,
             pose=pose,
-            quality=self._judge().judge(aligned, size_px=size_px, pose=pose, landmark_score=faces.landmark_score),
+            quality=self._without_inverted(
+                chunk,
+                faces,
+                self._judge().judge(aligned, size_px=size_px, pose=pose, landmark_score=faces.landmark_score),
+            ),
         )
+
+    def _without_inverted(self, chunk: FrameChunk, faces: _Faces, quality: np.ndarray) -> np.ndarray:
+        """Return the quality with that of faces which stand on their heads lowered.
+
+        The landmark network is surer of a face that it sees upright: where the detector leaves a doubt it looks at the
+        picture turned by 180 degrees too.
+        """
+        doubted = np.flatnonzero((quality > MOST_INVERTED) & (faces.score < SURE_UPRIGHT))
+        if not len(doubted):
+            return quality
+        rows, place = np.unique(faces.row[doubted], return_inverse=True)
+        images = chunk.images.index_select(0, torch.from_numpy(rows).to(chunk.images.device)).flip(1, 2)
+        height, width = images.shape[1:3]
+        looked = np.array([width, height] * 2, np.float32) - faces.xyxy[doubted][:, [2, 3, 0, 1]]
+        for nearly in (NEARLY_AS_SURE, 0.0):  # the second look is around the first one's landmarks, as in ``search``
+            landmarks, score = self._loaded()[1].locate(images, place, looked)
+            surer = score > faces.landmark_score[doubted] - nearly
+            doubted, place, looked = doubted[surer], place[surer], landmark_boxes(landmarks[surer])
+        quality = quality.copy()
+        quality[doubted] = np.minimum(quality[doubted], MOST_INVERTED)
+        return quality
 
     def uprightness(self, images: torch.Tensor) -> np.ndarray:
         """Return for each face in images (B, H, W, 3) how surely it is one that stands upright, (N,) 0..about 0.4.
@@ -208,7 +238,7 @@ class FacesStage:
         pts_seconds = chunk.batch.pts_seconds
         stops = _stops(pts_seconds, signatures, self._config.detect_every)
         left_out = np.zeros(len(chunk.batch), np.int64)
-        seen = self._detect(chunk, stops, left_out)
+        seen = self._detect(chunk, stops, left_out, None)
         left_out = left_out[stops[np.searchsorted(stops, np.arange(len(left_out)), "right") - 1]]  # until the next stop
         lost = np.zeros(len(chunk.batch), np.bool_)  # frames in which faces cannot be followed
         paths: list[_Path] = []
@@ -226,12 +256,10 @@ class FacesStage:
             return _Faces.join([found, followed.where(~lost[followed.row]), again]), left_out
         return _Faces.join([found, followed]), left_out
 
-    def _detect(
-        self, chunk: FrameChunk, rows: np.ndarray, left_out: np.ndarray, before: _Faces | None = None
-    ) -> _Faces:
+    def _detect(self, chunk: FrameChunk, rows: np.ndarray, left_out: np.ndarray, others: _Faces | None) -> _Faces:
         """Run the detector on some frames; return the faces that the landmark network confirms.
 
-        How many are ``left_out`` of each frame is noted. ``before`` are faces that were found in other frames.
+        How many are ``left_out`` of each frame is noted. ``others`` are faces that were found in other frames.
         """
         config = self._config
         images = chunk.images
@@ -239,17 +267,17 @@ class FacesStage:
             images = images.index_select(0, torch.from_numpy(rows).to(images.device))
         found = self._loaded()[0].detect(images)
         large = (found.xyxy[:, 2:] - found.xyxy[:, :2]).max(1, initial=0) >= config.min_size
-        keep = _within_limit(rows, found, large, config.max_faces, before)
+        keep = _within_limit(rows, found, large, config.max_faces, others, chunk.boxes_before)
         left_out[rows] = np.bincount(found.image_row[large & ~keep], minlength=len(rows))
         return self.confirmed(self.place(chunk, rows[found.image_row[keep]], found.xyxy[keep], found.score[keep]))
 
-    def search(self, chunk: FrameChunk, rows: np.ndarray, left_out: np.ndarray, before: _Faces | None) -> _Faces:
-        """Return the faces of some frames, noting how many are ``left_out`` of each; ``before`` are those of others.
+    def search(self, chunk: FrameChunk, rows: np.ndarray, left_out: np.ndarray, others: _Faces | None = None) -> _Faces:
+        """Return the faces of some frames, noting how many are ``left_out`` of each; ``others`` are those of others.
 
         After the detector the landmark network looks twice, around its own landmarks the second time: where the
         detector put the box matters little then.
         """
-        seen = self._detect(chunk, rows, left_out, before)
+        seen = self._detect(chunk, rows, left_out, others)
         return self.confirmed(self.place(chunk, seen.row, seen.xyxy, seen.score))
 
     def _follow(self, chunk: FrameChunk, seen: _Faces, path: _Path, lost: np.ndarray) -> tuple[_Faces, _Faces]:
@@ -315,17 +343,25 @@ class FacesStage:
 
 
 def _within_limit(
-    rows: np.ndarray, found: FaceBoxes, large: np.ndarray, max_faces: int, before: _Faces | None
+    rows: np.ndarray,
+    found: FaceBoxes,
+    large: np.ndarray,
+    max_faces: int,
+    others: _Faces | None,
+    boxes_before: Callable[[], np.ndarray],
 ) -> np.ndarray:
-    """Return which found faces to keep (N,): who was there in the searched frame before, then the best by score."""
+    """Return which found faces to keep (N,): who was there in the searched frame before, then the best by score.
+
+    ``others`` are the faces of frames that are not searched now, ``boxes_before`` gives those of the frame before all.
+    """
     keep = large.copy()
     if np.bincount(found.image_row[large], minlength=1).max() <= max_faces:
         return keep
-    last_row, last = -2, np.zeros((0, 4), np.float32)  # faces of the frame before the chunk are in row -1
+    last_row, last = -1, boxes_before()
     for image, row in enumerate(rows.tolist()):
         mine = np.flatnonzero(large & (found.image_row == image))
-        if before is not None and len(earlier := before.row[(before.row > last_row) & (before.row < row)]):
-            last = before.xyxy[before.row == earlier.max()]
+        if others is not None and len(earlier := others.row[(others.row > last_row) & (others.row < row)]):
+            last = others.xyxy[others.row == earlier.max()]
         if len(mine) > max_faces:
             is_new = pairwise_iou(found.xyxy[mine], last).max(1, initial=0) < SAME_FACE_IOU
             keep[mine[np.argsort(is_new, kind="stable")[max_faces:]]] = False  # rows of an image come by score

@@ -101,6 +101,7 @@ class FaceFollower:
 
     def _search(self, chunk: FrameChunk, before: _Before | None, seconds: float) -> _Before:
         left_out = np.zeros(1, np.int64)
-        known = None if before is None else replace(before.faces, row=before.faces.row - 1)
-        faces = self._stage.search(chunk, np.zeros(1, np.int64), left_out, known)
+        if before is not None:
+            chunk.boxes_before = lambda: before.faces.xyxy
+        faces = self._stage.search(chunk, np.zeros(1, np.int64), left_out)
         return _Before(seconds, faces, np.zeros_like(faces.xyxy), left_out, searched_seconds=seconds, num_followed=0)

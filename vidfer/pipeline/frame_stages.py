@@ -10,9 +10,9 @@ from typing import TypeVar
 import torch
 
 from vidfer.errors import blamed_on
-from vidfer.pipeline.chunk import MAX_CHUNK_BYTES, FrameChunk
+from vidfer.pipeline.chunk import MAX_CHUNK_BYTES, FrameChunk, Relay, nobody
 from vidfer.pipeline.stage import FrameStage
-from vidfer.pipeline.tables import FACES, NO_TABLES, Table
+from vidfer.pipeline.tables import FACES, NO_TABLES, Table, faces_in
 from vidfer.types import FrameBatch
 from vidfer.video.prefetch import map_in_order
 
@@ -73,16 +73,29 @@ class FrameStages:
         return needed
 
     def process(
-        self, batch: FrameBatch, todo: Collection[str], known: Mapping[str, Table] = NO_TABLES
+        self,
+        batch: FrameBatch,
+        todo: Collection[str],
+        known: Mapping[str, Table] = NO_TABLES,
+        relay: Relay | None = None,
     ) -> dict[str, Table]:
-        """Return the tables of a chunk by stage: what is ``known``, what ``todo`` computes, and what that reads."""
-        chunk = FrameChunk(batch, self.device)
+        """Return the tables of a chunk by stage: what is ``known``, what ``todo`` computes, and what that reads.
+
+        ``relay`` connects it with the chunks before and behind it.
+        """
+        relay = relay or Relay()
+        chunk = FrameChunk(batch, self.device, boxes_before=relay.before)
         tables = dict(known)
         needed = self._needed_for(todo)
-        for name, stage in self.stages.items():
-            if name in needed and name not in tables:
-                with blamed_on(name):
-                    tables[name] = stage.process(chunk, tables)
+        try:
+            for name, stage in self.stages.items():
+                if name in needed and name not in tables:
+                    with blamed_on(name):
+                        tables[name] = stage.process(chunk, tables)
+                if name == FACES and name in tables:
+                    relay.tell(faces_in(tables).last_boxes())
+        finally:
+            relay.tell(nobody())  # or who waits would wait for ever
         return tables
 
     def map(

@@ -16,7 +16,7 @@ from vidfer.config import PipelineConfig, load_pipeline, with_settings
 from vidfer.device import pick_device
 from vidfer.errors import BadVideo, ConfigError, DataError
 from vidfer.pipeline import StageDeclaration, stages_of
-from vidfer.pipeline.chunk import chunk_frames
+from vidfer.pipeline.chunk import Relay, chunk_frames
 from vidfer.pipeline.clip import Clip, Faces
 from vidfer.pipeline.embeddings import EmbeddingsStage
 from vidfer.pipeline.emotions import EmotionsStage, prior_log_ratio
@@ -313,11 +313,17 @@ class Pipeline:
         stages = self.frame_stages
         parts: dict[str, list[Table]] = {name: [] for name in stages.stages}
 
-        def compute(batch: FrameBatch) -> dict[str, Table]:
-            return stages.process(batch, parts)
+        def linked() -> Iterator[tuple[FrameBatch, Relay]]:
+            relay = Relay()
+            for batch in chunks:
+                yield batch, relay
+                relay = relay.next()
+
+        def compute(piece: tuple[FrameBatch, Relay]) -> dict[str, Table]:
+            return stages.process(piece[0], parts, relay=piece[1])
 
         chunk_bytes = chunk_frames(frame_bytes) * frame_bytes
-        with closing(stages.map(compute, chunks, todo=parts, chunk_bytes=chunk_bytes)) as results:
+        with closing(stages.map(compute, linked(), todo=parts, chunk_bytes=chunk_bytes)) as results:
             for tables in results:
                 for name, table in tables.items():
                     parts[name].append(table)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class FrameStage(Protocol):
-    """Looks at the frames of a clip, a chunk at a time; no chunk's result depends on another chunk.
+    """Looks at the frames of a clip, a chunk at a time; chunks may be in the hands of several threads.
 
     Made as ``Stage(settings, device=...)``, with the section of the settings that it declares. Networks are loaded on
     first use.

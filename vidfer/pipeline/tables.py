@@ -133,6 +133,10 @@ class FacesTable(Table):
             quality=self.quality,
         )
 
+    def last_boxes(self) -> np.ndarray:
+        """Return the boxes of the faces in the last frame (M, 4)."""
+        return self.xyxy[len(self.xyxy) - int(self.num_faces[-1:].sum()) :]
+
     def faces_of(self, frames: slice) -> slice:
         """Return which rows the faces of consecutive frames are."""
         ends = np.concatenate([[0], np.cumsum(self.num_faces, dtype=np.int64)])

@@ -19,7 +19,6 @@ from vidfer.timeline.series import main_faces
 from vidfer.timeline.summary import summarise
 from vidfer.types import ClipResult, VideoInfo
 
-_MAX_VIDEO_HEIGHT = 420  # px
 BAND_EXPLAINED = (
     "The band around a line reaches to what the network says of each frame alone. It is wide where the value hangs on "
     "the frames around it; it is no interval of confidence."
@@ -118,7 +117,7 @@ def _player(clip: ClipResult, data: dict[str, Any], video_href: str | None) -> s
         return f'<div id="player">{_switches(data, layers=False)}</div>'
     width, height = clip.info.width, clip.info.height
     stage = (
-        f'<div class="stage no-print" style="max-width:{_MAX_VIDEO_HEIGHT * width / height:.0f}px;'
+        f'<div class="stage no-print" style="max-width:calc(var(--tallest) * {width / height:.4f});'
         f'aspect-ratio:{width}/{height}"><video{_turned(clip.info)} controls preload="auto" playsinline>'
         f'<source src="{escape(video_href)}"><source src="overlay_blurred.mp4"></video>'
         "<canvas></canvas></div>"

@@ -64,7 +64,7 @@ def summarise(clip: ClipResult) -> dict[str, Any]:
         "people": people,
         "unsure_links": _unsure_links(clip),
         "truncated": decode.truncated,
-        "warnings": list(decode.warnings),
+        "warnings": [*decode.warnings, *_nobody_counts(people)],
         "decode": {
             "reader": decode.reader,
             "expected_frames": decode.expected_frames,
@@ -151,6 +151,15 @@ def _emotions(
 
 def _unsure(clip: ClipResult, rows: np.ndarray, held: np.ndarray) -> float | None:
     return _mean(held[rows] == UNSURE_LABEL, _durations(clip, rows))
+
+
+def _nobody_counts(people: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return what is said where faces are seen and all are left out: else the clip looks as if it had none."""
+    if not people or any(person["include"] for person in people):
+        return ()
+    why = "; ".join(dict.fromkeys(person["reason"] for person in people if person["reason"])) or "as people.csv says"
+    seen = "1 person is" if len(people) == 1 else f"{len(people)} people are"
+    return (f"nobody counts, though {seen} seen ({why}): people.csv decides",)
 
 
 def _dominant(emotions: Mapping[str, Mapping[str, Any]], unsure: float | None) -> str | None:

@@ -17,6 +17,7 @@ from vidfer.config import load_pipeline
 from vidfer.engine.events import Event, FramesDone
 from vidfer.engine.frames import FramePass
 from vidfer.faces.detectors import DETECTORS
+from vidfer.faces.pose import MEAN_FACE
 from vidfer.pipeline import STAGES
 from vidfer.pipeline.chunk import CHUNK_FRAMES, MAX_CHUNK_BYTES, chunk_frames
 from vidfer.pipeline.embeddings import EmbeddingsStage
@@ -50,16 +51,28 @@ def threads() -> Iterator[None]:
 
 
 def compute(
-    root: Path, video: VideoProbe, *, threads: int, faces: FacesStage | None = None, segment_frames: int = 32
+    root: Path,
+    video: VideoProbe,
+    *,
+    threads: int,
+    faces: FacesStage | None = None,
+    segment_frames: int = 32,
+    stop_at: int = 0,
 ) -> tuple[dict[str, bytes], list[Event]]:
-    """Return the files of the cache, and the events."""
+    """Return the files of the cache, and the events; with ``stop_at`` it is interrupted after so many frames."""
     torch.set_num_threads(threads)
     events: list[Event] = []
+
+    def emit(event: Event) -> None:
+        events.append(event)
+        if isinstance(event, FramesDone) and event.done == stop_at:
+            raise KeyboardInterrupt
+
     stages = {FACES: faces or FacesStage(CONFIG.faces, device="cpu"), EMBEDDINGS: EMBEDDER}
     inputs = {name: DECLARED[name].inputs for name in stages}
     frame_pass = FramePass(
         clip_id="a", cache=StageCache(root), keys=KEYS, declared=DECLARED, segment_frames=segment_frames,
-        stages=FrameStages(stages, inputs=inputs, device=torch.device("cpu")), emit=events.append,
+        stages=FrameStages(stages, inputs=inputs, device=torch.device("cpu")), emit=emit,
     )  # fmt: skip
     frame_pass.run(open_reader(video), np.arange(NUM_FRAMES), (FACES, EMBEDDINGS))
     assert torch.get_num_threads() == threads
@@ -105,6 +118,49 @@ def test_a_detector_that_does_not_say_so_is_not_shared(video: VideoProbe, tmp_pa
     stage._networks = detector, stage._networks[1]
     compute(tmp_path, video, threads=3, faces=stage)
     assert detector.callers == {threading.get_ident()}
+
+
+class Crowd:
+    """25 people who stand still; whom the detector is surest of hangs on the picture alone."""
+
+    is_thread_safe = True
+    CORNERS = np.stack(np.meshgrid(np.arange(5) * 60.0, np.arange(5) * 45.0), -1).reshape(25, 2)
+
+    def detect(self, images: Tensor) -> FaceBoxes:
+        orders = [np.random.default_rng(int(image.sum())).permutation(25) for image in images]
+        xyxy = np.concatenate([np.concatenate([self.CORNERS, self.CORNERS + 40], 1)[order] for order in orders])
+        return FaceBoxes(
+            image_row=np.repeat(np.arange(len(images)), 25),
+            xyxy=xyxy.astype(np.float32),
+            score=np.tile(np.linspace(0.99, 0.6, 25, dtype=np.float32), len(images)),
+            points5=np.zeros((25 * len(images), 5, 2), np.float32),
+        )
+
+    def locate(self, images: Tensor, image_row: np.ndarray, xyxy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        del images, image_row
+        points = MEAN_FACE[:, :2] / 160 * 40 + (xyxy[:, None, :2] + xyxy[:, None, 2:]) / 2
+        return points.astype(np.float32), np.ones(len(xyxy), np.float32)
+
+
+@pytest.mark.usefixtures("threads")
+def test_who_is_followed_among_too_many_stays_whatever_the_threads_and_interruptions(
+    video: VideoProbe, tmp_path: Path
+) -> None:
+    def crowd() -> FacesStage:
+        config = CONFIG.faces.model_copy(update={"max_faces": 3})
+        return FacesStage(config, device="cpu", detector=Crowd(), landmarks=Crowd())
+
+    alone, _ = compute(tmp_path / "1", video, threads=1, faces=crowd())
+    table = StageCache(tmp_path / "1").load(FACES, KEYS[FACES])
+    assert table is not None
+    assert table.arrays["num_faces"].tolist() == [3] * NUM_FRAMES
+    assert len(np.unique(table.arrays["xyxy"].round(), axis=0)) == 3  # of 25, through six chunks and three segments
+    assert compute(tmp_path / "5", video, threads=5, faces=crowd())[0] == alone
+    with pytest.raises(KeyboardInterrupt):
+        compute(tmp_path / "killed", video, threads=2, faces=crowd(), stop_at=48)  # in the second segment
+    again, events = compute(tmp_path / "killed", video, threads=2, faces=crowd())
+    assert again == alone
+    assert min(event.done for event in events if isinstance(event, FramesDone)) == 48  # it went on behind the first
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -20,7 +21,7 @@ from vidfer.errors import WeightsError
 from vidfer.faces.quality import QUALITY_SIZE, FaceQuality, QualityNetwork, quality_features
 from vidfer.learning.single_frame import look_at_frame
 from vidfer.pipeline.chunk import FrameChunk
-from vidfer.pipeline.faces import FacesStage
+from vidfer.pipeline.faces import MOST_INVERTED, FacesStage
 from vidfer.types import FrameBatch
 from vidfer.weights import load_tensors, locate, save_tensors
 
@@ -81,6 +82,30 @@ def test_a_real_masked_face_is_doubtful() -> None:
 
 def test_an_inverted_face_is_bad(stage: FacesStage) -> None:
     assert (qualities(stage, np.ascontiguousarray(portrait()[::-1, ::-1])) <= 0.3).all()
+
+
+def test_an_inverted_face_is_never_good_whatever_the_network_says(
+    stage: FacesStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def praise(faces: torch.Tensor, **features: np.ndarray) -> np.ndarray:
+        return np.full(len(faces), 0.9, np.float32)
+
+    monkeypatch.setattr(stage._judge(), "judge", praise)
+    assert qualities(stage, portrait()).tolist() == pytest.approx([0.9])
+    assert qualities(stage, np.ascontiguousarray(portrait()[::-1, ::-1])).max(initial=0) <= MOST_INVERTED
+    frame = np.hstack([portrait(), portrait()[::-1, ::-1]])  # each keeps its own
+    assert sorted(qualities(stage, frame).tolist()) == pytest.approx([MOST_INVERTED, 0.9])
+
+
+@pytest.mark.parametrize("clip", ["clips/talking/t7.mp4", "clips/d11.mp4", "cases/mask.mp4"])
+def test_real_clips_upside_down_are_bad_throughout(stage: FacesStage, clip: str) -> None:
+    path = Path(__file__).resolve().parents[4] / "shared" / clip
+    if not path.is_file():
+        pytest.skip(f"needs {path}")
+    with av.open(str(path)) as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)][::20][:5]
+    values = np.concatenate([qualities(stage, np.ascontiguousarray(frame[::-1, ::-1])) for frame in frames])
+    assert values.max(initial=0) <= MOST_INVERTED
 
 
 def test_it_was_fitted_to_the_backbone_that_comes_with_vidfer() -> None:

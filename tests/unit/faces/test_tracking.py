@@ -46,6 +46,12 @@ def test_no_faces_give_no_tracks():
     assert ids_of(make_faces([]), make_frames(0)) == []
 
 
+def test_who_is_there_throughout_a_very_short_clip_is_somebody():
+    rows = [(frame, (50, 50, 20, 20)) for frame in range(3)]
+    assert ids_of(make_faces(rows), make_frames(3)) == [0, 0, 0]  # 0.12 s is all that there is
+    assert ids_of(make_faces(rows), make_frames(4)) == [-1, -1, -1]  # not so where others are without the face
+
+
 def test_a_frame_row_beyond_the_frames_is_an_error():
     with pytest.raises(ValueError, match=r"frame_row must be in 0\.\.4"):
         ids_of(make_faces([(5, (50, 50, 20, 20))]), make_frames(5))

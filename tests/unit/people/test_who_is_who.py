@@ -13,6 +13,7 @@ from fixtures.clip_results import SEGMENT_OPTIONS, make_clip
 from vidfer.config import PeopleConfig
 from vidfer.people.apply import with_roster
 from vidfer.people.by_person import by_person
+from vidfer.people.figures import Figures
 from vidfer.people.table import Row, read_people, write_people
 from vidfer.timeline.segments import find_segments
 from vidfer.timeline.summary import summarise
@@ -240,3 +241,21 @@ def test_a_face_that_never_moves_is_proposed_not_to_count(clip: ClipResult) -> N
     assert (poster.include, poster.role, poster.still_share) == (False, "poster", pytest.approx(1.0))
     assert "never moves" in poster.reason
     assert found.roster.by_number[3].include  # still seen too briefly to tell
+
+
+@pytest.mark.parametrize(("frames", "never"), [(5, False), (50, True)])
+def test_a_few_frames_do_not_make_a_poster_of_a_person(frames: int, never: bool) -> None:
+    seen = Figures(
+        first_seconds=0, last_seconds=5, seconds_on_screen=5, frames=frames,
+        median_size_px=192, mean_quality=1, stray_px=0.07, still_share=0,
+    )  # fmt: skip
+    assert seen.never_moves is never
+
+
+def test_where_all_who_are_seen_are_left_out_the_summary_says_so(clip: ClipResult) -> None:
+    nobody = summarise(with_people(clip, config=PeopleConfig(min_seconds=1000))[0])
+    assert nobody["dominant_emotion"] is None
+    (warning,) = nobody["warnings"]
+    assert "nobody counts" in warning
+    assert "people.min_seconds" in warning
+    assert summarise(with_people(clip)[0])["warnings"] == []

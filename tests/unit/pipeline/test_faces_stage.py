@@ -9,7 +9,7 @@ import torch
 from vidfer.config import FacesConfig
 from vidfer.faces.cuts import SIGNATURE_SIZE, frame_signatures
 from vidfer.faces.pose import MEAN_FACE
-from vidfer.pipeline.chunk import FrameChunk
+from vidfer.pipeline.chunk import FrameChunk, nobody
 from vidfer.pipeline.faces import FacesStage, _Faces, _interpolate, _stops, _within_limit
 from vidfer.pipeline.tables import FacesTable
 from vidfer.types import FaceBoxes, FrameBatch
@@ -136,6 +136,14 @@ def test_frames_beside_a_searched_face_that_a_second_look_denies_are_searched() 
     assert table.num_faces.tolist() == [1] * 8 + [0] + [1] * 7
 
 
+def test_a_read_only_picture_as_pillow_gives_it_is_copied_for_pytorch_would_warn_of_it() -> None:
+    images = np.zeros((1, 8, 8, 3), np.uint8)
+    batch = FrameBatch(images=images, frame_index=np.arange(1), pts_seconds=np.zeros(1))
+    assert np.shares_memory(FrameChunk(batch, torch.device("cpu")).images.numpy(), images)
+    images.setflags(write=False)
+    assert not np.shares_memory(FrameChunk(batch, torch.device("cpu")).images.numpy(), images)
+
+
 def found(*of_image: tuple[list[float], list[float]]) -> FaceBoxes:
     """Faces of 40 px by image: where they begin, and their scores."""
     left = np.concatenate([lefts for lefts, _ in of_image]).astype(np.float32)
@@ -147,9 +155,12 @@ def found(*of_image: tuple[list[float], list[float]]) -> FaceBoxes:
     )
 
 
-def kept_lefts(faces: FaceBoxes, max_faces: int, before: _Faces | None = None) -> list[list[float]]:
+def kept_lefts(
+    faces: FaceBoxes, max_faces: int, others: _Faces | None = None, before: np.ndarray | None = None
+) -> list[list[float]]:
     rows = np.array([2, 6])[: faces.image_row.max() + 1]
-    keep = _within_limit(rows, faces, np.ones(len(faces), np.bool_), max_faces, before)
+    first = nobody() if before is None else before
+    keep = _within_limit(rows, faces, np.ones(len(faces), np.bool_), max_faces, others, lambda: first)
     return [faces.xyxy[keep & (faces.image_row == image), 0].tolist() for image in range(len(rows))]
 
 
@@ -164,6 +175,11 @@ def test_a_frame_searched_later_knows_the_faces_of_the_searched_frame_before_it(
     before = _Faces.join([boxes(0, (0, 0, 40, 40)), boxes(1, (200, 0, 240, 40)), boxes(4, (100, 0, 140, 40))])
     faces = found(([0, 100, 200], [0.9, 0.8, 0.7]), ([0, 100, 200], [0.9, 0.8, 0.7]))
     assert kept_lefts(faces, 1, before) == [[200], [100]]
+
+
+def test_who_was_there_in_the_chunk_before_keeps_a_place() -> None:
+    faces = found(([0, 100, 200], [0.9, 0.8, 0.7]))
+    assert kept_lefts(faces, 1, before=boxes(0, (203, 0, 243, 40)).xyxy) == [[200]]
 
 
 class Gallery:

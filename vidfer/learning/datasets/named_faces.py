@@ -144,9 +144,7 @@ def read_fer_faces(folder: Path, *, size: int, border: int) -> NamedFaces:
     fer = read_fer2013plus(folder, "Training")
     _, of_fer, of_vector = np.intersect1d(fer.row, row, assume_unique=True, return_indices=True)
     fer, vectors = fer.take(of_fer), vectors[of_vector]
-    transforms = face_transforms(
-        fer.landmarks68, fer.landmarks5, image_size=(SIDE, SIDE), size=size, border=border
-    )
+    transforms = face_transforms(fer.landmarks68, fer.landmarks5, image_size=(SIDE, SIDE), size=size, border=border)
     gray = align_pictures(fer.images, transforms, size=size + 2 * border).numpy()  # (N, 1, S, S)
     return NamedFaces(
         pictures=gray.transpose(0, 2, 3, 1).repeat(3, 3),
