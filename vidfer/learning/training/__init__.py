@@ -15,7 +15,7 @@ TRAININGS: dict[str, str] = {
     "landmarks": "vidfer.learning.training.landmarks:train_landmarks",
     "quality": "vidfer.learning.training.quality:train_quality",
     "movements": "vidfer.learning.training.movements:train_movements",
-    "emotion-cnn": "vidfer.learning.training.emotion_cnn:train_emotion_cnn",
+    "emotion-cnn": "vidfer.learning.training.frame_network:train_emotion_cnn",
     "temporal": "vidfer.learning.training.temporal:train_temporal",
 }
 
