@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vidfer.faces.boxes import NUM_VALUES, face_boxes
 from vidfer.faces.detectors import search_side
 from vidfer.faces.nms import suppress
 from vidfer.types import FaceBoxes
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 MAX_BATCH_SIZE = 8  # frames at a time; SFD holds about 300 MB of activations per 640x360 frame
 MAX_CANDIDATES = 400  # per frame, before suppression
-NUM_VALUES = 14  # xyxy and five points
 
 
 @dataclass(frozen=True)
@@ -66,18 +66,17 @@ class BatchDetector(ABC):
 
         One channel is taken for gray.
         """
-        values: list[np.ndarray] = []
-        scores: list[np.ndarray] = []
+        boxes: list[tuple[np.ndarray, np.ndarray]] = []
         if 0 not in images.shape[:3]:
             for part in images.split(self.max_batch_size):
                 inputs, scale = _prepare(part.to(self._device), self._long_side, self.multiple)
                 found = self.find(inputs)
                 for row in range(len(inputs)):
                     here = found.image_row == row
-                    kept, score = _suppressed(found.values[here], found.score[here], self.max_iou)
-                    values.append(kept * np.tile(np.array(scale, np.float32), NUM_VALUES // 2))
-                    scores.append(score)
-        return _pack(values, scores)
+                    values, score = found.values[here], found.score[here]
+                    kept, score = suppress(values, score, max_iou=self.max_iou, most=MAX_CANDIDATES)
+                    boxes.append((kept * np.tile(np.array(scale, np.float32), NUM_VALUES // 2), score))
+        return face_boxes(boxes)
 
 
 def _prepare(images: Tensor, long_side: int, multiple: int) -> tuple[Tensor, tuple[float, float]]:
@@ -95,20 +94,3 @@ def _prepare(images: Tensor, long_side: int, multiple: int) -> tuple[Tensor, tup
     inputs = torch.full((count, 3, *padded), torch.nan, device=images.device)
     inputs[:, :, : size[0], : size[1]] = planes
     return inputs, (width / size[1], height / size[0])
-
-
-def _suppressed(values: np.ndarray, score: np.ndarray, max_iou: float) -> tuple[np.ndarray, np.ndarray]:
-    if len(score) > MAX_CANDIDATES:
-        best = np.argsort(-score, kind="stable")[:MAX_CANDIDATES]
-        values, score = values[best], score[best]
-    return suppress(values, score, max_iou=max_iou)
-
-
-def _pack(values: list[np.ndarray], scores: list[np.ndarray]) -> FaceBoxes:
-    joined = np.concatenate([np.zeros((0, NUM_VALUES), np.float32), *values]).astype(np.float32)
-    return FaceBoxes(
-        image_row=np.repeat(np.arange(len(scores)), [len(score) for score in scores]).astype(np.int64),
-        xyxy=np.ascontiguousarray(joined[:, :4]),
-        score=np.concatenate([np.zeros(0, np.float32), *scores]).astype(np.float32),
-        points5=joined[:, 4:].reshape(-1, 5, 2),
-    )
