@@ -47,7 +47,7 @@ bench: $(VENV)/.installed-test
 # Before and after a change that is to change no result: make digests OUT=before.txt VIDEOS=DIR, then
 # OUT=after.txt ARGS="--against before.txt".
 digests: $(VENV)/.installed-test
-	$(BIN)/python benchmarks/digests.py "$(OUT)" $(if $(VIDEOS),--videos "$(VIDEOS)") $(ARGS)
+	$(BIN)/python benchmarks/digests.py "$(OUT)" --videos "$(VIDEOS)" $(ARGS)
 
 # site/index.html opens from disk
 docs: $(VENV)/.installed-test

@@ -1,6 +1,7 @@
 """Digests of everything that a pipeline writes: whether a change of the code changes any result.
 
-The sample and the videos that are named, in every output format: by default, and with all that can be switched on.
+The videos that are named, in every output format: by default, and with all that can be switched on. The sample may be
+one of them, made once: its encoder's threads give other bytes each time.
 
     python benchmarks/digests.py before.txt --videos DIR
     python benchmarks/digests.py after.txt --videos DIR --against before.txt
@@ -42,12 +43,10 @@ def digests_of(folder: Path) -> dict[str, str]:
 def take(videos: list[Path], fps: str) -> dict[str, str]:
     found: dict[str, str] = {}
     with tempfile.TemporaryDirectory(prefix="vidfer-digests-") as scratch:
-        sample = Path(scratch, "sample")
-        vidfer("sample", sample, "--quiet")
         for name, settings in RUNS.items():
             out = Path(scratch, name)
             exports = ",".join(set(EXPORTERS.names()) - (NEED_MOVEMENTS if name == "default" else set()))
-            vidfer("process", sample, *videos, "--out", out, "--fps", fps, "--quiet", "--export", exports, *settings)
+            vidfer("process", *videos, "--out", out, "--fps", fps, "--quiet", "--export", exports, *settings)
             vidfer("report", out, "--quiet")
             found |= {f"{name}/{path}": digest for path, digest in digests_of(out).items()}
     return found
@@ -62,7 +61,7 @@ def differences(before: dict[str, str], after: dict[str, str]) -> list[str]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", type=Path, help="where the digests are written")
-    parser.add_argument("--videos", type=Path, nargs="*", default=[], help="besides the sample")
+    parser.add_argument("--videos", type=Path, nargs="+", required=True)
     parser.add_argument("--fps", default="5")
     parser.add_argument("--against", type=Path, help="a file of digests to compare with")
     options = parser.parse_args()
