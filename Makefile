@@ -8,7 +8,7 @@ ARGS ?=
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: process test test-lowest torture bench docs clean
+.PHONY: process test test-lowest torture bench digests docs clean
 
 process: $(VENV)/.installed
 ifeq ($(strip $(VIDEOS)),)
@@ -43,6 +43,11 @@ bench: $(VENV)/.installed-test
 	$(BIN)/python benchmarks/decode.py
 	$(BIN)/python benchmarks/throughput.py
 	$(BIN)/python benchmarks/cost.py
+
+# Before and after a change that is to change no result: make digests OUT=before.txt VIDEOS=DIR, then
+# OUT=after.txt ARGS="--against before.txt".
+digests: $(VENV)/.installed-test
+	$(BIN)/python benchmarks/digests.py "$(OUT)" --videos "$(VIDEOS)" $(ARGS)
 
 # site/index.html opens from disk
 docs: $(VENV)/.installed-test

@@ -12,7 +12,7 @@ from vidfer.config import PipelineConfig, load_pipeline, with_settings
 from vidfer.engine.events import EventCallback, ignore
 from vidfer.engine.runner import RunOptions, RunReport, run
 from vidfer.exporters import EXPORTERS
-from vidfer.report.look import ChartLook, ChartSize, ChartStyle
+from vidfer.report.chart_options import ChartOptions, ChartSize, ChartStyle
 from vidfer.report.wording import count
 from vidfer.store.outputs import write_if_changed, write_outputs
 from vidfer.timeline.saved import clip_of_tables, read_clips, read_episodes, read_summary, read_table
@@ -99,7 +99,7 @@ def write(clip: Clip, folder: str | Path, *, exports: Sequence[str] = ("csv", "s
         exporter = EXPORTERS.get(name)
         for shared, data in exporter.shared_files().items():
             write_if_changed(Path(folder) / shared, data)
-    write_outputs(clip.result, Path(folder), tuple(exports), look=replace(clip.look, alone=True))
+    write_outputs(clip.result, Path(folder), tuple(exports), options=replace(clip.chart_options, alone=True))
 
 
 def load_timeline(folder: str | Path) -> pd.DataFrame:
@@ -180,7 +180,7 @@ class Timeline:
         from vidfer.report.chart import timeline_chart
 
         clip = clip_of_tables(self.table, self.episodes, self.summary, clip_id=self.folder.resolve().name)
-        return timeline_chart(clip, look=ChartLook(style=style, size=size)).png
+        return timeline_chart(clip, options=ChartOptions(style=style, size=size)).png
 
     def __repr__(self) -> str:
         seen = self.table[self.table["success"] == 1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import errno
+import gc
 import importlib
 import os
 import signal
@@ -25,6 +26,7 @@ _SHOWN = ("status", "manifest", "live", "study")  # commands whose result is wha
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code: 0 done, 1 some clip failed, 2 wrong usage, 130 interrupted."""
+    gc.set_threshold(10_000, 10, 10)  # as in a worker: imports make many objects and no garbage
     stdout = use_lossy_streams()
     options = parse(arguments)
     code = _run(options)

@@ -19,13 +19,13 @@ from PIL import Image
 from vidfer.exporters import EXPORTERS
 from vidfer.labels import UNSURE_COLOUR, UNSURE_LABEL
 from vidfer.report.apex import apex_episodes
+from vidfer.report.chart_options import ApexFrame, ChartOptions
 from vidfer.report.index import render_index
-from vidfer.report.look import ApexFrame, ChartLook
 from vidfer.report.page import CLIPS
 from vidfer.report.report_data import script_json
-from vidfer.timeline.course import course_of
 from vidfer.timeline.states import episode_labels
 from vidfer.timeline.summary import state_shares, summarise
+from vidfer.timeline.time_course import time_course
 from vidfer.types import ClipResult, FaceEmbeddings
 from vidfer.video.probe import probe
 
@@ -58,7 +58,7 @@ def clip(sample_video: Path) -> ClipResult:
     return replace(clip, info=replace(clip.info, width=360, height=360), faces=faces, embeddings=unsure)
 
 
-def look_of(clip: ClipResult, folder: Path | None = None) -> ChartLook:
+def look_of(clip: ClipResult, folder: Path | None = None) -> ChartOptions:
     picture = np.full((40, 40, 3), 150, np.uint8)
     apexes = [
         ApexFrame(
@@ -70,7 +70,7 @@ def look_of(clip: ClipResult, folder: Path | None = None) -> ChartLook:
         )
         for e in apex_episodes(clip)
     ]
-    return ChartLook(apexes=tuple(apexes), folder=folder)
+    return ChartOptions(apexes=tuple(apexes), folder=folder)
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,7 @@ def results(clip: ClipResult, tmp_path_factory: pytest.TempPathFactory) -> Path:
     others = [make_clip(clip_id=f"b/{i}", seconds=5 + 20 * i, faces=i, seed=i) for i in range(3)]
     failure = {"clip": "d/bad", "path": "/v/d/bad.mp4", "stage": "decode", "reason": "no_video_stream",
                "message": "there is no video in it, only audio", "attempts": 1}  # fmt: skip
-    summaries = [{**summarise(one), "course": course_of(one)} for one in (clip, *others)]
+    summaries = [{**summarise(one), "course": time_course(one)} for one in (clip, *others)]
     files["index.html"] = render_index(summaries, [failure])
     for name, data in files.items():
         (out / name).parent.mkdir(parents=True, exist_ok=True)
@@ -173,7 +173,7 @@ def late_pictures(request: Any, tmp_path_factory: pytest.TempPathFactory) -> tup
     files = {**EXPORTERS.get("report").shared_files(), CLIPS: f"window.vidferClips = {names};".encode()}
     files |= {
         f"late/{name}": data
-        for name, data in EXPORTERS.get("report").draw(clip, ChartLook(folder=out / "late")).items()
+        for name, data in EXPORTERS.get("report").draw(clip, ChartOptions(folder=out / "late")).items()
     }
     for name, data in files.items():
         (out / name).parent.mkdir(exist_ok=True)
@@ -372,7 +372,7 @@ def test_the_video_stays_in_view_over_the_curves_of_many_faces(
     many = make_clip(clip_id="many", seconds=2, faces=faces, path=str(sample_video))
     page_path = results / "many" / f"{faces}.html"
     page_path.parent.mkdir(exist_ok=True)
-    drawn = EXPORTERS.get("report").draw(many, ChartLook(folder=page_path.parent))
+    drawn = EXPORTERS.get("report").draw(many, ChartOptions(folder=page_path.parent))
     page_path.write_bytes(drawn["report.html"])
     opened = visit(page_path)
     page = opened.page

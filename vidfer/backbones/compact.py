@@ -48,48 +48,27 @@ class ResidualBlock(nn.Module):
         return torch.relu(y + self.shortcut(x))
 
 
-class CompactNetwork(StagedNetwork):
-    """Stem at half size, then stages of residual blocks, each but the first at half the side of the one before.
-
-    Parameters
-    ----------
-    widths
-        Channels of each stage.
-    depths
-        Blocks in each stage.
-    stem
-        Channels after the first convolution.
-    embedding_size
-        Length D of the embedding.
-    dropout
-        Share of the embedding dropped in training before the classifier.
-    input_spec
-        What it wants to see.
-    """
-
-    def __init__(
-        self,
-        *,
-        widths: Sequence[int] = (32, 64, 128, 192),
-        depths: Sequence[int] = (1, 2, 2, 1),
-        stem: int = 32,
-        embedding_size: int = 128,
-        dropout: float = 0.3,
-        input_spec: InputSpec,
-    ) -> None:
-        super().__init__(
-            stem=convolution_stem(input_spec.channels, stem, kernel=5, stride=2),
-            stem_channels=stem,
-            block=ResidualBlock,
-            widths=widths,
-            depths=depths,
-            embedding_size=embedding_size,
-            dropout=dropout,
-            input_spec=input_spec,
-        )
-
-
 @BACKBONES.register("compact")
-def compact(*, size: int = 64, **options: object) -> nn.Module:
-    """Return the default network: ``size`` of the gray input, and the options of ``CompactNetwork``."""
-    return CompactNetwork(input_spec=InputSpec(size=size), **options)  # type: ignore[arg-type]
+def compact(
+    *,
+    size: int = 64,
+    widths: Sequence[int] = (32, 64, 128, 192),
+    depths: Sequence[int] = (1, 2, 2, 1),
+    stem: int = 32,
+    embedding_size: int = 128,
+    dropout: float = 0.3,
+) -> nn.Module:
+    """Return the default network for gray faces of ``size`` px: a stem of so many channels at half size, then stages.
+
+    The other options are those of ``StagedNetwork``.
+    """
+    return StagedNetwork(
+        stem=convolution_stem(1, stem, kernel=5, stride=2),
+        stem_channels=stem,
+        block=ResidualBlock,
+        widths=widths,
+        depths=depths,
+        embedding_size=embedding_size,
+        dropout=dropout,
+        input_spec=InputSpec(size=size),
+    )

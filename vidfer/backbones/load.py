@@ -146,7 +146,7 @@ def load_backbone(
     half = precision == "bfloat16" or (precision == "auto" and bfloat16_is_fast(device))
     module = fold_normalisation(model)
     if half:
-        module = halve(module, fold_normalisation(model))
+        module = halve(fold_normalisation(copy.deepcopy(model)), module)
     module = module.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return EmotionNetwork(
         name=name,
@@ -217,14 +217,14 @@ def halve(module: nn.Module, exact: nn.Module) -> nn.Module:
 
 
 def _packed(model: fx.GraphModule) -> fx.GraphModule:
-    """Return a copy whose convolutions are packed, with the ReLU that follows."""
-    graph = copy.deepcopy(model)
+    """Return the network with its convolutions packed, with the ReLU that follows; other layers are shared."""
+    graph = fx.GraphModule(model, copy.deepcopy(model.graph))
     modules = dict(graph.named_modules())
     times_used = Counter(str(node.target) for node in graph.graph.nodes if node.op == "call_module")
     for node in list(graph.graph.nodes):
         layer = modules.get(str(node.target)) if node.op == "call_module" else None
         if isinstance(layer, _Exact) and isinstance(layer.layer, nn.Conv2d) and fits(layer.layer):
-            layer.layer = PackedConvolution(layer.layer)
+            graph.set_submodule(str(node.target), _Exact(PackedConvolution(layer.layer), layer.result))
         if not isinstance(layer, nn.Conv2d) or not fits(layer) or times_used[str(node.target)] > 1:
             continue
         after = next(iter(node.users)) if len(node.users) == 1 else None
@@ -244,8 +244,11 @@ def _is_relu(node: fx.Node, modules: dict[str, nn.Module]) -> bool:
 
 
 def fold_normalisation(model: nn.Module) -> nn.Module:
-    """Return an evaluation-only copy whose batch normalisations are part of the layers before them."""
-    graph = fx.symbolic_trace(copy.deepcopy(model))
+    """Return the network, for evaluation only, with its batch normalisations part of the layers before them.
+
+    Other layers are shared with ``model``, which stays as it is.
+    """
+    graph = fx.symbolic_trace(model)
     modules = dict(graph.named_modules())
     for node in list(graph.graph.nodes):
         norm = modules.get(str(node.target)) if node.op == "call_module" else None

@@ -10,11 +10,14 @@ from vidfer.backbones import BACKBONES, InputSpec
 from vidfer.labels import NUM_EMOTIONS
 
 
+@BACKBONES.register("plain")
 class PlainNetwork(nn.Module):
     """Blocks of one 3x3 convolution, ReLU and 2x2 maximum, then a dense layer whose output is the embedding.
 
     Parameters
     ----------
+    size
+        Side of the gray input, px.
     channels
         Channels of each block.
     dense
@@ -25,27 +28,25 @@ class PlainNetwork(nn.Module):
         After the dense layer in training.
     normalise
         Batch normalisation after every convolution.
-    input_spec
-        What it wants to see.
     """
 
     def __init__(
         self,
         *,
+        size: int = 48,
         channels: Sequence[int] = (32, 64, 128),
         dense: int = 512,
         block_dropout: float = 0.0,
         dense_dropout: float = 0.0,
         normalise: bool = False,
-        input_spec: InputSpec,
     ) -> None:
         super().__init__()
-        side = input_spec.size >> len(channels)
+        side = size >> len(channels)
         if side < 1:
-            raise ValueError(f"{len(channels)} poolings leave nothing of {input_spec.size} px")
-        self.input_spec, self.embedding_size = input_spec, dense
+            raise ValueError(f"{len(channels)} poolings leave nothing of {size} px")
+        self.input_spec, self.embedding_size = InputSpec(size=size), dense
         layers: list[nn.Module] = []
-        inputs = input_spec.channels
+        inputs = self.input_spec.channels
         for outputs in channels:
             layers.append(nn.Conv2d(inputs, outputs, 3, padding=1, bias=not normalise))
             layers.extend([nn.BatchNorm2d(outputs)] if normalise else [])
@@ -59,9 +60,3 @@ class PlainNetwork(nn.Module):
     def forward(self, faces: Tensor) -> tuple[Tensor, Tensor]:
         embedding = self.dense(self.blocks(faces).flatten(1))  # (N, D)
         return embedding, self.classify(self.dropout(embedding))
-
-
-@BACKBONES.register("plain")
-def plain(*, size: int = 48, **options: object) -> nn.Module:
-    """Return a plain network: ``size`` of the gray input, and the options of ``PlainNetwork``."""
-    return PlainNetwork(input_spec=InputSpec(size=size), **options)  # type: ignore[arg-type]

@@ -29,46 +29,28 @@ class BasicBlock(nn.Module):
         return torch.relu(self.norm2(self.conv2(y)) + self.shortcut(x))
 
 
-class ResidualNetwork(StagedNetwork):
-    """Stages of basic blocks, mean over the picture, one linear layer to the embedding.
-
-    Parameters
-    ----------
-    widths, depths
-        Channels and blocks of each stage; (2, 2, 2, 2) blocks make ResNet-18, (3, 4, 6, 3) ResNet-34.
-    stem_stride
-        1 keeps the full resolution; 2 halves it at once, which costs a quarter.
-    embedding_size
-        Length D of the embedding.
-    dropout
-        Share of the embedding dropped in training before the classifier.
-    input_spec
-        What it wants to see.
-    """
-
-    def __init__(
-        self,
-        *,
-        widths: Sequence[int] = (64, 128, 256, 512),
-        depths: Sequence[int] = (2, 2, 2, 2),
-        stem_stride: int = 1,
-        embedding_size: int = 128,
-        dropout: float = 0.3,
-        input_spec: InputSpec,
-    ) -> None:
-        super().__init__(
-            stem=convolution_stem(input_spec.channels, widths[0], kernel=3, stride=stem_stride),
-            stem_channels=widths[0],
-            block=BasicBlock,
-            widths=widths,
-            depths=depths,
-            embedding_size=embedding_size,
-            dropout=dropout,
-            input_spec=input_spec,
-        )
-
-
 @BACKBONES.register("resnet")
-def resnet(*, size: int = 64, **options: object) -> nn.Module:
-    """Return a residual network (ResNet-18 by default): ``size`` of the gray input, options of ``ResidualNetwork``."""
-    return ResidualNetwork(input_spec=InputSpec(size=size), **options)  # type: ignore[arg-type]
+def resnet(
+    *,
+    size: int = 64,
+    widths: Sequence[int] = (64, 128, 256, 512),
+    depths: Sequence[int] = (2, 2, 2, 2),
+    stem_stride: int = 1,
+    embedding_size: int = 128,
+    dropout: float = 0.3,
+) -> nn.Module:
+    """Return a residual network for gray faces of ``size`` px: ResNet-18, with (3, 4, 6, 3) blocks ResNet-34.
+
+    A ``stem_stride`` of 1 keeps the full resolution, 2 halves it at once, which costs a quarter. The other options are
+    those of ``StagedNetwork``.
+    """
+    return StagedNetwork(
+        stem=convolution_stem(1, widths[0], kernel=3, stride=stem_stride),
+        stem_channels=widths[0],
+        block=BasicBlock,
+        widths=widths,
+        depths=depths,
+        embedding_size=embedding_size,
+        dropout=dropout,
+        input_spec=InputSpec(size=size),
+    )

@@ -10,7 +10,7 @@ from vidfer.config import OutputConfig
 from vidfer.errors import VidferError
 from vidfer.exporters import EXPORTERS, ChartExporter
 from vidfer.people.by_person import by_person
-from vidfer.report.look import ApexFrame, ChartLook, Portrait
+from vidfer.report.chart_options import ApexFrame, ChartOptions, Portrait
 from vidfer.store.fingerprint import fingerprint_file
 from vidfer.types import ClipResult
 
@@ -20,8 +20,8 @@ CHANGED = "No pictures: another video lies where the clip's was."
 UNREADABLE = "No pictures: the video can no longer be read."
 
 
-def chart_look(clip: ClipResult, output: OutputConfig, exports: tuple[str, ...], *, checked: bool) -> ChartLook:
-    """Return how a clip's charts are to look, with the pictures that they show if the settings ask for them.
+def chart_options(clip: ClipResult, output: OutputConfig, exports: tuple[str, ...], *, checked: bool) -> ChartOptions:
+    """Return how a clip's charts are to be drawn, with the pictures that they show if the settings ask for them.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def chart_look(clip: ClipResult, output: OutputConfig, exports: tuple[str, ...],
     checked
         The video's content was just found to be the clip's; else it is read once more, to be sure.
     """
-    look = ChartLook(
+    options = ChartOptions(
         style=output.chart,
         size=output.chart_size,
         lanes=output.lanes,
@@ -42,18 +42,18 @@ def chart_look(clip: ClipResult, output: OutputConfig, exports: tuple[str, ...],
         highlights_per_person=output.highlights_per_person,
     )
     if not (output.thumbnails and any(isinstance(EXPORTERS.get(name), ChartExporter) for name in exports)):
-        return look
+        return options
     path = Path(clip.info.path)
     if not path.is_file():
-        return replace(look, note=MOVED)
+        return replace(options, note=MOVED)
     try:
         if not checked and fingerprint_file(path).sha256 != clip.info.fingerprint:
-            return replace(look, note=CHANGED)
+            return replace(options, note=CHANGED)
         apexes, portraits = read_pictures(clip)
-        return replace(look, apexes=apexes, portraits=portraits)
+        return replace(options, apexes=apexes, portraits=portraits)
     except (VidferError, OSError) as error:
         _LOG.warning("%s: no pictures of its apex frames: %s", clip.clip_id, error)
-        return replace(look, note=UNREADABLE)
+        return replace(options, note=UNREADABLE)
 
 
 def read_pictures(clip: ClipResult) -> tuple[tuple[ApexFrame, ...], tuple[Portrait, ...]]:

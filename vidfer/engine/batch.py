@@ -18,8 +18,8 @@ from vidfer.engine.people import PEOPLE_READ, PEOPLE_ROWS, PeopleWriter
 from vidfer.engine.plan import EDITS, NUMBERS, KeyPlans
 from vidfer.exporters import EXPORTERS, Output
 from vidfer.exporters.batch_tables import failures_csv, summary_csv, summary_people_csv
+from vidfer.report.chart_options import ChartSize
 from vidfer.report.index import render_index
-from vidfer.report.look import ChartSize
 from vidfer.report.page import CLIPS
 from vidfer.report.report_data import script_json
 from vidfer.store.atomic import write_bytes

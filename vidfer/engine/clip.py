@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidfer.config import PipelineConfig
-from vidfer.engine.apexes import chart_look
+from vidfer.engine.apexes import chart_options
 from vidfer.engine.events import ClipRead, ClipStarted, Event, FramesDone, StageDone
 from vidfer.engine.needed import missing_frame_tables
 from vidfer.engine.people import PEOPLE_READ, PEOPLE_ROWS, edits_digest, who_is_who
@@ -28,8 +28,8 @@ from vidfer.store.cache import StageCache
 from vidfer.store.fingerprint import Fingerprint, fingerprint_file
 from vidfer.store.layout import cache_folder, clip_folder
 from vidfer.store.outputs import FileStamp, write_outputs
-from vidfer.timeline.course import course_of
 from vidfer.timeline.summary import summarise
+from vidfer.timeline.time_course import time_course
 from vidfer.types import ClipResult, VideoInfo
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ class _ClipWork:
                 clip,
                 clip_folder(self.job.out, self.job.clip_id),
                 exports,
-                look=chart_look(clip, self.config.output, exports, checked=True),
+                options=chart_options(clip, self.config.output, exports, checked=True),
                 on_progress=lambda: emit(ClipRead(clip_id=self.job.clip_id)),
             )
         emit(StageDone(clip_id=self.job.clip_id, stage=OUTPUTS, status="computed"))
@@ -305,4 +305,4 @@ def journal_summary(clip: ClipResult, read: Sequence[Row]) -> dict[str, Any]:
     """Return what the journal keeps of a clip: its numbers but provenance, its course, its rows of people.csv."""
     numbers = {name: value for name, value in summarise(clip).items() if name != "provenance"}
     rows = [dict(row) for row in clip.roster.rows] if clip.roster else []
-    return {**numbers, "course": course_of(by_person(clip)), PEOPLE_ROWS: rows, PEOPLE_READ: edits_digest(read)}
+    return {**numbers, "course": time_course(by_person(clip)), PEOPLE_ROWS: rows, PEOPLE_READ: edits_digest(read)}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vidfer.config import PipelineConfig
-from vidfer.engine.apexes import chart_look
+from vidfer.engine.apexes import chart_options
 from vidfer.engine.batch import Align, exported_files, records_of_batch, write_batch_files, write_batch_pictures
 from vidfer.engine.clip import journal_summary
 from vidfer.engine.events import ClipDone, ClipRead, EventCallback, ignore
@@ -23,7 +23,7 @@ from vidfer.exporters import EXPORTERS, SnippetExporter, VideoExporter
 from vidfer.people.table import Row
 from vidfer.pipeline import stages_of
 from vidfer.registry import unknown_name
-from vidfer.report.look import ChartSize, ChartStyle
+from vidfer.report.chart_options import ChartSize, ChartStyle
 from vidfer.store.cache import StageCache
 from vidfer.store.journal import ClipRecord, Journal
 from vidfer.store.layout import PEOPLE_PICTURE, cache_folder, clip_folder, journal_file, private_folder
@@ -194,16 +194,16 @@ def render_clip(job: RenderJob) -> RenderedClip:
     """Write one clip's files from its cached tables; raises CacheError if one has gone."""
     clip = load_clip(StageCache(cache_folder(job.out)), job.record, job.config)
     clip, edits, misfits = who_is_who(clip, job.people, job.config)
-    look = chart_look(clip, job.config.output, job.exports, checked=False)
+    options = chart_options(clip, job.config.output, job.exports, checked=False)
     files = write_outputs(
         clip,
         clip_folder(job.out, clip.clip_id),
         job.exports,
-        look=look,
+        options=options,
         on_progress=lambda: emit(ClipRead(clip_id=clip.clip_id)),
     )
     return RenderedClip(
-        files=files, summary=journal_summary(clip, job.people), edits=edits, note=look.note, misfits=misfits
+        files=files, summary=journal_summary(clip, job.people), edits=edits, note=options.note, misfits=misfits
     )
 
 

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from vidfer.registry import Registry
-from vidfer.report.look import ChartLook
+from vidfer.report.chart_options import ChartOptions
 from vidfer.types import ClipResult
 
 Render = Callable[[ClipResult], dict[str, bytes]]
-Draw = Callable[[ClipResult, ChartLook], dict[str, bytes]]
+Draw = Callable[[ClipResult, ChartOptions], dict[str, bytes]]
 Paint = Callable[[np.ndarray, float], np.ndarray]
 
 
@@ -111,7 +111,7 @@ class SnippetExporter(Output):
     """
 
     folder: str
-    choose: Callable[[ClipResult, ChartLook], Sequence[Snippet]]
+    choose: Callable[[ClipResult, ChartOptions], Sequence[Snippet]]
     painter: Callable[[ClipResult], Paint] | None
     index: Callable[[ClipResult, Sequence[MadeSnippet]], dict[str, bytes]]
     replaces: str = ""
@@ -137,14 +137,14 @@ def chart_exporter(
     version: int,
     shared_files: Callable[[], dict[str, bytes]] = dict,
 ) -> Callable[[Draw], Draw]:
-    """Return a decorator that registers a function of clip and look as the chart exporter called ``name``."""
+    """Return a decorator that registers a function of clip and options as the chart exporter called ``name``."""
 
     def decorate(draw: Draw) -> Draw:
         made = ChartExporter(
             name=name,
             filenames=filenames,
             version=version,
-            render=lambda clip: draw(clip, ChartLook()),
+            render=lambda clip: draw(clip, ChartOptions()),
             draw=draw,
             shared_files=shared_files,
         )

@@ -10,7 +10,7 @@ from functools import partial
 
 from vidfer.exporters import EXPORTERS, MadeSnippet, Paint, Snippet, SnippetExporter
 from vidfer.people.by_person import by_person
-from vidfer.report.look import ChartLook
+from vidfer.report.chart_options import ChartOptions
 from vidfer.report.page import cell, escape, page, swatch, table
 from vidfer.report.wording import clock, display_name
 from vidfer.spreadsheet import guarded
@@ -39,9 +39,9 @@ def moments(clip: ClipResult, *, most: int, apart_seconds: float) -> list[Emotio
     return sorted((one for of in kept.values() for one in of), key=lambda one: (one.peak_seconds, one.track_id))
 
 
-def _choose(clip: ClipResult, look: ChartLook) -> list[Snippet]:
-    margin = look.highlight_margin_seconds
-    chosen = moments(clip, most=look.highlights_per_person, apart_seconds=margin)
+def _choose(clip: ClipResult, options: ChartOptions) -> list[Snippet]:
+    margin = options.highlight_margin_seconds
+    chosen = moments(clip, most=options.highlights_per_person, apart_seconds=margin)
     return [
         Snippet(
             filename=_filename(one),

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from vidfer.errors import MissingDependency
 from vidfer.exporters import chart_exporter
-from vidfer.report.look import ChartLook
+from vidfer.report.chart_options import ChartOptions
 from vidfer.types import ClipResult
 
 PLOTLY = "assets/plotly.min.js"  # below the results folder: 5 MB, too much to be in every page
@@ -25,7 +25,7 @@ def shared_files() -> dict[str, bytes]:
 
 
 @chart_exporter("report", filenames=("report.html",), version=7, shared_files=shared_files)
-def draw(clip: ClipResult, look: ChartLook) -> dict[str, bytes]:
+def draw(clip: ClipResult, options: ChartOptions) -> dict[str, bytes]:
     """Return report.html; the video plays beside the chart from where it lay when the clip was processed.
 
     The page names it relative to its own folder: no path of the machine is in it, and a tree that is moved as a whole
@@ -33,13 +33,15 @@ def draw(clip: ClipResult, look: ChartLook) -> dict[str, bytes]:
     """
     from vidfer.report.html import render_report
 
-    up = "" if look.alone else "../" * len(PurePosixPath(clip.clip_id).parts)
-    return {"report.html": render_report(clip, video_href=_video_href(clip, look), up=up, plotly=PLOTLY, look=look)}
+    up = "" if options.alone else "../" * len(PurePosixPath(clip.clip_id).parts)
+    return {
+        "report.html": render_report(clip, video_href=_video_href(clip, options), up=up, plotly=PLOTLY, options=options)
+    }
 
 
-def _video_href(clip: ClipResult, look: ChartLook) -> str | None:
+def _video_href(clip: ClipResult, options: ChartOptions) -> str | None:
     if not clip.info.path:
         return None
     path = clip.info.path
-    relative = os.path.relpath(path, look.folder) if look.folder is not None else os.path.basename(path)
+    relative = os.path.relpath(path, options.folder) if options.folder is not None else os.path.basename(path)
     return quote(Path(relative).as_posix(), safe="/", errors="surrogateescape")

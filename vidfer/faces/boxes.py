@@ -1,8 +1,26 @@
-"""Boxes given by their corners: overlap."""
+"""Boxes given by their corners: overlap, pairs, the table of those of a batch."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+
+from vidfer.types import FaceBoxes
+
+NUM_VALUES = 14  # xyxy and five points
+
+
+def face_boxes(found: Sequence[tuple[np.ndarray, np.ndarray]]) -> FaceBoxes:
+    """Return the table of what was found in each image: values (N, 14) and scores (N,), the best first."""
+    values = np.concatenate([np.zeros((0, NUM_VALUES), np.float32), *(values for values, _ in found)])
+    values = values.astype(np.float32)
+    return FaceBoxes(
+        image_row=np.repeat(np.arange(len(found)), [len(score) for _, score in found]).astype(np.int64),
+        xyxy=np.ascontiguousarray(values[:, :4]),
+        score=np.concatenate([np.zeros(0, np.float32), *(score for _, score in found)]).astype(np.float32),
+        points5=values[:, 4:].reshape(-1, 5, 2),
+    )
 
 
 def pairwise_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:

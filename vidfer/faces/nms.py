@@ -8,7 +8,9 @@ from vidfer.errors import WeightsError
 from vidfer.faces.boxes import pairwise_iou
 
 
-def suppress(values: np.ndarray, score: np.ndarray, *, max_iou: float) -> tuple[np.ndarray, np.ndarray]:
+def suppress(
+    values: np.ndarray, score: np.ndarray, *, max_iou: float, most: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Keep the best of each group of overlapping boxes of one image, averaged over the group by score.
 
     The average makes boxes steadier from frame to frame than the winner alone (Bazarevsky et al. 2019, BlazeFace).
@@ -21,6 +23,8 @@ def suppress(values: np.ndarray, score: np.ndarray, *, max_iou: float) -> tuple[
         (N,) float32.
     max_iou
         Boxes that overlap a better one by more are taken for the same face.
+    most
+        Of more boxes only so many, the best ones, are looked at.
 
     Returns
     -------
@@ -34,7 +38,7 @@ def suppress(values: np.ndarray, score: np.ndarray, *, max_iou: float) -> tuple[
     """
     if not (np.isfinite(values[:, :4]).all() and np.isfinite(score).all()):
         raise WeightsError("the detector gives boxes that are no numbers: its weights are damaged")
-    order = np.argsort(-score, kind="stable")
+    order = np.argsort(-score, kind="stable")[:most]
     values, score = values[order], score[order]
     overlap = pairwise_iou(values[:, :4], values[:, :4])
     free = np.ones(len(score), bool)

@@ -56,6 +56,7 @@ class Broadcast:
         if util.find_spec("websockets") is None:
             raise MissingDependency("websockets", needed_for="vidfer live --websocket", extra="live")
         from websockets.sync.server import serve
+        from websockets.typing import Origin
 
         try:
             listening = socket.create_server((HOST, port))
@@ -70,7 +71,7 @@ class Broadcast:
         self._server = serve(
             self._talk,
             sock=listening,
-            origins=[f"http://{host}:{self.port}" for host in (HOST, "localhost")] + [None],
+            origins=[*(Origin(f"http://{host}:{self.port}") for host in (HOST, "localhost")), None],
             process_request=self._answer,
             close_timeout=_CLOSE_SECONDS,
             compression=None,

@@ -151,7 +151,7 @@ def finish(out: Path, name: str) -> Path:
     for export in config.output.exports:
         for shared, data in EXPORTERS.get(export).shared_files().items():
             write_if_changed(out / shared, data)
-    write_outputs(clip.result, folder, config.output.exports, look=clip.look)
+    write_outputs(clip.result, folder, config.output.exports, options=clip.chart_options)
     shutil.rmtree(kept)
     return folder
 

@@ -16,6 +16,7 @@ from vidfer.weights import load_tensors, locate
 _FACES_AT_ONCE = 32  # bounds memory; more are no faster
 
 
+@MOVEMENT_NETWORKS.register("embedded")
 class EmbeddedMovements:
     """Movements by ``MovementsNetwork``.
 
@@ -55,9 +56,3 @@ class EmbeddedMovements:
         if not all(np.isfinite(out).all() for out in (values, iris, error)):
             raise WeightsError("the movements network gives no numbers: its weights are damaged")
         return Movements(values=values, iris=iris, error=error)
-
-
-@MOVEMENT_NETWORKS.register("embedded")
-def embedded(*, device: str = "cpu", weights: str = "") -> EmbeddedMovements:
-    """Return the embedded movements network."""
-    return EmbeddedMovements(device=device, weights=weights)

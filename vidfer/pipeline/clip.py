@@ -14,7 +14,7 @@ import numpy as np
 from vidfer.config import OutputConfig
 from vidfer.exporters import EXPORTERS
 from vidfer.labels import EMOTIONS
-from vidfer.report.look import ChartLook, ChartSize, ChartStyle
+from vidfer.report.chart_options import ChartOptions, ChartSize, ChartStyle
 from vidfer.types import ClipResult, FaceDetections
 
 if TYPE_CHECKING:
@@ -153,16 +153,18 @@ class Clip:
         return summary
 
     @property
-    def look(self) -> ChartLook:
-        """How charts look by the settings."""
-        return ChartLook(style=self.output.chart, size=self.output.chart_size, lanes=self.output.lanes)
+    def chart_options(self) -> ChartOptions:
+        """How charts are drawn by the settings."""
+        return ChartOptions(style=self.output.chart, size=self.output.chart_size, lanes=self.output.lanes)
 
     def chart(self, style: ChartStyle | None = None, *, size: ChartSize | None = None) -> bytes:
         """Return the chart as a PNG, as ``Timeline.chart`` does; None = as the settings say."""
         from vidfer.report.chart import timeline_chart
 
-        look = replace(self.look, style=style or self.look.style, size=size or self.look.size)
-        return timeline_chart(self.result, look=look).png
+        options = replace(
+            self.chart_options, style=style or self.chart_options.style, size=size or self.chart_options.size
+        )
+        return timeline_chart(self.result, options=options).png
 
     def face(self, face_id: int) -> pd.DataFrame:
         """Return the rows of one face; raises KeyError where there is none of this id."""

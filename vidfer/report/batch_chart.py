@@ -1,4 +1,4 @@
-"""Pictures of a whole batch: how each clip divides its time among emotions, and the average course over clips."""
+"""Pictures of a whole batch: how each clip divides its time among emotions, and the average time course over clips."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import numpy as np
 from vidfer.labels import EMOTION_COLOURS, EMOTIONS, STATE_COLOURS, STATES
 from vidfer.report.chart import time_step
 from vidfer.report.chart_format import PAPER, SCREEN, ChartFormat
+from vidfer.report.chart_options import WHITE_ON, ChartSize
 from vidfer.report.drawing import draw_pixels, name_fonts
-from vidfer.report.look import WHITE_ON, ChartSize
 from vidfer.report.png import palette_png
 from vidfer.report.wording import clock, count, display_name
-from vidfer.timeline.course import average_course, course_array, fewest_clips
 from vidfer.timeline.summary import state_shares
+from vidfer.timeline.time_course import average_time_course, fewest_clips, time_course_array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -122,7 +122,7 @@ def average_chart(courses: Sequence[Mapping[str, Any]], *, align: Align = "start
     Parameters
     ----------
     courses
-        What ``timeline.course.course_of`` returned, one per clip, at least one.
+        What ``timeline.time_course.time_course`` returned, one per clip, at least one.
     align
         ``start``: clips begin together, in seconds. ``fraction``: clips are stretched to one length.
     size
@@ -130,8 +130,8 @@ def average_chart(courses: Sequence[Mapping[str, Any]], *, align: Align = "start
     """
     sheet = _SHEETS[size]
     form, height = sheet.form, sheet.height
-    seen = [course for course in courses if not np.isnan(course_array(course)).all()]
-    times, values, num_clips = average_course(seen, by_fraction=align == "fraction")
+    seen = [course for course in courses if not np.isnan(time_course_array(course)).all()]
+    times, values, num_clips = average_time_course(seen, by_fraction=align == "fraction")
     title = f"Average of {count(len(seen), 'clip')}"
     figure = _figure(height, title, form)
     spaces = {"hspace": 0.24 if form.titled else 0.36, "wspace": 0.17}

@@ -12,6 +12,7 @@ import numpy as np
 from vidfer.labels import STATE_COLOURS, STATES
 from vidfer.people.by_person import by_person
 from vidfer.report.chart_format import FORMATS, SCREEN, ChartFormat
+from vidfer.report.chart_options import ChartOptions
 from vidfer.report.chart_panel import (
     BAND_ALPHA,
     FAINT,
@@ -25,7 +26,6 @@ from vidfer.report.chart_panel import (
 from vidfer.report.chart_pictures import draw_pictures, strip_inches
 from vidfer.report.drawing import draw_pdf, draw_pixels, draw_svg, name_fonts
 from vidfer.report.lanes import LANES, draw_lanes, face_lanes
-from vidfer.report.look import ChartLook
 from vidfer.report.png import full_colour_png, palette_png
 from vidfer.report.wording import clock, count, display_name, people
 from vidfer.timeline.series import end_seconds, main_faces
@@ -59,29 +59,29 @@ class ChartImage:
     end_seconds: float
 
 
-def timeline_chart(clip: ClipResult, *, title: bool = True, look: ChartLook | None = None) -> ChartImage:
-    """Draw one clip's timeline; the same clip and look give the same bytes."""
-    look = look or ChartLook()
-    form = FORMATS[look.size]
-    pixels = draw_pixels(_timeline_figure(clip, look, title=title))
-    dpi = form.dpi if look.size == "paper" else None
-    png = full_colour_png(pixels, dpi=dpi) if look.apexes else palette_png(pixels, dpi=dpi)
+def timeline_chart(clip: ClipResult, *, title: bool = True, options: ChartOptions | None = None) -> ChartImage:
+    """Draw one clip's timeline; the same clip and options give the same bytes."""
+    options = options or ChartOptions()
+    form = FORMATS[options.size]
+    pixels = draw_pixels(_timeline_figure(clip, options, title=title))
+    dpi = form.dpi if options.size == "paper" else None
+    png = full_colour_png(pixels, dpi=dpi) if options.apexes else palette_png(pixels, dpi=dpi)
     return ChartImage(png=png, left=form.left, right=form.left + form.part, end_seconds=end_seconds(clip))
 
 
-def timeline_svg(clip: ClipResult, *, look: ChartLook | None = None) -> bytes:
+def timeline_svg(clip: ClipResult, *, options: ChartOptions | None = None) -> bytes:
     """Draw the same chart as SVG, for print.
 
     On paper's size text stays text, to be edited and set in the paper's font; else it is drawn as curves, so that it
     needs no font.
     """
-    look = look or ChartLook()
-    return draw_svg(_timeline_figure(clip, look, title=True), text_as_text=look.size == "paper")
+    options = options or ChartOptions()
+    return draw_svg(_timeline_figure(clip, options, title=True), text_as_text=options.size == "paper")
 
 
-def timeline_pdf(clip: ClipResult, *, look: ChartLook | None = None) -> bytes:
+def timeline_pdf(clip: ClipResult, *, options: ChartOptions | None = None) -> bytes:
     """Draw the same chart as PDF, for print, with its fonts in it."""
-    return draw_pdf(_timeline_figure(clip, look or ChartLook(), title=True))
+    return draw_pdf(_timeline_figure(clip, options or ChartOptions(), title=True))
 
 
 @dataclass(frozen=True)
@@ -99,16 +99,16 @@ class _Panel:
         return self.lanes or self.ribbon
 
 
-def _timeline_figure(clip: ClipResult, look: ChartLook, *, title: bool) -> Figure:
-    form = FORMATS[look.size]
+def _timeline_figure(clip: ClipResult, options: ChartOptions, *, title: bool) -> Figure:
+    form = FORMATS[options.size]
     title = title and form.titled
     clip = by_person(clip)
     shown, hidden = main_faces(clip)
     end = end_seconds(clip)
-    stacked = is_stacked(look.style, end)
-    notes = _notes(clip, hidden, look, form)
-    pictures = [look.of_face(track, most=form.pictures_per_face) for track in shown] or [[]]
-    with_lanes = look.lanes and clip.movements is not None and bool(shown)
+    stacked = is_stacked(options.style, end)
+    notes = _notes(clip, hidden, options, form)
+    pictures = [options.of_face(track, most=form.pictures_per_face) for track in shown] or [[]]
+    with_lanes = options.lanes and clip.movements is not None and bool(shown)
     figure, panels = _layout(
         [bool(some) for some in pictures], form, title=title, note_lines=len(notes), with_lanes=with_lanes
     )
@@ -221,9 +221,9 @@ def _draw_texts(
     )  # fmt: skip
 
 
-def _notes(clip: ClipResult, hidden: Sequence[int], look: ChartLook, form: ChartFormat) -> list[str]:
+def _notes(clip: ClipResult, hidden: Sequence[int], options: ChartOptions, form: ChartFormat) -> list[str]:
     """Return the lines of text at the foot."""
-    notes = [look.note] if look.note else []
+    notes = [options.note] if options.note else []
     if hidden:
         who = people(len(hidden), "further") if clip.roster else count(len(hidden), "further face")
         notes.append(f"{who} seen for less time: see {'people' if clip.roster else 'timeline'}.csv.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vidfer.report.look import ChartSize
+from vidfer.report.chart_options import ChartSize
 
 
 @dataclass(frozen=True, kw_only=True)

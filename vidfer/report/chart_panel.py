@@ -9,7 +9,7 @@ import numpy as np
 
 from vidfer.labels import EMOTION_COLOURS, EMOTIONS, STATE_COLOURS, UNSURE, UNSURE_COLOUR
 from vidfer.report.chart_format import ChartFormat
-from vidfer.report.look import WHITE_ON, ChartStyle
+from vidfer.report.chart_options import WHITE_ON, ChartStyle
 from vidfer.report.wording import count, duration
 from vidfer.timeline.series import FaceSeries, face_series
 from vidfer.types import ClipResult, EmotionSegment

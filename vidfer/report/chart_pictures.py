@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from vidfer.labels import EMOTION_COLOURS
 from vidfer.report.apex import side_by_side
 from vidfer.report.chart_format import ChartFormat
-from vidfer.report.look import ApexFrame
+from vidfer.report.chart_options import ApexFrame
 from vidfer.report.wording import clock
 
 if TYPE_CHECKING:

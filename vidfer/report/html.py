@@ -9,7 +9,7 @@ from typing import Any
 from vidfer.labels import EMOTION_COLOURS, EMOTIONS, UNSURE, WRONG
 from vidfer.people.by_person import by_person
 from vidfer.report.chart import timeline_chart
-from vidfer.report.look import ApexFrame, ChartLook
+from vidfer.report.chart_options import ApexFrame, ChartOptions
 from vidfer.report.page import CLIPS, cell, escape, page, percent, swatch, table, warnings_box
 from vidfer.report.people_section import people_data, people_section
 from vidfer.report.png import full_colour_png
@@ -31,7 +31,7 @@ def render_report(
     video_href: str | None = None,
     up: str = "",
     plotly: str = "",
-    look: ChartLook | None = None,
+    options: ChartOptions | None = None,
 ) -> bytes:
     """Return the page of one clip.
 
@@ -46,26 +46,26 @@ def render_report(
         Leads from the page's folder to the results folder, e.g. ``../``.
     plotly
         plotly.min.js below the results folder; without it, or where it is not found, the page shows a still chart.
-    look
+    options
         How the chart is drawn, and the faces that stand below it.
     """
-    look = look or ChartLook()
+    options = options or ChartOptions()
     summary, whole = summarise(clip), clip
     clip = by_person(clip)
     with_video = video_href is not None
-    data = report_data(clip, with_overlay=with_video, style=look.style, lanes=look.lanes)
+    data = report_data(clip, with_overlay=with_video, style=options.style, lanes=options.lanes)
     data |= {"people": people_data(whole)}
     body = [
         f'<nav class="no-print" data-up="{escape(up)}" data-clip="{escape(clip.clip_id)}" hidden></nav>',
         f"<header><h1>{escape(clip.clip_id)}</h1><p class='facts'>{_facts(summary)}</p></header>",
         warnings_box(_warnings(summary)),
         f'<section class="viewer{" with-video" if with_video else ""}">{_player(clip, data, video_href)}'
-        f"{_chart(clip, look)}</section>",
+        f"{_chart(clip, options)}</section>",
         _labels(),
-        _apexes(clip, look),
+        _apexes(clip, options),
         _episodes(clip),
         _emotions(clip, summary),
-        people_section(whole, summary, look),
+        people_section(whole, summary, options),
         _provenance(summary),
         f'<script type="application/json" id="data">{script_json(data)}</script>',
         f'<script src="{escape(up + CLIPS)}"></script>',
@@ -146,10 +146,10 @@ def _switches(data: dict[str, Any], *, layers: bool) -> str:
     return f'<div class="switches no-print"><span id="faces">{faces}</span>{over_video}{stacked}{lanes}</div>'
 
 
-def _chart(clip: ClipResult, look: ChartLook) -> str:
+def _chart(clip: ClipResult, options: ChartOptions) -> str:
     """Return the place of the live chart, and the still one that stands there until it is drawn, and in print."""
     png = base64.b64encode(
-        timeline_chart(clip, title=False, look=ChartLook(style=look.style, lanes=look.lanes)).png
+        timeline_chart(clip, title=False, options=ChartOptions(style=options.style, lanes=options.lanes)).png
     ).decode()
     text = f"Probability of each emotion over time, per face, in {clip.clip_id}"
     still = f'<img id="still" src="data:image/png;base64,{png}" alt="{escape(text)}">'
@@ -196,13 +196,13 @@ def _labels() -> str:
     )
 
 
-def _apexes(clip: ClipResult, look: ChartLook) -> str:
+def _apexes(clip: ClipResult, options: ChartOptions) -> str:
     """Return the faces at the peaks of episodes, each a button that goes there."""
-    if look.note:
-        return f'<section class="warn">{escape(look.note)}</section>'
-    if not look.apexes:
+    if options.note:
+        return f'<section class="warn">{escape(options.note)}</section>'
+    if not options.apexes:
         return ""
-    buttons = "".join(_apex(apex, clip.label(apex.track_id)) for apex in look.apexes)
+    buttons = "".join(_apex(apex, clip.label(apex.track_id)) for apex in options.apexes)
     return f'<section><h2>Strongest moments</h2><div class="apexes">{buttons}</div></section>'
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from vidfer.people.table import COLUMNS
-from vidfer.report.look import ChartLook
+from vidfer.report.chart_options import ChartOptions
 from vidfer.report.page import cell, escape, percent, share_bar, swatch, table
 from vidfer.report.png import full_colour_png
 from vidfer.report.wording import clock, duration
@@ -31,7 +31,7 @@ summaries, charts and pages follow.</p>
 _UNSURE_NAMED = 5  # of the pairs of people who may be the same
 
 
-def people_section(clip: ClipResult, summary: Mapping[str, Any], look: ChartLook) -> str:
+def people_section(clip: ClipResult, summary: Mapping[str, Any], options: ChartOptions) -> str:
     """Return the strip of pictures, the table of people and the place of the editor."""
     everyone = summary["people"]
     if not everyone:
@@ -46,7 +46,7 @@ def people_section(clip: ClipResult, summary: Mapping[str, Any], look: ChartLook
     rows = [_row(person) for person in by_time]
     editor = _EDITOR if clip.roster else ""
     shown = f'<div class="scroll">{table(headings, rows, name="people")}</div>'
-    return f'<section class="long"><h2>People</h2>{_strip(look)}{shown}{_unsure_links(summary)}{editor}</section>'
+    return f'<section class="long"><h2>People</h2>{_strip(options)}{shown}{_unsure_links(summary)}{editor}</section>'
 
 
 def _seconds_seen(person: Mapping[str, Any]) -> tuple[float, int]:
@@ -98,12 +98,12 @@ def _numbers(person: Mapping[str, Any]) -> list[list[float]]:
     return [[person["seconds_on_screen"] or 0.0], *rows, [person["unsure_share_of_time"] or 0.0, 0.0, 0]]
 
 
-def _strip(look: ChartLook) -> str:
+def _strip(options: ChartOptions) -> str:
     figures = "".join(
         f'<figure{"" if portrait.include else " class=left-out"}><img alt="" src="data:image/png;base64,'
         f'{base64.b64encode(full_colour_png(portrait.picture)).decode()}"><figcaption>{escape(portrait.label)}'
         "</figcaption></figure>"
-        for portrait in look.portraits
+        for portrait in options.portraits
     )
     return f'<div class="portraits">{figures}</div>' if figures else ""
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vidfer.report.look import Portrait
+from vidfer.report.chart_options import Portrait
 from vidfer.report.png import full_colour_png
 from vidfer.report.wording import display_name
 

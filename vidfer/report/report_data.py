@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from vidfer.labels import EMOTION_COLOURS, EMOTION_INDEX, EMOTIONS, UNSURE, UNSURE_COLOUR, UNSURE_LABEL
+from vidfer.report.chart_options import WHITE_ON, ChartStyle
 from vidfer.report.chart_panel import is_stacked
 from vidfer.report.lanes import LANES, face_lanes
-from vidfer.report.look import WHITE_ON, ChartStyle
 from vidfer.report.wording import count, display_name, duration
 from vidfer.timeline.series import FaceSeries, end_seconds, face_series, main_faces
 from vidfer.timeline.states import episode_labels

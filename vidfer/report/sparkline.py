@@ -1,4 +1,4 @@
-"""A clip's course as a picture the size of a word: inline SVG."""
+"""A clip's time course as a picture the size of a word: inline SVG."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from vidfer.labels import EMOTION_COLOURS, EMOTIONS
-from vidfer.timeline.course import course_array
+from vidfer.timeline.time_course import time_course_array
 
 _HEIGHT = 30
 
@@ -19,11 +19,11 @@ def sparkline(course: Mapping[str, Any] | None) -> str:
     Parameters
     ----------
     course
-        What ``timeline.course.course_of`` returned.
+        What ``timeline.time_course.time_course`` returned.
     """
     if course is None:
         return ""
-    means = course_array(course)  # (B, K)
+    means = time_course_array(course)  # (B, K)
     tops = np.cumsum(means, axis=1)
     tops /= tops[:, -1:]
     bottoms = np.concatenate([np.zeros((len(means), 1)), tops[:, :-1]], axis=1)

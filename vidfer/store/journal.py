@@ -56,7 +56,7 @@ class ClipRecord:
     files
         Stamps of the files in the clip's folder.
     summary
-        What ``timeline.summary.summarise`` said, without provenance, and ``timeline.course.course_of``.
+        What ``timeline.summary.summarise`` said, without provenance, and ``timeline.time_course.time_course``.
     failure
         Its row of failures.csv, with ``permanent`` and the version of ``vidfer``; empty if ok.
     problems

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vidfer.exporters import EXPORTERS, ChartExporter, MadeSnippet, Output, SnippetExporter, VideoExporter
 from vidfer.memory import give_back_free_memory
-from vidfer.report.look import ChartLook
+from vidfer.report.chart_options import ChartOptions
 from vidfer.store.atomic import temporary_beside, write_bytes
 from vidfer.store.layout import PEOPLE_PICTURE
 from vidfer.types import ClipResult
@@ -23,7 +23,7 @@ def write_outputs(
     folder: Path,
     exports: tuple[str, ...],
     *,
-    look: ChartLook | None = None,
+    options: ChartOptions | None = None,
     on_progress: Callable[[], None] = lambda: None,
 ) -> dict[str, FileStamp]:
     """Write the files of the named exporters into a clip's folder, each whole or not at all.
@@ -32,8 +32,8 @@ def write_outputs(
     ----------
     clip, folder, exports
         What to write, where, and in which formats.
-    look
-        How charts are to look; None = as they are without any wish.
+    options
+        How charts are to be drawn; None = as they are without any wish.
     on_progress
         Called every few frames while a video is written.
 
@@ -49,9 +49,9 @@ def write_outputs(
         A video exporter needs the clip's video, and it is no longer there.
     """
     stamps: dict[str, FileStamp] = {}
-    look = replace(look or ChartLook(), folder=folder)
+    options = replace(options or ChartOptions(), folder=folder)
     if any(isinstance(EXPORTERS.get(name), ChartExporter) for name in exports):
-        stamps |= _write_portraits(folder / PEOPLE_PICTURE, look)
+        stamps |= _write_portraits(folder / PEOPLE_PICTURE, options)
     for name in exports:
         exporter = EXPORTERS.get(name)
         if isinstance(exporter, VideoExporter):
@@ -59,11 +59,11 @@ def write_outputs(
             if exporter.replaces and not any(exporter.replaces in EXPORTERS.get(other).filenames for other in exports):
                 (folder / exporter.replaces).unlink(missing_ok=True)
         elif isinstance(exporter, SnippetExporter):
-            stamps |= _write_snippets(clip, folder, exporter, look, on_progress)
+            stamps |= _write_snippets(clip, folder, exporter, options, on_progress)
             if exporter.replaces and exporter.replaces not in exports:
                 _remove_snippets(folder, EXPORTERS.get(exporter.replaces))
         else:
-            files = exporter.draw(clip, look) if isinstance(exporter, ChartExporter) else exporter.render(clip)
+            files = exporter.draw(clip, options) if isinstance(exporter, ChartExporter) else exporter.render(clip)
             for filename, data in files.items():
                 write_if_changed(folder / filename, data)
             files = {}
@@ -72,14 +72,14 @@ def write_outputs(
     return stamps
 
 
-def _write_portraits(path: Path, look: ChartLook) -> dict[str, FileStamp]:
+def _write_portraits(path: Path, options: ChartOptions) -> dict[str, FileStamp]:
     """Write the pictures of the clip's people, or remove them where they are no longer wanted."""
-    if not look.portraits:
+    if not options.portraits:
         path.unlink(missing_ok=True)
         return {}
     from vidfer.report.portraits import portraits_png
 
-    write_if_changed(path, portraits_png(look.portraits))
+    write_if_changed(path, portraits_png(options.portraits))
     return {path.name: _stamp(path)}
 
 
@@ -98,13 +98,13 @@ def _write_video(clip: ClipResult, path: Path, exporter: VideoExporter, on_progr
 
 
 def _write_snippets(
-    clip: ClipResult, folder: Path, exporter: SnippetExporter, look: ChartLook, on_progress: Callable[[], None]
+    clip: ClipResult, folder: Path, exporter: SnippetExporter, options: ChartOptions, on_progress: Callable[[], None]
 ) -> dict[str, FileStamp]:
     """Cut out what is asked for, remove what earlier runs cut out, and write the index."""
     from vidfer.video.probe import probe, turned
     from vidfer.video.snippet import cut
 
-    chosen = exporter.choose(clip, look)
+    chosen = exporter.choose(clip, options)
     video = probe(Path(clip.info.path), stream=clip.info.stream, on_progress=on_progress)  # before anything goes
     _remove_snippets(folder, exporter)
     made = []

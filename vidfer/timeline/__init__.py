@@ -1,1 +1,1 @@
-"""What a clip says in numbers: episodes, shares, courses, and tables read back."""
+"""What a clip says in numbers: episodes, shares, time courses, and tables read back."""

@@ -15,7 +15,7 @@ from fixtures.commands import vidfer
 
 from vidfer.errors import BadVideo
 from vidfer.exporters.highlights import moments
-from vidfer.report.look import ChartLook
+from vidfer.report.chart_options import ChartOptions
 from vidfer.store import outputs
 from vidfer.types import ClipResult, EmotionSegment, Person, Roster
 
@@ -73,7 +73,7 @@ def test_no_clear_snippet_stays_beside_blurred_ones(
     (tmp_path / "highlights").mkdir()
     (tmp_path / "highlights" / "0001.00s_person9_fear.mp4").write_bytes(b"from an earlier run")
     (tmp_path / "highlights.html").write_bytes(b"from an earlier run")
-    stamps = outputs.write_outputs(_clip(), tmp_path, exports, look=ChartLook(highlight_margin_seconds=1.0))
+    stamps = outputs.write_outputs(_clip(), tmp_path, exports, options=ChartOptions(highlight_margin_seconds=1.0))
     assert not (tmp_path / "highlights" / "0001.00s_person9_fear.mp4").exists()
     assert (tmp_path / "highlights.html").exists() == (tmp_path / "highlights").exists() == stays
     for name in exports:

@@ -139,7 +139,7 @@ def test_sfd_finds_what_face_alignments_own_code_finds():
     theirs = np.asarray(batch_detect(network, images.permute(0, 3, 1, 2), "cpu"))  # (2, N, 5) with score > 0.05
     least = float(np.quantile(theirs[..., 4], 0.9))
     detector = SfdDetector(network, min_score=least, long_side=96)
-    ours = detector._find(images.permute(0, 3, 1, 2).float())
+    ours = detector.find(images.permute(0, 3, 1, 2).float())
     for image in range(2):
         expected = np.unique(theirs[image][theirs[image][:, 4] >= least], axis=0)  # theirs come once per image
         found = np.column_stack([ours.values[:, :4], ours.score])[ours.image_row == image]

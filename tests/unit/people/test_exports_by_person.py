@@ -19,7 +19,7 @@ from vidfer.exporters import EXPORTERS, Exporter
 from vidfer.people.apply import with_roster
 from vidfer.people.table import read_people, write_people
 from vidfer.pipeline.clip import Clip
-from vidfer.report.look import ChartLook
+from vidfer.report.chart_options import ChartOptions
 from vidfer.report.people_section import people_section
 from vidfer.timeline.saved import clip_of_tables, read_episodes, read_summary, read_table
 from vidfer.timeline.segments import find_segments
@@ -105,7 +105,7 @@ def test_who_was_left_apart_is_told_until_a_user_joins_them() -> None:
     proposed, _ = with_roster(linked, config=PeopleConfig(), find_segments=find)
     summary = summarise(proposed)
     assert summary["unsure_links"] == [{"people": [0, 1], "confidence": 0.6}]
-    assert "may be one person: person 0 and person 1 (60 %)" in people_section(proposed, summary, ChartLook())
+    assert "may be one person: person 0 and person 1 (60 %)" in people_section(proposed, summary, ChartOptions())
     assert proposed.roster is not None
     rows = [dict(row) for row in proposed.roster.rows]
     rows[0]["name"] = rows[1]["name"] = "Ann"
@@ -117,4 +117,4 @@ def test_who_was_left_apart_is_told_until_a_user_joins_them() -> None:
     )
     assert problems == ()
     assert summarise(joined)["unsure_links"] == []
-    assert "may be one person" not in people_section(joined, summarise(joined), ChartLook())
+    assert "may be one person" not in people_section(joined, summarise(joined), ChartOptions())

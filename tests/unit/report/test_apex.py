@@ -12,16 +12,16 @@ from PIL import Image
 
 from vidfer.report.apex import MAX_PER_FACE, apex_episodes, cut_out, face_row_at, side_by_side
 from vidfer.report.chart import timeline_chart, timeline_svg
+from vidfer.report.chart_options import ApexFrame, ChartOptions
 from vidfer.report.html import render_report
-from vidfer.report.look import ApexFrame, ChartLook
 from vidfer.types import ClipResult
 
 GREEN = (17, 211, 60)  # in no palette
 
 
-def green_look(clip: ClipResult) -> ChartLook:
+def green_options(clip: ClipResult) -> ChartOptions:
     picture = np.full((40, 40, 3), GREEN, np.uint8)
-    return ChartLook(
+    return ChartOptions(
         apexes=tuple(
             ApexFrame(
                 track_id=episode.track_id,
@@ -96,21 +96,21 @@ def test_pictures_stand_beside_each_other_as_near_to_their_moments_as_they_fit()
 @pytest.mark.parametrize("faces", [1, 3])
 def test_a_chart_shows_the_pictures_below_its_axis(faces: int) -> None:
     clip = make_clip(seconds=20, faces=faces)
-    look = green_look(clip)
-    plain, shown = pixels_of(timeline_chart(clip).png), pixels_of(timeline_chart(clip, look=look).png)
+    options = green_options(clip)
+    plain, shown = pixels_of(timeline_chart(clip).png), pixels_of(timeline_chart(clip, options=options).png)
     assert shown.shape[0] > plain.shape[0] + 100 * faces
     green = (shown == GREEN).all(axis=-1)
     one = 0.84 * 150 - 2.4 / 72 * 150  # px: inside its frame
-    assert green.sum() == pytest.approx(len(look.apexes) * one**2, rel=0.02)
+    assert green.sum() == pytest.approx(len(options.apexes) * one**2, rel=0.02)
     assert not (plain == GREEN).all(axis=-1).any()
-    assert timeline_chart(clip, look=look).png == timeline_chart(clip, look=look).png
-    assert timeline_svg(clip, look=look).count(b"<image") == len(look.apexes)
+    assert timeline_chart(clip, options=options).png == timeline_chart(clip, options=options).png
+    assert timeline_svg(clip, options=options).count(b"<image") == len(options.apexes)
 
 
 def test_a_report_shows_them_as_buttons_and_keeps_no_picture_unasked() -> None:
     clip = make_clip(seconds=20, faces=2)
-    look = green_look(clip)
-    assert render_report(clip, look=look).count(b'<button data-seconds="') == len(look.apexes) > 2
+    options = green_options(clip)
+    assert render_report(clip, options=options).count(b'<button data-seconds="') == len(options.apexes) > 2
     plain = render_report(clip)
     assert b"<button data-seconds" not in plain
     assert plain.count(b"data:image/png") == 1  # the still chart
@@ -118,6 +118,6 @@ def test_a_report_shows_them_as_buttons_and_keeps_no_picture_unasked() -> None:
 
 def test_why_there_are_no_pictures_is_said() -> None:
     clip = make_clip(seconds=2)
-    look = ChartLook(note="No pictures: the video is no longer where it was.")
-    assert pixels_of(timeline_chart(clip, look=look).png).shape[0] > pixels_of(timeline_chart(clip).png).shape[0]
-    assert b"the video is no longer where it was" in render_report(clip, look=look)
+    options = ChartOptions(note="No pictures: the video is no longer where it was.")
+    assert pixels_of(timeline_chart(clip, options=options).png).shape[0] > pixels_of(timeline_chart(clip).png).shape[0]
+    assert b"the video is no longer where it was" in render_report(clip, options=options)

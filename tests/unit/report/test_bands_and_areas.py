@@ -12,8 +12,8 @@ from PIL import Image
 
 from vidfer.labels import EMOTION_COLOURS, NUM_EMOTIONS
 from vidfer.report.chart import timeline_chart
+from vidfer.report.chart_options import ChartOptions, ChartStyle
 from vidfer.report.chart_panel import is_stacked
-from vidfer.report.look import ChartLook, ChartStyle
 from vidfer.report.report_data import report_data
 from vidfer.timeline.series import face_series
 from vidfer.types import ClipResult, FaceEmbeddings
@@ -30,7 +30,7 @@ def unsure(clip: ClipResult) -> ClipResult:
 
 
 def draw(clip: ClipResult, style: ChartStyle) -> np.ndarray:
-    png = timeline_chart(clip, look=ChartLook(style=style)).png
+    png = timeline_chart(clip, options=ChartOptions(style=style)).png
     return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
 
 

@@ -13,14 +13,14 @@ from PIL import Image
 from vidfer.labels import EMOTION_COLOURS, UNSURE_COLOUR
 from vidfer.report.batch_chart import MAX_BARS, Align, average_chart, share_chart
 from vidfer.report.chart import timeline_svg
-from vidfer.timeline.course import course_of
 from vidfer.timeline.summary import summarise
+from vidfer.timeline.time_course import time_course
 
 
 @pytest.mark.parametrize("align", ["start", "fraction"])
 def test_the_average_has_no_line_where_most_clips_show_no_face(align: Align) -> None:
-    whole = course_of(make_clip(seconds=10, noise=0))
-    rest = course_of(make_clip(seconds=10, noise=0, gaps=[(0, 0, 5)]))
+    whole = time_course(make_clip(seconds=10, noise=0))
+    rest = time_course(make_clip(seconds=10, noise=0, gaps=[(0, 0, 5)]))
     drawn = [
         np.asarray(Image.open(io.BytesIO(average_chart(courses, align=align))).convert("RGB"))
         for courses in ([whole] * 3 + [rest] * 2, [whole] * 2 + [rest] * 3)
@@ -33,8 +33,8 @@ def test_the_average_has_no_line_where_most_clips_show_no_face(align: Align) -> 
 
 
 def test_clips_without_a_face_do_not_count_in_an_average() -> None:
-    seen = course_of(make_clip(seconds=10))
-    nobody = course_of(make_clip(seconds=10, faces=0))
+    seen = time_course(make_clip(seconds=10))
+    nobody = time_course(make_clip(seconds=10, faces=0))
     pictures = [
         np.asarray(Image.open(io.BytesIO(average_chart(courses))).convert("RGB"))
         for courses in ([seen, seen], [seen, seen] + [nobody] * 5)
@@ -46,7 +46,7 @@ def test_clips_without_a_face_do_not_count_in_an_average() -> None:
 
 @pytest.mark.parametrize("align", ["start", "fraction"])
 def test_the_average_is_drawn_the_same_every_time(align: Align) -> None:
-    courses = [course_of(make_clip(seconds=seconds, faces=faces)) for seconds, faces in ((5, 1), (3, 0), (9, 2))]
+    courses = [time_course(make_clip(seconds=seconds, faces=faces)) for seconds, faces in ((5, 1), (3, 0), (9, 2))]
     picture = average_chart(courses, align=align)
     assert Image.open(io.BytesIO(picture)).width == 1800
     assert picture == average_chart(courses, align=align)

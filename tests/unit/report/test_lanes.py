@@ -13,10 +13,10 @@ from PIL import Image
 
 from vidfer.exporters import EXPORTERS
 from vidfer.report.chart import timeline_chart, timeline_svg
+from vidfer.report.chart_options import ChartOptions
 from vidfer.report.face_painter import FacePainter
 from vidfer.report.html import render_report
 from vidfer.report.lanes import LANES, face_lanes
-from vidfer.report.look import ChartLook
 from vidfer.timeline.saved import clip_of_tables
 
 
@@ -41,12 +41,12 @@ def test_a_blink_is_still_seen_where_points_stand_for_many_frames() -> None:
 def test_charts_are_higher_with_lanes_and_the_same_without() -> None:
     clip, plain = clip_with_movements(), clip_with_movements(measured=False)
     with_lanes, switched_off, without = (
-        Image.open(io.BytesIO(timeline_chart(c, look=ChartLook(lanes=on)).png))
+        Image.open(io.BytesIO(timeline_chart(c, options=ChartOptions(lanes=on)).png))
         for c, on in ((clip, True), (clip, False), (plain, True))
     )
     assert with_lanes.height > without.height + 60
     assert switched_off.tobytes() == without.tobytes()
-    svg = timeline_svg(clip, look=ChartLook(size="paper")).decode()
+    svg = timeline_svg(clip, options=ChartOptions(size="paper")).decode()
     assert all(f">{name}<" in svg for name, *_ in LANES)
 
 

@@ -15,14 +15,14 @@ import pytest
 from fixtures.clip_results import make_clip
 
 from vidfer.exporters import EXPORTERS, ChartExporter
+from vidfer.report.chart_options import ChartOptions
 from vidfer.report.html import render_report
 from vidfer.report.index import render_index
-from vidfer.report.look import ChartLook
 from vidfer.report.page import CLIPS
 from vidfer.report.report_data import overlay_data, script_json
-from vidfer.timeline.course import course_of
 from vidfer.timeline.states import episode_labels
 from vidfer.timeline.summary import summarise
+from vidfer.timeline.time_course import time_course
 from vidfer.types import DecodeReport
 
 VOID = {"meta", "img", "br", "input", "link", "hr", "source"}
@@ -159,7 +159,7 @@ def test_the_exporter_points_at_the_video_wherever_it_lies() -> None:
     clip = make_clip(seconds=1, path='/videos/it\'s, 100 % "a" <b>#?.mp4')
     exporter = EXPORTERS.get("report")
     assert isinstance(exporter, ChartExporter)
-    content = exporter.draw(clip, ChartLook(folder=Path("/results/a")))["report.html"]
+    content = exporter.draw(clip, ChartOptions(folder=Path("/results/a")))["report.html"]
     video, blurred = Page(content).all("source")
     assert unquote(str(video["src"])) == '../../videos/it\'s, 100 % "a" <b>#?.mp4'
     assert blurred["src"] == "overlay_blurred.mp4"
@@ -209,7 +209,7 @@ def test_the_index_shows_failures_with_their_reasons() -> None:
 
 def test_the_index_draws_each_clips_course_with_its_gaps() -> None:
     clip = make_clip(seconds=10, gaps=[(0, 4, 6)])
-    (drawn,) = Page(render_index([{**summarise(clip), "course": course_of(clip)}])).all("svg")
+    (drawn,) = Page(render_index([{**summarise(clip), "course": time_course(clip)}])).all("svg")
     assert drawn["aria-label"] == "mean probability of each emotion over time, stacked"
     assert not Page(render_index([summarise(clip)])).all("svg")  # as in the journal of an older version
 

@@ -16,9 +16,9 @@ from PIL import Image
 from vidfer.labels import EMOTIONS, STATES, UNSURE_COLOUR
 from vidfer.report.batch_chart import Align, average_chart, share_chart
 from vidfer.report.chart import timeline_chart, timeline_pdf, timeline_svg
-from vidfer.report.look import ApexFrame, ChartLook
-from vidfer.timeline.course import course_of
+from vidfer.report.chart_options import ApexFrame, ChartOptions
 from vidfer.timeline.summary import summarise
+from vidfer.timeline.time_course import time_course
 from vidfer.types import ClipResult, DecodeReport, FaceEmbeddings
 
 COLUMN_MM = 85
@@ -41,9 +41,9 @@ CLIPS = {
 }
 
 
-def paper(clip: ClipResult) -> ChartLook:
+def paper(clip: ClipResult) -> ChartOptions:
     picture = np.full((20, 20, 3), 90, np.uint8)
-    return ChartLook(
+    return ChartOptions(
         size="paper",
         apexes=tuple(
             ApexFrame(
@@ -65,7 +65,7 @@ def clip(request: pytest.FixtureRequest) -> ClipResult:
 
 
 def test_a_png_is_a_column_wide_at_300_dpi_with_nothing_cut_off(clip: ClipResult) -> None:
-    image = Image.open(io.BytesIO(timeline_chart(clip, look=paper(clip)).png))
+    image = Image.open(io.BytesIO(timeline_chart(clip, options=paper(clip)).png))
     assert image.info["dpi"] == pytest.approx((300, 300), abs=0.1)
     assert image.width / 300 * 25.4 == pytest.approx(COLUMN_MM, abs=0.2)
     pixels = np.asarray(image.convert("RGB"))
@@ -74,7 +74,7 @@ def test_a_png_is_a_column_wide_at_300_dpi_with_nothing_cut_off(clip: ClipResult
 
 
 def test_an_svg_is_a_column_wide_and_its_text_is_text_of_7_points(clip: ClipResult) -> None:
-    root = ElementTree.fromstring(timeline_svg(clip, look=paper(clip)))
+    root = ElementTree.fromstring(timeline_svg(clip, options=paper(clip)))
     assert root.attrib["width"].endswith("pt")
     points = float(root.attrib["width"].removesuffix("pt"))
     assert points / 72 * 25.4 == pytest.approx(COLUMN_MM, abs=0.1)
@@ -87,7 +87,7 @@ def test_an_svg_is_a_column_wide_and_its_text_is_text_of_7_points(clip: ClipResu
 
 
 def test_a_pdf_is_a_column_wide_with_fonts_of_7_points(clip: ClipResult) -> None:
-    data = timeline_pdf(clip, look=paper(clip))
+    data = timeline_pdf(clip, options=paper(clip))
     box = re.search(rb"/MediaBox \[ 0 0 ([0-9.]+) ", data)
     assert box is not None
     assert float(box[1]) / 72 * 25.4 == pytest.approx(COLUMN_MM, abs=0.1)
@@ -114,7 +114,7 @@ def pdf_streams(data: bytes) -> list[bytes]:
 def test_pictures_of_a_batch_are_a_column_wide_too(align: Align) -> None:
     clips = [make_clip(seconds=3 + i, faces=i % 2, clip_id=f"interviews/person {i}", seed=i) for i in range(5)]
     shares = share_chart([summarise(clip) for clip in clips], size="paper")
-    averages = average_chart([course_of(clip) for clip in clips], align=align, size="paper")
+    averages = average_chart([time_course(clip) for clip in clips], align=align, size="paper")
     for png in (shares, averages):
         image = Image.open(io.BytesIO(png))
         assert image.info["dpi"] == pytest.approx((300, 300), abs=0.1)
@@ -130,12 +130,12 @@ def test_the_most_probable_pictures_are_shown_where_few_fit() -> None:
         ApexFrame(track_id=0, emotion="anger", seconds=float(i), picture=picture, probability=0.5 + i % 3 / 10)
         for i in range(6)
     )
-    shown = ChartLook(apexes=apexes).of_face(0, most=3)
+    shown = ChartOptions(apexes=apexes).of_face(0, most=3)
     assert [apex.seconds for apex in shown] == [1.0, 2.0, 5.0]
 
 
-def share_of_unsure(clip: ClipResult, look: ChartLook) -> float:
-    pixels = np.asarray(Image.open(io.BytesIO(timeline_chart(clip, look=look).png)).convert("RGB"))
+def share_of_unsure(clip: ClipResult, options: ChartOptions) -> float:
+    pixels = np.asarray(Image.open(io.BytesIO(timeline_chart(clip, options=options).png)).convert("RGB"))
     gray = [int(UNSURE_COLOUR[i : i + 2], 16) for i in (1, 3, 5)]
     return float((pixels == gray).all(axis=-1).mean())
 
@@ -143,9 +143,9 @@ def share_of_unsure(clip: ClipResult, look: ChartLook) -> float:
 @pytest.mark.parametrize("size", ["screen", "paper"])
 def test_the_ribbon_is_gray_where_a_face_is_unsure(size: str) -> None:
     clip = make_clip(seconds=10)
-    look = ChartLook(size="paper" if size == "paper" else "screen")
+    options = ChartOptions(size="paper" if size == "paper" else "screen")
     without = dataclasses.replace(clip, segments=())
-    assert share_of_unsure(without, look) > share_of_unsure(clip, look) + 0.02
-    svg = timeline_svg(without, look=ChartLook(size="paper")).decode()
+    assert share_of_unsure(without, options) > share_of_unsure(clip, options) + 0.02
+    svg = timeline_svg(without, options=ChartOptions(size="paper")).decode()
     assert svg.count(">unsure</text>") == 2  # in the legend and on the ribbon
     assert all(svg.count(f">{name}</text>") == 1 for name in EMOTIONS)  # in the legend alone

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from vidfer import weights as weight_files
 from vidfer.errors import WeightsError
+from vidfer.faces.boxes import face_boxes
 from vidfer.faces.detectors import DETECTORS, search_side
 from vidfer.faces.nms import suppress
 from vidfer.types import FaceBoxes
@@ -68,7 +67,7 @@ class EmbeddedDetector:
         from vidfer.faces.detector_network import cells, decode
 
         if 0 in images.shape[:3]:
-            return _boxes([])
+            return face_boxes([])
         with torch.inference_mode(), torch.autocast(self._device.type, enabled=False):
             inputs, scale = self._prepare(_without_coloured_light(images.to(self._device)))
             outputs = self._network(inputs)  # (B, cells, 15)
@@ -82,7 +81,9 @@ class EmbeddedDetector:
             found_values = (values * scale_all).cpu().numpy()
             found_score, found_row = score[found].cpu().numpy(), row.cpu().numpy()
         per_image = [found_row == i for i in range(len(images))]
-        return _boxes([_best(found_values[mine], found_score[mine]) for mine in per_image])
+        return face_boxes(
+            [suppress(found_values[m], found_score[m], max_iou=_MAX_IOU, most=_MAX_CANDIDATES) for m in per_image]
+        )
 
     def _prepare(self, images: Tensor) -> tuple[Tensor, tuple[float, float]]:
         """Return the network's input (B, 3, H', W') and how many image px one of its px is, across and down."""
@@ -151,20 +152,3 @@ def network_from(tensors: dict[str, Tensor], metadata: dict[str, Any], *, source
         for head in network.heads:
             head.predict.bias[0] += bias  # type: ignore[union-attr, index, operator]
     return network.eval()
-
-
-def _best(values: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    if len(score) > _MAX_CANDIDATES:
-        best = np.argsort(-score, kind="stable")[:_MAX_CANDIDATES]
-        values, score = values[best], score[best]
-    return suppress(values, score, max_iou=_MAX_IOU)
-
-
-def _boxes(found: list[tuple[np.ndarray, np.ndarray]]) -> FaceBoxes:
-    values = np.concatenate([np.zeros((0, 14), np.float32), *(values for values, _ in found)])
-    return FaceBoxes(
-        image_row=np.repeat(np.arange(len(found)), [len(score) for _, score in found]).astype(np.int64),
-        xyxy=np.ascontiguousarray(values[:, :4]),
-        score=np.concatenate([np.zeros((0,), np.float32), *(score for _, score in found)]),
-        points5=values[:, 4:].reshape(-1, 5, 2),
-    )

@@ -10,19 +10,17 @@ import numpy as np
 from vidfer import weights as weight_files
 from vidfer.errors import WeightsError
 from vidfer.faces.detectors import DETECTORS
-from vidfer.faces.detectors.face_alignment_frames import MAX_BATCH_SIZE, Candidates, detect_in_batches
+from vidfer.faces.detectors.face_alignment_frames import MAX_BATCH_SIZE, BatchDetector, Candidates
 from vidfer.faces.third_party import import_module, load_checkpoint
-from vidfer.types import FaceBoxes
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 INPUT_SIDE = 128
 NUM_ANCHORS = 896
-MAX_IOU = 0.3  # as in face-alignment
 
 
-class BlazeFaceDetector:
+class BlazeFaceDetector(BatchDetector):
     """Finds faces with BlazeFace.
 
     The network sees 128 px squares: frames are shrunk to that, so faces below about a tenth of the longer side are
@@ -37,23 +35,14 @@ class BlazeFaceDetector:
         As for every detector.
     """
 
+    max_iou = 0.3  # as in face-alignment
+    max_batch_size = 4 * MAX_BATCH_SIZE
+
     def __init__(self, network: Any, *, device: str = "cpu", min_score: float = 0.5) -> None:
+        super().__init__(device=device, min_score=min_score, long_side=INPUT_SIDE)
         self._network = network.to(device).eval()
-        self._device, self._min_score = device, min_score
 
-    def detect(self, images: Tensor) -> FaceBoxes:
-        """Return the faces of images (B, H, W, 3) uint8 RGB, ordered by image, then by descending score."""
-        return detect_in_batches(
-            images,
-            self._find,
-            device=self._device,
-            long_side=INPUT_SIDE,
-            multiple=1,
-            max_iou=MAX_IOU,
-            max_batch_size=4 * MAX_BATCH_SIZE,
-        )
-
-    def _find(self, frames: Tensor) -> Candidates:
+    def find(self, frames: Tensor) -> Candidates:
         import torch
         from torch.nn import functional
 

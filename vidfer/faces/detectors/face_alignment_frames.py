@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vidfer.faces.boxes import NUM_VALUES, face_boxes
 from vidfer.faces.detectors import search_side
 from vidfer.faces.nms import suppress
 from vidfer.types import FaceBoxes
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 MAX_BATCH_SIZE = 8  # frames at a time; SFD holds about 300 MB of activations per 640x360 frame
 MAX_CANDIDATES = 400  # per frame, before suppression
-NUM_VALUES = 14  # xyxy and five points
 
 
 @dataclass(frozen=True)
@@ -29,49 +29,54 @@ class Candidates:
     score: np.ndarray
 
 
-def detect_in_batches(
-    images: Tensor,
-    find: Callable[[Tensor], Candidates],
-    *,
-    device: str,
-    long_side: int,
-    multiple: int,
-    max_iou: float,
-    max_batch_size: int = MAX_BATCH_SIZE,
-) -> FaceBoxes:
-    """Run a network over frames and return their faces in px of the frames.
+class BatchDetector(ABC):
+    """A detector whose network sees frames shrunk and padded, a few at a time.
 
     Parameters
     ----------
-    images
-        (B, H, W, 3) uint8 RGB; one channel is taken for gray.
-    find
-        Maps frames (b, 3, H', W') float32 RGB, 0..255, on ``device`` to candidates. Beyond the picture, at the right
-        and the bottom, the frames are NaN: the network's padding colour is its own affair.
-    device
-        Where the network runs.
-    long_side
-        Longer frames are shrunk to this, px.
-    multiple
-        H' and W' are padded to multiples of this.
+    device, min_score, long_side
+        As for every detector.
+
+    Attributes
+    ----------
     max_iou
         Overlap above which two boxes are one face.
+    multiple
+        Height and width of what the network sees are padded to multiples of this.
     max_batch_size
         Frames per call of ``find``.
     """
-    count = len(images)
-    values: list[np.ndarray] = []
-    scores: list[np.ndarray] = []
-    if 0 not in images.shape[:3]:
-        for start in range(0, count, max_batch_size):
-            inputs, scale = _prepare(images[start : start + max_batch_size].to(device), long_side, multiple)
-            found = find(inputs)
-            for row in range(len(inputs)):
-                here = found.image_row == row
-                kept, score = _suppressed(found.values[here], found.score[here], max_iou)
-                values.append(kept * np.tile(np.array(scale, np.float32), NUM_VALUES // 2))
-                scores.append(score)
-    return _pack(values, scores)
+
+    max_iou: float
+    multiple = 1
+    max_batch_size = MAX_BATCH_SIZE
+
+    def __init__(self, *, device: str = "cpu", min_score: float = 0.5, long_side: int = 640) -> None:
+        self._device, self._min_score, self._long_side = device, min_score, long_side
+
+    @abstractmethod
+    def find(self, frames: Tensor) -> Candidates:
+        """Return the candidates of frames (b, 3, H', W') float32 RGB, 0..255, on the device.
+
+        Beyond the picture, at the right and the bottom, they are NaN: the network's padding colour is its own affair.
+        """
+
+    def detect(self, images: Tensor) -> FaceBoxes:
+        """Return the faces of images (B, H, W, 3) uint8 RGB, ordered by image, then by descending score.
+
+        One channel is taken for gray.
+        """
+        boxes: list[tuple[np.ndarray, np.ndarray]] = []
+        if 0 not in images.shape[:3]:
+            for part in images.split(self.max_batch_size):
+                inputs, scale = _prepare(part.to(self._device), self._long_side, self.multiple)
+                found = self.find(inputs)
+                for row in range(len(inputs)):
+                    here = found.image_row == row
+                    values, score = found.values[here], found.score[here]
+                    kept, score = suppress(values, score, max_iou=self.max_iou, most=MAX_CANDIDATES)
+                    boxes.append((kept * np.tile(np.array(scale, np.float32), NUM_VALUES // 2), score))
+        return face_boxes(boxes)
 
 
 def _prepare(images: Tensor, long_side: int, multiple: int) -> tuple[Tensor, tuple[float, float]]:
@@ -89,20 +94,3 @@ def _prepare(images: Tensor, long_side: int, multiple: int) -> tuple[Tensor, tup
     inputs = torch.full((count, 3, *padded), torch.nan, device=images.device)
     inputs[:, :, : size[0], : size[1]] = planes
     return inputs, (width / size[1], height / size[0])
-
-
-def _suppressed(values: np.ndarray, score: np.ndarray, max_iou: float) -> tuple[np.ndarray, np.ndarray]:
-    if len(score) > MAX_CANDIDATES:
-        best = np.argsort(-score, kind="stable")[:MAX_CANDIDATES]
-        values, score = values[best], score[best]
-    return suppress(values, score, max_iou=max_iou)
-
-
-def _pack(values: list[np.ndarray], scores: list[np.ndarray]) -> FaceBoxes:
-    joined = np.concatenate([np.zeros((0, NUM_VALUES), np.float32), *values]).astype(np.float32)
-    return FaceBoxes(
-        image_row=np.repeat(np.arange(len(scores)), [len(score) for score in scores]).astype(np.int64),
-        xyxy=np.ascontiguousarray(joined[:, :4]),
-        score=np.concatenate([np.zeros(0, np.float32), *scores]).astype(np.float32),
-        points5=joined[:, 4:].reshape(-1, 5, 2),
-    )

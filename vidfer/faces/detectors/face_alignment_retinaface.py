@@ -9,9 +9,8 @@ import numpy as np
 
 from vidfer import weights as weight_files
 from vidfer.faces.detectors import DETECTORS
-from vidfer.faces.detectors.face_alignment_frames import Candidates, detect_in_batches
+from vidfer.faces.detectors.face_alignment_frames import BatchDetector, Candidates
 from vidfer.faces.third_party import load_checkpoint
-from vidfer.types import FaceBoxes
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -19,10 +18,9 @@ if TYPE_CHECKING:
 BGR_MEAN = (104.0, 117.0, 123.0)  # of the network's training pictures
 CENTRE_VARIANCE, SIZE_VARIANCE = 0.1, 0.2  # how the network scales its offsets
 ANCHORS = ((8, (16, 32)), (16, (64, 128)), (32, (256, 512)))  # stride and anchor sides of each level, px
-MAX_IOU = 0.4  # as in face-alignment
 
 
-class RetinaFaceDetector:
+class RetinaFaceDetector(BatchDetector):
     """Finds faces with RetinaFace.
 
     The network was trained on BGR pictures (biubug6/Pytorch_Retinaface reads them with OpenCV); face-alignment 1.5.0
@@ -36,6 +34,9 @@ class RetinaFaceDetector:
         As for every detector.
     """
 
+    max_iou = 0.4  # as in face-alignment
+    multiple = 32
+
     def __init__(
         self,
         network: nn.Module,
@@ -44,21 +45,10 @@ class RetinaFaceDetector:
         min_score: float = 0.5,
         long_side: int = 640,
     ) -> None:
+        super().__init__(device=device, min_score=min_score, long_side=long_side)
         self._network = network.to(device).eval()
-        self._device, self._min_score, self._long_side = device, min_score, long_side
 
-    def detect(self, images: Tensor) -> FaceBoxes:
-        """Return the faces of images (B, H, W, 3) uint8 RGB, ordered by image, then by descending score."""
-        return detect_in_batches(
-            images,
-            self._find,
-            device=self._device,
-            long_side=self._long_side,
-            multiple=32,
-            max_iou=MAX_IOU,
-        )
-
-    def _find(self, frames: Tensor) -> Candidates:
+    def find(self, frames: Tensor) -> Candidates:
         import torch
 
         with torch.inference_mode():

@@ -10,9 +10,8 @@ import numpy as np
 from vidfer import weights as weight_files
 from vidfer.errors import WeightsError
 from vidfer.faces.detectors import DETECTORS
-from vidfer.faces.detectors.face_alignment_frames import Candidates, detect_in_batches
+from vidfer.faces.detectors.face_alignment_frames import BatchDetector, Candidates
 from vidfer.faces.third_party import import_module
-from vidfer.types import FaceBoxes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,10 +19,9 @@ if TYPE_CHECKING:
 STRIDES = (8, 16, 32)
 ANCHORS_PER_CELL = 2
 SIDE = 640  # the exported network takes squares of this size
-MAX_IOU = 0.4  # as in face-alignment
 
 
-class ScrfdDetector:
+class ScrfdDetector(BatchDetector):
     """Finds faces with SCRFD, one frame at a time.
 
     The network takes RGB pictures (insightface swaps the channels of OpenCV's BGR); face-alignment 1.5.0 hands it
@@ -37,18 +35,14 @@ class ScrfdDetector:
         As for every detector; frames are shrunk to 640 px at most.
     """
 
+    max_iou = 0.4  # as in face-alignment
+
     def __init__(self, session: Any, *, min_score: float = 0.5, long_side: int = SIDE) -> None:
+        super().__init__(min_score=min_score, long_side=min(long_side or SIDE, SIDE))
         self._session = session
         self._input = session.get_inputs()[0].name
-        self._min_score, self._long_side = min_score, min(long_side or SIDE, SIDE)
 
-    def detect(self, images: Tensor) -> FaceBoxes:
-        """Return the faces of images (B, H, W, 3) uint8 RGB, ordered by image, then by descending score."""
-        return detect_in_batches(
-            images, self._find, device="cpu", long_side=self._long_side, multiple=1, max_iou=MAX_IOU
-        )
-
-    def _find(self, frames: Tensor) -> Candidates:
+    def find(self, frames: Tensor) -> Candidates:
         count, _, height, width = frames.shape
         squares = np.zeros((count, 3, SIDE, SIDE), np.float32)  # gray beyond the picture
         squares[:, :, :height, :width] = (frames.numpy() - 127.5) / 128

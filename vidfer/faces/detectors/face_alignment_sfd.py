@@ -8,19 +8,17 @@ import numpy as np
 
 from vidfer import weights as weight_files
 from vidfer.faces.detectors import DETECTORS
-from vidfer.faces.detectors.face_alignment_frames import Candidates, detect_in_batches
+from vidfer.faces.detectors.face_alignment_frames import BatchDetector, Candidates
 from vidfer.faces.third_party import import_module, load_checkpoint
-from vidfer.types import FaceBoxes
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 BGR_MEAN = (104.0, 117.0, 123.0)  # of the network's training pictures
 CENTRE_VARIANCE, SIZE_VARIANCE = 0.1, 0.2  # how the network scales its offsets
-MAX_IOU = 0.3  # as in face-alignment
 
 
-class SfdDetector:
+class SfdDetector(BatchDetector):
     """Finds faces with SFD; gives boxes without points.
 
     Parameters
@@ -33,6 +31,9 @@ class SfdDetector:
         Compile the network with ``torch.compile``: minutes at the start, faster after; pays on a GPU only.
     """
 
+    max_iou = 0.3  # as in face-alignment
+    multiple = 32
+
     def __init__(
         self,
         network: nn.Module,
@@ -42,23 +43,12 @@ class SfdDetector:
         long_side: int = 640,
         compile: bool = False,
     ) -> None:
+        super().__init__(device=device, min_score=min_score, long_side=long_side)
         self._network = network.to(device).eval()
         if compile:
             self._network.compile()
-        self._device, self._min_score, self._long_side = device, min_score, long_side
 
-    def detect(self, images: Tensor) -> FaceBoxes:
-        """Return the faces of images (B, H, W, 3) uint8 RGB, ordered by image, then by descending score."""
-        return detect_in_batches(
-            images,
-            self._find,
-            device=self._device,
-            long_side=self._long_side,
-            multiple=32,
-            max_iou=MAX_IOU,
-        )
-
-    def _find(self, frames: Tensor) -> Candidates:
+    def find(self, frames: Tensor) -> Candidates:
         import torch
 
         with torch.inference_mode():

@@ -13,17 +13,14 @@ import numpy as np
 from vidfer import weights as weight_files
 from vidfer.errors import WeightsError
 from vidfer.faces.detectors import DETECTORS
-from vidfer.faces.detectors.face_alignment_frames import Candidates, detect_in_batches
+from vidfer.faces.detectors.face_alignment_frames import BatchDetector, Candidates
 from vidfer.faces.third_party import import_module
-from vidfer.types import FaceBoxes
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-MAX_IOU = 0.3  # as in OpenCV
 
-
-class YuNetDetector:
+class YuNetDetector(BatchDetector):
     """Finds faces with ``cv2.FaceDetectorYN``, which takes one BGR frame at a time and runs on the CPU only.
 
     Parameters
@@ -36,21 +33,19 @@ class YuNetDetector:
         As for every detector.
     """
 
+    max_iou = 0.3  # as in OpenCV
+    multiple = 32
+
     def __init__(self, cv2: Any, path: Path, *, min_score: float = 0.5, long_side: int = 640) -> None:
+        super().__init__(min_score=min_score, long_side=long_side)
         try:
-            # Suppression is left to detect_in_batches: OpenCV's keeps boxes that overlap less than 1.
+            # Suppression is left to BatchDetector: OpenCV's keeps boxes that overlap less than 1.
             self._network = cv2.FaceDetectorYN.create(str(path), "", (320, 320), min_score, 1.0, 400)
         except cv2.error as error:
             raise _not_yunet(path, error) from error
-        self._long_side, self._path, self._error = long_side, path, cv2.error
+        self._path, self._error = path, cv2.error
 
-    def detect(self, images: Tensor) -> FaceBoxes:
-        """Return the faces of images (B, H, W, 3) uint8 RGB, ordered by image, then by descending score."""
-        return detect_in_batches(
-            images, self._find, device="cpu", long_side=self._long_side, multiple=32, max_iou=MAX_IOU
-        )
-
-    def _find(self, frames: Tensor) -> Candidates:
+    def find(self, frames: Tensor) -> Candidates:
         # OpenCV pads with black to a multiple of 32 itself; done here, so that every size takes the same path.
         pictures = frames.nan_to_num(0.0).round().byte().flip(1).permute(0, 2, 3, 1).contiguous().numpy()  # BGR
         self._network.setInputSize((pictures.shape[2], pictures.shape[1]))

@@ -21,6 +21,7 @@ MAX_MARGIN = 4.0  # sides of the box
 _FACES_AT_ONCE = 64  # bounds memory; more are no faster
 
 
+@LANDMARKERS.register("embedded")
 class EmbeddedLandmarker:
     """68 landmarks by ``PointNetwork``.
 
@@ -87,9 +88,3 @@ class EmbeddedLandmarker:
         lost = ~(np.isfinite(found).all((1, 2)) & np.isfinite(scores))  # a box without area, or damaged weights
         found[lost], scores[lost] = np.nan, 0.0
         return found, scores
-
-
-@LANDMARKERS.register("embedded")
-def embedded(*, device: str = "cpu", weights: str = "") -> EmbeddedLandmarker:
-    """Return the embedded landmark network."""
-    return EmbeddedLandmarker(device=device, weights=weights)

@@ -16,7 +16,7 @@ TRAININGS: dict[str, str] = {
     "quality": "vidfer.learning.training.quality:train_quality",
     "identity": "vidfer.learning.training.identity:train_identity",
     "movements": "vidfer.learning.training.movements:train_movements",
-    "emotion-cnn": "vidfer.learning.training.emotion_cnn:train_emotion_cnn",
+    "emotion-cnn": "vidfer.learning.training.frame_network:train_emotion_cnn",
     "temporal": "vidfer.learning.training.temporal:train_temporal",
 }
 

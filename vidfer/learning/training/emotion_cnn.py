@@ -1,12 +1,7 @@
-"""Trains the per-frame network on FER2013 with the votes of FER+.
-
-``vidfer train emotion-cnn --recipe emotion_cnn --data DIR --out runs/emotion_cnn``; or on the user's own pictures and
-videos: ``--manifest FILE.csv`` instead of ``--data``.
-"""
+"""What the per-frame network learns from FER2013 with the votes of FER+, or from the user's own pictures and videos."""
 
 from __future__ import annotations
 
-import logging
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
@@ -20,8 +15,7 @@ from torch.nn import functional
 
 from vidfer.backbones import BACKBONES, InputSpec, preprocess
 from vidfer.backbones.load import build_backbone
-from vidfer.config import Section, parse_section, read_toml
-from vidfer.device import pick_device
+from vidfer.config import Section
 from vidfer.errors import DataError
 from vidfer.labels import EMOTION_INDEX, EMOTIONS, NUM_EMOTIONS
 from vidfer.learning.datasets.aligned_faces import align_pictures, face_transforms
@@ -33,15 +27,13 @@ from vidfer.learning.datasets.teachers import NUM_SHAPES
 from vidfer.learning.evaluation.calibration import calibration, fit_temperature, softmax
 from vidfer.learning.evaluation.classification import classification
 from vidfer.learning.training.augment import Augmentation, AugmentConfig
-from vidfer.learning.training.loop import LoopConfig, ProgressCallback, train
+from vidfer.learning.training.loop import LoopConfig
 from vidfer.learning.training.own_faces import read_own_faces
 from vidfer.temporal.baseline import NEUTRAL_LOG_ODDS, centred
 from vidfer.weights import locate, mean_weights
 
 Source = Literal["fer", "photographs", "talking", "scenes"]
 SOURCES: Final[tuple[Source, ...]] = get_args(Source)
-
-_LOG = logging.getLogger(__name__)
 
 
 class ModelConfig(Section):
@@ -51,8 +43,8 @@ class ModelConfig(Section):
     mirror: bool = Field(True, description="in use, average over the face and its mirror image")
     start: str | tuple[str, ...] = Field(
         "",
-        description="weights of the same network to begin with, or several to begin with the mean of; 'embedded': those "
-        "of the package; empty: random ones",
+        description="weights of the same network to begin with, or several to begin with the mean of; 'embedded': "
+        "those of the package; empty: random ones",
     )
     options: dict[str, Any] = Field(default_factory=dict, description="keyword arguments of the backbone")
 
@@ -174,12 +166,15 @@ def load_faces(folder: Path, split: Split, config: DataConfig, spec: InputSpec, 
     hard = np.eye(NUM_EMOTIONS, dtype=np.float32)[pictures.fer2013_label if config.labels == "fer2013" else label]
     target = soft_labels(pictures.votes) if config.labels != "fer2013" and config.soft else hard
     target = target * (1 - config.label_smoothing) + config.label_smoothing / NUM_EMOTIONS
-    border = config.border if training else 0
-    transforms = face_transforms(
-        pictures.landmarks68, pictures.landmarks5, image_size=(SIDE, SIDE), size=spec.size, border=border
-    )
-    faces = align_pictures(pictures.images, transforms, size=spec.size + 2 * border)
+    faces = aligned(pictures, size=spec.size, border=config.border if training else 0)
     return LabelledFaces(faces, target.astype(np.float32), label)
+
+
+def aligned(pictures: FerPictures, *, size: int, border: int) -> Tensor:
+    """Return the faces (N, 1, S, S) uint8 of pictures of FER2013, S = ``size`` + 2 ``border`` px."""
+    points = pictures.landmarks68, pictures.landmarks5
+    transforms = face_transforms(*points, image_size=(SIDE, SIDE), size=size, border=border)
+    return align_pictures(pictures.images, transforms, size=size + 2 * border)
 
 
 def load_more_faces(folder: Path, config: DataConfig, spec: InputSpec, *, seed: int) -> list[LabelledFaces]:
@@ -353,57 +348,6 @@ def predict(
                 logits = (logits + model(prepared.flip(3))[1].float()) / 2
             out.append(logits.cpu().numpy())
     return np.concatenate(out)
-
-
-def train_emotion_cnn(
-    recipe_file: Path,
-    data: Path,
-    out: Path,
-    *,
-    device: str = "auto",
-    progress: ProgressCallback | None = None,
-) -> dict[str, float]:
-    """Train by a recipe file, writing into ``out``, and return the best validation's figures.
-
-    A run that was interrupted is continued. Raises ConfigError for a wrong recipe, DataError for wrong data.
-    """
-    raw = read_toml(recipe_file)
-    recipe = parse_section(EmotionRecipe, raw, source=str(recipe_file))
-    task = _task(recipe, data)
-    _LOG.info("%d faces to learn from, %d to validate on", len(task.training), len(task.validation))
-    best = train(task, recipe.loop, out, device=pick_device(device), progress=progress, recipe=recipe.model_dump())
-    plot_log(out / "log.csv", out / "curves.png")
-    return best
-
-
-def _task(recipe: EmotionRecipe, data: Path) -> EmotionTask:
-    if recipe.data.labels != "mixed":
-        return EmotionTask(recipe, data)
-    from vidfer.learning.training.mixed_labels import MixedTask
-
-    return MixedTask(recipe, data)
-
-
-def plot_log(log: Path, path: Path) -> None:
-    """Draw loss and accuracy over the epochs of ``log.csv`` as PNG, if there were any."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    table = np.genfromtxt(log, delimiter=",", names=True, ndmin=1)
-    if "loss" not in (table.dtype.names or ()):
-        return  # no step was made
-    figure = Figure(figsize=(10, 4), layout="constrained")
-    FigureCanvasAgg(figure)
-    left, right = figure.subplots(1, 2)
-    left.plot(table["epoch"], table["loss"], label="training loss (last step)")
-    right.plot(table["epoch"], table["training_accuracy"], label="training, augmented (last step)", alpha=0.5)
-    right.plot(table["epoch"], table["accuracy"], label="validation accuracy")
-    right.plot(table["epoch"], table["uar"], label="validation mean recall")
-    for axes in (left, right):
-        axes.set_xlabel("epoch")
-        axes.grid(alpha=0.3)
-        axes.legend()
-    figure.savefig(path, dpi=120)
 
 
 def _own_faces(manifest_file: Path, config: DataConfig, spec: InputSpec, *, training: bool) -> LabelledFaces:

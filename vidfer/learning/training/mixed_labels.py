@@ -17,8 +17,7 @@ from torch.nn import functional
 
 from vidfer.backbones import preprocess
 from vidfer.labels import EMOTION_INDEX, EMOTIONS, NUM_EMOTIONS
-from vidfer.learning.datasets.aligned_faces import align_pictures, face_transforms
-from vidfer.learning.datasets.fer2013plus import SIDE, majority_labels, read_fer2013plus, soft_labels
+from vidfer.learning.datasets.fer2013plus import majority_labels, read_fer2013plus, soft_labels
 from vidfer.learning.datasets.labelled_pictures import read_lfw_pictures
 from vidfer.learning.datasets.teachers import NUM_SHAPES, TEACHER_COLUMNS, Lessons, read_fer_lessons, read_scene_lessons
 from vidfer.learning.evaluation.calibration import fit_temperature
@@ -27,6 +26,7 @@ from vidfer.learning.training.emotion_cnn import (
     EmotionRecipe,
     EmotionTask,
     LabelledFaces,
+    aligned,
     load_more_faces,
     predict,
 )
@@ -135,14 +135,7 @@ class MixedTask(EmotionTask):
         target = mixed_targets(
             votes, pictures.fer2013_label, lessons, fer2013=mixed.fer2013_share, teacher=mixed.teacher_share
         )
-        transforms = face_transforms(
-            pictures.landmarks68,
-            pictures.landmarks5,
-            image_size=(SIDE, SIDE),
-            size=self.spec.size,
-            border=data.border,
-        )
-        faces = align_pictures(pictures.images, transforms, size=self.spec.size + 2 * data.border)
+        faces = aligned(pictures, size=self.spec.size, border=data.border)
         out = LabelledFaces(faces, target, target.argmax(1), votes=votes, shapes=lessons.shapes)
         for more in load_more_faces(folder, data, self.spec, seed=self.recipe.loop.seed):
             out.extend(more)

@@ -8,7 +8,8 @@ from vidfer.backbones.load import load_backbone
 from vidfer.cli import main
 from vidfer.config import parse_section, pipelines_folder, read_toml
 from vidfer.errors import ConfigError, DataError
-from vidfer.learning.training.emotion_cnn import SOURCES, EmotionRecipe, EmotionTask, train_emotion_cnn
+from vidfer.learning.training.emotion_cnn import SOURCES, EmotionRecipe, EmotionTask
+from vidfer.learning.training.frame_network import train_emotion_cnn
 from vidfer.weights import load_tensors, save_tensors
 
 RECIPE = """

@@ -12,7 +12,8 @@ from vidfer.config import parse_section, read_toml
 from vidfer.errors import ConfigError, DataError
 from vidfer.labels import EMOTION_INDEX, EMOTIONS
 from vidfer.learning.datasets.teachers import NUM_SHAPES, Lessons, read_fer_lessons, read_scene_lessons
-from vidfer.learning.training.emotion_cnn import SOURCES, EmotionRecipe, train_emotion_cnn
+from vidfer.learning.training.emotion_cnn import SOURCES, EmotionRecipe
+from vidfer.learning.training.frame_network import train_emotion_cnn
 from vidfer.learning.training.mixed_labels import MixedTask, mixed_targets
 
 RECIPE = """

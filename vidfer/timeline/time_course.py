@@ -1,4 +1,4 @@
-"""A clip's course in a few dozen numbers: what sparklines and averages over clips are drawn from."""
+"""A clip's time course in a few dozen numbers: what sparklines and averages over clips are drawn from."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vidfer.types import ClipResult
 MAX_BINS = 60
 
 
-def course_of(clip: ClipResult, *, max_bins: int = MAX_BINS) -> dict[str, Any]:
+def time_course(clip: ClipResult, *, max_bins: int = MAX_BINS) -> dict[str, Any]:
     """Return the mean probabilities over all faces in equal parts of the clip, JSON-ready.
 
     Returns
@@ -47,20 +47,20 @@ def course_of(clip: ClipResult, *, max_bins: int = MAX_BINS) -> dict[str, Any]:
     }
 
 
-def course_array(course: Mapping[str, Any]) -> np.ndarray:
-    """Return the means of what ``course_of`` gave as (B, K) float64, NaN where no face is seen."""
+def time_course_array(course: Mapping[str, Any]) -> np.ndarray:
+    """Return the means of what ``time_course`` gave as (B, K) float64, NaN where no face is seen."""
     return np.array([course["means"][name] for name in EMOTIONS], dtype=np.float64).T
 
 
-def average_course(
+def average_time_course(
     courses: Iterable[Mapping[str, Any]], *, by_fraction: bool, points: int = 120
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Average courses over clips.
+    """Average time courses over clips.
 
     Parameters
     ----------
     courses
-        What ``course_of`` gave, one per clip.
+        What ``time_course`` gave, one per clip.
     by_fraction
         True: clips are stretched to the same length, and time is 0..1. False: all begin at 0 seconds, and the axis
         ends where fewer than half of the clips go on.
@@ -82,7 +82,7 @@ def average_course(
     times = (np.arange(points) + 0.5) / points * end
     values = np.full((len(known), points, NUM_EMOTIONS), np.nan)
     for row, course in enumerate(known):
-        array = course_array(course)
+        array = time_course_array(course)
         place = np.floor(times / (1.0 if by_fraction else course["end_seconds"]) * len(array)).astype(int)
         inside = place < len(array)
         values[row, inside] = array[place[inside]]

@@ -1,4 +1,4 @@
-"""How charts are to look: what a user may choose, and the pictures of faces that they show on request."""
+"""How charts are drawn: what a user may choose, and the pictures of faces that they show on request."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Portrait:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ChartLook:
+class ChartOptions:
     """What a user may choose about charts and highlights.
 
     Attributes
