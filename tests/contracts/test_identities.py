@@ -71,11 +71,6 @@ def test_a_face_is_more_like_itself_in_other_light_than_like_another(
     assert bright @ dark > bright @ stranger + 0.3
 
 
-def test_a_mirror_image_has_the_same_vector(network: IdentityNetwork, portrait: torch.Tensor) -> None:
-    shown = faces(portrait, network, 2)
-    np.testing.assert_allclose(network.embed(shown.flip(3)), network.embed(shown), atol=1e-5)
-
-
 def test_other_sizes_and_gray_are_refused(network: IdentityNetwork) -> None:
     for shape in ((1, 3, network.size + 1, network.size), (1, 1, network.size, network.size)):
         with pytest.raises(ValueError, match="expected faces"):

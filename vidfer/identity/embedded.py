@@ -90,23 +90,14 @@ class EmbeddedIdentity:
 
     @torch.inference_mode()
     def embed(self, faces: Tensor) -> np.ndarray:
-        """Return vectors (N, D) float32 of length 1 of faces (N, 3, size, size) float 0..1, RGB; N may be 0.
-
-        Each is the mean of the vectors of the face and of its mirror image.
-        """
+        """Return vectors (N, D) float32 of length 1 of faces (N, 3, size, size) float 0..1, RGB; N may be 0."""
         if faces.shape[1:] != (3, self.size, self.size):
             raise ValueError(f"expected faces (N, 3, {self.size}, {self.size}), got {tuple(faces.shape)}")
-        parts = [with_mirror(self._network, part.to(self._device)).cpu() for part in faces.split(_FACES_AT_ONCE)]
+        parts = [self._network(part.to(self._device)).float().cpu() for part in faces.split(_FACES_AT_ONCE)]
         vectors: np.ndarray = torch.cat(parts).numpy()
         if not np.isfinite(vectors).all():
             raise WeightsError("the identity network gives no numbers: its weights are damaged")
         return vectors
-
-
-def with_mirror(network: nn.Module, faces: Tensor) -> Tensor:
-    """Return a face's vector as it is used (N, D): the mean of that of the face and that of its mirror image."""
-    both = network(faces).float() + network(faces.flip(3)).float()
-    return functional.normalize(both, dim=1)
 
 
 def build_network(tensors: dict[str, Tensor], metadata: dict[str, Any], *, source: Path) -> VectorNetwork:

@@ -21,7 +21,7 @@ from torch.nn import functional
 from vidfer.config import Section, parse_section, read_toml
 from vidfer.device import pick_device
 from vidfer.errors import DataError
-from vidfer.identity.embedded import VectorNetwork, with_mirror
+from vidfer.identity.embedded import VectorNetwork
 from vidfer.learning.datasets.face_scenes import Split
 from vidfer.learning.datasets.kept_arrays import kept_arrays
 from vidfer.learning.datasets.named_faces import NOBODY, NamedFaces, read_fer_faces, read_named_faces
@@ -167,14 +167,14 @@ def tinted(faces: Tensor, generator: torch.Generator) -> Tensor:
 
 @torch.inference_mode()
 def vectors_of(model: nn.Module, faces: Tensor, device: torch.device, *, side: int = 0) -> np.ndarray:
-    """Return vectors (N, D), as in use, of faces (N, 3, S, S) uint8 that were ``side`` px large; 0 = as they are."""
+    """Return vectors (N, D) of faces (N, 3, S, S) uint8 that were ``side`` px large; 0 = as they are."""
     parts = []
     for part in faces.split(_AT_ONCE):
         shown = part.float() / 255
         if side and side < shown.shape[-1]:
             small = functional.interpolate(shown, size=side, mode="bilinear", antialias=True)
             shown = functional.interpolate(small, size=shown.shape[-1], mode="bilinear")
-        parts.append(with_mirror(model, shown.to(device)).cpu())
+        parts.append(model(shown.to(device)).float().cpu())
     vectors: np.ndarray = torch.cat(parts).numpy()
     return vectors
 

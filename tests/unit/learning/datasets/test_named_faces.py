@@ -6,7 +6,7 @@ import pytest
 from fixtures.fer_files import write_fer_files, write_lfw_file, write_teacher_file
 
 from vidfer.errors import DataError
-from vidfer.learning.datasets.named_faces import NOBODY, read_named_faces
+from vidfer.learning.datasets.named_faces import NOBODY, read_fer_faces, read_named_faces
 
 
 @pytest.fixture
@@ -51,3 +51,21 @@ def test_small_faces_can_be_left_out_and_a_missing_file_is_named(data: Path) -> 
     (data / "teachers.h5").unlink()
     with pytest.raises(DataError, match="what a teacher says"):
         read_named_faces(data, "train", size=64, border=8)
+
+
+def test_faces_of_fer2013_are_gray_and_nobodys_and_only_those_to_learn_from(data: Path) -> None:
+    with h5py.File(data / "fer2013plus.h5") as file:
+        usage = file["usage"][:]
+    row = np.flatnonzero(usage < 2)[::-1]  # PublicTest, too; in another order
+    vectors = np.random.default_rng(1).normal(size=(len(row), 8)).astype(np.float32)
+    with pytest.raises(DataError, match=r"label_identity\.py"):
+        read_fer_faces(data, size=64, border=8)
+    with h5py.File(data / "fer_identity.h5", "w") as file:
+        file["row"], file["vector"] = row, vectors
+    faces = read_fer_faces(data, size=64, border=8)
+    learnt = np.flatnonzero(usage == 0)
+    assert faces.pictures.shape == (len(learnt), 80, 80, 3)
+    assert (faces.pictures[..., 0] == faces.pictures[..., 2]).all()
+    assert (faces.person == NOBODY).all()
+    wanted = vectors[[row.tolist().index(one) for one in learnt]]
+    np.testing.assert_allclose(faces.vectors, wanted / np.linalg.norm(wanted, axis=1, keepdims=True), atol=1e-6)
