@@ -33,7 +33,7 @@ def test_evaluate_measures_the_embedded_network(shared_folder: Path, tmp_path: P
     assert done.returncode == 0, done.stderr
     figures = json.loads((tmp_path / "majority" / "metrics.json").read_text())
     assert figures["classification"]["accuracy"] > 0.84
-    assert figures["calibration"]["ece"] < 0.03
+    assert figures["calibration"]["ece"] < 0.05  # fitted for photographs, too: emotion_cnn.md
     assert (tmp_path / "majority" / "confusion.png").is_file()
 
 

@@ -236,7 +236,8 @@ def test_ctrl_c_ends_it_while_it_connects() -> None:
         (["-", "--size", "640"], "expected e.g. 640x480"),
         (["a.mp4", "--size", "640x480"], "expected - as the source"),
         (["a.mp4", "--record"], "--record: expected --out"),
-        (["a.mp4", "--pipeline", "default"], "causal"),
+        (["a.mp4", "--pipeline", "default"], "people.link=false"),
+        (["a.mp4", "--pipeline", "default", "--set", "people.link=false"], "causal"),
         (["a.mp4", "--out", "x", "--name", "../y"], "--name"),
     ],
 )

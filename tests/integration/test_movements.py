@@ -39,9 +39,9 @@ def results(sample_video: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 def test_columns_and_blinks_are_written_and_nothing_else_changes(results: Path) -> None:
     off, on = results.parent / "off", results.parent / "on"
     plain, table = (pd.read_csv(folder / "timeline.csv") for folder in (off, on))
-    assert list(plain) == list(COLUMNS)
-    assert list(table) == [*COLUMNS, *OWN]
-    pd.testing.assert_frame_equal(table[list(COLUMNS)], plain)
+    assert list(plain) == [*COLUMNS, "person_id"]
+    assert list(table) == [*COLUMNS, "person_id", *OWN]
+    pd.testing.assert_frame_equal(table[list(plain)], plain)
     assert (off / "segments.csv").read_bytes() == (on / "segments.csv").read_bytes()
     assert not (off / "blinks.csv").exists()
     assert (

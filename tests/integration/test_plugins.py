@@ -65,7 +65,8 @@ def test_stages_and_exporter_of_a_plugin_run_and_are_listed(python: Path, result
     assert 0.1 < min(values) < max(values) < 0.9
     listed = json.loads(vidfer(python, "status", results, "--json").stdout)[0]
     assert list(listed) == [
-        *("clip", "faces", "embeddings", "tracks", "emotions", "brightness", "restlessness", "outputs", "note")
+        *("clip", "faces", "embeddings", "identity", "tracks", "people", "emotions"),
+        *("brightness", "restlessness", "outputs", "note"),
     ]
     assert {listed[name] for name in ("brightness", "restlessness", "outputs")} == {"cached"}
 

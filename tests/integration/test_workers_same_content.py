@@ -156,7 +156,7 @@ def test_four_workers_on_one_content(tmp_path: Path) -> None:
     failed = [str(outcome.error) for outcome in outcomes if outcome.status != "ok"]
     assert failed == []
     expected = cache_digests(tmp_path / "out0")
-    assert len(expected) == 5  # probe and four stages, no parts
+    assert len(expected) == 6  # probe and five stages, no parts; identity's vectors are gone
     for turn in range(rounds):
         assert cache_digests(tmp_path / f"out{turn}") == expected
         tables = {path.read_bytes() for path in (tmp_path / f"out{turn}").glob("*/timeline.csv")}

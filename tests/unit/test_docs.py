@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from fixtures.clip_results import make_clip
 from pydantic import BaseModel
@@ -18,6 +20,7 @@ from vidfer.exporters import EXPORTERS, Exporter
 from vidfer.exporters.batch_tables import summary_csv
 from vidfer.exporters.table import COLUMNS
 from vidfer.timeline.summary import SUMMARY_COLUMNS, summarise
+from vidfer.types import FacePeople
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -84,6 +87,11 @@ def test_the_readme_names_the_columns_and_the_exporters() -> None:
 @pytest.mark.parametrize("name", ["001", "a b"])
 def test_the_guide_reads_results_with_pandas(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clip = make_clip(seconds=1, clip_id=name, gaps=[(0, 0.2, 0.4)])
+    track_id = clip.timeline.track_id
+    nothing = np.zeros((0, 2), np.int32), np.zeros(0, np.float32)
+    sure = np.ones(len(track_id), np.float32)
+    people = FacePeople(person_id=track_id, confidence=sure, unsure=nothing[0], unsure_confidence=nothing[1])
+    clip = replace(clip, people=people)
     (tmp_path / "results" / name).mkdir(parents=True)
     for export in ("csv", "parquet"):
         exporter = EXPORTERS.get(export)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections import deque
@@ -24,6 +25,7 @@ Policy = Literal["latest", "all"]
 FIRST_DELAY_SECONDS = 0.5  # before a lost source is tried again; twice as long each time
 MOST_WAITING = 32  # frames with ``all``; then the source has to wait
 _LOOK_UP_SECONDS = 0.1  # how soon a stop is seen
+_LEAST_STEP = 1e-3  # seconds from the last frame of a connection to the first of the next
 _LEAVE_SECONDS = 0.5  # a thread inside FFmpeg ends at its time limit, or with the process: nobody waits for it
 
 
@@ -78,6 +80,7 @@ class Feed:
         self._opened = self._ended = False
         self._failure: BaseException | None = None
         self._started: float | None = None  # perf_counter of the first frame
+        self._latest = -math.inf  # seconds: a source that sends ahead of time is ahead of our clock when it is lost
         self.num_passed_over = self.num_lost = 0
         self.codec = ""
 
@@ -171,8 +174,9 @@ class Feed:
             seconds = arrived - self._started
             if clock is not None:
                 if first is None:
-                    first, begun = clock, seconds
+                    first, begun = clock, max(seconds, self._latest + _LEAST_STEP)
                 seconds = begun + clock - first
+            self._latest = max(self._latest, seconds)
             if paced and self._stopped.wait(max(0.0, self._started + seconds - arrived)):
                 break
             self._offer(connection, frame, seconds, time.perf_counter() if paced else arrived)
