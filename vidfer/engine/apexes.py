@@ -34,13 +34,7 @@ def chart_options(clip: ClipResult, output: OutputConfig, exports: tuple[str, ..
     checked
         The video's content was just found to be the clip's; else it is read once more, to be sure.
     """
-    options = ChartOptions(
-        style=output.chart,
-        size=output.chart_size,
-        lanes=output.lanes,
-        highlight_margin_seconds=output.highlight_margin_seconds,
-        highlights_per_person=output.highlights_per_person,
-    )
+    options = ChartOptions.of(output)
     if not (output.thumbnails and any(isinstance(EXPORTERS.get(name), ChartExporter) for name in exports)):
         return options
     path = Path(clip.info.path)

@@ -154,8 +154,8 @@ class Clip:
 
     @property
     def chart_options(self) -> ChartOptions:
-        """How charts are drawn by the settings."""
-        return ChartOptions(style=self.output.chart, size=self.output.chart_size, lanes=self.output.lanes)
+        """How charts are drawn, and highlights cut, by the settings."""
+        return ChartOptions.of(self.output)
 
     def chart(self, style: ChartStyle | None = None, *, size: ChartSize | None = None) -> bytes:
         """Return the chart as a PNG, as ``Timeline.chart`` does; None = as the settings say."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from vidfer.types.validation import check_array
+
+if TYPE_CHECKING:
+    from vidfer.config import OutputConfig
 
 ChartStyle = Literal["auto", "lines", "areas"]
 ChartSize = Literal["screen", "paper"]
@@ -101,6 +104,17 @@ class ChartOptions:
     alone: bool = False
     highlight_margin_seconds: float = 2.0
     highlights_per_person: int = 3
+
+    @classmethod
+    def of(cls, output: OutputConfig) -> ChartOptions:
+        """Return what the settings say."""
+        return cls(
+            style=output.chart,
+            size=output.chart_size,
+            lanes=output.lanes,
+            highlight_margin_seconds=output.highlight_margin_seconds,
+            highlights_per_person=output.highlights_per_person,
+        )
 
     def of_face(self, track: int, *, most: int) -> list[ApexFrame]:
         """Return the pictures of one person, the most probable ones where there are more than fit."""

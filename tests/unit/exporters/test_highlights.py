@@ -13,8 +13,11 @@ import pytest
 from fixtures.clip_results import make_clip
 from fixtures.commands import vidfer
 
+from vidfer.config import OutputConfig
 from vidfer.errors import BadVideo
+from vidfer.exporters import EXPORTERS
 from vidfer.exporters.highlights import moments
+from vidfer.pipeline.clip import Clip
 from vidfer.report.chart_options import ChartOptions
 from vidfer.store import outputs
 from vidfer.types import ClipResult, EmotionSegment, Person, Roster
@@ -33,6 +36,13 @@ def _clip() -> ClipResult:
         *(_episode(0, 7.5, 0.99, "neutral"), _episode(1, 4.0, 0.95, "surprise")),
     )
     return replace(make_clip(faces=2), segments=segments)
+
+
+def test_a_clip_in_memory_is_cut_as_the_settings_say() -> None:
+    settings = OutputConfig(highlight_margin_seconds=0.5, highlights_per_person=1)
+    options = Clip(_clip(), settings).chart_options
+    chosen = EXPORTERS.get("highlights").choose(_clip(), options)  # type: ignore[union-attr]
+    assert [(one.start_seconds, one.end_seconds) for one in chosen] == [(1.5, 2.5), (3.5, 4.5)]
 
 
 def _with_people(clip: ClipResult, **second: object) -> ClipResult:
