@@ -365,6 +365,44 @@ def fill(build: Callable[[], ModuleT], tensors: dict[str, Tensor]) -> ModuleT:
     return network
 
 
+def described_network(
+    model: str,
+    build: Callable[..., ModuleT],
+    tensors: dict[str, Tensor],
+    metadata: Mapping[str, Any],
+    *,
+    source: Path,
+    check: Callable[[ModuleT], None] = lambda network: None,
+) -> ModuleT:
+    """Return the network that a weight file describes, in evaluation mode.
+
+    Parameters
+    ----------
+    model
+        What the file says it holds: the name of its ``vidfer train`` command.
+    build
+        Takes what the file says of the network as keyword arguments.
+    check
+        Raises ValueError for a network that is none.
+
+    Raises
+    ------
+    WeightsError
+        The file is of another network, or damaged.
+    """
+    if metadata.get("model") != model:
+        got = in_brief(metadata.get("model"))
+        raise WeightsError(f"{source}: expected weights of vidfer train {model}, got {got}")
+    options = metadata.get("network")
+    check_description(options, source=source)
+    try:
+        network = fill(lambda: build(**options), tensors)  # type: ignore[arg-type]
+        check(network)
+    except (RuntimeError, TypeError, ValueError, ArithmeticError) as error:
+        raise WeightsError(f"{source} does not fit the {model} network: {in_brief(error)}") from error
+    return network.eval()
+
+
 def finite_number(metadata: Mapping[str, Any], name: str, *, default: float, source: str | Path) -> float:
     """Return a number of a weight file's metadata; raises WeightsError if it is none, or not finite."""
     value = metadata.get(name, default)

@@ -9,14 +9,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from fixtures.components import built_or_skip
 
-from vidfer.errors import MissingDependency, WeightsError
 from vidfer.faces.detectors import DETECTORS, FaceDetector
 from vidfer.faces.nms import pairwise_iou
 from vidfer.types import FaceBoxes
@@ -35,12 +34,8 @@ def third_party_weights() -> Iterator[None]:
         yield
 
 
-@cache
-def build(name: str, min_score: float = 0.5) -> FaceDetector | str:
-    try:
-        return DETECTORS.get(name)(device="cpu", min_score=min_score, long_side=320, weights="")
-    except (MissingDependency, WeightsError) as error:
-        return str(error)
+def built(name: str, min_score: float = 0.5) -> FaceDetector:
+    return built_or_skip(DETECTORS, name, min_score=min_score, long_side=320)
 
 
 @pytest.fixture(params=DETECTORS.names())
@@ -50,10 +45,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def detector(name: str) -> FaceDetector:
-    built = build(name)
-    if isinstance(built, str):
-        pytest.skip(built)
-    return built
+    return built(name)
 
 
 @pytest.fixture(scope="module")
@@ -142,9 +134,7 @@ def test_faces_come_by_image_then_by_score(detector: FaceDetector, portrait: tor
 
 
 def test_only_faces_of_the_asked_score_are_returned(name: str, portrait: torch.Tensor) -> None:
-    strict, lenient = build(name, 0.8), build(name, 0.3)
-    if isinstance(strict, str) or isinstance(lenient, str):
-        pytest.skip(str(strict))
+    strict, lenient = built(name, 0.8), built(name, 0.3)
     assert (strict.detect(portrait).score >= 0.8).all()
     assert len(lenient.detect(portrait)) >= len(strict.detect(portrait))
 

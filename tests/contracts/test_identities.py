@@ -5,30 +5,17 @@ A network whose weights or optional package are not on this machine skips and sa
 
 from __future__ import annotations
 
-from functools import cache
-
 import numpy as np
 import pytest
 import torch
+from fixtures.components import built_or_skip
 
-from vidfer.errors import MissingDependency, WeightsError
 from vidfer.identity import IDENTITIES, IdentityNetwork
-
-
-@cache
-def build(name: str) -> IdentityNetwork | str:
-    try:
-        return IDENTITIES.get(name)(device="cpu", weights="")
-    except (MissingDependency, WeightsError) as error:
-        return str(error)
 
 
 @pytest.fixture(params=IDENTITIES.names())
 def network(request: pytest.FixtureRequest) -> IdentityNetwork:
-    built = build(request.param)
-    if isinstance(built, str):
-        pytest.skip(built)
-    return built
+    return built_or_skip(IDENTITIES, request.param)
 
 
 @pytest.fixture(scope="module")

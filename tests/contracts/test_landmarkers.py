@@ -7,32 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 
 import numpy as np
 import pytest
 import torch
+from fixtures.components import built_or_skip
 
-from vidfer.errors import MissingDependency, WeightsError
 from vidfer.faces.landmarks import LANDMARKERS, FaceLandmarker
 
 PORTRAIT_BOX = np.array([178.0, 65.0, 269.0, 176.0], np.float32)  # of skimage's astronaut
 
 
-@cache
-def build(name: str) -> FaceLandmarker | str:
-    try:
-        return LANDMARKERS.get(name)(device="cpu", weights="")
-    except (MissingDependency, WeightsError) as error:
-        return str(error)
-
-
 @pytest.fixture(params=LANDMARKERS.names())
 def landmarker(request: pytest.FixtureRequest) -> FaceLandmarker:
-    built = build(request.param)
-    if isinstance(built, str):
-        pytest.skip(built)
-    return built
+    return built_or_skip(LANDMARKERS, request.param)
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from vidfer.errors import WeightsError
 from vidfer.faces.align import to_gray
 from vidfer.faces.convolution_units import ConvUnit, fuse_norms
-from vidfer.weights import check_description, fill, in_brief, load_tensors, locate
+from vidfer.weights import described_network, load_tensors, locate
 
 QUALITY_SIZE = 48  # px of the aligned face that is judged
 NUM_FEATURES = 6
@@ -126,12 +126,4 @@ class FaceQuality:
 
 def build_quality_network(tensors: dict[str, Tensor], metadata: dict[str, object], *, source: Path) -> QualityNetwork:
     """Return the network that a weight file describes, in evaluation mode; raises WeightsError if it does not fit."""
-    if metadata.get("model") != "quality":
-        raise WeightsError(f"{source}: expected weights of vidfer train quality, got {in_brief(metadata.get('model'))}")
-    network = metadata.get("network")
-    check_description(network, source=source)
-    try:
-        model = fill(lambda: QualityNetwork(**network), tensors)  # type: ignore[arg-type]
-    except (RuntimeError, TypeError, ValueError, ArithmeticError) as error:
-        raise WeightsError(f"{source} does not fit the quality network: {in_brief(error)}") from error
-    return model.eval()
+    return described_network("quality", QualityNetwork, tensors, metadata, source=source)

@@ -13,7 +13,7 @@ from torch.nn import functional
 from vidfer.errors import WeightsError
 from vidfer.faces.convolution_units import ConvUnit, Residual, fuse_norms
 from vidfer.identity import IDENTITIES
-from vidfer.weights import check_description, fill, in_brief, load_tensors, locate
+from vidfer.weights import described_network, load_tensors, locate
 
 MAX_SIDE = 256  # px of a face
 _FACES_AT_ONCE = 32  # bounds memory; more are no faster
@@ -61,6 +61,7 @@ class VectorNetwork(nn.Module):
         return functional.normalize(self.vector(x), dim=1)
 
 
+@IDENTITIES.register("embedded")
 class EmbeddedIdentity:
     """Vectors by ``VectorNetwork``.
 
@@ -102,21 +103,9 @@ class EmbeddedIdentity:
 
 def build_network(tensors: dict[str, Tensor], metadata: dict[str, Any], *, source: Path) -> VectorNetwork:
     """Return the network that a weight file describes, in evaluation mode; raises WeightsError if it does not fit."""
-    if metadata.get("model") != "identity":
-        got = in_brief(metadata.get("model"))
-        raise WeightsError(f"{source}: expected weights of vidfer train identity, got {got}")
-    options = metadata.get("network")
-    check_description(options, source=source)
-    try:
-        network = fill(lambda: VectorNetwork(**options), tensors)  # type: ignore[arg-type]
-        if not 16 <= network.size <= MAX_SIDE:
-            raise ValueError(f"faces of {network.size} px")
-    except (RuntimeError, TypeError, ValueError, ArithmeticError) as error:
-        raise WeightsError(f"{source} does not fit the identity network: {in_brief(error)}") from error
-    return network.eval()
+    return described_network("identity", VectorNetwork, tensors, metadata, source=source, check=_check_sides)
 
 
-@IDENTITIES.register("embedded")
-def embedded(*, device: str = "cpu", weights: str = "") -> EmbeddedIdentity:
-    """Return the embedded identity network."""
-    return EmbeddedIdentity(device=device, weights=weights)
+def _check_sides(network: VectorNetwork) -> None:
+    if not 16 <= network.size <= MAX_SIDE:
+        raise ValueError(f"faces of {network.size} px")

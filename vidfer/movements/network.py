@@ -9,10 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vidfer.errors import WeightsError
 from vidfer.faces.convolution_units import ConvUnit, Residual
 from vidfer.movements import EYES, MOVEMENTS
-from vidfer.weights import check_description, fill, in_brief
+from vidfer.weights import described_network
 
 MAX_SIDE = 128  # px of a face or an eye
 _NUM_EYE = 3  # opening, and where the iris is: x, y
@@ -106,15 +105,9 @@ def _normal(pictures: Tensor) -> Tensor:
 
 def build_network(tensors: dict[str, Tensor], metadata: dict[str, Any], *, source: Path) -> MovementsNetwork:
     """Return the network that a weight file describes, in evaluation mode; raises WeightsError if it does not fit."""
-    if metadata.get("model") != "movements":
-        got = in_brief(metadata.get("model"))
-        raise WeightsError(f"{source}: expected weights of vidfer train movements, got {got}")
-    options = metadata.get("network")
-    check_description(options, source=source)
-    try:
-        network = fill(lambda: MovementsNetwork(**options), tensors)  # type: ignore[arg-type]
-        if not (16 <= network.face_size <= MAX_SIDE and 8 <= network.eye_size <= MAX_SIDE):
-            raise ValueError(f"faces of {network.face_size} px, eyes of {network.eye_size} px")
-    except (RuntimeError, TypeError, ValueError, ArithmeticError) as error:
-        raise WeightsError(f"{source} does not fit the movements network: {in_brief(error)}") from error
-    return network.eval()
+    return described_network("movements", MovementsNetwork, tensors, metadata, source=source, check=_check_sides)
+
+
+def _check_sides(network: MovementsNetwork) -> None:
+    if not (16 <= network.face_size <= MAX_SIDE and 8 <= network.eye_size <= MAX_SIDE):
+        raise ValueError(f"faces of {network.face_size} px, eyes of {network.eye_size} px")

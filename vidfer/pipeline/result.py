@@ -70,7 +70,7 @@ def clip_result(
         segments=find_segments(timeline, frames, **options),
         provenance={**provenance, **_search_limits(config.faces, info)},
         movements=movements,
-        people=FacePeople(**people.arrays()) if people else None,
+        people=FacePeople(**people.arrays()) if people is not None else None,
         tables={name: table.arrays() for name, table in tables.items() if name not in _OWN},
     )
     return with_roster(clip, config=config.people, find_segments=partial(find_segments, **options))[0]

@@ -13,7 +13,7 @@ import numpy as np
 
 from vidfer.errors import CacheError
 from vidfer.faces.cuts import is_cut
-from vidfer.types import NUM_LANDMARKS, FaceDetections, SampledFrames
+from vidfer.types import NUM_LANDMARKS, FaceDetections, FacePeople, SampledFrames
 from vidfer.types.validation import check_array
 
 
@@ -200,20 +200,8 @@ class TracksTable(Table):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PeopleTable(Table):
+class PeopleTable(FacePeople, Table):
     """FacePeople as it is cached."""
-
-    person_id: np.ndarray  # (N,) int32
-    confidence: np.ndarray  # (N,) float32
-    unsure: np.ndarray  # (U, 2) int32, numbers of people
-    unsure_confidence: np.ndarray  # (U,) float32
-
-    def __post_init__(self) -> None:
-        dims: dict[str, int] = {}
-        check_array(self, "person_id", ("N",), np.int32, dims)
-        check_array(self, "confidence", ("N",), np.float32, dims)
-        check_array(self, "unsure", ("U", 2), np.int32, dims)
-        check_array(self, "unsure_confidence", ("U",), np.float32, dims)
 
 
 @dataclass(frozen=True, kw_only=True)
