@@ -68,7 +68,7 @@ class Panels:
         self.height = head + rows * row_mm - _GAP + foot_mm
         self.figure = Figure(figsize=(width_mm / 25.4, self.height / 25.4), dpi=DPI, facecolor="white")
         grid = self.figure.subplots(rows, columns, sharex=True, squeeze=False)
-        left, right = 11.5 / width_mm, 1 - 4 / width_mm
+        left, right = 13.5 / width_mm, 1 - 4 / width_mm  # mm: an axis of changes has ticks like −0.04 beside its name
         self.figure.subplots_adjust(
             left=left,
             right=right,
