@@ -16,6 +16,7 @@ from vidfer.config import load_pipeline
 from vidfer.engine.clip import ClipJob, process_clip
 from vidfer.engine.events import ignore
 from vidfer.engine.frames import FramePass
+from vidfer.errors import CacheError
 from vidfer.executors import Resources
 from vidfer.executors.local import LocalExecutor
 from vidfer.pipeline import STAGES
@@ -36,11 +37,17 @@ DECLARED = {stage.name: stage for stage in STAGES}
 
 
 class Interrupted(StageCache):
-    """A cache with whom another process finishes the same tables just before one chosen look at a file."""
+    """A cache with whom another process finishes the same tables just before one chosen look at a file.
 
-    def __init__(self, root: Path, *, finished: Path, stages: tuple[str, ...], moment: int) -> None:
+    Some looks later it takes away the embeddings, where ``forgets_after`` says so.
+    """
+
+    def __init__(
+        self, root: Path, *, finished: Path, stages: tuple[str, ...], moment: int, forgets_after: int | None = None
+    ) -> None:
         super().__init__(root)
         self._finished, self._stages, self._left = finished, stages, moment
+        self._forgets_at = None if forgets_after is None else -1 - forgets_after
 
     @property
     def was_interrupted(self) -> bool:
@@ -53,6 +60,8 @@ class Interrupted(StageCache):
             for name in self._stages:
                 shutil.copytree(self._finished / name, self.root / name, dirs_exist_ok=True)
                 other.remove_parts(name, KEYS[name])
+        if self._left == self._forgets_at:
+            StageCache(self.root).remove(EMBEDDINGS, KEYS[EMBEDDINGS])
 
     def contains(self, stage: str, key: str) -> bool:
         self._look()
@@ -122,6 +131,28 @@ def test_another_worker_finishes_the_same_video_at_any_moment(
             break
         moments += 1
     assert moments >= 8
+
+
+@pytest.mark.parametrize("forgets_after", [0, 2, 4])
+def test_another_worker_finishes_and_takes_away_what_it_does_not_keep(
+    video: VideoProbe, finished: Path, tmp_path: Path, forgets_after: int
+) -> None:
+    """As identity's vectors go when a clip is complete: then this worker may fail, but leaves no parts behind."""
+    moments = failures = 0
+    while True:
+        root = tmp_path / f"cache{moments}"
+        root.mkdir()
+        stages = (FACES, EMBEDDINGS)
+        cache = Interrupted(root, finished=finished, stages=stages, moment=moments, forgets_after=forgets_after)
+        try:
+            compute(cache, video)
+        except CacheError:
+            failures += 1
+        assert [name for name in files(root) if name.startswith(FACES) and ".part" in name] == []
+        if not cache.was_interrupted:
+            break
+        moments += 1
+    assert failures >= 3
 
 
 def parts_of(finished: Path, begun: Path, counts: dict[str, int]) -> None:

@@ -78,9 +78,16 @@ class FramePass:
             The frame stages without a complete table, at least one.
         """
         num_segments = max(1, -(-len(indices) // self.segment_frames))
-        _Pass(self, reader, indices, {name: self._num_parts(name) for name in todo}, num_segments).run()
-        for name in todo:
-            self._finish(name, num_segments)
+        try:
+            _Pass(self, reader, indices, {name: self._num_parts(name) for name in todo}, num_segments).run()
+            for name in todo:
+                self._finish(name, num_segments)
+        except CacheError:
+            # Another worker took away what it does not keep; of the tables that it finished, the next try sees no parts.
+            for name in todo:
+                if self.cache.contains(name, self.keys[name]):
+                    self.cache.remove_parts(name, self.keys[name])
+            raise
 
     def _num_parts(self, name: str) -> int:
         """Return how many segments an earlier run finished; parts of another length are of no use."""
