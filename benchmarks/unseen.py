@@ -4,10 +4,10 @@
 
 Faces are found, aligned and cut by the networks of the package as in a video's frame; small pictures are enlarged
 first. A face that is not found counts as wrong. Persons (of films: the films) are drawn into two halves: one to
-choose by, one to report. Nothing is fitted on either. The last columns are read with ``emotions.prior = "balanced"``
-and, where a person has neutral pictures, with these as their baseline (``emotions.baseline``, for pictures). FER+'s
-rows beside them are read twice: by the network as it is, and by a linear read-out of embedding and logits, learnt from
-FER+'s votes on Training alone.
+choose by, one to report. Nothing is fitted on either. They are read with ``emotions.prior = "natural"``, its default
+and ``"balanced"``, and, where a person has neutral pictures, with these as their baseline (``emotions.baseline``, for
+pictures; balanced). FER+'s rows are read twice: by the network as it is, and by a linear read-out of embedding and
+logits, learnt from FER+'s votes on Training alone.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from vidfer.backbones.load import EmotionNetwork, load_backbone
-from vidfer.config import FacesConfig
+from vidfer.config import EmotionsConfig, FacesConfig
 from vidfer.faces.align import warp_faces
 from vidfer.labels import EMOTION_INDEX, EMOTIONS, NUM_EMOTIONS
 from vidfer.learning.datasets.encoded_images import read_encoded_images
@@ -39,6 +39,7 @@ from vidfer.temporal.baseline import NEUTRAL_LOG_ODDS, SHARE, centred, neutral_l
 from vidfer.temporal.prior import Prior, class_shares, log_ratio, shifted
 from vidfer.weights import load_tensors
 
+DEFAULT = cast(Prior, EmotionsConfig().prior)
 SMALL, ENLARGED = 128, 192  # px of the shorter side: pictures below the first are enlarged to the second
 SIZE = 48
 SEED = 15
@@ -72,10 +73,10 @@ def main() -> None:
     chosen = np.ones(len(unseen.half), bool) if options.half == "both" else unseen.half == options.half
     print(f"half: {options.half}; {int((~unseen.found[chosen]).sum())} of {int(chosen.sum())} faces were not found\n")
     print(
-        "| | faces | weights | natural: accuracy | UAR | ECE | balanced: accuracy | UAR | ECE "
-        "| with a baseline: accuracy | UAR | ECE |"
+        f"| | faces | weights | natural: accuracy | UAR | ECE | prior {DEFAULT}: accuracy | UAR | ECE "
+        "| balanced: accuracy | UAR | ECE | with a baseline: accuracy | UAR | ECE |"
     )
-    print("|---|---|---|---|---|---|---|---|---|---|---|---|")
+    print("|" + "---|" * 15)
     for name in sorted(set(unseen.name)):
         rows = np.flatnonzero(chosen & (unseen.name == name))
         for file in options.weights:
@@ -145,7 +146,7 @@ def print_row(name: str, file: Path, unseen: Unseen, rows: np.ndarray, *, classe
     network = load_backbone(str(load_tensors(file)[1]["backbone"]), weights=file)
     natural = seen_probabilities(network, unseen, rows)
     text = []
-    for prior in ("natural", "balanced"):
+    for prior in ("natural", DEFAULT, "balanced"):
         p = shifted(natural, ratio_of(network, prior))
         text.append(measured(p, unseen.label[rows], unseen.found[rows]))
     text.append(measured(shifted(p, own_shifts(network, unseen, rows)), unseen.label[rows], unseen.found[rows]))
@@ -176,8 +177,8 @@ def own_shifts(network: EmotionNetwork, unseen: Unseen, rows: np.ndarray) -> np.
     return shifts
 
 
-def ratio_of(network: EmotionNetwork, prior: str) -> np.ndarray:
-    return log_ratio(cast(Prior, prior), class_shares(network.metadata), temperature=network.temperature)
+def ratio_of(network: EmotionNetwork, prior: Prior) -> np.ndarray:
+    return log_ratio(prior, class_shares(network.metadata), temperature=network.temperature)
 
 
 def measured(probabilities: np.ndarray, label: np.ndarray, found: np.ndarray) -> str:

@@ -155,7 +155,9 @@ class ClassPrior(Section):
 
 
 def _kind_of_prior(value: object) -> str:
-    return "table" if isinstance(value, dict | ClassPrior) else "name"
+    if isinstance(value, dict | ClassPrior):
+        return "table"
+    return "share" if isinstance(value, int | float) else "name"
 
 
 def _stretch(value: str | tuple[float, float]) -> str | tuple[float, float]:
@@ -172,11 +174,14 @@ class EmotionsConfig(Section):
     """``[emotions]``: how the probabilities are read."""
 
     prior: Annotated[
-        Annotated[Literal["natural", "balanced"], Tag("name")] | Annotated[ClassPrior, Tag("table")],
+        Annotated[Literal["natural", "balanced"], Tag("name")]
+        | Annotated[float, Field(ge=0.0, le=1.0), Tag("share")]
+        | Annotated[ClassPrior, Tag("table")],
         Discriminator(_kind_of_prior),
     ] = Field(
-        "natural",
-        description="expected class shares: those of the training data, all the same (posed expressions), or a table",
+        0.25,
+        description="expected class shares: those of the training data, all the same (posed expressions), a number of "
+        "0 to 1 (so far from the first to the second), or a table",
     )
     baseline: Baseline = Field(
         "none",

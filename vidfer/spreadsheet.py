@@ -5,7 +5,10 @@ Excel, LibreOffice and Google Sheets run a cell that begins with one of these si
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -24,3 +27,11 @@ def unguarded(cell: str) -> str:
 
 def _is_formula(text: str) -> bool:
     return text.lstrip("'").startswith(_FORMULA_SIGNS)  # with apostrophes already there: so that each can be undone
+
+
+def table_csv(table: pd.DataFrame) -> bytes:
+    """Return a table as CSV: UTF-8, six significant digits, names that no spreadsheet takes for formulas."""
+    text = [name for name in table.columns if table[name].dtype.kind not in "fiub"]
+    table = table.assign(**{name: table[name].map(guarded) for name in text})
+    written: str = table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    return written.encode(errors="backslashreplace")

@@ -80,6 +80,7 @@ def test_videos_go_through_the_cache(sample_video: Path, pictures: Path, tmp_pat
         ("rocket", sample_video, "collins", "test", "fear", 5.8, 6.4),
         ("still", pictures / "3.png", "someone", "test", "happiness", "", ""),
         ("other", pictures / "4.png", "another", "train", "fear", "", ""),
+        ("last", pictures / "5.png", "a fourth", "train", "fear", "", ""),
     )
     command = ("evaluate", "--manifest", manifest, "--out", tmp_path / "out", "--set", "video.fps=10")
     done = vidfer(*command)
@@ -93,6 +94,9 @@ def test_videos_go_through_the_cache(sample_video: Path, pictures: Path, tmp_pat
     again = vidfer(*command)
     assert "1 of 1 clips: nothing left to do" in again.stderr
     assert json.loads((tmp_path / "out" / "metrics.json").read_text()) == figures
+    folds = vidfer(*command, "--folds", "2")  # of all rows, whose networks' vectors are read
+    assert folds.returncode == 0, folds.stderr
+    assert "2 folds by subject, refitted: accuracy" in folds.stdout
 
 
 def test_another_video_than_the_manifest_says_is_refused(sample_video: Path, tmp_path: Path) -> None:

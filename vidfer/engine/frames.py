@@ -83,7 +83,7 @@ class FramePass:
             for name in todo:
                 self._finish(name, num_segments)
         except CacheError:
-            # Another worker took away what it does not keep; of the tables that it finished, the next try sees no parts.
+            # Another worker took away what it does not keep. The next try does not look at the tables that it finished.
             for name in todo:
                 if self.cache.contains(name, self.keys[name]):
                     self.cache.remove_parts(name, self.keys[name])

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from vidfer.config import PipelineConfig
+from vidfer.engine.clip_tables import clip_tables
 from vidfer.engine.events import EventCallback, ignore
-from vidfer.engine.rerender import load_clip
 from vidfer.engine.runner import run
 from vidfer.errors import DataError
 from vidfer.learning.corpus import check_content, corpus_videos
 from vidfer.learning.datasets.manifest import Manifest
 from vidfer.learning.datasets.manifest_faces import rows_in_stretch
+from vidfer.pipeline.emotions import of_clip
+from vidfer.pipeline.tables import EmotionsTable, Table
 from vidfer.store.cache import StageCache
 from vidfer.store.layout import cache_folder
-from vidfer.types import ClipResult
 
 _MAX_NAMED = 5  # failed rows that a message names
 
@@ -30,8 +32,10 @@ class LabelledTrack:
     ----------
     pts_seconds
         (T,) float64.
-    vectors, logits, quality
-        (T, D) float16, (T, 8) float32 and (T,) float32 of the per-frame network and the face.
+    vectors
+        (T, D) float16 of the per-frame network.
+    logits
+        (T, 8) float32 of it, for the prior and the baseline of ``[emotions]``.
     probabilities
         (T, 8) float32 of the timeline.
     """
@@ -39,7 +43,6 @@ class LabelledTrack:
     pts_seconds: np.ndarray
     vectors: np.ndarray
     logits: np.ndarray
-    quality: np.ndarray
     probabilities: np.ndarray
 
 
@@ -82,27 +85,29 @@ def labelled_tracks(
     found: list[LabelledTrack | None] = [None] * len(rows)
     for record in report.records:
         check_content(manifest, rows[of_path[Path(record.path)]], record)
-        clip = load_clip(cache, record, config)
+        tables, _ = clip_tables(cache, record.keys, config)
         for place in of_path[Path(record.path)]:
             row = int(rows[place])
-            found[place] = main_person(clip, float(manifest.start_seconds[row]), float(manifest.end_seconds[row]))
+            found[place] = main_person(tables, float(manifest.start_seconds[row]), float(manifest.end_seconds[row]))
     return found
 
 
-def main_person(clip: ClipResult, start_seconds: float, end_seconds: float) -> LabelledTrack | None:
+def main_person(tables: Mapping[str, Table], start_seconds: float, end_seconds: float) -> LabelledTrack | None:
     """Return who fills the most pixels within [start, end) of a clip (NaN: from its beginning, to its end)."""
-    pts_seconds = clip.frames.pts_seconds[clip.faces.frame_row]  # (N,)
+    frames, faces, tracks, embeddings = of_clip(tables)
+    emotions = tables["emotions"]
+    assert isinstance(emotions, EmotionsTable)
+    pts_seconds = frames.pts_seconds[faces.frame_row]  # (N,)
     inside = rows_in_stretch(pts_seconds, start_seconds, end_seconds)
-    inside = inside[clip.tracks.track_id[inside] >= 0]
+    inside = inside[tracks.track_id[inside] >= 0]
     if not len(inside):
         return None
-    sides = clip.faces.xyxy[inside, 2:] - clip.faces.xyxy[inside, :2]
-    filled = np.bincount(clip.tracks.track_id[inside], weights=sides.prod(1))
-    mine = inside[clip.tracks.track_id[inside] == filled.argmax()]
+    sides = faces.xyxy[inside, 2:] - faces.xyxy[inside, :2]
+    filled = np.bincount(tracks.track_id[inside], weights=sides.prod(1))
+    mine = inside[tracks.track_id[inside] == filled.argmax()]
     return LabelledTrack(
         pts_seconds=pts_seconds[mine],
-        vectors=clip.embeddings.vectors[mine],
-        logits=clip.embeddings.logits[mine],
-        quality=clip.faces.quality[mine],
-        probabilities=clip.timeline.probabilities[mine],
+        vectors=embeddings.vectors[mine],
+        logits=embeddings.logits[mine] + emotions.shift[mine],
+        probabilities=emotions.probabilities[mine],
     )

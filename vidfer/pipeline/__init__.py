@@ -75,7 +75,7 @@ STAGES: tuple[StageDeclaration, ...] = (
     ),
     StageDeclaration(
         name="emotions",
-        version=1,
+        version=2,
         section="temporal",
         stage="vidfer.pipeline.emotions:EmotionsStage",
         table="vidfer.pipeline.tables:EmotionsTable",

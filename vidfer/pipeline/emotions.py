@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from vidfer.config import BackboneConfig, EmotionsConfig, TemporalConfig, options_of
+from vidfer.config import BackboneConfig, ClassPrior, EmotionsConfig, TemporalConfig, options_of
 from vidfer.device import pick_device
 from vidfer.errors import ConfigError
 from vidfer.faces.tracking import Track
@@ -50,6 +50,7 @@ class EmotionsStage:
         """Return one row per face, given all stages before; NaN where the face was dropped from the tracks."""
         frames, faces, tracks, embeddings = of_clip(tables)
         probabilities = np.full(embeddings.logits.shape, np.nan, np.float32)
+        shift = np.zeros(embeddings.logits.shape, np.float16)
         rows_of = track_rows(tracks)
         if rows_of:
             ratio = prior_log_ratio(self._emotions, self._backbone)
@@ -57,9 +58,9 @@ class EmotionsStage:
             sequences = track_sequences(rows_of, frames, faces, embeddings, as_stored=True)
             predictions = self._loaded().predict(sequences)
             for rows, track, predicted in zip(rows_of, sequences, predictions, strict=True):
-                own = baseline_shift(track.logits, track.pts_seconds, self._emotions.baseline, average)
-                probabilities[rows] = shifted(predicted, ratio + own)
-        return EmotionsTable(probabilities=probabilities)
+                own = ratio + baseline_shift(track.logits, track.pts_seconds, self._emotions.baseline, average)
+                probabilities[rows], shift[rows] = shifted(predicted, own), own
+        return EmotionsTable(probabilities=probabilities, shift=shift)
 
     def stream(self) -> OnlineEmotions:
         """Return what answers frame by frame; raises ConfigError if a setting or the model reads ahead."""
@@ -121,7 +122,8 @@ class OnlineEmotions:
                 )
                 if tracks.track_id[row] >= 0:
                     probabilities[row] = shifted(predicted, self._ratio)
-        return EmotionsTable(probabilities=probabilities)
+        shift = np.broadcast_to(self._ratio.astype(np.float16), probabilities.shape)
+        return EmotionsTable(probabilities=probabilities, shift=shift)
 
 
 def of_clip(tables: Mapping[str, Table]) -> tuple[SampledFrames, FaceDetections, FaceTracks, FaceEmbeddings]:
@@ -145,7 +147,7 @@ def prior_log_ratio(emotions: EmotionsConfig, backbone: BackboneConfig) -> np.nd
     path = locate("backbone", backbone.name, backbone.weights)[0]
     metadata = load_tensors(path)[1]
     temperature = finite_number(metadata, "temperature", default=1.0, source=path)
-    prior = emotions.prior if isinstance(emotions.prior, str) else emotions.prior.model_dump()
+    prior = emotions.prior.model_dump() if isinstance(emotions.prior, ClassPrior) else emotions.prior
     return log_ratio(prior, class_shares(metadata), temperature=temperature)
 
 

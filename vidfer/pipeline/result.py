@@ -33,7 +33,8 @@ def clip_result(
 ) -> ClipResult:
     """Return what exporters get, given the tables of all stages; episodes are found here, and who counts is proposed.
 
-    The backbone's vectors are not part of it: they are large, and no file holds them.
+    The backbone's vectors are not part of it: they are large, and no file holds them. Its logits are for the prior and
+    the baseline of ``[emotions]``, as the probabilities are.
     """
     frames, faces, tracks, embeddings = of_clip(tables)
     emotions = tables["emotions"]
@@ -65,7 +66,7 @@ def clip_result(
         frames=frames,
         faces=faces,
         tracks=tracks,
-        embeddings=FaceEmbeddings(vectors=embeddings.vectors[:, :0].copy(), logits=embeddings.logits),
+        embeddings=FaceEmbeddings(vectors=embeddings.vectors[:, :0].copy(), logits=embeddings.logits + emotions.shift),
         timeline=timeline,
         segments=find_segments(timeline, frames, **options),
         provenance={**provenance, **_search_limits(config.faces, info)},

@@ -206,12 +206,15 @@ class PeopleTable(FacePeople, Table):
 
 @dataclass(frozen=True, kw_only=True)
 class EmotionsTable(Table):
-    """The probabilities of EmotionTimeline as they are cached."""
+    """The probabilities of EmotionTimeline as they are cached, and what ``[emotions]`` had to do with them."""
 
     probabilities: np.ndarray  # (N, K) float32
+    shift: np.ndarray  # (N, K) float16: what prior and baseline added to their logarithms, before they summed to 1
 
     def __post_init__(self) -> None:
-        check_array(self, "probabilities", ("N", "K"), np.float32, {})
+        dims: dict[str, int] = {}
+        check_array(self, "probabilities", ("N", "K"), np.float32, dims)
+        check_array(self, "shift", ("N", "K"), np.float16, dims)
 
 
 def identity_in(tables: Mapping[str, Table]) -> IdentityTable | None:

@@ -5,9 +5,9 @@ The verbs of ``vidfer study`` in Python: ``study.propose`` (init), ``study.run``
 
 from vidfer.study.agree import run_agreement as agree
 from vidfer.study.analysis import Study
-from vidfer.study.analysis import run_study as run
 from vidfer.study.power import Power
 from vidfer.study.power import power_of_pilot as power
 from vidfer.study.proposal import propose
+from vidfer.study.run import run_study as run
 
 __all__ = ["Power", "Study", "agree", "power", "propose", "run"]

@@ -14,8 +14,9 @@ import numpy as np
 from vidfer.errors import DataError
 from vidfer.labels import EMOTION_INDEX, EMOTIONS, UNSURE, WRONG
 from vidfer.learning.datasets.manifest import Manifest, read_manifest
+from vidfer.spreadsheet import table_csv
 from vidfer.store.outputs import write_if_changed
-from vidfer.study.analysis import analyse, table_csv
+from vidfer.study.analysis import analyse
 from vidfer.study.courses import Course
 from vidfer.study.settings import load_study
 
@@ -396,7 +397,7 @@ def run_agreement(
     labels
         Files of labels, as ``read_labels`` takes them.
     results, study
-        As in ``analysis.run_study``; the study file says who is seen in each clip.
+        As in ``run.run_study``; the study file says who is seen in each clip.
     tolerance_seconds
         By which onset and end of the same episode may differ.
     out

@@ -16,7 +16,8 @@ import numpy as np
 
 import vidfer
 from vidfer.labels import EMOTIONS
-from vidfer.study.analysis import Study, table_csv
+from vidfer.spreadsheet import table_csv
+from vidfer.study.analysis import Study
 from vidfer.study.courses import Course
 from vidfer.study.windows import means_of_steps
 

@@ -17,7 +17,7 @@ from vidfer.errors import WeightsError
 from vidfer.labels import EMOTIONS
 from vidfer.temporal.probabilities import log_softmax
 
-Prior = Literal["natural", "balanced"] | Mapping[str, float]
+Prior = Literal["natural", "balanced"] | float | Mapping[str, float]
 
 # Of the votes for the 28,385 pictures of FER+'s usage Training, for networks whose file does not say its own.
 FERPLUS_SHARES: Final = {
@@ -47,10 +47,13 @@ def class_shares(metadata: Mapping[str, Any]) -> np.ndarray:
 def log_ratio(prior: Prior, shares: np.ndarray, *, temperature: float = 1.0) -> np.ndarray:
     """Return (8,) what to add to log-probabilities so that ``prior`` is expected; 0 for ``natural``.
 
-    ``shares`` (8,) are those that the network was fitted to, ``temperature`` is what its logits were divided by.
+    A number of 0 to 1 is a power of the ratio: 0 is natural, 1 balanced. ``shares`` (8,) are those that the network was
+    fitted to, ``temperature`` is what its logits were divided by.
     """
     if prior == "natural":
         return np.zeros(len(EMOTIONS))
+    if isinstance(prior, int | float):
+        return prior * log_ratio("balanced", shares, temperature=temperature)
     wanted = np.ones(len(EMOTIONS)) if isinstance(prior, str) else np.array([prior[name] for name in EMOTIONS])
     return np.asarray((np.log(np.maximum(wanted / wanted.sum(), 1e-9)) - np.log(shares)) / temperature)
 

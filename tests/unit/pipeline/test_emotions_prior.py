@@ -10,6 +10,7 @@ from vidfer.config import load_pipeline
 from vidfer.errors import ConfigError
 from vidfer.labels import EMOTIONS
 from vidfer.pipeline.emotions import EmotionsStage, prior_log_ratio
+from vidfer.pipeline.tables import EmbeddingsTable
 from vidfer.temporal.baseline import baseline_shift
 from vidfer.temporal.probabilities import softmax
 from vidfer.weights import load_tensors, locate, save_tensors
@@ -17,7 +18,7 @@ from vidfer.weights import load_tensors, locate, save_tensors
 
 def probabilities(*settings: str) -> np.ndarray:
     clip = make_clip(seconds=2.0)
-    config = load_pipeline("default", ["temporal.name=none", *settings])
+    config = load_pipeline("default", ["temporal.name=none", "emotions.prior=natural", *settings])
     stage = EmotionsStage(config.temporal, emotions=config.emotions, backbone=config.backbone, device="cpu")
     return stage.process(tables_of(clip)).probabilities
 
@@ -33,6 +34,24 @@ def test_the_prior_moves_every_row_by_the_same_ratio() -> None:
     contempt, neutral = EMOTIONS.index("contempt"), EMOTIONS.index("neutral")
     assert ratio[contempt] > 0 > ratio[neutral]
     assert np.isnan(moved[~seen]).all()
+
+
+def test_a_number_goes_part_of_the_way_and_the_line_and_its_band_go_together() -> None:
+    config = load_pipeline("default", ["temporal.name=none"])
+    assert config.emotions.prior == 0.25
+    balanced = load_pipeline("default", ["emotions.prior=balanced"])
+    ratio = prior_log_ratio(balanced.emotions, balanced.backbone)
+    assert prior_log_ratio(config.emotions, config.backbone) == pytest.approx(ratio / 4)
+    tables = tables_of(make_clip(seconds=2.0))
+    stage = EmotionsStage(config.temporal, emotions=config.emotions, backbone=config.backbone, device="cpu")
+    found = stage.process(tables)
+    seen = np.isfinite(found.probabilities).all(1)
+    embeddings = tables["embeddings"]
+    assert isinstance(embeddings, EmbeddingsTable)
+    alone = softmax(embeddings.logits + found.shift)  # what the chart draws beside the line; without a model the same
+    assert alone[seen] == pytest.approx(found.probabilities[seen], abs=1e-3)
+    with pytest.raises(ConfigError, match=r"emotions.prior"):
+        load_pipeline("default", ["emotions.prior=1.5"])
 
 
 def test_a_table_says_what_is_expected() -> None:

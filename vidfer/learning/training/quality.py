@@ -1,7 +1,8 @@
 """Training of the quality network: ``vidfer train quality --recipe quality --data D --out O``.
 
 Faces of photographs are spoilt (``datasets.spoilt_faces``), found again by the landmark network and read by a backbone.
-What is learnt is whether its label is still the one that it gives to the clean picture. An inverted face counts as
+What is learnt is whether its label is still the one that it gives to the clean picture; where it is a near thing the
+target lies between yes and no, since the same face a pixel aside may be read the other way. An inverted face counts as
 changed whatever is read from it: nothing that is there supports the label.
 """
 
@@ -11,7 +12,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 from pydantic import Field
+from scipy.special import expit
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -67,6 +69,11 @@ class DataConfig(Section):
         lt=1.0,
         description="of the faces of a batch that are turned upside down, besides those that come so",
     )
+    softness: float = Field(
+        0.5,
+        gt=0.0,
+        description="logits by which the clean label leads at which the target is 73 %; near 0: the target is 0 or 1",
+    )
     seed: int = 0
 
 
@@ -103,10 +110,10 @@ class JudgedFaces:
         (N, 48, 48) uint8.
     size_px, pose, landmark_score
         See ``faces.quality.quality_features``.
-    kept
-        (N,) bool: the backbone's label is that of the clean picture.
+    margin
+        (N,) float32 logits: by how much the clean picture's label leads any other; negative where another is read.
     label
-        (N,) int64, that label.
+        (N,) int64, the label of the clean picture.
     kind
         (N,) str, what was done to the face.
     """
@@ -115,12 +122,21 @@ class JudgedFaces:
     size_px: np.ndarray
     pose: np.ndarray
     landmark_score: np.ndarray
-    kept: np.ndarray
+    margin: np.ndarray
     label: np.ndarray
     kind: np.ndarray
 
     def __len__(self) -> int:
-        return len(self.kept)
+        return len(self.kind)
+
+    @property
+    def kept(self) -> np.ndarray:
+        """(N,) bool: the label is that of the clean picture, and the face is upright."""
+        return self.target(1e-6) > 0.5
+
+    def target(self, softness: float) -> np.ndarray:
+        """Return how far the label is kept (N,) float64, 0..1; an inverted face has 0."""
+        return np.where(self.kind == "inverted", 0.0, expit(self.margin.astype(np.float64) / softness))
 
     @staticmethod
     def join(parts: list[JudgedFaces]) -> JudgedFaces:
@@ -139,8 +155,13 @@ class Judge:
     def __init__(self, landmarker: FaceLandmarker, backbone: EmotionNetwork) -> None:
         self.landmarker, self.backbone = landmarker, backbone
 
-    def look(self, patches: np.ndarray, boxes: np.ndarray) -> tuple[JudgedFaces, np.ndarray]:
-        """Return one face per patch (N, S, S) and box (N, 4) px, with its own label, and which are confirmed (N,)."""
+    def look(
+        self, patches: np.ndarray, boxes: np.ndarray, label: np.ndarray | None = None
+    ) -> tuple[JudgedFaces, np.ndarray]:
+        """Return one face per patch (N, S, S) and box (N, 4) px, and which are confirmed (N,).
+
+        ``label`` (N,) is that of the clean pictures; None: these are the clean ones.
+        """
         images, rows = torch.from_numpy(patches)[..., None], np.arange(len(patches))
         for _ in range(2):  # the second look is around the landmarks
             landmarks, score = self.landmarker.locate(images, rows, boxes)
@@ -148,14 +169,17 @@ class Judge:
         transforms = similarity_transforms(five_points(landmarks))
         aligned = warp_faces(images, rows, transforms, size=QUALITY_SIZE)[:, 0]  # (N, S, S)
         _, logits = self.backbone.embed(warp_faces(images, rows, transforms, size=self.backbone.input_spec.size))
+        label = logits.argmax(1) if label is None else label
+        others = logits.copy()
+        np.put_along_axis(others, label[:, None], -np.inf, 1)
         middle = (_FRAME_PX - patches.shape[1]) / 2
         faces = JudgedFaces(
             aligned=(aligned * 255).round().to(torch.uint8).cpu().numpy(),
             size_px=(boxes[:, 2:] - boxes[:, :2]).max(1),
             pose=head_pose(landmarks + middle, image_size=(_FRAME_PX, _FRAME_PX)),
             landmark_score=score,
-            kept=np.ones(len(patches), bool),
-            label=logits.argmax(1),
+            margin=np.take_along_axis(logits, label[:, None], 1)[:, 0] - others.max(1),
+            label=label,
             kind=np.full(len(patches), "as it is", "U16"),
         )
         return faces, score >= FacesConfig().min_landmark_score
@@ -175,17 +199,11 @@ def spoil_faces(
             bad = [
                 spoilt(faces.patches[r], faces.landmarks[r], k, d) for r, k, d in zip(rows, kinds, draws, strict=True)
             ]
-            seen, found = judge.look(np.stack([b.pixels for b in bad]), np.stack([b.box for b in bad]))
-            kind = np.array([k[0] if len(k) == 1 else MIXED for k in kinds], "U16")
+            pixels, boxes = np.stack([b.pixels for b in bad]), np.stack([b.box for b in bad])
+            seen, found = judge.look(pixels, boxes, clean.label)
             keep = confirmed & found
-            judged = JudgedFaces(
-                **{
-                    **{field.name: getattr(seen, field.name) for field in fields(seen)},
-                    "kept": (seen.label == clean.label) & (kind != "inverted"),
-                    "label": clean.label,
-                    "kind": kind,
-                }
-            )
+            kind = np.array([k[0] if len(k) == 1 else MIXED for k in kinds], "U16")
+            judged = replace(seen, kind=kind)
             parts.append(JudgedFaces(*(getattr(judged, field.name)[keep] for field in fields(judged))))
         progress(int(rows[-1]) + 1)
     if not sum(map(len, parts)):
@@ -196,7 +214,7 @@ def spoil_faces(
 def judged_faces(recipe: QualityRecipe, folder: Path, split: Split, *, kept_in: Path | None = None) -> JudgedFaces:
     """Return the spoilt faces of a split, computed once for a run: ``kept_in`` is where they are remembered."""
     made_of = {
-        "data": recipe.data.model_dump(exclude={"balance", "clear_share", "inverted_share"}),
+        "data": recipe.data.model_dump(exclude={"balance", "clear_share", "inverted_share", "softness"}),
         "backbone": digests("backbone", recipe.backbone.name, recipe.backbone.weights),
         "landmarks": digests("landmarks", "embedded"),
         "split": split,
@@ -234,6 +252,7 @@ class QualityTask:
     def __init__(self, recipe: QualityRecipe, training: JudgedFaces, validation: JudgedFaces) -> None:
         self.recipe, self.training, self.validation = recipe, training, validation
         self._inputs = _inputs(training)
+        self._target = torch.from_numpy(training.target(recipe.data.softness).astype(np.float32))
         self._weight = torch.from_numpy(weights_in_mixture(training, recipe.data).astype(np.float32))
 
     def build_model(self) -> nn.Module:
@@ -256,7 +275,7 @@ class QualityTask:
     def batch(self, step: int, generator: torch.Generator, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
         del step
         rows = torch.multinomial(self._weight, self.recipe.loop.batch_size, replacement=True, generator=generator)
-        faces, features, kept = (values[rows] for values in self._inputs)
+        faces, features, kept = (values[rows] for values in (*self._inputs, self._target))
         faces = faces.float() / 255
         flip = torch.rand(len(rows), generator=generator) < 0.5
         faces = torch.where(flip[:, None, None, None], faces.flip(3), faces)
@@ -272,7 +291,7 @@ class QualityTask:
         return loss, {}
 
     def validate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
-        faces, features, _ = self._validation_inputs
+        faces, features = self._validation_inputs
         parts = zip((faces.float() / 255).split(256), features.split(256), strict=True)
         logits = torch.cat([model(f.to(device), g.to(device)).float().cpu() for f, g in parts])
         quality, kept = logits.sigmoid().numpy(), self.validation.kept
@@ -287,7 +306,7 @@ class QualityTask:
         }
 
     @cached_property
-    def _validation_inputs(self) -> tuple[Tensor, Tensor, Tensor]:
+    def _validation_inputs(self) -> tuple[Tensor, Tensor]:
         return _inputs(self.validation)
 
 
@@ -301,10 +320,9 @@ def weights_in_mixture(faces: JudgedFaces, config: DataConfig) -> np.ndarray:
     return balanced
 
 
-def _inputs(faces: JudgedFaces) -> tuple[Tensor, Tensor, Tensor]:
+def _inputs(faces: JudgedFaces) -> tuple[Tensor, Tensor]:
     features = quality_features(size_px=faces.size_px, pose=faces.pose, landmark_score=faces.landmark_score)
-    kept = torch.from_numpy(faces.kept.astype(np.float32))
-    return torch.from_numpy(faces.aligned)[:, None], torch.from_numpy(features), kept
+    return torch.from_numpy(faces.aligned)[:, None], torch.from_numpy(features)
 
 
 def train_quality(

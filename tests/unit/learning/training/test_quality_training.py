@@ -94,7 +94,7 @@ def made_up(count: int, seed: int) -> JudgedFaces:
         size_px=size,
         pose=np.zeros((count, 3)),
         landmark_score=np.full(count, 0.9),
-        kept=size > 30,
+        margin=np.where(size > 30, 2.0, -2.0).astype(np.float32),
         label=np.zeros(count, np.int64),
         kind=np.full(count, "size", "U16"),
     )
