@@ -75,13 +75,14 @@ STAGES: tuple[StageDeclaration, ...] = (
     ),
     StageDeclaration(
         name="emotions",
-        version=1,
+        version=2,
         section="temporal",
         stage="vidfer.pipeline.emotions:EmotionsStage",
         table="vidfer.pipeline.tables:EmotionsTable",
         components=(("temporal", "weights_name", "weights"),),
         more_sections=("emotions",),
         inputs=("embeddings", "tracks"),
+        optional_inputs=("people",),
     ),
     StageDeclaration(
         name="movements",
