@@ -26,7 +26,7 @@ from unseen import enlarged
 from vidfer import process
 from vidfer.config import FacesConfig
 from vidfer.faces.align import warp_faces
-from vidfer.faces.linking import link_clips
+from vidfer.faces.linking import LINK_MIDDLE, link_clips, link_tracks
 from vidfer.identity import IDENTITIES, IdentityNetwork
 from vidfer.learning.datasets.encoded_images import read_encoded_images
 from vidfer.learning.datasets.named_faces import NOBODY, read_named_faces
@@ -104,10 +104,38 @@ def unseen_rows(data: Path, network: IdentityNetwork) -> Iterator[str]:
     random = np.random.default_rng(3)
     third = np.array([f"{name} {random.integers(3)}" for name in subject])
     single = np.arange(len(rows)).astype(str)
+    yield from alike_rows(vectors[corpus == "jaffe"], third[corpus == "jaffe"])
     for name, clip in (("ck+", sequence), ("jaffe", third), ("yale", single)):
         mine = np.flatnonzero(corpus == name)
         first, found = linked(vectors[mine], clip[mine])
         yield row(name, subject[mine][first], found)
+
+
+def alike_rows(vectors: np.ndarray, track: np.ndarray, tries: int = 40) -> Iterator[str]:
+    """Yield rows of six people as if in one clip, tracks by name, of whom some pairs are seen together."""
+    tracks, track = np.unique(track, return_inverse=True)
+    sums = np.zeros((len(tracks), vectors.shape[1]))
+    np.add.at(sums, track, vectors)
+    whose = np.array([name.split()[0] for name in tracks])
+    for together in (0, 2, 5):
+        random = np.random.default_rng(0)
+        figures = np.zeros((2, 4), np.int64)  # found, same, joined wrongly, different: as set, and by one threshold
+        for _ in range(tries):
+            rows = np.flatnonzero(np.isin(whose, random.permutation(np.unique(whose))[:6]))
+            apart = np.zeros((len(rows),) * 2, np.bool_)
+            while np.triu(apart).sum() < together:
+                one, other = random.choice(len(rows), 2)
+                apart[one, other] |= whose[rows[one]] != whose[rows[other]]
+                apart[other, one] = apart[one, other]
+            first, second = np.triu_indices(len(rows), 1)
+            same = whose[rows[first]] == whose[rows[second]]
+            for figure, middle in zip(figures, (None, LINK_MIDDLE), strict=True):
+                person = link_tracks(sums[rows], apart, min_confidence=LEAST, middle=middle).person
+                joined = person[first] == person[second]
+                figure += ((joined & same).sum(), same.sum(), (joined & ~same).sum(), (~same).sum())
+        for figure, name in zip(figures, ("", ", by one threshold"), strict=True):
+            right, wrong = f"{figure[0]} of {figure[1]}", f"{figure[2]} of {figure[3]:,}"
+            yield f"| six of jaffe as one clip, {together} pairs seen together{name} | | 6 | | {right} | {wrong} |"
 
 
 def lfw_row(data: Path, network: IdentityNetwork) -> str:

@@ -66,7 +66,7 @@ STAGES: tuple[StageDeclaration, ...] = (
     ),
     StageDeclaration(
         name="people",
-        version=1,
+        version=2,
         section="people",
         stage="vidfer.pipeline.people:PeopleStage",
         table="vidfer.pipeline.tables:PeopleTable",

@@ -89,6 +89,14 @@ def test_tracks_that_share_a_frame_are_seen_together() -> None:
     assert np.argwhere(together).tolist() == [[0, 1], [1, 0]]
 
 
+def test_where_two_of_one_frame_are_alike_it_takes_more_to_be_one() -> None:
+    first, second = turned(0.65), turned(0.65, other=2)  # each is as like AXES[0] as that
+    assert linked([AXES[0], first, AXES[5]]).person.tolist() == [0, 0, 1]
+    assert linked([AXES[0], first, second], together=((0, 2),)).person.tolist() == [0, 1, 2]
+    same = linked([AXES[0], AXES[0], second], together=((0, 2),))
+    assert same.person.tolist() == [0, 0, 1]
+
+
 def people_alike(count: int, each: int, *, shared: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Return vectors (N, 128) of people whose cosine is about ``shared`` from one to the next, and whose each is."""
     rng = np.random.default_rng(seed)
