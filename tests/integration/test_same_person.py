@@ -18,6 +18,7 @@ from PIL import Image, ImageOps
 from vidfer import Pipeline
 from vidfer.people.table import write_people
 from vidfer.pipeline.clip import Clip
+from vidfer.store.cache import StageCache
 
 FPS = 5.0
 BASIC = ("--export", "csv,summary", "--fps", "4")
@@ -213,6 +214,9 @@ def test_vectors_can_be_kept_and_serve_again(sample_video: Path, tmp_path: Path)
     process(sample_video, tmp_path, *kept)
     (path,) = cached_vectors(tmp_path)
     before = path.read_bytes()
+    table = StageCache(tmp_path / ".vidfer" / "cache").load("identity", path.stem)
+    assert table is not None
+    assert 0 < table.arrays["has_vector"].mean() < 0.25, "of a few good faces only"
     done = vidfer("process", sample_video, "--out", tmp_path, *BASIC, *kept, "--set", "people.min_confidence=0.8")
     assert done.returncode == 0, done.stderr
     assert "looked at the video again" not in done.stderr
