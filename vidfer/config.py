@@ -96,11 +96,28 @@ class PeopleConfig(Section):
     network: str = Field("embedded", description="gives each face the vector by which faces are compared")
     weights: str = Field("", description="file with your own weights")
     keep_vectors: bool = Field(False, description="keep the vectors in the cache when a clip is complete")
+    across: Literal["none", "folder"] = Field(
+        "none", description="folder: find the same person in several clips of the results folder; needs keep_vectors"
+    )
     which: Literal["all", "largest", "main"] = Field(
         "all", description="who counts in summaries unless people.csv says else; main: the one seen longest"
     )
     min_seconds: float = Field(0.0, ge=0.0, description="who is seen for less does not count")
     min_quality: float = Field(0.0, ge=0.0, le=1.0, description="nor who has a lower mean quality")
+
+    @model_validator(mode="after")
+    def _vectors_are_there(self) -> Self:
+        if self.compares_clips and not (self.link and self.keep_vectors):
+            raise ValueError(
+                'across = "folder" compares clips by vectors that are removed when a clip is complete, unless '
+                "people.keep_vectors = true (and people.link = true): set both, docs/privacy.md says what that means"
+            )
+        return self
+
+    @property
+    def compares_clips(self) -> bool:
+        """Whether people of different clips are compared."""
+        return self.across == "folder"
 
     def who_counts(self) -> dict[str, str | float]:
         """Return what decides who counts, JSON-ready: no stage depends on it, summaries do."""

@@ -126,7 +126,7 @@ def test_another_size_of_picture_has_the_same_faces(sessions, clip):
 
 def test_step_by_step_over_a_track(sessions, clip):
     result = clip[1]
-    rows = max(track_rows(result.tracks), key=len)
+    rows = max(track_rows(result.tracks.track_id), key=len)
     batch, _ = clip
     table = Pipeline("default", device="cpu").frame_stages.process(batch, ("embeddings",))["embeddings"]
     (track,) = track_sequences([rows], result.frames, result.faces, table)

@@ -18,6 +18,7 @@ from PIL import Image, ImageOps
 from vidfer import Pipeline
 from vidfer.people.table import write_people
 from vidfer.pipeline.clip import Clip
+from vidfer.store.cache import StageCache
 
 FPS = 5.0
 BASIC = ("--export", "csv,summary", "--fps", "4")
@@ -120,6 +121,52 @@ def test_a_clip_with_one_person_in_a_shot_keeps_their_number(pipeline: Pipeline,
     assert clip.result.tables == {}, "no vector is handed on"
 
 
+@pytest.fixture(scope="module")
+def returning(clips_folder: Path) -> list[np.ndarray]:
+    """Pictures of somebody who goes out of the picture for three seconds, and comes back further to the right."""
+    with av.open(str(clips_folder / "d0.mp4")) as container:
+        frames = [frame.to_image() for _, frame in zip(range(80), container.decode(video=0), strict=False)]
+    shown = [np.asarray(ImageOps.fit(frame, (260, 260), Image.Resampling.BILINEAR)) for frame in frames[::4]]
+    images = np.full((20 + 15 + 20, 280, 620, 3), 90, np.uint8)
+    images[:20, 10:270, 20:280] = shown
+    images[-20:, 10:270, 330:590] = shown[::-1]
+    return list(images)
+
+
+def of_tracks(clip: Clip) -> tuple[np.ndarray, np.ndarray]:
+    """Return log-probabilities of the rows of face 0, and of face 1."""
+    found = probabilities_of(clip)
+    return np.log(found[0].astype(np.float64)), np.log(found[1].astype(np.float64))
+
+
+def test_who_comes_back_has_one_baseline(returning: list[np.ndarray]) -> None:
+    """The baseline is taken where only the first track is; the second gets it where both are one person's."""
+
+    def shift(*settings: str) -> list[np.ndarray]:
+        moved, plain = (
+            of_tracks(Pipeline("default", device="cpu", settings=[*settings, *more]).frames(returning, fps=FPS))
+            for more in (["emotions.baseline=[0.0, 3.0]"], [])
+        )
+        both = [one - other for one, other in zip(moved, plain, strict=True)]
+        return [(by - by.mean(1, keepdims=True)).round(4) for by in both]
+
+    before, after = shift()
+    assert np.ptp(before, axis=0).max() < 1e-3, "one shift for all rows"
+    assert np.abs(before).max() > 0.1
+    np.testing.assert_allclose(after, np.broadcast_to(before[0], after.shape), atol=1e-3)
+    _, unlinked = shift("people.link=false")
+    np.testing.assert_allclose(unlinked, 0, atol=1e-3)
+
+
+def test_movements_are_less_those_of_the_person_at_rest(returning: list[np.ndarray]) -> None:
+    settings = ["movements.enabled=true", "movements.baseline=[0.0, 3.0]"]
+    table = Pipeline("default", device="cpu", settings=settings).frames(returning, fps=FPS).to_dataframe()
+    seen = table[table["success"] == 1]
+    assert set(zip(seen["face_id"], seen["person_id"], strict=True)) == {(0, 0), (1, 0)}
+    own = seen.loc[seen["timestamp"] < 3, "mouth_open"].median()
+    np.testing.assert_allclose(seen["mouth_open_change"], seen["mouth_open"] - own, atol=1e-4)
+
+
 def cached_vectors(out: Path) -> list[Path]:
     return sorted((out / ".vidfer" / "cache" / "identity").rglob("*.h5"))
 
@@ -167,6 +214,9 @@ def test_vectors_can_be_kept_and_serve_again(sample_video: Path, tmp_path: Path)
     process(sample_video, tmp_path, *kept)
     (path,) = cached_vectors(tmp_path)
     before = path.read_bytes()
+    table = StageCache(tmp_path / ".vidfer" / "cache").load("identity", path.stem)
+    assert table is not None
+    assert 0 < table.arrays["has_vector"].mean() < 0.25, "of a few good faces only"
     done = vidfer("process", sample_video, "--out", tmp_path, *BASIC, *kept, "--set", "people.min_confidence=0.8")
     assert done.returncode == 0, done.stderr
     assert "looked at the video again" not in done.stderr

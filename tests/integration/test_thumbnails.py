@@ -70,7 +70,9 @@ def test_the_pictures_are_the_faces_at_the_peaks_of_the_episodes(finished: Path)
 def test_they_go_when_they_are_no_longer_wanted_and_come_back(folder: Path) -> None:
     results = folder / "sample"
     before, with_pictures = output_digests(folder), height(results / "timeline.png")
+    assert (results / "people.png").is_file()
     assert vidfer("report", folder, "--no-thumbnails").returncode == 0
+    assert not (results / "people.png").exists()
     assert height(results / "timeline.png") < with_pictures
     assert pictures(results / "report.html") == []
     done = vidfer("report", folder, "--chart", "areas")  # the last run wanted them

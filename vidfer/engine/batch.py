@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import vidfer
 from vidfer.config import PipelineConfig
+from vidfer.engine.across import Across, people_across
 from vidfer.engine.people import PEOPLE_READ, PEOPLE_ROWS, PeopleWriter
 from vidfer.engine.plan import EDITS, NUMBERS, KeyPlans
 from vidfer.exporters import EXPORTERS, Output
@@ -32,7 +33,7 @@ MAX_LISTED = 1000  # clips on the start page: 11 MB, which a browser still sorts
 ROWS_PER_PIECE = 1000
 PICTURES = ("batch_share.png", "batch_average.png")
 FILES = ("summary.csv", "summary_people.csv", PEOPLE_FILE, "failures.csv", "index.html")
-VERSION = 2  # bumped by hand when the files of the same clips change
+VERSION = 3  # bumped by hand when the files of the same clips change
 
 
 def records_of_batch(
@@ -86,7 +87,9 @@ def _without_moved(by_path: dict[str, ClipRecord], elsewhere: Iterable[str]) -> 
     return {path: record for path, record in by_path.items() if path in here or record.fingerprint not in contents}
 
 
-def write_batch_files(out: Path, records: Sequence[ClipRecord], *, exports: Iterable[str]) -> tuple[str, ...]:
+def write_batch_files(
+    out: Path, records: Sequence[ClipRecord], config: PipelineConfig, *, exports: Iterable[str]
+) -> tuple[str, ...]:
     """Write what stands next to the clips' folders, leaving alone what has not changed; return notes on people.csv.
 
     Where neither the journal nor a file has been touched since they were written from it, no record is read.
@@ -97,6 +100,8 @@ def write_batch_files(out: Path, records: Sequence[ClipRecord], *, exports: Iter
         The results folder.
     records
         The clips that the files tell of, in order.
+    config
+        The settings of the clips; of them ``[people]`` counts here.
     exports
         Names of the exporters that were used: links and shared files depend on them.
 
@@ -109,14 +114,19 @@ def write_batch_files(out: Path, records: Sequence[ClipRecord], *, exports: Iter
     shared = {name: data for exporter in exporters for name, data in exporter.shared_files().items()}
     shared_names = (*shared, CLIPS) if "report.html" in _filenames(exporters) else tuple(shared)
     files = [out / name for name in (*FILES, *shared_names)]
-    origin = _origin(out, records, [[exporter.name, exporter.version] for exporter in exporters])
+    made_by = [[exporter.name, exporter.version] for exporter in exporters]
+    origin = _origin(out, records, [made_by, config.people.model_dump(mode="json")])
     if origin and _are_of(batch_file(out), origin, files):
         return ()
     listed: list[dict[str, Any]] = []
     failures: list[dict[str, Any]] = []
     known = records.records if isinstance(records, SomeRecords) else {record.clip_id: record for record in records}
-    people, people_rows = PeopleWriter(out, known), [summary_people_csv(())]
-    write_if_changed(out / "summary.csv", _summary_table(_summaries(records, listed, failures, people, people_rows)))
+    across = people_across(out, records, config) if config.people.compares_clips else None
+    people = PeopleWriter(out, known, across)
+    people_rows = [summary_people_csv((), {} if across else None)]
+    write_if_changed(
+        out / "summary.csv", _summary_table(_summaries(records, listed, failures, people, people_rows, across))
+    )
     write_if_changed(out / "summary_people.csv", b"".join(people_rows))
     write_if_changed(out / "failures.csv", failures_csv(failures))
     page = render_index(
@@ -142,14 +152,14 @@ def _filenames(exporters: Sequence[Output]) -> list[str]:
     return [name for exporter in exporters for name in exporter.filenames]
 
 
-def _origin(out: Path, records: Sequence[ClipRecord], exporters: list[list[Any]]) -> list[Any]:
+def _origin(out: Path, records: Sequence[ClipRecord], made_by: list[Any]) -> list[Any]:
     """Return what the files follow from, told without reading a record; empty where only the records tell."""
     journal = _stamps([journal_file(out)])
     if not isinstance(records, SomeRecords) or None in journal:
         return []
     clips = hashlib.sha256(json.dumps(records.clip_ids).encode()).hexdigest()
     pictures = [(out / name).is_file() for name in PICTURES]
-    return [vidfer.__version__, VERSION, clips, journal, exporters, pictures]
+    return [vidfer.__version__, VERSION, clips, journal, made_by, pictures]
 
 
 def _are_of(note: Path, origin: list[Any], files: Sequence[Path]) -> bool:
@@ -187,6 +197,7 @@ def _summaries(
     failures: list[dict[str, Any]],
     people: PeopleWriter,
     people_rows: list[bytes],
+    across: Across | None,
 ) -> Iterator[dict[str, Any]]:
     """Yield the summaries of finished clips one by one, keeping the first for the start page, failures and people."""
     for record in records:
@@ -198,7 +209,8 @@ def _summaries(
         summary = record.summary
         made_by = (record.keys.get(EDITS, ""), summary.get(PEOPLE_READ, ""))
         people.add(record.clip_id, summary.get(PEOPLE_ROWS, ()), made_by)
-        people_rows.append(summary_people_csv([summary]).partition(b"\n")[2])
+        same = across.cells.get(record.clip_id, {}) if across else None
+        people_rows.append(summary_people_csv([summary], same).partition(b"\n")[2])
         yield summary
 
 

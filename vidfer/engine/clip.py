@@ -243,8 +243,12 @@ class _ClipWork:
         return keys, reader
 
     def _tell_why(self, missing: Sequence[str]) -> None:
-        """Note that a video is looked at once more only for what is not kept."""
-        if not any(self.stages[name].is_kept(self.config) for name in missing):
+        """Note that a video is looked at once more only for what is not kept, or was not."""
+        if not all(self.stages[name].kept_if for name in missing):
+            return
+        if all(self.stages[name].is_kept(self.config) for name in missing):
+            self.notes.append(f"looked at the video for what {', '.join(missing)} finds, which had not been kept")
+        else:
             wanted = ", ".join(f"{self.stages[name].section}.{self.stages[name].kept_if}" for name in missing)
             self.notes.append(
                 f"looked at the video again: what {', '.join(missing)} found was removed when the clip was complete "

@@ -12,6 +12,7 @@ from itertools import chain
 from pathlib import Path
 
 from vidfer.config import PipelineConfig
+from vidfer.engine.across import Across
 from vidfer.errors import OutputError
 from vidfer.people.apply import with_roster
 from vidfer.people.table import PeopleTable, Row, decisions, read_people, write_people
@@ -125,10 +126,12 @@ class PeopleWriter:
         The results folder.
     clip_ids
         The clips that it knows.
+    across
+        Further columns by clip and person; None: there are none.
     """
 
-    def __init__(self, out: Path, clip_ids: Collection[str]) -> None:
-        self._out, self._clip_ids = out, clip_ids
+    def __init__(self, out: Path, clip_ids: Collection[str], across: Across | None = None) -> None:
+        self._out, self._clip_ids, self._across = out, clip_ids, across
         self._notes: list[str] = []
         self._now = Edits()
         try:
@@ -146,7 +149,8 @@ class PeopleWriter:
         if self._now.digest(clip_id) not in edits:
             self._waiting.add(name)
         elif rows:
-            self._pieces.append(_without_header(rows, self._now.table))
+            more = self._across.cells.get(clip_id, {}) if self._across else {}
+            self._pieces.append(self._written([{**row, **more.get(int(row["person"] or -1), {})} for row in rows]))
 
     def write(self) -> tuple[str, ...]:
         """Write the file, unless nothing changes, and return what users should know, one line each.
@@ -157,7 +161,7 @@ class PeopleWriter:
             return tuple(self._notes)
         path, table, known = self._out / PEOPLE_FILE, self._now.table, {*self._clip_ids, *self._now.names.values()}
         unknown = [name for name in table.by_clip if name not in known]
-        notes = [*table.problems]
+        notes = [*table.problems, *(self._across.notes if self._across else ())]
         notes += [_unknown(path, name, table.clips[name], self._clip_ids) for name in unknown[:_UNKNOWN_NAMED]]
         if len(unknown) > _UNKNOWN_NAMED:
             notes.append(f"{path}: and rows of {count(len(unknown) - _UNKNOWN_NAMED, 'further unknown clip')}")
@@ -170,16 +174,18 @@ class PeopleWriter:
             if now.data != self._now.data:
                 raise OutputError(f"{path}: changed this very moment, and left as it is: run the same command again")
             kept = [row.cells for name in sorted(self._waiting | others) for row in now.table.by_clip.get(name, ())]
-            pieces = [*self._pieces, _without_header(kept, table)]
+            pieces = [*self._pieces, self._written(kept)]
             if now.data or self._listed:
-                write_if_changed(path, b"".join([*write_people((), like=table), *pieces]))
+                header = write_people((), like=table, across=self._across is not None)
+                write_if_changed(path, b"".join([*header, *pieces]))
         except OutputError as error:  # a spreadsheet may hold it
             notes.append(str(error))
         return tuple(notes)
 
-
-def _without_header(rows: Sequence[Mapping[str, str]], like: PeopleTable) -> bytes:
-    return b"".join(write_people(rows, like=like)).partition(b"\n")[2]
+    def _written(self, rows: Sequence[Mapping[str, str]]) -> bytes:
+        """Return rows as they are in the file, without its header."""
+        pieces = write_people(rows, like=self._now.table, across=self._across is not None)
+        return b"".join(pieces).partition(b"\n")[2]
 
 
 def _unknown(path: Path, name: str, line: int, clip_ids: Collection[str]) -> str:

@@ -177,7 +177,7 @@ def rerender(
         records = tuple(record for _, record in sorted(journal.records.items()))
         listed = records_of_batch(out, journal.records, config)
         write_batch_pictures(out, listed, align=align, size=config.output.chart_size)
-        people_notes += write_batch_files(out, listed, exports=[*config.exports, *names])
+        people_notes += write_batch_files(out, listed, config, exports=[*config.exports, *names])
     moved = tuple(name for name in rendered if not Path(journal.records[name].path).is_file())
     return RerenderReport(
         out=out,

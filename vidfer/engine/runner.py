@@ -22,7 +22,7 @@ from vidfer.engine.plan import DECODE, EDITS, OUTPUTS, KeyPlans
 from vidfer.engine.run_json import write_run_json
 from vidfer.errors import BadVideo, BadVideoReason, VidferError
 from vidfer.executors import Executor, Outcome, Resources, TaskError, plan_resources
-from vidfer.pipeline import dependents, stages_of
+from vidfer.pipeline import declared_stages, dependents, stages_of
 from vidfer.pipeline.provenance import component_weights
 from vidfer.store.atomic import remove_temporary_files
 from vidfer.store.cache import StageCache
@@ -189,6 +189,7 @@ class _Run:
         finally:
             if lost and not self.lock.lost:
                 remove_temporary_files(self.out)  # a worker was killed, perhaps while it wrote
+        self._forget()
         clips = tuple(job.clip_id for job in self.jobs)
         report = RunReport(
             out=self.out,
@@ -222,6 +223,14 @@ class _Run:
         if found.stamp is not None:
             self.journal.add(replace(self.journal.records[record.clip_id], video=found.stamp))
         return True
+
+    def _forget(self) -> None:
+        """Remove what is not to be kept, whichever run has left it; a run that is stopped leaves what it needs."""
+        cache = StageCache(cache_folder(self.out))
+        for stage in declared_stages():
+            if not stage.is_kept(self.config):
+                for key in cache.keys(stage.name):
+                    cache.remove(stage.name, key)
 
     def _outcomes(self, todo: Sequence[ClipJob]) -> Generator[Outcome[ClipJob, ClipSummary], None, None]:
         if not todo:
@@ -367,7 +376,7 @@ class _Run:
         """Write what stands next to the clips' folders; run.json only if something was done. Returns notes."""
         named = {job.clip_id: str(job.path) for job in self.jobs}
         records = records_of_batch(self.out, self.journal.records, self.config, named=named)
-        notes = write_batch_files(self.out, records, exports=self.config.exports)
+        notes = write_batch_files(self.out, records, self.config, exports=self.config.exports)
         if changed or not (self.out / "run.json").is_file():
             write_run_json(self.out / "run.json", report.records, report.cached, self.config)
         return notes

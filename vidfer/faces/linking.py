@@ -1,4 +1,4 @@
-"""Which tracks of a clip are the same person's: clustering of their mean vectors, under what the frames show.
+"""Which tracks of a clip, or people of clips, are the same: clustering of mean vectors, under what the frames show.
 
 Two faces of one frame are two people, whatever their vectors say. The likeliest link comes first, and what follows
 sees both tracks as one (average linkage with constraints). Where a link is doubtful the tracks stay apart: to take one
@@ -16,8 +16,17 @@ from vidfer.faces.track_changes import LEAST_QUALITY
 # Chance that two tracks are one person's by the cosine of their mean vectors. Of pairs of single pictures of held-back
 # people of LFW a logistic at even odds has its middle at 0.24 and a slope of 15. Most pairs of tracks are two people's,
 # so the middle is set to odds of about 1 to 30, and means of several vectors scatter less. At 0.54, a chance of 0.9,
-# one in 800 of two people's single pictures lies above.
+# one in 6,000 of two people's single pictures lies above.
 LINK_MIDDLE, LINK_SLOPE = 0.45, 25.0
+# Where two who are surely two are more alike than that, others of the clip are, too; but one person may be seen twice,
+# as in a mirror. Of six of JAFFE's women, five pairs of whom are seen together, 27 % of pairs of two would be one,
+# and 7 % so; no right link is lost (benchmarks/across.py).
+MOST_MIDDLE = 0.7
+# Across clips. People of one folder may be of one age, sex and origin, in front of one camera: of JAFFE's ten women two
+# have a cosine of 0.57 in the middle. So the folder's mean is taken off first, with three faces of nobody in it, as a
+# few clips do not tell it; and what was never alike is not linked by what is left.
+NOBODIES, LEAST_ALIKE = 3, 0.3
+FEW_PEOPLE = 30  # the odds above are of so many; of more, each is less likely to be the one
 LEAST_LISTED = 0.2  # confidence from which on a link that was not made is told
 MOST_VECTORS = 20.0  # a long track counts as much as so many vectors
 
@@ -42,13 +51,13 @@ class Links:
     unsure_confidence: np.ndarray
 
 
-def link_confidence(cosine: np.ndarray) -> np.ndarray:
+def link_confidence(cosine: np.ndarray, middle: float = LINK_MIDDLE) -> np.ndarray:
     """Return the chance (...) that two tracks are one person's, given the cosine of their mean vectors."""
-    chance: np.ndarray = 1 / (1 + np.exp(-LINK_SLOPE * (cosine - LINK_MIDDLE)))
+    chance: np.ndarray = 1 / (1 + np.exp(-LINK_SLOPE * (cosine - middle)))
     return chance
 
 
-def link_tracks(sums: np.ndarray, apart: np.ndarray, *, min_confidence: float) -> Links:
+def link_tracks(sums: np.ndarray, apart: np.ndarray, *, min_confidence: float, middle: float | None = None) -> Links:
     """Join tracks to people.
 
     Parameters
@@ -59,6 +68,8 @@ def link_tracks(sums: np.ndarray, apart: np.ndarray, *, min_confidence: float) -
         (T, T) bool, symmetric: surely two people.
     min_confidence
         Of a link that is made.
+    middle
+        Cosine at which it is as likely as not; None: as alike as two who are apart, within bounds.
     """
     count = len(sums)
     person, confidence = np.arange(count), np.ones(count)
@@ -67,13 +78,16 @@ def link_tracks(sums: np.ndarray, apart: np.ndarray, *, min_confidence: float) -
     means = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-9)
     barred = apart | np.eye(count, dtype=np.bool_)
     barred[lengths[:, 0] == 0] = barred[:, lengths[:, 0] == 0] = True
-    alike = np.where(barred, -np.inf, means @ means.T)
+    alike = means @ means.T
+    if middle is None:
+        middle = float(np.clip(alike[apart].max(initial=0), LINK_MIDDLE, MOST_MIDDLE))
+    alike = np.where(barred, -np.inf, alike)
     rows = np.arange(count)
     nearest = alike.argmax(1) if count else rows  # of each row, so that a merge costs little however many there are
     while count > 1:
         row = int(alike[rows, nearest].argmax())
         first, second = sorted((row, int(nearest[row])))
-        sure = float(link_confidence(alike[first, second]))
+        sure = float(link_confidence(alike[first, second], middle))
         if sure < min_confidence:
             break
         confidence[second] = sure
@@ -89,7 +103,7 @@ def link_tracks(sums: np.ndarray, apart: np.ndarray, *, min_confidence: float) -
         nearest = np.where(alike[:, first] > alike[rows, nearest], first, nearest)
         again = (nearest == first) | (nearest == second) | (rows == first)
         nearest[again] = alike[again].argmax(1)
-    chances = np.triu(link_confidence(alike), 1)
+    chances = np.triu(link_confidence(alike, middle), 1)
     pairs = np.argwhere(chances >= LEAST_LISTED)
     numbers, person = np.unique(person, return_inverse=True)
     return Links(
@@ -98,6 +112,21 @@ def link_tracks(sums: np.ndarray, apart: np.ndarray, *, min_confidence: float) -
         unsure=np.searchsorted(numbers, pairs),
         unsure_confidence=chances[tuple(pairs.T)],
     )
+
+
+def link_clips(sums: np.ndarray, apart: np.ndarray, *, min_confidence: float) -> Links:
+    """Join people of several clips, given what ``link_tracks`` is; prefers far more a missing link to a wrong one.
+
+    Where all clips show one person nothing is left to tell by, and they stay apart.
+    """
+    count = len(sums)
+    lengths = np.linalg.norm(sums, axis=1, keepdims=True)
+    means = sums / np.maximum(lengths, 1e-9)
+    apart = apart | (means @ means.T < LEAST_ALIKE)
+    own = means - means.sum(0) / (np.count_nonzero(lengths) + NOBODIES)
+    own *= lengths / np.maximum(np.linalg.norm(own, axis=1, keepdims=True), 1e-9)
+    middle = LINK_MIDDLE + np.log(max(count, FEW_PEOPLE) / FEW_PEOPLE) / LINK_SLOPE
+    return link_tracks(own, apart, min_confidence=min_confidence, middle=float(middle))
 
 
 def track_sums(track_id: np.ndarray, vector_of: np.ndarray, vectors: np.ndarray, quality: np.ndarray) -> np.ndarray:

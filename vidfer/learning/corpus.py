@@ -111,7 +111,7 @@ def _labelled_tracks(
 ) -> list[CorpusSequence]:
     tables, _ = clip_tables(cache, record.keys, config, stages=stages_before("emotions", stages_of(config)))
     frames, faces, tracks, embeddings = of_clip(tables)
-    members = track_rows(tracks)
+    members = track_rows(tracks.track_id)
     found = track_sequences(members, frames, faces, embeddings)
     sides = faces.xyxy[:, 2:] - faces.xyxy[:, :2]  # (N, 2)
     areas = [float(sides[part].prod(1).sum()) for part in members]

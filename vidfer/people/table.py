@@ -22,7 +22,11 @@ COLUMNS: tuple[str, ...] = (
     *("clip", "person", "face_ids", "name", "role", "include", "reason", "first_seconds", "last_seconds"),
     *("seconds_on_screen", "frames", "median_size_px", "mean_quality", "still_share", "picture", "proposed", "seen_at"),
 )
+ACROSS_PERSON, ACROSS_CONFIDENCE, ACROSS_UNSURE = ACROSS_COLUMNS = (  # with people.across only
+    *("across_person", "across_confidence", "across_unsure"),
+)
 NEEDED = ("clip", "face_ids", "name", "include")
+_OWN_COLUMNS = frozenset({*COLUMNS, *ACROSS_COLUMNS})
 MAX_NAME = 80  # characters
 _REMEDY = "mend it, or move the file away and vidfer writes its proposals anew"
 _YES, _NO = frozenset({"yes", "y", "true", "1"}), frozenset({"no", "n", "false", "0"})
@@ -105,7 +109,7 @@ class Row:
     @property
     def further_cells(self) -> dict[str, str]:
         """What it holds in columns of the user's own."""
-        return {name: cell for name, cell in self.cells.items() if name not in COLUMNS and cell}
+        return {name: cell for name, cell in self.cells.items() if name not in _OWN_COLUMNS and cell}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,7 +194,7 @@ class _Lines:
             wrong = f"no column {', '.join(missing)}" if missing else "two columns of one name"
             raise OutputError(f"{name}: row 1: {wrong}: expected {', '.join(COLUMNS)}: {_REMEDY}")
         self._places = {column: place for place, column in enumerate(self.header)}
-        self.further_columns = tuple(column for column in self.header if column and column not in COLUMNS)
+        self.further_columns = tuple(column for column in self.header if column and column not in _OWN_COLUMNS)
 
     def __iter__(self) -> Iterator[tuple[int, list[str]]]:
         for line, cells in self._read():
@@ -304,7 +308,9 @@ def _sightings(cell: str) -> tuple[Sighting, ...]:
     return tuple(found)
 
 
-def write_people(rows: Iterable[Mapping[str, str]], *, like: PeopleTable | None = None) -> Iterator[bytes]:
+def write_people(
+    rows: Iterable[Mapping[str, str]], *, like: PeopleTable | None = None, across: bool = False
+) -> Iterator[bytes]:
     """Yield a table in pieces: UTF-8 with the mark by which spreadsheets know it, no cell a formula.
 
     Parameters
@@ -313,9 +319,11 @@ def write_people(rows: Iterable[Mapping[str, str]], *, like: PeopleTable | None 
         Text by column.
     like
         What was there: its delimiter and the user's own columns stay.
+    across
+        Whether it says who is the same in which clips.
     """
     like = like or PeopleTable()
-    columns = (*COLUMNS, *like.further_columns)
+    columns = (*COLUMNS, *(ACROSS_COLUMNS if across else ()), *like.further_columns)
     text = io.StringIO()
     writer = csv.DictWriter(
         text, columns, extrasaction="ignore", restval="", lineterminator="\n", delimiter=like.delimiter

@@ -14,7 +14,8 @@ from vidfer.errors import ConfigError
 from vidfer.pipeline.stage import StageDeclaration as StageDeclaration
 from vidfer.plugins import entry_points_of
 
-_WHO_COUNTS = ("which", "min_seconds", "min_quality")  # no stage depends on these
+_WHO_COUNTS = ("which", "min_seconds", "min_quality")  # no stage depends on these, ...
+_WHAT_IS_KEPT = ("link", "keep_vectors", "across")  # ... nor on these, once it runs
 
 STAGES: tuple[StageDeclaration, ...] = (
     StageDeclaration(
@@ -48,7 +49,7 @@ STAGES: tuple[StageDeclaration, ...] = (
         stage="vidfer.pipeline.identity:IdentityStage",
         table="vidfer.pipeline.tables:IdentityTable",
         components=(("identity", "network", "weights"),),
-        settings_unread=("link", "min_confidence", "keep_vectors", *_WHO_COUNTS),
+        settings_unread=("min_confidence", *_WHAT_IS_KEPT, *_WHO_COUNTS),
         inputs=("faces",),
         sees_frames=True,
         switched_by="link",
@@ -65,13 +66,24 @@ STAGES: tuple[StageDeclaration, ...] = (
     ),
     StageDeclaration(
         name="people",
-        version=1,
+        version=2,
         section="people",
         stage="vidfer.pipeline.people:PeopleStage",
         table="vidfer.pipeline.tables:PeopleTable",
-        settings_unread=("link", "network", "weights", "keep_vectors", *_WHO_COUNTS),
+        settings_unread=("network", "weights", *_WHAT_IS_KEPT, *_WHO_COUNTS),
         inputs=("faces", "identity", "tracks"),
         switched_by="link",
+    ),
+    StageDeclaration(
+        name="track_vectors",
+        version=1,
+        section="people",
+        stage="vidfer.pipeline.people:TrackVectorsStage",
+        table="vidfer.pipeline.tables:TrackVectorsTable",
+        settings_unread=("network", "weights", "min_confidence", *_WHAT_IS_KEPT, *_WHO_COUNTS),
+        inputs=("faces", "identity", "tracks"),
+        switched_by="compares_clips",
+        kept_if="keep_vectors",
     ),
     StageDeclaration(
         name="emotions",
@@ -82,6 +94,7 @@ STAGES: tuple[StageDeclaration, ...] = (
         components=(("temporal", "weights_name", "weights"),),
         more_sections=("emotions",),
         inputs=("embeddings", "tracks"),
+        optional_inputs=("people",),
     ),
     StageDeclaration(
         name="movements",

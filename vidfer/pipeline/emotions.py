@@ -13,7 +13,7 @@ from vidfer.device import pick_device
 from vidfer.errors import ConfigError
 from vidfer.faces.tracking import Track
 from vidfer.labels import EMOTIONS
-from vidfer.pipeline.tables import EmbeddingsTable, EmotionsTable, Table, TracksTable, faces_in
+from vidfer.pipeline.tables import EmbeddingsTable, EmotionsTable, PeopleTable, Table, TracksTable, faces_in
 from vidfer.temporal import TEMPORAL_MODELS, TemporalModel, TrackSequence
 from vidfer.temporal.baseline import baseline_shift, neutral_log_odds
 from vidfer.temporal.online import StreamingModel, TrackStream, check_streams
@@ -47,19 +47,31 @@ class EmotionsStage:
         self._model = model  # instead of the one that the settings name
 
     def process(self, tables: Mapping[str, Table]) -> EmotionsTable:
-        """Return one row per face, given all stages before; NaN where the face was dropped from the tracks."""
+        """Return one row per face, given all stages before; NaN where the face was dropped from the tracks.
+
+        The model reads each track alone. ``[emotions] baseline`` is of a person, where tracks are linked to people.
+        """
         frames, faces, tracks, embeddings = of_clip(tables)
         probabilities = np.full(embeddings.logits.shape, np.nan, np.float32)
         shift = np.zeros(embeddings.logits.shape, np.float16)
-        rows_of = track_rows(tracks)
+        rows_of = track_rows(tracks.track_id)
         if rows_of:
             ratio = prior_log_ratio(self._emotions, self._backbone)
             average = _neutral_average(self._emotions, self._backbone)
+            person_id = whose(tables)
+            own = {
+                int(person_id[rows[0]]): baseline_shift(
+                    embeddings.logits[rows],
+                    frames.pts_seconds[faces.frame_row[rows]],
+                    self._emotions.baseline,
+                    average,
+                )
+                for rows in track_rows(person_id)
+            }
             sequences = track_sequences(rows_of, frames, faces, embeddings, as_stored=True)
-            predictions = self._loaded().predict(sequences)
-            for rows, track, predicted in zip(rows_of, sequences, predictions, strict=True):
-                own = ratio + baseline_shift(track.logits, track.pts_seconds, self._emotions.baseline, average)
-                probabilities[rows], shift[rows] = shifted(predicted, own), own
+            for rows, predicted in zip(rows_of, self._loaded().predict(sequences), strict=True):
+                added = ratio + own[int(person_id[rows[0]])]
+                probabilities[rows], shift[rows] = shifted(predicted, added), added
         return EmotionsTable(probabilities=probabilities, shift=shift)
 
     def stream(self) -> OnlineEmotions:
@@ -158,10 +170,18 @@ def _neutral_average(emotions: EmotionsConfig, backbone: BackboneConfig) -> np.n
     return neutral_log_odds(load_tensors(path)[1], source=path)
 
 
-def track_rows(tracks: FaceTracks) -> list[np.ndarray]:
-    """Return the rows of each track, by id, in order of time; dropped faces are left out."""
-    order = np.argsort(tracks.track_id, kind="stable")
-    ids = tracks.track_id[order]
+def whose(tables: Mapping[str, Table]) -> np.ndarray:
+    """Return whose each face is, (N,) int32: the person's number, or the track's where tracks are not linked."""
+    people, tracks = tables.get("people"), tables["tracks"]
+    assert people is None or isinstance(people, PeopleTable)
+    assert isinstance(tracks, TracksTable)
+    return tracks.track_id if people is None else people.person_id
+
+
+def track_rows(track_id: np.ndarray) -> list[np.ndarray]:
+    """Return the rows of each track or person (N,), by id, in order of time; dropped faces are left out."""
+    order = np.argsort(track_id, kind="stable")
+    ids = track_id[order]
     starts = np.searchsorted(ids, np.arange(ids.max() + 2 if len(ids) else 1))
     return [order[first:last] for first, last in pairwise(starts) if last > first]
 

@@ -1,4 +1,4 @@
-"""Which tracks of a clip are the same person's."""
+"""Which tracks of a clip are the same person's, and by what its people are compared with those of other clips."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import numpy as np
 
 from vidfer.config import PeopleConfig
 from vidfer.faces.linking import link_tracks, seen_together, track_sums
-from vidfer.pipeline.tables import PeopleTable, Table, TracksTable, faces_in, identity_in
+from vidfer.faces.track_changes import LEAST_QUALITY
+from vidfer.pipeline.tables import PeopleTable, Table, TracksTable, TrackVectorsTable, faces_in, identity_in
 
 
 class PeopleStage:
@@ -39,3 +40,19 @@ class PeopleStage:
             unsure=links.unsure.astype(np.int32).reshape(-1, 2),
             unsure_confidence=links.unsure_confidence.astype(np.float32),
         )
+
+
+class TrackVectorsStage:
+    """Keeps one vector of each track, for ``people.across``."""
+
+    def __init__(self, config: PeopleConfig, *, device: str = "cpu") -> None:
+        del config, device
+
+    def process(self, tables: Mapping[str, Table]) -> TrackVectorsTable:
+        """Return one row per track, given ``faces``, ``identity`` and ``tracks``; bad faces say nothing in it."""
+        quality, identity, tracks = faces_in(tables).quality, identity_in(tables), tables["tracks"]
+        assert isinstance(tracks, TracksTable)
+        assert identity is not None
+        vector_of = np.where(quality >= LEAST_QUALITY, identity.vector_of(), -1)
+        sums = track_sums(tracks.track_id, vector_of, identity.vectors, quality)
+        return TrackVectorsTable(sums=sums.astype(np.float32))

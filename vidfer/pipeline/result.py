@@ -13,7 +13,7 @@ from vidfer.labels import EMOTIONS
 from vidfer.movements import LEAST_EYES_PX, LEAST_FACE_PX, MOVEMENTS, REPORTED
 from vidfer.people.apply import with_roster
 from vidfer.pipeline import STAGES
-from vidfer.pipeline.emotions import of_clip
+from vidfer.pipeline.emotions import of_clip, whose
 from vidfer.pipeline.tables import EmotionsTable, PeopleTable, Table, faces_in
 from vidfer.timeline.segments import find_segments
 from vidfer.types import ClipResult, DecodeReport, EmotionTimeline, FaceEmbeddings, FacePeople, VideoInfo
@@ -54,6 +54,7 @@ def clip_result(
             timeline,
             frames,
             faces,
+            person_id=whose(tables),
             baseline=config.movements.baseline,
             least_px=(LEAST_FACE_PX, LEAST_EYES_PX),
         )

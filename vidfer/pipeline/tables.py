@@ -205,6 +205,19 @@ class PeopleTable(FacePeople, Table):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrackVectorsTable(Table):
+    """The vectors of IdentityTable added up by track: T rows, in order of ``track_id``; it does not stack.
+
+    As long as vectors of good faces went into it, by their quality; 0 for a track without any.
+    """
+
+    sums: np.ndarray  # (T, D) float32
+
+    def __post_init__(self) -> None:
+        check_array(self, "sums", ("T", "D"), np.float32, {})
+
+
+@dataclass(frozen=True, kw_only=True)
 class EmotionsTable(Table):
     """The probabilities of EmotionTimeline as they are cached, and what ``[emotions]`` had to do with them."""
 

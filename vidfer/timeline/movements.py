@@ -21,6 +21,7 @@ def clip_movements(
     frames: SampledFrames,
     faces: FaceDetections,
     *,
+    person_id: np.ndarray,
     baseline: str | tuple[float, float],
     least_px: tuple[float, float],
 ) -> ClipMovements:
@@ -32,6 +33,8 @@ def clip_movements(
         Arrays of ``MovementsTable``, and which columns of ``values`` are what.
     timeline, frames, faces
         Of the clip.
+    person_id
+        (N,) whose each face is, negative for a face that tracking dropped.
     baseline
         ``none``, ``clip``, or [start, end) in seconds: where a person's median is taken from.
     least_px
@@ -44,11 +47,11 @@ def clip_movements(
         "movement_quality": table["quality"],
     }
     seconds = frames.pts_seconds[timeline.frame_row]
-    tracks = list(_tracks(timeline.track_id))
     if baseline != "none":
         first, last = (-np.inf, np.inf) if isinstance(baseline, str) else baseline
         neutral = (seconds >= first) & (seconds < last)
-        columns |= {name + CHANGE: _less_own(columns[name], tracks, neutral) for name in names}
+        people = list(_by_number(person_id))
+        columns |= {name + CHANGE: _less_own(columns[name], people, neutral) for name in names}
     blinks, counts = blinks_of(columns, seconds, timeline.track_id)
     return ClipMovements(
         columns=columns,
@@ -74,24 +77,24 @@ def blinks_of(
     opening = np.stack([columns[name] for name in _OPENINGS], 1)
     blinks: list[Blink] = []
     counts: dict[int, BlinkCount] = {}
-    for number, rows in _tracks(ids):
+    for number, rows in _by_number(ids):
         found, counts[number] = find_blinks(seconds[rows], opening[rows], track_id=number)
         blinks += found
     return tuple(blinks), counts
 
 
-def _tracks(track_id: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield each track with its rows, by id, in order of time."""
-    order = np.argsort(track_id, kind="stable")
-    order = order[track_id[order] >= 0]
-    tracks, starts = np.unique(track_id[order], return_index=True)
-    return zip(tracks.tolist(), np.split(order, starts[1:]), strict=False)
+def _by_number(ids: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield each track or person with its rows, by number, in order of time."""
+    order = np.argsort(ids, kind="stable")
+    order = order[ids[order] >= 0]
+    numbers, starts = np.unique(ids[order], return_index=True)
+    return zip(numbers.tolist(), np.split(order, starts[1:]), strict=False)
 
 
-def _less_own(values: np.ndarray, tracks: Sequence[tuple[int, np.ndarray]], neutral: np.ndarray) -> np.ndarray:
+def _less_own(values: np.ndarray, people: Sequence[tuple[int, np.ndarray]], neutral: np.ndarray) -> np.ndarray:
     """Return values less each person's median over the rows that are neutral; NaN for who is not seen in them."""
     change = np.full(len(values), np.nan, np.float32)
-    for _, rows in tracks:
+    for _, rows in people:
         own = values[rows[neutral[rows]]]
         own = own[np.isfinite(own)]
         if len(own):

@@ -44,7 +44,7 @@ def test_tables_have_every_clip_and_the_start_page_the_first(
     monkeypatch.setattr(vidfer.engine.batch, "MAX_LISTED", 3)
     names = [f"clip, {number}" for number in range(num_clips)]
     records = [record(name) for name in names] + [record("bad", failed=True)]
-    write_batch_files(tmp_path, records, exports=["csv"])
+    write_batch_files(tmp_path, records, load_pipeline("default"), exports=["csv"])
     assert (tmp_path / "summary.csv").read_bytes() == summary_csv(summary(name) for name in names)
     assert b"bad" in (tmp_path / "failures.csv").read_bytes()
     page = (tmp_path / "index.html").read_text()
@@ -75,7 +75,7 @@ def written(tmp_path: Path) -> CountedRecords:
 
 
 def write(out: Path, records: CountedRecords, *, clips: str = "ab", exports: tuple[str, ...] = ("csv",)) -> None:
-    write_batch_files(out, SomeRecords(records, tuple(clips)), exports=exports)
+    write_batch_files(out, SomeRecords(records, tuple(clips)), load_pipeline("default"), exports=exports)
 
 
 def batch_bytes(out: Path) -> dict[str, bytes]:

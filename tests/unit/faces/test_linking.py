@@ -9,6 +9,7 @@ from vidfer.faces.linking import (
     LEAST_LISTED,
     LINK_MIDDLE,
     LINK_SLOPE,
+    link_clips,
     link_confidence,
     link_tracks,
     seen_together,
@@ -86,3 +87,67 @@ def test_bad_faces_count_only_where_there_are_no_others() -> None:
 def test_tracks_that_share_a_frame_are_seen_together() -> None:
     together = seen_together(np.array([0, 1, 0, -1, 2]), np.array([0, 0, 1, 1, 2]))
     assert np.argwhere(together).tolist() == [[0, 1], [1, 0]]
+
+
+def test_where_two_of_one_frame_are_alike_it_takes_more_to_be_one() -> None:
+    first, second = turned(0.65), turned(0.65, other=2)  # each is as like AXES[0] as that
+    assert linked([AXES[0], first, AXES[5]]).person.tolist() == [0, 0, 1]
+    assert linked([AXES[0], first, second], together=((0, 2),)).person.tolist() == [0, 1, 2]
+    same = linked([AXES[0], AXES[0], second], together=((0, 2),))
+    assert same.person.tolist() == [0, 0, 1]
+
+
+def people_alike(count: int, each: int, *, shared: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Return vectors (N, 128) of people whose cosine is about ``shared`` from one to the next, and whose each is."""
+    rng = np.random.default_rng(seed)
+    common = rng.normal(size=128) / np.sqrt(128)
+    own = rng.normal(size=(count, 1, 128)) / np.sqrt(128)
+    noise = 0.3 * rng.normal(size=(count, each, 128)) / np.sqrt(128)
+    sums = np.sqrt(shared) * common + np.sqrt(1 - shared) * (own + noise)
+    return 5 * sums.reshape(-1, 128), np.repeat(np.arange(count), each)
+
+
+def same_pairs(person: np.ndarray) -> np.ndarray:
+    return person[:, None] == person[None]
+
+
+@pytest.mark.parametrize("shared", [0.0, 0.6])
+def test_people_of_several_clips_are_told_apart_where_all_of_a_folder_are_alike(shared: float) -> None:
+    sums, who = people_alike(10, 3, shared=shared)
+    nobody_apart = np.zeros((30, 30), bool)
+    links = link_clips(sums, nobody_apart, min_confidence=0.9)
+    assert np.array_equal(same_pairs(links.person), same_pairs(who))
+    if shared:
+        assert len(set(link_tracks(sums, nobody_apart, min_confidence=0.9).person)) < 10, "by one fixed threshold"
+
+
+def test_who_is_one_person_does_not_depend_on_the_order_of_clips() -> None:
+    sums, _ = people_alike(8, 4, shared=0.4, seed=3)
+    order = np.random.default_rng(1).permutation(len(sums))
+    apart = np.zeros((32, 32), bool)
+    apart[0, 1] = apart[1, 0] = True  # as two of one clip
+    links = link_clips(sums, apart, min_confidence=0.9)
+    assert links.person[0] != links.person[1]
+    other = link_clips(sums[order], apart[np.ix_(order, order)], min_confidence=0.9)
+    assert np.array_equal(same_pairs(links.person)[np.ix_(order, order)], same_pairs(other.person))
+
+
+def test_one_of_very_many_must_be_more_alike() -> None:
+    pair = np.stack([AXES[0], turned(0.6)])
+    rng = np.random.default_rng(0)
+
+    def joined(others: int) -> bool:
+        strangers = rng.normal(size=(others, 400)) / np.sqrt(400)
+        sums = np.concatenate([np.pad(pair, ((0, 0), (0, 392))), strangers])
+        person = link_clips(sums, np.zeros((len(sums),) * 2, bool), min_confidence=0.9).person
+        return bool(person[0] == person[1])
+
+    assert joined(28)
+    assert not joined(400)
+
+
+def test_who_has_no_vector_is_linked_to_nobody_across_clips() -> None:
+    sums = np.stack([AXES[0], AXES[0], np.zeros(8), np.zeros(8), AXES[1], AXES[2]])
+    links = link_clips(sums, np.zeros((6, 6), bool), min_confidence=0.9)
+    assert links.person.tolist() == [0, 0, 1, 2, 3, 4]
+    assert not np.isin(links.unsure, [1, 2]).any()

@@ -54,6 +54,13 @@ def test_who_is_not_seen_in_the_baseline_has_no_change() -> None:
     assert np.isfinite(columns["smile_left"][late]).all()
 
 
+def test_who_was_seen_in_the_baseline_as_another_track_has_a_change() -> None:
+    clip = clip_with_movements(faces=2, gaps=[(0, 5.0, 10.0), (1, 0.0, 5.0)], baseline=(0.0, 2.0), person_of=[0, 0])
+    columns, seconds = movement_columns(clip), clip.frames.pts_seconds[clip.timeline.frame_row]
+    values = columns["smile_left"]
+    np.testing.assert_allclose(columns["smile_left_change"], values - np.median(values[seconds < 2]), atol=1e-6)
+
+
 def test_small_faces_have_empty_cells_and_a_reason() -> None:
     clip = clip_with_movements(small=True)
     cells = rows_of(clip, "csv", "timeline.csv")
