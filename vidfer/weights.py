@@ -83,7 +83,7 @@ TABLE: tuple[WeightFile, ...] = (
         kind="quality",
         name="embedded",
         filename="quality.safetensors",
-        sha256="b8c037e8041cc1c2c6041ad03e954c803f1dab7504724bd1d2ca59178b6c0daf",
+        sha256="b7304f897a898ead9e3e32605ecee4fc2e8f9fec7d1c95c66e0a47692d1f8a6f",
     ),
     WeightFile(
         kind="backbone",

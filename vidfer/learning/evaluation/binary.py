@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.optimize import minimize
 
 
 def ranking(probability: np.ndarray, truth: np.ndarray, weight: np.ndarray | None = None) -> float:
@@ -31,3 +32,14 @@ def expected_error(
     weight = np.ones(len(yes)) if weight is None else weight
     gap = np.bincount(index, (probability - yes) * weight, bins)
     return float(np.abs(gap).sum() / max(1.0, float(weight.sum())))
+
+
+def calibrating_line(logits: np.ndarray, truth: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
+    """Return scale and offset of logits (N,) whose sigmoid is best calibrated to yes and no (Platt 1999)."""
+    side = np.where(truth, -1.0, 1.0)
+
+    def loss(line: np.ndarray) -> float:
+        return float(np.average(np.logaddexp(0, side * (line[0] * logits + line[1])), weights=weight))
+
+    scale, offset = minimize(loss, np.array([1.0, 0.0]), method="Nelder-Mead").x.tolist()
+    return scale, offset

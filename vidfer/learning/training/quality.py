@@ -31,15 +31,15 @@ from vidfer.errors import DataError
 from vidfer.faces.align import five_points, landmark_boxes, similarity_transforms, warp_faces
 from vidfer.faces.landmarks import LANDMARKERS, FaceLandmarker
 from vidfer.faces.pose import head_pose
-from vidfer.faces.quality import QUALITY_SIZE, QualityNetwork, quality_features
+from vidfer.faces.quality import QUALITY_SIZE, QualityNetwork, build_quality_network, quality_features
 from vidfer.learning.datasets.clean_faces import CleanFaces, fer_faces, photographed_faces
 from vidfer.learning.datasets.face_scenes import Split
 from vidfer.learning.datasets.kept_arrays import kept_arrays
 from vidfer.learning.datasets.spoilt_faces import MIXED, draw_kinds, spoilt
-from vidfer.learning.evaluation.binary import expected_error, ranking
+from vidfer.learning.evaluation.binary import calibrating_line, expected_error, ranking
 from vidfer.learning.training.augment import AugmentConfig, moved
 from vidfer.learning.training.loop import LoopConfig, ProgressCallback, take_last, train
-from vidfer.weights import digests
+from vidfer.weights import digests, load_tensors, save_tensors
 
 logger = logging.getLogger(__name__)
 _HELD_BACK = 7  # one face for so many that are learnt from
@@ -291,10 +291,7 @@ class QualityTask:
         return loss, {}
 
     def validate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
-        faces, features = self._validation_inputs
-        parts = zip((faces.float() / 255).split(256), features.split(256), strict=True)
-        logits = torch.cat([model(f.to(device), g.to(device)).float().cpu() for f, g in parts])
-        quality, kept = logits.sigmoid().numpy(), self.validation.kept
+        quality, kept = expit(_logits(model, self._validation_inputs, device)), self.validation.kept
         inverted = self.validation.kind == "inverted"
         weight = weights_in_mixture(self.validation, self.recipe.data)
         return {
@@ -304,6 +301,26 @@ class QualityTask:
             "ece_as_they_come": expected_error(quality, kept),
             "inverted_max": float(quality[inverted].max(initial=0.0)),
         }
+
+    def calibrate(self, path: Path) -> dict[str, float]:
+        """Make a file's network say yes and no as often as it is so on the training faces; return its figures.
+
+        What it learnt is how nearly a label is kept, not whether.
+        """
+        tensors, metadata = load_tensors(path)
+        model, device = build_quality_network(tensors, metadata, source=path), torch.device("cpu")
+        with torch.inference_mode():
+            logits = _logits(model, self._inputs, device)
+            weight = weights_in_mixture(self.training, self.recipe.data)
+            scale, offset = calibrating_line(logits, self.training.kept, weight)
+            last = model.head[-1]
+            assert isinstance(last, nn.Linear)
+            last.bias.mul_(scale).add_(offset)
+            last.weight.mul_(scale)
+            figures = self.validate(model, device)
+        metadata["training"]["last"] = figures
+        save_tensors(path, model.state_dict(), metadata)
+        return figures
 
     @cached_property
     def _validation_inputs(self) -> tuple[Tensor, Tensor]:
@@ -318,6 +335,13 @@ def weights_in_mixture(faces: JudgedFaces, config: DataConfig) -> np.ndarray:
         weight[rows] *= share / max(float(weight[rows].sum()), 1e-9)
     balanced: np.ndarray = weight * len(faces)
     return balanced
+
+
+def _logits(model: nn.Module, inputs: tuple[Tensor, Tensor], device: torch.device) -> np.ndarray:
+    faces, features = inputs
+    parts = zip(faces.split(256), features.split(256), strict=True)
+    found: np.ndarray = torch.cat([model(f.to(device) / 255, g.to(device)).float().cpu() for f, g in parts]).numpy()
+    return found
 
 
 def _inputs(faces: JudgedFaces) -> tuple[Tensor, Tensor]:
@@ -342,4 +366,5 @@ def train_quality(
     training, validation = (judged_faces(recipe, data_folder, split, kept_in=out) for split in ("train", "val"))
     task = QualityTask(recipe, training, validation)
     train(task, recipe.loop, out, device=pick_device(device), recipe=raw, progress=progress)
-    return take_last(out, "quality")
+    take_last(out, "quality")
+    return task.calibrate(out / "quality.safetensors")
