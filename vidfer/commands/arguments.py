@@ -240,7 +240,7 @@ def _export_arguments(parser: argparse.ArgumentParser) -> None:
         help="mean over a face and its mirror image, twice the time; default: as the weights say",
     )
     _pipeline_arguments(parser)
-    parser.set_defaults(pipeline="live")
+    parser.set_defaults(pipeline="")
     _verbosity(parser)
 
 

@@ -8,15 +8,18 @@ from pathlib import Path
 from vidfer.commands import EXIT_OK
 from vidfer.config import load_pipeline
 
+BOTH = ("default", "live")  # without --pipeline: they share all networks but those over time
+
 
 def run(options: argparse.Namespace) -> int:
     """Write the networks of a pipeline as ONNX files."""
-    config = load_pipeline(options.pipeline, options.set)
+    configs = [load_pipeline(name, options.set) for name in ([options.pipeline] if options.pipeline else BOTH)]
     from vidfer.export.networks import exportable_networks
     from vidfer.export.onnx import check_onnx, write_onnx
 
     check_onnx()
-    for network in exportable_networks(config, mirror=options.mirror):
+    networks = {n.name: n for config in configs for n in exportable_networks(config, mirror=options.mirror)}
+    for network in networks.values():
         path = write_onnx(network, Path(options.out))
         if not options.quiet:
             print(path)
