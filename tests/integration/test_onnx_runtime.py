@@ -119,6 +119,13 @@ def test_a_stream_is_the_offline_causal_model(sample_video, folder):
     assert np.abs(tables["emotions"].probabilities[counted] - whole[counted]).max() < 1e-3
 
 
+def test_pictures_without_a_face_give_empty_tables(folder):
+    pipeline = Pipeline("default", settings=[*settings(folder), "movements.enabled=true"])
+    clip = pipeline.frames(np.full((4, 96, 128, 3), 90, np.uint8), fps=10)
+    assert [len(faces) for faces in clip] == [0, 0, 0, 0]
+    assert [len(stage.empty().arrays()) > 0 for stage in pipeline.frame_stages.stages.values()] == [True] * 4
+
+
 def test_the_runtime_is_in_the_cache_keys(folder, tmp_path):
     config = load_pipeline("default")
     other = load_pipeline("default", settings(folder))

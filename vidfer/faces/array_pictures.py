@@ -46,7 +46,8 @@ def sampled(patches: np.ndarray, to_patch: np.ndarray, extent: np.ndarray, size:
     right = (corner[:, 0] < reduced - 1).astype(np.int32)
     below = (corner[:, 1] < reduced - 1).astype(np.int32) * reduced
     faces = np.empty((count, channels, size, size), np.float32)
-    for i, patch in enumerate(patches.reshape(count, channels, -1)):
+    for i in range(count):
+        patch = patches[i].reshape(channels, -1)
         upper = first[i]
         lower = upper + below[i]
         top, bottom = (

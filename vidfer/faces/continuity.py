@@ -31,9 +31,10 @@ def looks_of(aligned: Tensor | np.ndarray) -> np.ndarray:
     if isinstance(aligned, np.ndarray):
         share = aligned.shape[-1] // LOOK_SIDE
         parts = to_gray(aligned).reshape(len(aligned), LOOK_SIDE, share, LOOK_SIDE, share)
-        found = parts.mean((2, 4)).reshape(len(aligned), -1)
+        found: np.ndarray = parts.mean((2, 4)).reshape(len(aligned), LOOK_SIDE**2)
         found -= found.mean(1, keepdims=True)
-        return found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
+        found /= np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
+        return found
     from torch.nn import functional
 
     small = functional.adaptive_avg_pool2d(to_gray(aligned), LOOK_SIDE).flatten(1)  # (N, K)
