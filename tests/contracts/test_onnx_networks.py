@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 import torch
 from fixtures.commands import vidfer
+from fixtures.fuzz_trials import short_clip
 
 from vidfer.backbones.load import load_backbone
 from vidfer.config import load_pipeline
-from vidfer.errors import ConfigError
+from vidfer.errors import ConfigError, DataError
+from vidfer.export import eight_bits
+from vidfer.export.eight_bits import loss, quantise
 from vidfer.export.networks import exportable_networks
-from vidfer.export.onnx import METADATA, write_onnx
+from vidfer.export.onnx import write_onnx
 from vidfer.faces.align import box_transforms, warp_faces
 from vidfer.faces.boxes import pairwise_iou
 from vidfer.faces.detectors.embedded import build_embedded
@@ -19,6 +22,7 @@ from vidfer.faces.quality import QUALITY_SIZE, quality_features
 from vidfer.labels import EMOTIONS
 from vidfer.movements.eyes import eye_transforms
 from vidfer.pipeline.emotions import track_rows, track_sequences
+from vidfer.pipeline.exported import METADATA, ExportedNetwork
 from vidfer.pipeline.pipeline import Pipeline
 from vidfer.temporal import TEMPORAL_MODELS
 from vidfer.temporal.grid import between_nodes, make_grid
@@ -199,3 +203,46 @@ def test_the_command_writes_all_networks(tmp_path):
     done = vidfer("export", "onnx", "--out", tmp_path / "networks")
     assert done.returncode == 0, done.stderr
     assert {path.stem for path in (tmp_path / "networks").iterdir()} == set(NETWORKS)
+
+
+@pytest.mark.parametrize("name", ["landmarks", "expressions", "identity"])
+def test_in_8_bits_little_is_lost(name, sessions, inputs, tmp_path):
+    path = write_onnx(NETWORKS[name], tmp_path)
+    exact_bytes = path.stat().st_size
+    (faces,) = (tensor.numpy() for tensor in inputs[name])
+    about = quantise(path, faces)
+    assert about["precision"] == "int8"
+    assert path.stat().st_size < exact_bytes / 2
+    network = ExportedNetwork(path, NETWORKS[name].about["component"])
+    assert network.about == about
+    lost, fits = loss(ExportedNetwork(sessions[name]._model_path), network, faces)
+    assert fits, lost
+    assert next(iter(lost.values())) not in (0.0, 1.0) or name == "expressions", "it is not the same file"
+
+
+def test_what_loses_too_much_in_8_bits_stays_and_says_so(inputs, tmp_path, monkeypatch):
+    monkeypatch.setattr(eight_bits, "MOST_POINTS", 0.0)
+    path = write_onnx(NETWORKS["landmarks"], tmp_path)
+    exact_bytes = path.stat().st_size
+    about = quantise(path, inputs["landmarks"][0].numpy())
+    assert about["precision"] == "float32"
+    assert about["int8"]["points_p95"] > 0
+    assert abs(path.stat().st_size - exact_bytes) < 1000
+    assert ExportedNetwork(path).about == about
+
+
+def test_too_few_faces_to_calibrate_on_are_named(sample_video, tmp_path):
+    clip = short_clip(sample_video, tmp_path / "few.mp4", num_frames=5)
+    with pytest.raises(DataError, match="--calibrate: expected 20 faces or more, found 5"):
+        eight_bits.calibration_faces(load_pipeline(), [clip])
+
+
+def test_the_command_in_8_bits_says_what_became_of_each_network(sample_video, tmp_path):
+    clip = short_clip(sample_video, tmp_path / "clip.mp4", num_frames=24, side=256)
+    done = vidfer("export", "onnx", "--int8", "--calibrate", clip, "--out", tmp_path / "networks")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert len(lines) == len(NETWORKS)
+    assert [line for line in lines if "calibrated_on" in line] == [
+        line for line in lines if line.partition(".onnx")[0].endswith(("landmarks", "expressions", "identity"))
+    ]

@@ -26,7 +26,7 @@ def resident_mb() -> float:
 
 @pytest.mark.torture
 def test_an_hour_takes_no_more_memory_or_time_at_its_end(sample_video, tmp_path):
-    """Pictures are small, and somebody new comes for a second every eight: 450 people, a face in an eighth of frames."""
+    """Pictures are small; for one second in eight somebody new is there, 450 people in all."""
     assert vidfer("export", "onnx", "--out", tmp_path, "--quiet").returncode == 0
     (batch,) = PyAVReader(probe(sample_video)).read(np.arange(FPS), batch_size=FPS)
     shown = np.ascontiguousarray(batch.images[:, ::3, ::3])

@@ -94,6 +94,11 @@ class ExportedNetwork:
         return [np.zeros(shape, np.float32) for shape in self._shapes[1:]]
 
     @property
+    def input_name(self) -> str:
+        """Name of its first input."""
+        return self._inputs[0]
+
+    @property
     def side(self) -> int:
         """Side of the pictures that it reads, px."""
         return int(self._shapes[0][-1])
