@@ -148,6 +148,11 @@ class TemporalConfig(Section):
     ema: EmaOptions = EmaOptions()
 
     @property
+    def is_network(self) -> bool:
+        """Whether the model is one of vidfer's trained networks."""
+        return self.name in ("gru", "lstm", "tcn")
+
+    @property
     def weights_name(self) -> str:
         """What the model is called in the table of weights: a causal network has weights of its own."""
         return temporal_weights_name(self.name, causal=self.causal)
@@ -252,6 +257,13 @@ class OutputConfig(Section):
     )
 
 
+class NetworksConfig(Section):
+    """``[networks]``: what runs the networks."""
+
+    runtime: Literal["torch", "onnx"] = Field("torch", description="onnx: ONNX Runtime, on the CPU, without torch")
+    folder: str = Field("", description="for onnx: the folder that `vidfer export onnx --out` wrote")
+
+
 class RunConfig(Section):
     """``[run]``: how it is computed; never part of a cache key."""
 
@@ -300,6 +312,7 @@ class PipelineConfig(Section):
     movements: MovementsConfig = MovementsConfig()
     timeline: TimelineConfig = TimelineConfig()
     output: OutputConfig = OutputConfig()
+    networks: NetworksConfig = NetworksConfig()
     run: RunConfig = RunConfig()
     live: LiveConfig = LiveConfig()
     resources: ResourcesConfig = ResourcesConfig()
@@ -308,6 +321,40 @@ class PipelineConfig(Section):
     def _blinks_are_measured(self) -> Self:
         if BLINKS in self.output.exports and not self.movements.enabled:
             raise ValueError(f"the export {BLINKS} needs movements.enabled=true")
+        return self
+
+    @model_validator(mode="after")
+    def _networks_can_run(self) -> Self:
+        own = {
+            "faces.detector_weights": self.faces.detector_weights,
+            "faces.landmark_weights": self.faces.landmark_weights,
+            "faces.quality_weights": self.faces.quality_weights,
+            "backbone.weights": self.backbone.weights,
+            "people.weights": self.people.weights,
+            "movements.weights": self.movements.weights,
+            "temporal.weights": self.temporal.weights if self.temporal.is_network else "",
+        }
+        if self.networks.runtime == "torch":
+            for key, file in own.items():
+                if file.endswith(".onnx"):
+                    raise ValueError(f"{key}: expected a file of vidfer train, got {file}: set networks.folder")
+            return self
+        onnx = "networks.runtime = 'onnx'"
+        if not self.networks.folder:
+            raise ValueError(f"{onnx} needs networks.folder: the folder that 'vidfer export onnx --out' wrote")
+        if self.run.device.startswith("cuda"):
+            raise ValueError(f"{onnx} runs on the CPU: expected run.device auto or cpu, got {self.run.device}")
+        for key, name in (
+            ("faces.detector", self.faces.detector),
+            ("faces.landmarks", self.faces.landmarks),
+            ("people.network", self.people.network),
+            ("movements.network", self.movements.network),
+        ):
+            if name != "embedded":
+                raise ValueError(f"{onnx} runs vidfer's own networks: expected {key} 'embedded', got {name!r}")
+        for key, file in own.items():
+            if file:
+                raise ValueError(f"{onnx} reads networks.folder: export with {key} = {file!r}, then leave it out here")
         return self
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from vidfer.errors import ConfigError
@@ -36,3 +37,21 @@ def bfloat16_is_fast(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported()
     return bool(torch.backends.mkldnn.is_available() and torch.cpu._is_avx512_bf16_supported())
+
+
+def num_threads(device: torch.device | None) -> int:
+    """Return on how many threads networks may run; ``device`` is None where ONNX Runtime runs them."""
+    if device is None:
+        wanted = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+        return int(wanted) if wanted.isdigit() and int(wanted) else os.cpu_count() or 1
+    import torch
+
+    return torch.get_num_threads()
+
+
+def use_threads(device: torch.device | None, count: int) -> None:
+    """Let PyTorch use so many threads; ONNX Runtime has one for each call in any case."""
+    if device is not None:
+        import torch
+
+        torch.set_num_threads(count)

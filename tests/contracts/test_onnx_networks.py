@@ -6,22 +6,27 @@ import numpy as np
 import pytest
 import torch
 from fixtures.commands import vidfer
+from fixtures.fuzz_trials import short_clip
 
 from vidfer.backbones.load import load_backbone
 from vidfer.config import load_pipeline
-from vidfer.errors import ConfigError
+from vidfer.errors import ConfigError, DataError
+from vidfer.export import eight_bits
+from vidfer.export.eight_bits import loss, quantise
 from vidfer.export.networks import exportable_networks
-from vidfer.export.onnx import METADATA, write_onnx
+from vidfer.export.onnx import write_onnx
 from vidfer.faces.align import box_transforms, warp_faces
 from vidfer.faces.boxes import pairwise_iou
 from vidfer.faces.detectors.embedded import build_embedded
 from vidfer.faces.quality import QUALITY_SIZE, quality_features
 from vidfer.labels import EMOTIONS
+from vidfer.movements.eyes import eye_transforms
 from vidfer.pipeline.emotions import track_rows, track_sequences
+from vidfer.pipeline.exported import METADATA, ExportedNetwork
 from vidfer.pipeline.pipeline import Pipeline
 from vidfer.temporal import TEMPORAL_MODELS
 from vidfer.temporal.grid import between_nodes, make_grid
-from vidfer.temporal.networks.refiner import node_features
+from vidfer.temporal.networks.features import node_features
 from vidfer.temporal.probabilities import softmax
 from vidfer.video.probe import probe
 from vidfer.video.pyav_reader import PyAVReader
@@ -29,7 +34,7 @@ from vidfer.video.pyav_reader import PyAVReader
 onnxruntime = pytest.importorskip("onnxruntime", reason="the extra vidfer[onnx] is not installed")
 pytest.importorskip("onnx", reason="the extra vidfer[onnx] is not installed")
 
-NETWORKS = {network.name: network for network in exportable_networks(load_pipeline("live"))}
+NETWORKS = {n.name: n for pipeline in ("default", "live") for n in exportable_networks(load_pipeline(pipeline))}
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +68,10 @@ def inputs(clip):
     features = quality_features(
         size_px=(faces.xyxy[:, 2:] - faces.xyxy[:, :2]).max(1), pose=faces.pose, landmark_score=faces.landmark_score
     )
+    movements = NETWORKS["movements"].module
+    eyes = eye_transforms(np.asarray(faces.landmarks), faces.transform).reshape(-1, 2, 3)
+    track = longest_track(clip)
+    nodes = torch.from_numpy(node_features(track, make_grid(track.pts_seconds, track.quality)))[None]
     side = NETWORKS["expressions"].inputs["faces"].shape[-1]
     aligned = warp_faces(images, faces.frame_row, faces.transform, size=side, gray=True)
     return {
@@ -70,7 +79,15 @@ def inputs(clip):
         "landmarks": (warp_faces(images, faces.frame_row, around, size=size, gray=True),),
         "quality": (small, torch.from_numpy(features)),
         "expressions": (aligned,),
-        "temporal_step": tuple(NETWORKS["temporal_step"].inputs.values()),
+        "identity": (warp_faces(images, faces.frame_row, faces.transform, size=NETWORKS["identity"].module.size),),
+        "movements": (
+            warp_faces(images, faces.frame_row, faces.transform, size=movements.face_size, gray=True),
+            warp_faces(images, faces.frame_row.repeat(2), eyes, size=movements.eye_size, gray=True).unflatten(
+                0, (-1, 2)
+            ),
+        ),
+        "temporal": (nodes,),
+        "temporal_step": (nodes, *list(NETWORKS["temporal_step"].inputs.values())[1:]),
     }
 
 
@@ -82,7 +99,11 @@ def run_onnx(session, tensors):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_same_numbers_for_any_number_of_rows(sessions, inputs, name):
     for rows in (slice(0, 1), slice(None)):
-        tensors = inputs[name] if name == "temporal_step" else tuple(tensor[rows] for tensor in inputs[name])
+        if name.startswith("temporal"):
+            features, *state = inputs[name]
+            tensors = features[:, rows], *state
+        else:
+            tensors = tuple(tensor[rows] for tensor in inputs[name])
         with torch.inference_mode():
             expected = NETWORKS[name].module(*tensors)
         expected = expected if isinstance(expected, tuple) else (expected,)
@@ -100,7 +121,7 @@ def test_the_file_says_what_it_is(sessions, name):
     assert about["name"] == name
     assert about["sha256"]
     assert about["input"]
-    if name in ("expressions", "temporal_step"):
+    if name in ("expressions", "temporal", "temporal_step"):
         assert tuple(about["labels"]) == EMOTIONS
 
 
@@ -124,12 +145,25 @@ def test_another_size_of_picture_has_the_same_faces(sessions, clip):
     assert pairwise_iou(boxes[0, best][None], found.xyxy)[0, 0] > 0.95, "suppression averages over the cells of a face"
 
 
-def test_step_by_step_over_a_track(sessions, clip):
-    result = clip[1]
+def longest_track(clip):
+    batch, result = clip
     rows = max(track_rows(result.tracks.track_id), key=len)
-    batch, _ = clip
     table = Pipeline("default", device="cpu").frame_stages.process(batch, ("embeddings",))["embeddings"]
     (track,) = track_sequences([rows], result.frames, result.faces, table)
+    return track
+
+
+def test_a_whole_track_has_the_probabilities_of_the_offline_model(sessions, clip):
+    track = longest_track(clip)
+    (expected,) = TEMPORAL_MODELS.get("gru")().predict([track])
+    grid = make_grid(track.pts_seconds, track.quality)
+    found = softmax(grid.at_rows(run_onnx(sessions["temporal"], (node_features(track, grid)[None],))[0][0]))
+    assert len(found) > 20
+    assert np.abs(found - expected).max() < 1e-4
+
+
+def test_step_by_step_over_a_track(sessions, clip):
+    track = longest_track(clip)
     model = TEMPORAL_MODELS.get("gru")(causal=True)
     (expected,) = model.predict([track])
 
@@ -159,8 +193,8 @@ def test_mirror_is_an_option():
 
 
 def test_what_has_no_step_is_refused():
-    with pytest.raises(ConfigError, match="causal"):
-        exportable_networks(load_pipeline("default"))
+    with pytest.raises(ConfigError, match="tcn"):
+        exportable_networks(load_pipeline("default", ["temporal.name=tcn"]))
     with pytest.raises(ConfigError, match="sfd"):
         exportable_networks(load_pipeline("live", ["faces.detector=sfd"]))
 
@@ -169,3 +203,46 @@ def test_the_command_writes_all_networks(tmp_path):
     done = vidfer("export", "onnx", "--out", tmp_path / "networks")
     assert done.returncode == 0, done.stderr
     assert {path.stem for path in (tmp_path / "networks").iterdir()} == set(NETWORKS)
+
+
+@pytest.mark.parametrize("name", ["landmarks", "expressions", "identity"])
+def test_in_8_bits_little_is_lost(name, sessions, inputs, tmp_path):
+    path = write_onnx(NETWORKS[name], tmp_path)
+    exact_bytes = path.stat().st_size
+    (faces,) = (tensor.numpy() for tensor in inputs[name])
+    about = quantise(path, faces)
+    assert about["precision"] == "int8"
+    assert path.stat().st_size < exact_bytes / 2
+    network = ExportedNetwork(path, NETWORKS[name].about["component"])
+    assert network.about == about
+    lost, fits = loss(ExportedNetwork(sessions[name]._model_path), network, faces)
+    assert fits, lost
+    assert next(iter(lost.values())) not in (0.0, 1.0) or name == "expressions", "it is not the same file"
+
+
+def test_what_loses_too_much_in_8_bits_stays_and_says_so(inputs, tmp_path, monkeypatch):
+    monkeypatch.setattr(eight_bits, "MOST_POINTS", 0.0)
+    path = write_onnx(NETWORKS["landmarks"], tmp_path)
+    exact_bytes = path.stat().st_size
+    about = quantise(path, inputs["landmarks"][0].numpy())
+    assert about["precision"] == "float32"
+    assert about["int8"]["points_p95"] > 0
+    assert abs(path.stat().st_size - exact_bytes) < 1000
+    assert ExportedNetwork(path).about == about
+
+
+def test_too_few_faces_to_calibrate_on_are_named(sample_video, tmp_path):
+    clip = short_clip(sample_video, tmp_path / "few.mp4", num_frames=5)
+    with pytest.raises(DataError, match="--calibrate: expected 20 faces or more, found 5"):
+        eight_bits.calibration_faces(load_pipeline(), [clip])
+
+
+def test_the_command_in_8_bits_says_what_became_of_each_network(sample_video, tmp_path):
+    clip = short_clip(sample_video, tmp_path / "clip.mp4", num_frames=24, side=256)
+    done = vidfer("export", "onnx", "--int8", "--calibrate", clip, "--out", tmp_path / "networks")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert len(lines) == len(NETWORKS)
+    assert [line for line in lines if "calibrated_on" in line] == [
+        line for line in lines if line.partition(".onnx")[0].endswith(("landmarks", "expressions", "identity"))
+    ]

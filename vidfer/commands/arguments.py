@@ -239,8 +239,20 @@ def _export_arguments(parser: argparse.ArgumentParser) -> None:
         action=argparse.BooleanOptionalAction,
         help="mean over a face and its mirror image, twice the time; default: as the weights say",
     )
+    parser.add_argument(
+        "--int8",
+        action="store_true",
+        help="the networks that run on every face in 8 bits, where that loses little; docs/export.md says what",
+    )
+    parser.add_argument(
+        "--calibrate",
+        action="append",
+        default=[],
+        metavar="VIDEO",
+        help="with --int8: whose faces set the ranges; repeatable; default: vidfer's own sample",
+    )
     _pipeline_arguments(parser)
-    parser.set_defaults(pipeline="live")
+    parser.set_defaults(pipeline="")
     _verbosity(parser)
 
 

@@ -57,16 +57,16 @@ def _follow(
     broadcast: Broadcast | None,
     stack: ExitStack,
 ) -> None:
-    import torch
-
+    from vidfer.device import num_threads, use_threads
     from vidfer.live.feed import Feed
     from vidfer.pipeline.pipeline import Pipeline
 
     # One frame's small pictures do not divide well among cores, and one of them decodes.
-    torch.set_num_threads(max(1, min(torch.get_num_threads(), (os.cpu_count() or 2) - 1, 4)))
+    pipeline = Pipeline(config)
+    use_threads(pipeline.device, max(1, min(num_threads(pipeline.device), (os.cpu_count() or 2) - 1, 4)))
     policy: Policy = options.policy or ("latest" if source.kind in ("camera", "network") else "all")
     recording = _recording(options, config, stack) if options.out else None
-    stream = stack.enter_context(Pipeline(config).stream())
+    stream = stack.enter_context(pipeline.stream())
     feed = Feed(source, policy=policy, longest_delay_seconds=config.live.longest_delay_seconds)
     stack.enter_context(_stopped_by_signals(feed))
     stack.enter_context(feed)

@@ -18,14 +18,20 @@ from vidfer.engine.clip import ClipJob, ClipSummary, process_clip
 from vidfer.errors import ClusterError, ConfigError, VidferError
 from vidfer.executors import EXECUTORS, ClusterExecutor, Executor, Resources
 from vidfer.pipeline import stages_of
-from vidfer.pipeline.provenance import READER_PACKAGES, component_digests, component_weights, package_version
+from vidfer.pipeline.exported_files import exported_settings
+from vidfer.pipeline.provenance import (
+    READER_PACKAGES,
+    component_digests,
+    component_weights,
+    package_version,
+    runtime_package,
+)
 from vidfer.registry import unknown_name
 from vidfer.store.atomic import write_bytes
 from vidfer.store.layout import private_folder
 
 ENGINES = ("local", "ray", "slurm")
 _ANSWER_SECONDS = 120.0  # a worker starts, reads the weights and a file; on a busy node this takes a while
-_FRAME_PACKAGES = (*READER_PACKAGES.values(), "torch")  # frames, and so results, are theirs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,12 +109,13 @@ def required_of_nodes(out: Path, config: PipelineConfig, videos: Sequence[Path])
             left_over.unlink()
     token = secrets.token_hex(16)
     write_bytes(folder / token, token.encode())
+    packages = (*READER_PACKAGES.values(), runtime_package(config))  # frames, and so results, are theirs
     try:
         yield Requirements(
             folder=folder,
             token=token,
             vidfer=vidfer.__version__,
-            decoding=_frame_packages(),
+            decoding=tuple((package, package_version(package)) for package in packages),
             decoders=_decoders(),
             weights=tuple(_weights(config)),
             videos=tuple({os.stat(path).st_dev: path for path in videos if path.exists()}.values()),
@@ -169,7 +176,8 @@ def _check_software(requirements: Requirements) -> None:
         raise ClusterError(
             f"vidfer {vidfer.__version__} is installed there, and {requirements.vidfer} here: install the same version"
         )
-    for (package, expected), (_, found) in zip(requirements.decoding, _frame_packages(), strict=True):
+    for package, expected in requirements.decoding:
+        found = package_version(package)
         if expected != found:
             what = f"pip install {package}=={expected}" if expected else f"pip uninstall {package}"
             raise ClusterError(
@@ -201,7 +209,7 @@ def _check_folder(requirements: Requirements) -> None:
 
 def _weights(config: PipelineConfig) -> Iterator[tuple[weights.ComponentKind, str, str, tuple[str, ...]]]:
     for stage in stages_of(config):
-        section = getattr(config, stage.section)
+        section = getattr(exported_settings(config), stage.section)
         own_files = [getattr(section, file_key) for _, _, file_key in stage.components]
         for (kind, name, digests), own_file in zip(component_weights(stage, config), own_files, strict=True):
             yield kind, name, own_file, digests
@@ -214,10 +222,6 @@ def _digests_here(kind: weights.ComponentKind, name: str, own_file: str) -> tupl
         return component_digests(kind, name, own_file)
     except VidferError as error:
         raise ClusterError(str(error)) from error
-
-
-def _frame_packages() -> tuple[tuple[str, str | None], ...]:
-    return tuple((package, package_version(package)) for package in _FRAME_PACKAGES)
 
 
 def _decoders() -> frozenset[str]:

@@ -81,7 +81,7 @@ class KeyPlan:
             if stage.sees_frames:
                 settings |= config.video.model_dump(mode="json", include={"fps", "stream", "rotation"})
             digests = [digest for _, _, digests in component_weights(stage, config) for digest in digests]
-            seen_by = frames_made_by(reader) if stage.sees_frames else None
+            seen_by = frames_made_by(reader, config) if stage.sees_frames else None
             made_by = {"version": stage.version, "config": settings, "weights": digests, "reader": seen_by}
             self._add(stage.name, list(stage.inputs) or [_FINGERPRINT], made_by)
         timeline, last = config.timeline.model_dump(mode="json"), list(last_stages(stages))

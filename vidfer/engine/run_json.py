@@ -10,7 +10,7 @@ from typing import Any
 
 import vidfer
 from vidfer.config import PipelineConfig
-from vidfer.pipeline.provenance import package_version
+from vidfer.pipeline.provenance import package_version, runtime_package
 from vidfer.store.atomic import temporary_beside
 from vidfer.store.journal import ClipRecord
 
@@ -24,7 +24,9 @@ def write_run_json(path: Path, records: Iterable[ClipRecord], cached: frozenset[
         "vidfer": vidfer.__version__,
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
-        "packages": {name: package_version(name) for name in ("torch", "av", "decord", "numpy", "h5py")},
+        "packages": {
+            name: package_version(name) for name in (runtime_package(config), "av", "decord", "numpy", "h5py")
+        },
         "pipeline": config.model_dump(mode="json"),
     }
     with temporary_beside(path) as temporary, temporary.open("x", encoding="utf-8", errors="backslashreplace") as file:

@@ -18,12 +18,18 @@ from vidfer.faces.convolution_units import fuse_norms
 from vidfer.faces.detector_network import STRIDES, DetectorNetwork, cells, decode
 from vidfer.faces.detectors.embedded import network_from
 from vidfer.faces.landmarks.point_network import PointNetwork, build_network
-from vidfer.faces.quality import NUM_FEATURES, QUALITY_SIZE, QualityNetwork, build_quality_network
+from vidfer.faces.quality import NUM_FEATURES, QUALITY_SIZE
+from vidfer.faces.quality_network import QualityNetwork, build_quality_network
+from vidfer.identity.network import VectorNetwork
+from vidfer.identity.network import build_network as build_identity
 from vidfer.labels import EMOTIONS
+from vidfer.movements import MOVEMENTS
+from vidfer.movements.network import build_network as build_movements
 from vidfer.temporal.grid import CAUSAL_DELAY_SECONDS, STEP_SECONDS
 from vidfer.temporal.networks.build import load_network
+from vidfer.temporal.networks.features import num_features
 from vidfer.temporal.networks.recurrent import RecurrentBody
-from vidfer.temporal.networks.refiner import Refiner, num_features
+from vidfer.temporal.networks.refiner import Refiner
 from vidfer.weights import ComponentKind, digests, finite_number, load_tensors, locate
 
 
@@ -61,7 +67,8 @@ def exportable_networks(config: PipelineConfig, *, mirror: bool | None = None) -
     Parameters
     ----------
     config
-        With vidfer's own detector, landmarks, and a causal network over time.
+        With vidfer's own detector, landmarks and, if any is a network, own model over time. One that also looks ahead
+        is for whole tracks, a causal one for streams, too.
     mirror
         Whether the expression network takes the mean over a face and its mirror image; None = as its weights say.
 
@@ -80,8 +87,11 @@ def exportable_networks(config: PipelineConfig, *, mirror: bool | None = None) -
         _landmarks(config.faces.landmark_weights),
         _quality(config.faces.quality_weights),
         _expressions(config.backbone.name, config.backbone.weights, mirror),
-        _temporal_step(config),
+        _identity(config.people.weights),
+        _movements(config.movements.weights),
     ]
+    if config.temporal.is_network:
+        networks.append(_temporal(config))
     for network in networks:
         network.module.eval().requires_grad_(False)
     return networks
@@ -141,8 +151,21 @@ class ExpressionOutputs(nn.Module):
         return vectors, logits / self.temperature
 
 
+class WholeTrack(nn.Module):
+    """Log-probabilities (1, G, 8) at all nodes of a track, from their features (1, G, F)."""
+
+    def __init__(self, network: Refiner) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, features: Tensor) -> Tensor:
+        lengths = torch.ones(1, dtype=torch.int64) * features.shape[1]
+        logits: Tensor = self.network(features, lengths)
+        return logits.log_softmax(-1)
+
+
 class TemporalStep(nn.Module):
-    """Log-probabilities (1, 1, 8) at the next node of a track, and the state behind it; see ``Refiner.step``."""
+    """Log-probabilities (1, G, 8) at the next nodes of a track, and the state behind them; see ``Refiner.step``."""
 
     def __init__(self, network: Refiner) -> None:
         super().__init__()
@@ -231,41 +254,95 @@ def _expressions(name: str, weights: str, mirror: bool | None) -> ExportableNetw
             "input": f"aligned face, {spec.colour}, 0..1; it is standardised inside",
             "template": TEMPLATE.tolist(),
             "labels": list(EMOTIONS),
+            "colour": spec.colour,
+            "embedding_size": int(model.embedding_size),  # type: ignore[arg-type]
             "temperature": temperature,
             "mirror": mirrored,
+            "trained": metadata,
             "output": "the temperature is applied: the softmax of the logits are probabilities",
         },
     )
 
 
-def _temporal_step(config: PipelineConfig) -> ExportableNetwork:
+def _identity(weights: str) -> ExportableNetwork:
+    path = locate("identity", "embedded", weights)[0]
+    network: VectorNetwork = fuse_norms(build_identity(*load_tensors(path), source=path))
+    side = -(-network.size // 16)  # of the last layer; the exporter knows no adaptive pooling where it is odd
+    network.pool = nn.AvgPool2d(-(-side // 2), side // 2)  # type: ignore[assignment]
+    return ExportableNetwork(
+        name="identity",
+        module=network,
+        inputs={"faces": torch.zeros(1, 3, network.size, network.size)},
+        outputs=("vectors",),
+        dynamic={"faces": {0: "N"}, "vectors": {0: "N"}},
+        about={
+            **_origin("identity", "embedded", weights),
+            "input": "aligned face, RGB, 0..1",
+            "template": TEMPLATE.tolist(),
+            "output": "vectors of length 1: the product of two says how much two faces look like one person's",
+        },
+    )
+
+
+def _movements(weights: str) -> ExportableNetwork:
+    path = locate("movements", "embedded", weights)[0]
+    network = fuse_norms(build_movements(*load_tensors(path), source=path))
+    face, eye = network.face_size, network.eye_size
+    names = ("values", "iris", "error")
+    return ExportableNetwork(
+        name="movements",
+        module=network,
+        inputs={"faces": torch.zeros(1, 1, face, face), "eyes": torch.zeros(1, 2, 1, eye, eye)},
+        outputs=names,
+        dynamic={name: {0: "N"} for name in ("faces", "eyes", *names)},
+        about={
+            **_origin("movements", "embedded", weights),
+            "input": "aligned face, gray, 0..1; the right eye and the left one mirrored, cut out by the transforms of "
+            "vidfer.movements.eyes",
+            "template": TEMPLATE.tolist(),
+            "eye_size": eye,
+            "labels": list(MOVEMENTS),
+        },
+    )
+
+
+def _temporal(config: PipelineConfig) -> ExportableNetwork:
     given = config.temporal
-    if given.name not in ("gru", "lstm") or not given.causal:
-        raise ConfigError(
-            f"[temporal]: expected a causal gru or lstm, which goes on step by step, got {given.name!r} with "
-            f"causal = {str(given.causal).lower()}: use --pipeline live"
-        )
-    network, _ = load_network(given.name, given.weights, causal=True)  # type: ignore[arg-type]
+    if given.name == "tcn":
+        raise ConfigError("[temporal] name: expected gru or lstm, or a model that is no network, got 'tcn'")
+    network, _ = load_network(given.name, given.weights, causal=given.causal)  # type: ignore[arg-type]
     assert isinstance(network.body, RecurrentBody)
     if network.body.attention is not None:
         raise ConfigError("[temporal] weights: a network with attention has no state of fixed size")
+    features = {"features": torch.zeros(1, 1, num_features(network.dim, network.num_labels))}
+    along = {"features": {1: "G"}, "log_probabilities": {1: "G"}}
+    about = {
+        **_origin("temporal", given.weights_name, given.weights),
+        "input": "features of the nodes of one track as vidfer.temporal.networks.features.node_features gives them",
+        "labels": list(EMOTIONS),
+        "dim": network.dim,
+        "causal": network.causal,
+        "step_seconds": STEP_SECONDS,
+        "delay_seconds": CAUSAL_DELAY_SECONDS if network.causal else 0.0,
+    }
+    if not network.causal:
+        return ExportableNetwork(
+            name="temporal",
+            module=WholeTrack(network),
+            inputs=features,
+            outputs=("log_probabilities",),
+            dynamic=along,
+            about=about,
+        )
     state = network.first_state()
     names = ["frames", "results", *(f"hidden_{i}" for i in range(len(state) - 2))]
-    features = torch.zeros(1, 1, num_features(network.dim, network.num_labels))
     return ExportableNetwork(
         name="temporal_step",
         module=TemporalStep(network),
-        inputs={"features": features, **dict(zip(names, state, strict=True))},
+        inputs={**features, **dict(zip(names, state, strict=True))},
         outputs=("log_probabilities", *(f"{name}_after" for name in names)),
-        dynamic={},
-        about={
-            **_origin("temporal", given.weights_name, given.weights),
-            "input": "features of a node as vidfer.temporal.networks.refiner.node_features gives them; state: zeros "
-            "at first, then what came out as *_after",
-            "labels": list(EMOTIONS),
-            "step_seconds": STEP_SECONDS,
-            "delay_seconds": CAUSAL_DELAY_SECONDS,
-        },
+        dynamic=along,
+        about={**about, "state": "zeros at first, then what came out as *_after"},
     )
 
 

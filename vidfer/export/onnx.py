@@ -13,16 +13,17 @@ import torch
 import vidfer
 from vidfer.errors import MissingDependency
 from vidfer.export.networks import ExportableNetwork
+from vidfer.pipeline.exported import METADATA
 from vidfer.store.atomic import write_bytes
 
 OPSET = 17  # ONNX Runtime 1.12 (2022) and later
-METADATA = "vidfer"  # the key of the file's metadata, whose value is JSON
 
 
-def check_onnx() -> None:
-    """Raise MissingDependency where the package onnx is not installed."""
-    if importlib.util.find_spec("onnx") is None:
-        raise MissingDependency("onnx", needed_for="vidfer export onnx", extra="onnx")
+def check_onnx(*packages: str) -> None:
+    """Raise MissingDependency where the package onnx, or one of these, is not installed."""
+    for package in ("onnx", *packages):
+        if importlib.util.find_spec(package) is None:
+            raise MissingDependency(package, needed_for="vidfer export onnx", extra="onnx")
 
 
 def write_onnx(network: ExportableNetwork, folder: Path) -> Path:
@@ -52,7 +53,7 @@ def write_onnx(network: ExportableNetwork, folder: Path) -> Path:
             dynamo=False,  # ten times as fast as the newer exporter, and it keeps a GRU one operator
         )
     model = onnx.load_from_string(buffer.getvalue())
-    about = {"vidfer": vidfer.__version__, "name": network.name, **network.about}
+    about = {"vidfer": vidfer.__version__, "name": network.name, "precision": "float32", **network.about}
     onnx.helper.set_model_props(model, {METADATA: json.dumps(about, sort_keys=True)})
     onnx.checker.check_model(model, full_check=True)
     path = folder / f"{network.name}.onnx"

@@ -7,11 +7,16 @@ has (0, 0) at its top left and (1, 1) at its bottom right, whatever size in pixe
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn import functional
+
+from vidfer.faces.array_pictures import resized, sampled
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Pictures = TypeVar("Pictures", "Tensor", np.ndarray)  # of PyTorch, or of NumPy where networks run without it
 
 # Five points of the canonical aligned face in the unit square: right eye, left eye, nose tip, right and left mouth
 # corner of the person. The mean over the faces of FER2013 (measured on the 68 points of 35,338 faces, then made
@@ -128,8 +133,8 @@ def apply_transforms(transforms: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 def warp_faces(
-    images: Tensor, image_row: np.ndarray, transforms: np.ndarray, *, size: int, gray: bool = False
-) -> Tensor:
+    images: Pictures, image_row: np.ndarray, transforms: np.ndarray, *, size: int, gray: bool = False
+) -> Pictures:
     """Sample faces from frames at a fixed size, without aliasing and without converting whole frames.
 
     Each face's surroundings are shrunk (or enlarged) once by an antialiased resize to about 1.5 times the wanted
@@ -139,7 +144,7 @@ def warp_faces(
     Parameters
     ----------
     images
-        (B, H, W, C) uint8 on any device; C is 1 or 3.
+        (B, H, W, C) uint8, a tensor on any device or an array; C is 1 or 3.
     image_row
         (N,) which image each face is in.
     transforms
@@ -151,30 +156,55 @@ def warp_faces(
 
     Returns
     -------
-    (N, C, S, S) float32, 0..1, on the images' device; C is 1 for ``gray``. A face whose transform is not finite comes
-    out black.
+    (N, C, S, S) float32, 0..1, of the images' kind and device; C is 1 for ``gray``. A face whose transform is not
+    finite comes out black.
     """
-    channels, device = images.shape[3], images.device
     to_source = invert_transforms(np.asarray(transforms))  # unit square -> source px
     reduced = math.ceil(size * 1.5)
-    # Only the CPU resizes uint8 without conversion.
-    dtype = torch.uint8 if device.type == "cpu" else torch.float32
-    patches = torch.zeros((len(to_source), channels, reduced, reduced), dtype=dtype, device=device)
     usable, corner, extent, shrunk = _patch_boxes(to_source, images.shape[2], images.shape[1], reduced)
     boxes = zip(np.asarray(image_row)[usable].tolist(), corner.tolist(), extent.tolist(), shrunk.tolist(), strict=True)
-    for i, (row, (left, top), (width, height), (to_width, to_height)) in zip(usable.tolist(), boxes, strict=True):
-        patch = images[row, top : top + height, left : left + width].permute(2, 0, 1)[None].to(dtype)  # (1, C, h, w)
-        patches[i, :, :to_height, :to_width] = functional.interpolate(
-            patch, size=(to_height, to_width), mode="bilinear", antialias=True
-        )[0]
+    numbered = zip(usable.tolist(), boxes, strict=True)
     scale = (shrunk / extent).astype(np.float32)  # (M, 2)
     to_patch = np.zeros((len(to_source), 2, 3), np.float32)
     to_patch[usable, :, :2] = to_source[usable, :, :2] * scale[:, :, None]
     to_patch[usable, :, 2] = (to_source[usable, :, 2] - corner.astype(np.float32)) * scale
     limits = np.ones((len(to_source), 2), np.float32)
     limits[usable] = shrunk
+    if isinstance(images, np.ndarray):
+        shape = len(to_source), images.shape[3], reduced, reduced
+        found = _array_patches(images, numbered, shape).astype(np.float32)
+        found = to_gray(found) if gray else found
+        found /= 255
+        return sampled(found, to_patch, limits, size)
+    import torch
+
+    patches = _patches(images, numbered, (len(to_source), images.shape[3], reduced, reduced))
     patches = to_gray(patches.float()) if gray else patches.float()
     return _sample(patches.div_(255), torch.from_numpy(to_patch), torch.from_numpy(limits), size)
+
+
+def _patches(images: Tensor, boxes: Any, shape: tuple[int, ...]) -> Tensor:
+    import torch
+    from torch.nn import functional
+
+    device = images.device
+    # Only the CPU resizes uint8 without conversion.
+    dtype = torch.uint8 if device.type == "cpu" else torch.float32
+    patches = torch.zeros(shape, dtype=dtype, device=device)
+    for i, (row, (left, top), (width, height), (to_width, to_height)) in boxes:
+        patch = images[row, top : top + height, left : left + width].permute(2, 0, 1)[None].to(dtype)  # (1, C, h, w)
+        patches[i, :, :to_height, :to_width] = functional.interpolate(
+            patch, size=(to_height, to_width), mode="bilinear", antialias=True
+        )[0]
+    return patches
+
+
+def _array_patches(images: np.ndarray, boxes: Any, shape: tuple[int, ...]) -> np.ndarray:
+    patches = np.zeros(shape, np.uint8)
+    for i, (row, (left, top), (width, height), (to_width, to_height)) in boxes:
+        patch = resized(images[row, top : top + height, left : left + width], width=to_width, height=to_height)
+        patches[i, :, :to_height, :to_width] = patch.transpose(2, 0, 1)
+    return patches
 
 
 def _patch_boxes(
@@ -199,16 +229,21 @@ def _patch_boxes(
     return usable, first, extent, shrunk
 
 
-def to_gray(pictures: Tensor) -> Tensor:
+def to_gray(pictures: Pictures) -> Pictures:
     """Return pictures (N, 1 or 3, H, W) as gray (N, 1, H, W)."""
     if pictures.shape[1] == 1:
         return pictures
     red, green, blue = LUMA
+    if isinstance(pictures, np.ndarray):
+        return pictures[:, 0:1] * red + pictures[:, 1:2] * green + pictures[:, 2:3] * blue
     gray = pictures[:, 0:1] * red
     return gray.add_(pictures[:, 1:2], alpha=green).add_(pictures[:, 2:3], alpha=blue)
 
 
 def _sample(patches: Tensor, to_patch: Tensor, extent: Tensor, size: int) -> Tensor:
+    import torch
+    from torch.nn import functional
+
     device = patches.device
     to_patch, extent = to_patch.to(device), extent.to(device)
     reduced = patches.shape[-1]

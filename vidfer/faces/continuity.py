@@ -7,12 +7,15 @@ that has to be asked again.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from torch import Tensor
-from torch.nn import functional
 
 from vidfer.faces.align import to_gray
 from vidfer.faces.boxes import pair_up, pairwise_iou
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 LOOK_SIDE = 12  # px of what is compared
 MIN_OVERLAP = 0.3  # of a face's boxes in frames next to each other
@@ -20,8 +23,20 @@ MIN_ALIKE = 0.9
 JUMPED, UNKNOWN = 0, -1
 
 
-def looks_of(aligned: Tensor) -> np.ndarray:
-    """Return what is compared (N, K) float32 of aligned faces (N, 1 or 3, S, S): small, gray, of one contrast."""
+def looks_of(aligned: Tensor | np.ndarray) -> np.ndarray:
+    """Return what is compared (N, K) float32 of aligned faces (N, 1 or 3, S, S): small, gray, of one contrast.
+
+    Of arrays S must be a multiple of ``LOOK_SIDE``.
+    """
+    if isinstance(aligned, np.ndarray):
+        share = aligned.shape[-1] // LOOK_SIDE
+        parts = to_gray(aligned).reshape(len(aligned), LOOK_SIDE, share, LOOK_SIDE, share)
+        found: np.ndarray = parts.mean((2, 4)).reshape(len(aligned), LOOK_SIDE**2)
+        found -= found.mean(1, keepdims=True)
+        found /= np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
+        return found
+    from torch.nn import functional
+
     small = functional.adaptive_avg_pool2d(to_gray(aligned), LOOK_SIDE).flatten(1)  # (N, K)
     small = small - small.mean(1, keepdim=True)
     looks: np.ndarray = functional.normalize(small, dim=1).cpu().numpy()

@@ -6,16 +6,16 @@ A small network looks at the aligned face and at what is known of it (size, pose
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
 from vidfer.errors import WeightsError
 from vidfer.faces.align import to_gray
-from vidfer.faces.convolution_units import ConvUnit, fuse_norms
-from vidfer.weights import described_network, load_tensors, locate
+from vidfer.weights import load_tensors, locate
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 QUALITY_SIZE = 48  # px of the aligned face that is judged
 NUM_FEATURES = 6
@@ -23,25 +23,6 @@ NUM_FEATURES = 6
 LARGE_ENOUGH_PX = 80.0
 _SMALLEST_PX = 6.0
 _FACES_AT_ONCE = 64  # bounds memory
-
-
-class QualityNetwork(nn.Module):
-    """Logit of "the label stays" from aligned gray faces (N, 1, 48, 48) of 0..1 and features (N, 6)."""
-
-    def __init__(self, *, widths: tuple[int, int, int] = (16, 32, 48), hidden: int = 48) -> None:
-        super().__init__()
-        first, second, third = widths
-        self.body = nn.Sequential(
-            ConvUnit(1, first, stride=2), ConvUnit(first, second, stride=2), ConvUnit(second, third, stride=2)
-        )
-        self.pool = nn.AvgPool2d(2)  # what is covered matters, so places are kept
-        self.dropout = nn.Dropout(0.3)
-        self.head = nn.Sequential(nn.Linear(third * 9 + NUM_FEATURES, hidden), nn.ReLU(), nn.Linear(hidden, 1))
-
-    def forward(self, faces: Tensor, features: Tensor) -> Tensor:
-        x = self.dropout(self.pool(self.body((faces - 0.5) / 0.25)).flatten(1))  # (N, third * 9)
-        logits: Tensor = self.head(torch.cat([x, features], 1))[:, 0]
-        return logits  # (N,)
 
 
 def quality_features(*, size_px: np.ndarray, pose: np.ndarray, landmark_score: np.ndarray) -> np.ndarray:
@@ -92,6 +73,11 @@ class FaceQuality:
     """
 
     def __init__(self, *, device: str = "cpu", weights: str = "") -> None:
+        import torch
+
+        from vidfer.faces.convolution_units import fuse_norms
+        from vidfer.faces.quality_network import build_quality_network
+
         path = locate("quality", "embedded", weights)[0]
         tensors, metadata = load_tensors(path)
         self._device = torch.device(device)
@@ -113,17 +99,18 @@ class FaceQuality:
         known = np.isfinite(features).all(1) & np.isfinite(size_px) & np.isfinite(landmark_score)
         quality = np.zeros(len(features), np.float32)
         rows = np.flatnonzero(known)
-        with torch.inference_mode():
-            for start in range(0, len(rows), _FACES_AT_ONCE):
-                part = rows[start : start + _FACES_AT_ONCE]
-                gray = to_gray(faces[torch.from_numpy(part).to(faces.device)]).to(self._device)
-                given = torch.from_numpy(features[part]).to(self._device)
-                quality[part] = self._network(gray, given).sigmoid().cpu().numpy()
+        for start in range(0, len(rows), _FACES_AT_ONCE):
+            part = rows[start : start + _FACES_AT_ONCE]
+            quality[part] = self._run(to_gray(faces[part]), features[part])
         if not np.isfinite(quality).all():
             raise WeightsError("the quality network gives no numbers: its weights are damaged")
         return quality
 
+    def _run(self, gray: Any, features: np.ndarray) -> np.ndarray:
+        """Return the quality (N,) of gray faces (N, 1, S, S) and their features (N, 6)."""
+        import torch
 
-def build_quality_network(tensors: dict[str, Tensor], metadata: dict[str, object], *, source: Path) -> QualityNetwork:
-    """Return the network that a weight file describes, in evaluation mode; raises WeightsError if it does not fit."""
-    return described_network("quality", QualityNetwork, tensors, metadata, source=source)
+        with torch.inference_mode():
+            given = torch.from_numpy(features).to(self._device)
+            quality: np.ndarray = self._network(gray.to(self._device), given).sigmoid().cpu().numpy()
+        return quality

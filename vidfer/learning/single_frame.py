@@ -64,7 +64,7 @@ def look_at_frame(path: Path, frame_index: int, config: PipelineConfig) -> Frame
         raise BadVideo(path, "no_frames", f"frame {frame_index + 1} is damaged and cannot be decoded")
     chunk = FrameChunk(batch, pipeline.device)
     faces = pipeline.stage("faces").process(chunk).detections()
-    network = load_backbone(config.backbone.name, device=pipeline.device, weights=config.backbone.weights)
+    network = load_backbone(config.backbone.name, device=pipeline.device or "cpu", weights=config.backbone.weights)
     aligned = chunk.aligned_faces(faces.frame_row, faces.transform, network.input_spec.size)
     _, logits = network.embed(aligned)
     return FrameFaces(

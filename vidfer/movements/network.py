@@ -73,14 +73,13 @@ class MovementsNetwork(nn.Module):
 
         ``faces`` (N, 1, S, S) and ``eyes`` (N, 2, 1, E, E) are gray, 0..1; irises are those of ``Movements``.
         """
-        n = len(faces)
         face = functional.relu(self.face_vector(self.face(_normal(faces)).flatten(1)))  # (N, H)
         eye = functional.relu(self.eye_vector(self.eye(_normal(eyes.flatten(0, 1))).flatten(1)))  # (2 N, H)
-        seen = self.eye_head(self.dropout(eye)).reshape(n, 2, _NUM_EYE)
+        seen = self.eye_head(self.dropout(eye)).reshape(-1, 2, _NUM_EYE)
         opening = seen[..., 0].flip(1)  # left before right, as in MOVEMENTS
         iris = seen[..., 1:] * IRIS_RANGE  # (N, 2, 2)
         iris = torch.stack([iris[:, 0], torch.stack([-iris[:, 1, 0], iris[:, 1, 1]], 1)], 1)
-        known = torch.cat([face, eye.reshape(n, 2 * eye.shape[1])], 1)  # (N, 3 H)
+        known = torch.cat([face, eye.reshape(-1, 2 * eye.shape[1])], 1)  # (N, 3 H)
         joint = functional.relu(self.joint(self.dropout(known)))
         values = torch.cat([opening, self.head(joint)], 1).sigmoid()  # (N, M)
         # What is expected of the errors must not bend what is seen.

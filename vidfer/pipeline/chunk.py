@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from vidfer.faces.align import warp_faces
 from vidfer.types import FrameBatch
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
 
 # Results depend on both (detection is spread over a chunk): change them only with the version of the stage "faces".
 CHUNK_FRAMES = 16
@@ -62,20 +66,30 @@ class FrameChunk:
     batch
         The frames as they were read.
     images
-        (B, H, W, 3) uint8 on the device.
+        (B, H, W, 3) uint8 on the device; without one the batch's array stands in for the tensor, for networks that are
+        run by ONNX Runtime (``pipeline.exported``).
     boxes_before
         Gives the boxes (M, 4) px of the faces in the frame before.
     """
 
     def __init__(
-        self, batch: FrameBatch, device: torch.device, *, boxes_before: Callable[[], np.ndarray] = nobody
+        self, batch: FrameBatch, device: torch.device | None, *, boxes_before: Callable[[], np.ndarray] = nobody
     ) -> None:
         self.batch, self.boxes_before = batch, boxes_before
-        images = torch.from_numpy(np.require(batch.images, requirements="W"))  # PyTorch warns of read-only arrays
-        if device.type == "cuda":  # a copy that the CPU need not wait for
-            images = images.pin_memory()
-        self.images: Tensor = images.to(device, non_blocking=True)
+        self.images: Tensor = batch.images if device is None else _on(device, batch.images)  # type: ignore[assignment]
         self._aligned: dict[int, tuple[np.ndarray, Tensor]] = {}
+
+    def images_of(self, rows: np.ndarray, *, inverted: bool = False) -> Tensor:
+        """Return the pictures of some frames, turned by 180 degrees if wanted."""
+        images = self.images
+        if isinstance(images, np.ndarray):
+            images = images if len(rows) == len(images) else images[rows]
+            return images[:, ::-1, ::-1] if inverted else images
+        if inverted or len(rows) < len(images):
+            import torch
+
+            images = images.index_select(0, torch.from_numpy(rows).to(images.device))
+        return images.flip(1, 2) if inverted else images
 
     def aligned_faces(self, image_row: np.ndarray, transforms: np.ndarray, size: int) -> Tensor:
         """Return faces (N, 3, S, S) float 0..1; asked again for the same faces and size, nothing is computed."""
@@ -85,3 +99,12 @@ class FrameChunk:
         faces = warp_faces(self.images, image_row, transforms, size=size)
         self._aligned[size] = (transforms, faces)
         return faces
+
+
+def _on(device: torch.device, images: np.ndarray) -> Tensor:
+    import torch
+
+    tensor = torch.from_numpy(np.require(images, requirements="W"))  # PyTorch warns of read-only arrays
+    if device.type == "cuda":  # a copy that the CPU need not wait for
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vidfer.backbones.load import EmotionNetwork, load_backbone
 from vidfer.config import BackboneConfig, options_of
 from vidfer.labels import NUM_EMOTIONS
 from vidfer.pipeline.chunk import FrameChunk
+from vidfer.pipeline.exported_files import SUFFIX
 from vidfer.pipeline.tables import EmbeddingsTable, Table, faces_in
+
+if TYPE_CHECKING:
+    from vidfer.backbones.load import EmotionNetwork
+    from vidfer.pipeline.exported import ExportedBackbone
 
 
 class EmbeddingsStage:
@@ -22,7 +27,7 @@ class EmbeddingsStage:
     def __init__(self, config: BackboneConfig, *, device: str, network: EmotionNetwork | None = None) -> None:
         self._config = config
         self._device = device
-        self._network = network  # instead of the one that the settings name
+        self._network: EmotionNetwork | ExportedBackbone | None = network  # instead of the one that the settings name
 
     def process(self, chunk: FrameChunk, tables: Mapping[str, Table]) -> EmbeddingsTable:
         """Return one row per face of the chunk, given its ``faces``."""
@@ -42,8 +47,14 @@ class EmbeddingsStage:
         size = self._loaded().embedding_size
         return EmbeddingsTable(vectors=np.zeros((0, size), np.float16), logits=np.zeros((0, NUM_EMOTIONS), np.float32))
 
-    def _loaded(self) -> EmotionNetwork:
+    def _loaded(self) -> EmotionNetwork | ExportedBackbone:
+        if self._network is None and self._config.weights.endswith(SUFFIX):
+            from vidfer.pipeline.exported import ExportedBackbone
+
+            self._network = ExportedBackbone(self._config.name, self._config.weights)
         if self._network is None:
+            from vidfer.backbones.load import load_backbone
+
             network = load_backbone(
                 self._config.name,
                 device=self._device,

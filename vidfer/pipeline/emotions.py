@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from vidfer.config import BackboneConfig, ClassPrior, EmotionsConfig, TemporalConfig, options_of
-from vidfer.device import pick_device
 from vidfer.errors import ConfigError
 from vidfer.faces.tracking import Track
 from vidfer.labels import EMOTIONS
+from vidfer.pipeline.exported_files import SUFFIX, factory_of
 from vidfer.pipeline.tables import EmbeddingsTable, EmotionsTable, PeopleTable, Table, TracksTable, faces_in
 from vidfer.temporal import TEMPORAL_MODELS, TemporalModel, TrackSequence
 from vidfer.temporal.baseline import baseline_shift, neutral_log_odds
@@ -83,8 +85,8 @@ class EmotionsStage:
 
     def _loaded(self) -> TemporalModel:
         if self._model is None:
-            self._model = TEMPORAL_MODELS.get(self._config.name)(
-                device=str(pick_device(self._device)),
+            self._model = factory_of(TEMPORAL_MODELS, self._config.name, self._config.weights)(
+                device=self._device,
                 weights=self._config.weights,
                 causal=self._config.causal,
                 window_seconds=self._config.window_seconds,
@@ -156,8 +158,7 @@ def prior_log_ratio(emotions: EmotionsConfig, backbone: BackboneConfig) -> np.nd
     """Return what ``[emotions] prior`` adds to the log-probabilities of a pipeline's network, (8,)."""
     if emotions.prior == "natural":
         return np.zeros(len(EMOTIONS))
-    path = locate("backbone", backbone.name, backbone.weights)[0]
-    metadata = load_tensors(path)[1]
+    metadata, path = _backbone_metadata(backbone)
     temperature = finite_number(metadata, "temperature", default=1.0, source=path)
     prior = emotions.prior.model_dump() if isinstance(emotions.prior, ClassPrior) else emotions.prior
     return log_ratio(prior, class_shares(metadata), temperature=temperature)
@@ -166,8 +167,18 @@ def prior_log_ratio(emotions: EmotionsConfig, backbone: BackboneConfig) -> np.nd
 def _neutral_average(emotions: EmotionsConfig, backbone: BackboneConfig) -> np.ndarray:
     if emotions.baseline == "none":
         return np.zeros(len(EMOTIONS))
+    metadata, path = _backbone_metadata(backbone)
+    return neutral_log_odds(metadata, source=path)
+
+
+def _backbone_metadata(backbone: BackboneConfig) -> tuple[dict[str, Any], Path]:
+    """Return what the weight file of the per-frame network says of it, and the file in use."""
     path = locate("backbone", backbone.name, backbone.weights)[0]
-    return neutral_log_odds(load_tensors(path)[1], source=path)
+    if path.suffix != SUFFIX:
+        return load_tensors(path)[1], path
+    from vidfer.pipeline.exported import trained_metadata
+
+    return trained_metadata(str(path)), path
 
 
 def whose(tables: Mapping[str, Table]) -> np.ndarray:

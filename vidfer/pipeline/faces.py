@@ -15,7 +15,6 @@ from dataclasses import dataclass, fields
 from itertools import pairwise
 
 import numpy as np
-import torch
 
 from vidfer.config import FacesConfig, options_of
 from vidfer.faces.align import five_points, landmark_boxes, similarity_transforms
@@ -26,6 +25,7 @@ from vidfer.faces.landmarks import LANDMARKERS, FaceLandmarker
 from vidfer.faces.pose import head_pose
 from vidfer.faces.quality import QUALITY_SIZE, FaceQuality
 from vidfer.pipeline.chunk import FrameChunk
+from vidfer.pipeline.exported_files import SUFFIX, as_read, factory_of
 from vidfer.pipeline.tables import NO_TABLES, FacesTable, Table
 from vidfer.types import NUM_LANDMARKS, FaceBoxes
 
@@ -186,7 +186,7 @@ class FacesStage:
         if not len(doubted):
             return quality
         rows, place = np.unique(faces.row[doubted], return_inverse=True)
-        images = chunk.images.index_select(0, torch.from_numpy(rows).to(chunk.images.device)).flip(1, 2)
+        images = chunk.images_of(rows, inverted=True)
         height, width = images.shape[1:3]
         looked = np.array([width, height] * 2, np.float32) - faces.xyxy[doubted][:, [2, 3, 0, 1]]
         for nearly in (NEARLY_AS_SURE, 0.0):  # the second look is around the first one's landmarks, as in ``search``
@@ -197,13 +197,14 @@ class FacesStage:
         quality[doubted] = np.minimum(quality[doubted], MOST_INVERTED)
         return quality
 
-    def uprightness(self, images: torch.Tensor) -> np.ndarray:
-        """Return for each face in images (B, H, W, 3) how surely it is one that stands upright, (N,) 0..about 0.4.
+    def uprightness(self, pictures: np.ndarray) -> np.ndarray:
+        """Return how surely each face in pictures (B, H, W, 3) uint8 is one that stands upright, (N,) 0..about 0.4.
 
         Both networks find faces in any position, only less surely; and on a face that is not upright the eyes and the
         mouth lie closer together than they should.
         """
         detector, landmarker = self._loaded()
+        images = as_read(pictures, self._config.detector_weights)
         found = detector.detect(images)
         landmarks, score = landmarker.locate(images, found.image_row, found.xyxy)
         rise = landmarks[:, 48:, 1].mean(1) - landmarks[:, 36:48, 1].mean(1)
@@ -262,10 +263,7 @@ class FacesStage:
         How many are ``left_out`` of each frame is noted. ``others`` are faces that were found in other frames.
         """
         config = self._config
-        images = chunk.images
-        if len(rows) < len(chunk.batch):
-            images = images.index_select(0, torch.from_numpy(rows).to(images.device))
-        found = self._loaded()[0].detect(images)
+        found = self._loaded()[0].detect(chunk.images_of(rows))
         large = (found.xyxy[:, 2:] - found.xyxy[:, :2]).max(1, initial=0) >= config.min_size
         keep = _within_limit(rows, found, large, config.max_faces, others, chunk.boxes_before)
         left_out[rows] = np.bincount(found.image_row[large & ~keep], minlength=len(rows))
@@ -323,14 +321,14 @@ class FacesStage:
         if self._networks is None:
             config = self._config
             detector, landmarks = self._given
-            detector = detector or DETECTORS.get(config.detector)(
+            detector = detector or factory_of(DETECTORS, config.detector, config.detector_weights)(
                 device=self._device,
                 min_score=config.min_score,
                 long_side=config.long_side,
                 weights=config.detector_weights,
                 **options_of(config, config.detector),
             )
-            landmarks = landmarks or LANDMARKERS.get(config.landmarks)(
+            landmarks = landmarks or factory_of(LANDMARKERS, config.landmarks, config.landmark_weights)(
                 device=self._device, weights=config.landmark_weights, **options_of(config, config.landmarks)
             )
             self._networks = detector, landmarks
@@ -338,7 +336,10 @@ class FacesStage:
 
     def _judge(self) -> FaceQuality:
         if self._quality is None:
-            self._quality = FaceQuality(device=self._device, weights=self._config.quality_weights)
+            make: type[FaceQuality] = FaceQuality
+            if self._config.quality_weights.endswith(SUFFIX):
+                from vidfer.pipeline.exported import ExportedQuality as make
+            self._quality = make(device=self._device, weights=self._config.quality_weights)
         return self._quality
 
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping
 from contextlib import closing
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import torch
-
+from vidfer.device import num_threads, use_threads
 from vidfer.errors import blamed_on
 from vidfer.pipeline.chunk import MAX_CHUNK_BYTES, FrameChunk, Relay, nobody
 from vidfer.pipeline.stage import FrameStage
 from vidfer.pipeline.tables import FACES, NO_TABLES, Table, faces_in
 from vidfer.types import FrameBatch
 from vidfer.video.prefetch import map_in_order
+
+if TYPE_CHECKING:
+    import torch
 
 HELD_BYTES = 6 * MAX_CHUNK_BYTES  # decoded frames that exist at a time take no more
 
@@ -41,11 +44,11 @@ class FrameStages:
     inputs
         Names of the frame stages that each reads.
     device
-        Where frames are sent.
+        Where frames are sent; None: they stay arrays, for ONNX Runtime.
     """
 
     def __init__(
-        self, stages: Mapping[str, FrameStage], *, inputs: Mapping[str, Collection[str]], device: torch.device
+        self, stages: Mapping[str, FrameStage], *, inputs: Mapping[str, Collection[str]], device: torch.device | None
     ) -> None:
         self.stages, self.device = dict(stages), device
         self._inputs = inputs
@@ -106,7 +109,8 @@ class FrameStages:
         With more than one thread each has a whole chunk in its hands: one chunk's small pictures do not divide well
         among several. Neither the number of threads nor their timing changes a byte.
         """
-        threads = torch.get_num_threads() if self.device.type == "cpu" else min(2, torch.get_num_threads())
+        on_gpu = self.device is not None and self.device.type != "cpu"
+        threads = min(2 if on_gpu else sys.maxsize, num_threads(self.device))
         at_once = chunks_at_once(threads, chunk_bytes)
         # A list, not a generator: all are loaded, also behind one that threads may not share.
         may_share = [self.stages[name].load() for name in self.computed_for(todo)]
@@ -114,6 +118,6 @@ class FrameStages:
             yield from map(compute, pieces)
             return
         # Within a chunk one thread: PyTorch picks another algorithm for several, which rounds differently.
-        one_each = partial(torch.set_num_threads, 1)
+        one_each = partial(use_threads, self.device, 1)
         with closing(map_in_order(compute, pieces, threads=at_once, on_start=one_each)) as results:
             yield from results

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import torch
 
 from vidfer.config import PeopleConfig
 from vidfer.faces.align import warp_faces
@@ -13,6 +12,7 @@ from vidfer.faces.continuity import best_of_each, looks_of, previous_faces
 from vidfer.faces.quality import QUALITY_SIZE
 from vidfer.identity import IDENTITIES, IdentityNetwork
 from vidfer.pipeline.chunk import FrameChunk
+from vidfer.pipeline.exported_files import as_read, factory_of
 from vidfer.pipeline.tables import IdentityTable, Table, faces_in
 
 
@@ -38,7 +38,7 @@ class IdentityStage:
         has_vector = np.zeros(len(faces), np.bool_)
         has_vector[rows] = True
         if network.size == QUALITY_SIZE:
-            best = aligned[torch.from_numpy(rows).to(aligned.device)]
+            best = aligned[rows]
         else:
             best = warp_faces(chunk.images, faces.frame_row[rows], faces.transform[rows], size=network.size)
         vectors = network.embed(best)
@@ -51,13 +51,13 @@ class IdentityStage:
     def empty(self) -> IdentityTable:
         """Return the table of a stretch of video without a decodable frame."""
         network = self._loaded()
-        nobody = network.embed(torch.zeros((0, 3, network.size, network.size)))
+        nobody = network.embed(as_read(np.zeros((0, 3, network.size, network.size), np.float32), self._config.weights))
         return IdentityTable(
             previous=np.zeros(0, np.int32), has_vector=np.zeros(0, np.bool_), vectors=nobody.astype(np.float16)
         )
 
     def _loaded(self) -> IdentityNetwork:
         if self._network is None:
-            make = IDENTITIES.get(self._config.network)
+            make = factory_of(IDENTITIES, self._config.network, self._config.weights)
             self._network = make(device=self._device, weights=self._config.weights)
         return self._network

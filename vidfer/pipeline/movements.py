@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from vidfer.config import MovementsConfig
 from vidfer.faces.align import apply_transforms, invert_transforms, warp_faces
@@ -22,6 +21,7 @@ from vidfer.movements import (
 from vidfer.movements.eyes import eye_centres, eye_transforms
 from vidfer.movements.gaze import gaze_angles
 from vidfer.pipeline.chunk import FrameChunk
+from vidfer.pipeline.exported_files import factory_of
 from vidfer.pipeline.tables import Table, faces_in
 from vidfer.types import FaceDetections
 from vidfer.types.validation import check_array
@@ -74,14 +74,12 @@ class MovementsStage:
             return found
         network = self._loaded()
         aligned = chunk.aligned_faces(faces.frame_row, faces.transform, network.face_size)
-        aligned = aligned[torch.from_numpy(rows).to(aligned.device)]
+        aligned = aligned[rows]
         few = faces.take(rows)
         landmarks = np.asarray(few.landmarks)
         transforms = eye_transforms(landmarks, few.transform).reshape(-1, 2, 3)
-        eyes = warp_faces(
-            chunk.images, np.repeat(few.frame_row, 2), transforms, size=network.eye_size, gray=True
-        ).unflatten(0, (-1, 2))
-        seen = network.look(aligned, eyes)
+        eyes = warp_faces(chunk.images, np.repeat(few.frame_row, 2), transforms, size=network.eye_size, gray=True)
+        seen = network.look(aligned, eyes.reshape(len(rows), 2, *eyes.shape[1:]))
         found.values[rows], found.quality[rows] = seen.values, trust(seen.error)
         found.gaze[rows] = _gaze(seen.iris, seen.values, few)
         found.iris[rows] = _iris_px(seen.iris, few)
@@ -101,7 +99,7 @@ class MovementsStage:
 
     def _loaded(self) -> MovementNetwork:
         if self._network is None:
-            make = MOVEMENT_NETWORKS.get(self._config.network)
+            make = factory_of(MOVEMENT_NETWORKS, self._config.network, self._config.weights)
             self._network = make(device=self._device, weights=self._config.weights)
         return self._network
 

@@ -8,7 +8,6 @@ only where the first look sees nobody.
 from __future__ import annotations
 
 import numpy as np
-import torch
 
 from vidfer.errors import VidferError
 from vidfer.pipeline.faces import FacesStage
@@ -94,5 +93,4 @@ def _best_position(seen: list[list[np.ndarray]]) -> tuple[float, int]:
 
 def _evidence(stage: FacesStage, images: np.ndarray, turns: int) -> np.ndarray:
     """Return the evidence of each face for a picture (1, H, W, 3) turned by quarters, clockwise."""
-    turned = np.ascontiguousarray(np.rot90(images, -turns, (1, 2)))
-    return stage.uprightness(torch.from_numpy(turned))
+    return stage.uprightness(np.ascontiguousarray(np.rot90(images, -turns, (1, 2))))

@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from vidfer.config import PipelineConfig, load_pipeline, with_settings
-from vidfer.device import pick_device
+from vidfer.device import num_threads, pick_device
 from vidfer.errors import BadVideo, ConfigError, DataError
 from vidfer.pipeline import StageDeclaration, stages_of
 from vidfer.pipeline.chunk import Relay, chunk_frames
 from vidfer.pipeline.clip import Clip, Faces
 from vidfer.pipeline.embeddings import EmbeddingsStage
 from vidfer.pipeline.emotions import EmotionsStage, prior_log_ratio
+from vidfer.pipeline.exported_files import exported_settings
 from vidfer.pipeline.faces import FacesStage
 from vidfer.pipeline.frame_stages import FrameStages
 from vidfer.pipeline.identity import IdentityStage
@@ -89,7 +89,8 @@ class Pipeline:
         if device is not None:
             settings = [*settings, f"run.device={device}"]
         self.config = with_settings(config, settings) if settings else config
-        self.device = pick_device(self.config.run.device)
+        in_torch = self.config.networks.runtime == "torch"
+        self.device = pick_device(self.config.run.device) if in_torch else None
         self._declared = {stage.name: stage for stage in stages_of(self.config)}
         given = {
             "detector": detector,
@@ -99,16 +100,22 @@ class Pipeline:
             "identity": identity,
         }
         self._given = {name: type(component).__qualname__ for name, component in given.items() if component}
-        where = {"device": str(self.device)}
+        if not in_torch and self._given.keys() - {"temporal"}:
+            raise ConfigError(
+                "networks.runtime = 'onnx' has arrays for components, not tensors: expected none but a temporal model, "
+                f"got {', '.join(self._given)}"
+            )
+        where = {"device": str(self.device or "cpu")}
+        used = self._used = exported_settings(self.config)
         self._made: dict[str, Any] = {
-            "faces": FacesStage(self.config.faces, **where, detector=detector, landmarks=landmarks),
-            "embeddings": EmbeddingsStage(self.config.backbone, **where, network=backbone),
-            "identity": IdentityStage(self.config.people, **where, network=identity),
+            "faces": FacesStage(used.faces, **where, detector=detector, landmarks=landmarks),
+            "embeddings": EmbeddingsStage(used.backbone, **where, network=backbone),
+            "identity": IdentityStage(used.people, **where, network=identity),
             "emotions": EmotionsStage(
-                self.config.temporal,
+                used.temporal,
                 **where,
-                emotions=self.config.emotions,
-                backbone=self.config.backbone,
+                emotions=used.emotions,
+                backbone=used.backbone,
                 model=temporal,
             ),
         }
@@ -136,7 +143,7 @@ class Pipeline:
         embeddings = tables["embeddings"]
         assert isinstance(embeddings, EmbeddingsTable)
         found = faces_in(tables).detections()
-        ratio = prior_log_ratio(self.config.emotions, self.config.backbone)
+        ratio = prior_log_ratio(self._used.emotions, self._used.backbone)
         return Faces(
             detections=found,
             probabilities=shifted(softmax(embeddings.logits), ratio),
@@ -270,7 +277,7 @@ class Pipeline:
     def stage(self, name: str) -> Any:
         """Return a stage, made at the first call."""
         if name not in self._made:
-            self._made[name] = self._declared[name].make(self.config, device=str(self.device))
+            self._made[name] = self._declared[name].make(self._used, device=str(self.device or "cpu"))
         return self._made[name]
 
     @property
@@ -298,7 +305,7 @@ class Pipeline:
         from vidfer.video.sampling import sample_indices
 
         # Not a thread per core: other workers use them, and each holds frames.
-        opened = open_reader(video, decoder=reader, num_threads=max(2, torch.get_num_threads()))
+        opened = open_reader(video, decoder=reader, num_threads=max(2, num_threads(self.device)))
         return opened, sample_indices(frame_times_seconds(video), self.config.video.fps)
 
     def _decoded(self, video: VideoProbe, reader: DecoderName) -> tuple[dict[str, Table], DecodeReport]:

@@ -11,6 +11,7 @@ import vidfer
 from vidfer import weights
 from vidfer.config import PipelineConfig, unused_options
 from vidfer.pipeline import StageDeclaration, stages_of
+from vidfer.pipeline.exported_files import exported_settings
 from vidfer.plugins import version_of
 
 READER_PACKAGES = {"pyav": "av", "decord": "decord"}  # what is installed, by name of the reader
@@ -35,7 +36,7 @@ def component_weights(
     stage: StageDeclaration, config: PipelineConfig
 ) -> list[tuple[weights.ComponentKind, str, tuple[str, ...]]]:
     """Return kind, name and ``component_digests`` of each component that a stage uses."""
-    section = getattr(config, stage.section)
+    section = getattr(exported_settings(config), stage.section)
     found = []
     for kind, name_key, file_key in stage.components:
         name = getattr(section, name_key) if name_key else "embedded"
@@ -65,13 +66,19 @@ def package_version(package: str) -> str | None:
         return None
 
 
-def frames_made_by(reader: str) -> str:
-    """Return what decides the frames and what networks make of them, for cache keys: reader, its version, torch's.
+def runtime_package(config: PipelineConfig) -> str:
+    """Return the package that runs a pipeline's networks."""
+    return {"torch": "torch", "onnx": "onnxruntime"}[config.networks.runtime]
 
-    Of torch major and minor count: what comes behind mends faults, and on one machine gives the same numbers.
+
+def frames_made_by(reader: str, config: PipelineConfig) -> str:
+    """Return what decides the frames and what networks make of them, for cache keys: reader and runtime, and versions.
+
+    Of the runtime's major and minor count: what comes behind mends faults, and on one machine gives the same numbers.
     """
-    torch = ".".join((package_version("torch") or "").split(".")[:2])
-    return f"{reader} {package_version(READER_PACKAGES.get(reader, reader))}, torch {torch}"
+    runtime = runtime_package(config)
+    version = ".".join((package_version(runtime) or "").split(".")[:2])
+    return f"{reader} {package_version(READER_PACKAGES.get(reader, reader))}, {runtime} {version}"
 
 
 def provenance(config: PipelineConfig, *, reader: str, keys: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -89,6 +96,7 @@ def provenance(config: PipelineConfig, *, reader: str, keys: Mapping[str, str] |
     return {
         "vidfer": vidfer.__version__,
         "reader": reader,
+        "runtime": runtime_package(config),
         "fps": config.video.fps,
         "stream": config.video.stream,
         "rotation": config.video.rotation,

@@ -18,7 +18,8 @@ from skimage import data
 from vidfer import weights
 from vidfer.config import FacesConfig, load_pipeline
 from vidfer.errors import WeightsError
-from vidfer.faces.quality import QUALITY_SIZE, FaceQuality, QualityNetwork, quality_features
+from vidfer.faces.quality import QUALITY_SIZE, FaceQuality, quality_features
+from vidfer.faces.quality_network import QualityNetwork
 from vidfer.learning.single_frame import look_at_frame
 from vidfer.pipeline.chunk import FrameChunk
 from vidfer.pipeline.faces import MOST_INVERTED, FacesStage

@@ -10,7 +10,7 @@ import numpy as np
 from vidfer.faces.cuts import SIGNATURE_SIZE, is_cut
 from vidfer.temporal import TrackSequence
 from vidfer.temporal.grid import make_grid
-from vidfer.temporal.networks.refiner import node_features
+from vidfer.temporal.networks.features import node_features
 
 NUM_ROWS = 30_000  # 20 minutes at 25 frames/s
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from vidfer import weights as weight_files
 from vidfer.errors import WeightsError
 from vidfer.faces.boxes import face_boxes
@@ -28,7 +30,7 @@ _MAX_CANDIDATES = 1600  # per image, before suppression
 # (benchmarks/stage_light.py). One in two hundred photographs is taken for such a picture.
 _LEAST_LIGHT = 0.2  # of the weakest colour, as part of the strongest
 _LEAST_RED = 0.6  # as part of the strongest
-_EVERY_PX = 8  # looked at to know
+EVERY_PX = 8  # looked at to know
 
 
 class EmbeddedDetector:
@@ -62,12 +64,16 @@ class EmbeddedDetector:
 
     def detect(self, images: Tensor) -> FaceBoxes:
         """Return the faces of images (B, H, W, 3) uint8 RGB, ordered by image, then by descending score."""
+        if 0 in images.shape[:3]:
+            return face_boxes([])
+        return kept_boxes(len(images), *self._candidates(images))
+
+    def _candidates(self, images: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return what ``kept_boxes`` takes."""
         import torch
 
         from vidfer.faces.detector_network import cells, decode
 
-        if 0 in images.shape[:3]:
-            return face_boxes([])
         with torch.inference_mode(), torch.autocast(self._device.type, enabled=False):
             inputs, scale = self._prepare(_without_coloured_light(images.to(self._device)))
             outputs = self._network(inputs)  # (B, cells, 15)
@@ -78,12 +84,7 @@ class EmbeddedDetector:
             xyxy, points = decode(outputs[row, cell], centres[cell], strides[cell])
             values = torch.cat([xyxy, points.flatten(1)], dim=1)  # (N, 14)
             scale_all = torch.tensor(scale, device=self._device).repeat(values.shape[1] // 2)
-            found_values = (values * scale_all).cpu().numpy()
-            found_score, found_row = score[found].cpu().numpy(), row.cpu().numpy()
-        per_image = [found_row == i for i in range(len(images))]
-        return face_boxes(
-            [suppress(found_values[m], found_score[m], max_iou=_MAX_IOU, most=_MAX_CANDIDATES) for m in per_image]
-        )
+            return (values * scale_all).cpu().numpy(), score[found].cpu().numpy(), row.cpu().numpy()
 
     def _prepare(self, images: Tensor) -> tuple[Tensor, tuple[float, float]]:
         """Return the network's input (B, 3, H', W') and how many image px one of its px is, across and down."""
@@ -91,14 +92,12 @@ class EmbeddedDetector:
         from torch.nn import functional
 
         count, height, width = images.shape[:3]
-        factor = min(_MAX_ENLARGEMENT, search_side(self._long_side, height=height, width=width) / max(height, width))
-        size = max(1, round(height * factor)), max(1, round(width * factor))
+        size, padded = searched_size(self._long_side, height=height, width=width)
         planes = images.permute(0, 3, 1, 2)  # (B, 3, H, W), channels last in memory
         if size != (height, width):
             if self._device.type != "cpu":
                 planes = planes.float()
             planes = functional.interpolate(planes, size=size, mode="bilinear", antialias=True)
-        padded = [-(-side // _PADDING) * _PADDING for side in size]
         inputs = torch.empty((count, *padded, 3), dtype=self._dtype, device=self._device).permute(0, 3, 1, 2)
         inputs[:, :, size[0] :] = 0
         inputs[:, :, :, size[1] :] = 0
@@ -106,10 +105,28 @@ class EmbeddedDetector:
         return inputs, (width / size[1], height / size[0])
 
 
+def searched_size(long_side: int, *, height: int, width: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return height and width of a picture as it is searched, px, and these filled up to what the network reads."""
+    factor = min(_MAX_ENLARGEMENT, search_side(long_side, height=height, width=width) / max(height, width))
+    size = max(1, round(height * factor)), max(1, round(width * factor))
+    return size, (-(-size[0] // _PADDING) * _PADDING, -(-size[1] // _PADDING) * _PADDING)
+
+
+def kept_boxes(num_images: int, values: np.ndarray, score: np.ndarray, row: np.ndarray) -> FaceBoxes:
+    """Return the faces of a batch, given its candidates' boxes and points (N, 14) px, scores (N,) and images (N,)."""
+    per_image = [row == i for i in range(num_images)]
+    return face_boxes([suppress(values[m], score[m], max_iou=_MAX_IOU, most=_MAX_CANDIDATES) for m in per_image])
+
+
+def is_coloured_light(light: Any, least: Any, most: Any) -> Any:
+    """Return which pictures are lit by a lamp of one colour (B,), given the mean, least and most of R, G, B."""
+    return (least < _LEAST_LIGHT * most) | (light[:, 0] < _LEAST_RED * most)
+
+
 def _without_coloured_light(images: Tensor) -> Tensor:
     """Return images (B, H, W, 3) uint8 with those gray that are lit by a lamp of one colour, as on stages."""
-    light = images[:, ::_EVERY_PX, ::_EVERY_PX].float().mean((1, 2))  # (B, 3)
-    coloured = (light.amin(1) < _LEAST_LIGHT * light.amax(1)) | (light[:, 0] < _LEAST_RED * light.amax(1))
+    light = images[:, ::EVERY_PX, ::EVERY_PX].float().mean((1, 2))  # (B, 3)
+    coloured = is_coloured_light(light, light.amin(1), light.amax(1))
     if not coloured.any():
         return images
     gray = images.float().mean(3, keepdim=True).round().byte()  # (B, H, W, 1)

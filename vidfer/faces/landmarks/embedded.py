@@ -10,15 +10,14 @@ from torch import Tensor
 
 from vidfer.device import bfloat16_is_fast
 from vidfer.errors import WeightsError
-from vidfer.faces.align import apply_transforms, box_transforms, invert_transforms, warp_faces
 from vidfer.faces.convolution_units import fuse_norms, pack
 from vidfer.faces.landmarks import LANDMARKERS
-from vidfer.faces.landmarks.point_network import NUM_LANDMARKS, build_network, halve_body
+from vidfer.faces.landmarks.crops import locate_in_crops
+from vidfer.faces.landmarks.point_network import build_network, halve_body
 from vidfer.packed import can_pack
 from vidfer.weights import finite_number, load_tensors, locate
 
 MAX_MARGIN = 4.0  # sides of the box
-_FACES_AT_ONCE = 64  # bounds memory; more are no faster
 
 
 @LANDMARKERS.register("embedded")
@@ -66,25 +65,10 @@ class EmbeddedLandmarker:
             (N, 4) px: a detector's box, or one from ``align.landmark_boxes``. For a box that is not finite, or has
             no area, the landmarks are NaN and the score is 0.
         """
-        xyxy = np.asarray(xyxy, np.float32).reshape(-1, 4)
-        if len(image_row) != len(xyxy):
-            raise ValueError(f"expected one image_row per box, got {len(image_row)} for {len(xyxy)} boxes")
-        landmarks = np.full((len(xyxy), NUM_LANDMARKS, 2), np.nan, np.float32)
-        scores = np.zeros(len(xyxy), np.float32)
-        rows = np.flatnonzero(np.isfinite(xyxy).all(1))
-        for start in range(0, len(rows), _FACES_AT_ONCE):
-            part = rows[start : start + _FACES_AT_ONCE]
-            landmarks[part], scores[part] = self._locate(images, np.asarray(image_row)[part], xyxy[part])
-        return landmarks, scores
+        size = self._network.size
+        return locate_in_crops(self._look, images.to(self._device), image_row, xyxy, size=size, margin=self._margin)
 
     @torch.inference_mode()
-    def _locate(self, images: Tensor, image_row: np.ndarray, xyxy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        transforms = box_transforms(xyxy, margin=self._margin)
-        size = self._network.size
-        crops = warp_faces(images.to(self._device), image_row, transforms, size=size, gray=True)  # (N, 1, S, S)
+    def _look(self, crops: Tensor) -> tuple[np.ndarray, np.ndarray]:
         points, logits = self._network(crops)
-        found = apply_transforms(invert_transforms(transforms), points.cpu().numpy())  # (N, 68, 2)
-        scores = logits.sigmoid().cpu().numpy()
-        lost = ~(np.isfinite(found).all((1, 2)) & np.isfinite(scores))  # a box without area, or damaged weights
-        found[lost], scores[lost] = np.nan, 0.0
-        return found, scores
+        return points.cpu().numpy(), logits.sigmoid().cpu().numpy()

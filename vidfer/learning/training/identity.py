@@ -21,7 +21,7 @@ from torch.nn import functional
 from vidfer.config import Section, parse_section, read_toml
 from vidfer.device import pick_device
 from vidfer.errors import DataError
-from vidfer.identity.embedded import VectorNetwork
+from vidfer.identity.network import VectorNetwork
 from vidfer.learning.datasets.face_scenes import Split
 from vidfer.learning.datasets.kept_arrays import kept_arrays
 from vidfer.learning.datasets.named_faces import NOBODY, NamedFaces, read_fer_faces, read_named_faces

@@ -31,7 +31,8 @@ from vidfer.errors import DataError
 from vidfer.faces.align import five_points, landmark_boxes, similarity_transforms, warp_faces
 from vidfer.faces.landmarks import LANDMARKERS, FaceLandmarker
 from vidfer.faces.pose import head_pose
-from vidfer.faces.quality import QUALITY_SIZE, QualityNetwork, build_quality_network, quality_features
+from vidfer.faces.quality import QUALITY_SIZE, quality_features
+from vidfer.faces.quality_network import QualityNetwork, build_quality_network
 from vidfer.learning.datasets.clean_faces import CleanFaces, fer_faces, photographed_faces
 from vidfer.learning.datasets.face_scenes import Split
 from vidfer.learning.datasets.kept_arrays import kept_arrays

@@ -40,8 +40,9 @@ from vidfer.learning.evaluation.sequences import sequence_figures
 from vidfer.learning.training.loop import LoopConfig, ProgressCallback, train
 from vidfer.temporal.grid import make_grid
 from vidfer.temporal.networks.build import NetworkConfig, build_network, network_metadata
+from vidfer.temporal.networks.features import node_features
 from vidfer.temporal.networks.predictor import NetworkModel
-from vidfer.temporal.networks.refiner import Refiner, node_features
+from vidfer.temporal.networks.refiner import Refiner
 from vidfer.weights import file_digest, locate
 
 _LOG = logging.getLogger(__name__)

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import sys
 from collections import deque
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch.nn.utils.rnn import pad_sequence
 
 from vidfer.errors import WeightsError
 from vidfer.temporal import TemporalModel, TrackSequence
 from vidfer.temporal.grid import STEP_SECONDS, between_nodes, make_grid
-from vidfer.temporal.networks.build import NetworkName, load_network
-from vidfer.temporal.networks.refiner import Refiner, node_features
+from vidfer.temporal.networks.features import node_features
 from vidfer.temporal.online import OnlineGrid, TrackStream
 from vidfer.temporal.probabilities import softmax
 from vidfer.temporal.windows import overlap_for, run_windows, window_steps
+
+if TYPE_CHECKING:
+    from vidfer.temporal.networks.build import NetworkName
+    from vidfer.temporal.networks.refiner import Refiner
 
 _READ_NODES = 4  # a row reads at most three nodes behind the first open one
 
@@ -47,9 +49,13 @@ class NetworkModel:
         window_seconds: float = 60.0,
         overlap_seconds: float = 10.0,
     ) -> None:
+        import torch
+
         self._device = torch.device(device)
-        self._network = network.to(self._device).eval()
-        self._source = source
+        self._use(network.to(self._device).eval(), source, window_seconds, overlap_seconds)
+
+    def _use(self, network: Any, source: str, window_seconds: float, overlap_seconds: float) -> None:
+        self._network, self._source = network, source
         window, overlap = window_steps(window_seconds, overlap_seconds, STEP_SECONDS)
         reach = self._network.reach
         self._overlap = overlap if reach is None else max(overlap, overlap_for(reach))
@@ -84,6 +90,10 @@ class NetworkModel:
         return _NetworkStream(self)
 
     def _run(self, pieces: list[np.ndarray]) -> list[np.ndarray]:
+        """Return log-probabilities (G, K) of the node features (G, F) of each piece."""
+        import torch
+        from torch.nn.utils.rnn import pad_sequence
+
         lengths = [len(piece) for piece in pieces]
         tensors = [torch.from_numpy(p) for p in pieces]
         features = tensors[0][None] if len(tensors) == 1 else pad_sequence(tensors, batch_first=True)  # (B, G, F)
@@ -91,6 +101,18 @@ class NetworkModel:
             logits = self._network(features.to(self._device), torch.tensor(lengths, device=self._device))
         log_p = logits.float().log_softmax(-1).cpu().numpy()  # (B, G, K)
         return [log_p[i, :length] for i, length in enumerate(lengths)]
+
+    def first_state(self) -> Any:
+        """Return what ``step`` knows before the first node."""
+        return self._network.first_state()
+
+    def step(self, features: np.ndarray, state: Any) -> tuple[np.ndarray, Any]:
+        """Return log-probabilities (G, K) of the next nodes' features (G, F), and the state behind them."""
+        import torch
+
+        with torch.inference_mode():
+            logits, after = self._network.step(torch.from_numpy(features)[None].to(self._device), state)
+            return logits[0].float().log_softmax(-1).cpu().numpy(), after
 
     def _check(self, track: TrackSequence) -> None:
         dim, num_labels = track.vectors.shape[1], track.logits.shape[1]
@@ -107,9 +129,9 @@ class _NetworkStream:
     """The network's state at the last closed node of a track, and its results at the nodes that a row may read."""
 
     def __init__(self, model: NetworkModel) -> None:
-        self._model, self._network, self._device = model, model._network, model._device
+        self._model = model
         self._grid = OnlineGrid()
-        self._state = self._network.first_state()
+        self._state = model.first_state()
         self._num_done = 0
         self._results: deque[np.ndarray] = deque(maxlen=_READ_NODES)  # (K,) log-probabilities of the last nodes
 
@@ -120,18 +142,12 @@ class _NetworkStream:
             track, window = grid.window()
             self._model._check(track)
             closed = slice(self._num_done - grid.first_node, grid.num_closed - grid.first_node)
-            self._results.extend(self._step(node_features(track, window)[closed]))
+            found, self._state = self._model.step(node_features(track, window)[closed], self._state)
+            self._results.extend(found)
             self._num_done = grid.num_closed
             grid.forget()
         read = grid.read - (self._num_done - len(self._results))
         return softmax(between_nodes(np.array(self._results), np.array([read])))[0]
-
-    def _step(self, features: np.ndarray) -> np.ndarray:
-        with torch.inference_mode():
-            given = torch.from_numpy(features)[None].to(self._device)
-            logits, self._state = self._network.step(given, self._state)
-            found: np.ndarray = logits[0].float().log_softmax(-1).cpu().numpy()
-        return found
 
 
 def load_model(
@@ -144,6 +160,8 @@ def load_model(
     overlap_seconds: float,
 ) -> TemporalModel:
     """Return the trained model called ``name``; raises WeightsError without usable weights."""
+    from vidfer.temporal.networks.build import load_network
+
     network, path = load_network(name, weights, causal=causal)
     return NetworkModel(
         network,

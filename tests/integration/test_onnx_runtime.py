@@ -1,0 +1,170 @@
+"""Networks run by ONNX Runtime: the same timelines, and no torch anywhere."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fixtures.commands import vidfer
+from fixtures.fuzz_trials import short_clip
+
+from vidfer import load_timeline
+from vidfer.config import load_pipeline
+from vidfer.engine.plan import stage_keys
+from vidfer.errors import ConfigError, WeightsError
+from vidfer.labels import EMOTIONS
+from vidfer.pipeline.pipeline import Pipeline
+from vidfer.video.probe import probe
+from vidfer.video.pyav_reader import PyAVReader
+
+pytest.importorskip("onnxruntime", reason="the extra vidfer[onnx] is not installed")
+pytest.importorskip("onnx", reason="the extra vidfer[onnx] is not installed")
+
+ROOT = Path(__file__).parents[2]
+NO_TORCH = {"PYTHONPATH": os.pathsep.join([str(ROOT / "tests/fixtures/no_torch"), str(ROOT)])}
+EVERYTHING = (
+    "--export",
+    "csv",
+    "--set",
+    "movements.enabled=true",
+    "--set",
+    "emotions.prior=balanced",
+    "--set",
+    "emotions.baseline=clip",
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    out = tmp_path_factory.mktemp("exported") / "networks"
+    done = vidfer("export", "onnx", "--out", out, "--quiet")
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+def settings(folder):
+    return [f"networks.folder={folder}", "networks.runtime=onnx"]
+
+
+def arguments(folder):
+    return [part for setting in settings(folder) for part in ("--set", setting)]
+
+
+def test_torch_is_kept_away():
+    code = "import vidfer.pipeline.pipeline\ntry:\n    import torch\nexcept ImportError:\n    print('away')"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env={**os.environ, **NO_TORCH}
+    )
+    assert done.stdout.strip() == "away", done.stderr
+
+
+@pytest.fixture(scope="module")
+def both(sample_video, folder, tmp_path_factory):
+    """The results of the sample with torch and without, all stages on."""
+    outs = tmp_path_factory.mktemp("torch"), tmp_path_factory.mktemp("onnx")
+    for out, more, env in ((outs[0], [], {}), (outs[1], arguments(folder), NO_TORCH)):
+        done = vidfer("process", sample_video, "--out", out, "--fps", "5", *EVERYTHING, *more, env=env)
+        assert done.returncode == 0, done.stderr
+    return outs
+
+
+def test_process_without_torch_has_the_same_timeline(both):
+    theirs, ours = (load_timeline(out / "sample") for out in both)
+    assert list(ours.columns) == list(theirs.columns)
+    assert ours.face_id.tolist() == theirs.face_id.tolist()
+    names = list(EMOTIONS)
+    assert np.nanmax(np.abs(ours[names].to_numpy() - theirs[names].to_numpy())) < 0.01
+    assert (ours.emotion.fillna("") == theirs.emotion.fillna("")).mean() >= 0.99
+    for column, most in {"x": 1, "width": 1, "quality": 0.01, "smile_left": 0.02, "gaze_yaw": 1, "yaw": 1}.items():
+        assert np.nanmax(np.abs(ours[column] - theirs[column])) < most, column
+
+
+def test_a_second_run_finds_everything_cached_and_says_what_ran(both, sample_video, folder):
+    run = json.loads((both[1] / "run.json").read_text())
+    assert "torch" not in run["packages"]
+    assert run["packages"]["onnxruntime"]
+    done = vidfer(
+        "process", sample_video, "--out", both[1], "--fps", "5", *EVERYTHING, *arguments(folder), env=NO_TORCH
+    )
+    assert done.returncode == 0, done.stderr
+    assert "cached" in done.stdout + done.stderr
+
+
+def test_live_without_torch_prints_faces(sample_video, folder, tmp_path):
+    clip = short_clip(sample_video, tmp_path / "short.mp4", num_frames=30)
+    done = vidfer("live", clip, *arguments(folder), env=NO_TORCH)
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert sum(len(line["faces"]) for line in lines) > 20
+
+
+def test_a_stream_is_the_offline_causal_model(sample_video, folder):
+    video = probe(sample_video)
+    batches = list(PyAVReader(video).read(np.arange(0, 96, 3), batch_size=16))
+    pipeline = Pipeline("live", settings=settings(folder))
+    with pipeline.stream() as stream:
+        frames = [
+            stream.look(image, seconds)
+            for batch in batches
+            for image, seconds in zip(batch.images, batch.pts_seconds, strict=True)
+        ]
+    tables = {name: type(frames[0].tables[name]).stack([f.tables[name] for f in frames]) for name in frames[0].tables}
+    everybody = pipeline.stage("tracks").process(tables)  # also the first faces of each track
+    whole = pipeline.stage("emotions").process({**tables, "tracks": everybody}).probabilities
+    counted = tables["tracks"].track_id >= 0
+    assert counted.sum() > 20
+    assert np.abs(tables["emotions"].probabilities[counted] - whole[counted]).max() < 1e-3
+
+
+def test_pictures_without_a_face_give_empty_tables(folder):
+    pipeline = Pipeline("default", settings=[*settings(folder), "movements.enabled=true"])
+    clip = pipeline.frames(np.full((4, 96, 128, 3), 90, np.uint8), fps=10)
+    assert [len(faces) for faces in clip] == [0, 0, 0, 0]
+    assert [len(stage.empty().arrays()) > 0 for stage in pipeline.frame_stages.stages.values()] == [True] * 4
+
+
+def test_the_runtime_is_in_the_cache_keys(folder, tmp_path):
+    config = load_pipeline("default")
+    other = load_pipeline("default", settings(folder))
+    torch, onnx = (stage_keys("content", "pyav", c, clip_id="a") for c in (config, other))
+    assert not [name for name in torch if name != "edits" and torch[name] == onnx[name]]
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for file in folder.iterdir():
+        (copy / file.name).write_bytes(file.read_bytes())
+    moved = stage_keys("content", "pyav", load_pipeline("default", settings(copy)), clip_id="a")
+    assert moved == onnx, "the folder's name is no setting that counts, its content is"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (["networks.runtime=onnx"], "networks.folder"),
+        (["networks.runtime=onnx", "networks.folder=f", "faces.detector=sfd"], "faces.detector"),
+        (["networks.runtime=onnx", "networks.folder=f", "run.device=cuda"], "CPU"),
+        (["networks.runtime=onnx", "networks.folder=f", "backbone.weights=my.safetensors"], "backbone.weights"),
+        (["backbone.weights=networks/expressions.onnx"], "networks.folder"),
+    ],
+)
+def test_wrong_settings_are_named(wrong, message):
+    with pytest.raises(ConfigError, match=message):
+        load_pipeline("default", wrong)
+
+
+def test_what_is_missing_or_another_network_is_named(folder, tmp_path):
+    with pytest.raises(WeightsError, match=r"detector\.onnx"):
+        Pipeline("default", settings=settings(tmp_path))
+    for file in folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "landmarks.onnx").write_bytes((folder / "detector.onnx").read_bytes())
+    image = np.zeros((64, 64, 3), np.uint8)
+    with pytest.raises(WeightsError, match="expected the landmarks embedded, got the detector"):
+        Pipeline("default", settings=settings(tmp_path)).image(image)
+    (tmp_path / "landmarks.onnx").write_bytes(b"nothing of the kind")
+    with pytest.raises(WeightsError, match="expected a file of 'vidfer export onnx'"):
+        Pipeline("default", settings=settings(tmp_path)).image(image)
+    with pytest.raises(ConfigError, match="detector"):
+        Pipeline("default", settings=settings(folder), detector=object())

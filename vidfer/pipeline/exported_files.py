@@ -1,0 +1,67 @@
+"""Which files of ``vidfer export onnx`` stand in for a pipeline's networks. Imports no runtime."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vidfer.config import PipelineConfig
+from vidfer.errors import WeightsError
+from vidfer.registry import Registry
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SUFFIX = ".onnx"
+
+
+def exported_settings(config: PipelineConfig) -> PipelineConfig:
+    """Return the settings with the files of ``networks.folder`` as weights, if networks are to run from there.
+
+    Raises
+    ------
+    WeightsError
+        A file that the pipeline needs is not in the folder.
+    """
+    if config.networks.runtime != "onnx":
+        return config
+    folder = Path(config.networks.folder).expanduser()
+    temporal = "temporal_step" if config.temporal.causal else "temporal"
+    wanted: dict[str, dict[str, str]] = {
+        "faces": {"detector_weights": "detector", "landmark_weights": "landmarks", "quality_weights": "quality"},
+        "backbone": {"weights": "expressions"},
+        "people": {"weights": "identity"} if config.people.link else {},
+        "movements": {"weights": "movements"} if config.movements.enabled else {},
+        "temporal": {"weights": temporal} if config.temporal.is_network else {},
+    }
+    changed = {}
+    for section, files in wanted.items():
+        for file in files.values():
+            if not (folder / f"{file}{SUFFIX}").is_file():
+                raise WeightsError(
+                    f"networks.folder: {folder} lacks {file}{SUFFIX}: write it with 'vidfer export onnx --out' "
+                    f"and the other settings of this command"
+                )
+        paths = {key: str(folder / f"{file}{SUFFIX}") for key, file in files.items()}
+        changed[section] = getattr(config, section).model_copy(update=paths)
+    return config.model_copy(update=changed)
+
+
+def factory_of(registry: Registry[Any], name: str, weights: str) -> Any:
+    """Return what makes a component: an exported network's if the weights are one, else the registry's."""
+    if not weights.endswith(SUFFIX):
+        return registry.get(name)
+    from vidfer.pipeline.exported import FACTORIES
+
+    return FACTORIES[registry.kind]
+
+
+def as_read(pictures: np.ndarray, weights: str) -> Tensor:
+    """Return pictures as the networks with these weights read them: arrays if they are exported, else tensors."""
+    if weights.endswith(SUFFIX):
+        return pictures  # type: ignore[return-value]  # stands in for it, see FrameChunk.images
+    import torch
+
+    return torch.from_numpy(pictures)
