@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 VECTORS = "track_vectors"  # the stage that keeps them
-MOST_PEOPLE = 4000  # the memory that comparing takes grows with the square of their number: 600 MB
+MOST_PEOPLE = 4000  # the memory that comparing takes grows with the square of their number: 700 MB
 _MOST_TOLD = 5  # of the people who may be the same as one
 _NOT_COMPARED = "not compared: no face is good enough"
 

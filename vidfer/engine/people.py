@@ -14,8 +14,8 @@ from pathlib import Path
 from vidfer.config import PipelineConfig
 from vidfer.engine.across import Across
 from vidfer.errors import OutputError
-from vidfer.people.apply import with_roster
-from vidfer.people.table import PeopleTable, Row, decisions, read_people, write_people
+from vidfer.people.apply import GONE, with_roster
+from vidfer.people.table import ACROSS_COLUMNS, PeopleTable, Row, decisions, read_people, write_people
 from vidfer.report.wording import count
 from vidfer.store.layout import PEOPLE_FILE, PEOPLE_PICTURE
 from vidfer.store.outputs import write_if_changed
@@ -149,8 +149,12 @@ class PeopleWriter:
         if self._now.digest(clip_id) not in edits:
             self._waiting.add(name)
         elif rows:
-            more = self._across.cells.get(clip_id, {}) if self._across else {}
-            self._pieces.append(self._written([{**row, **more.get(int(row["person"] or -1), {})} for row in rows]))
+            same = self._across.cells.get(clip_id, {}) if self._across else {}
+            more = {str(number): cells for number, cells in same.items()}
+            theirs = [{} if row["reason"] == GONE else more.get(row["person"], {}) for row in rows]
+            nothing = dict.fromkeys(ACROSS_COLUMNS, "")  # of before
+            rows = [{**row, **nothing, **cells} for row, cells in zip(rows, theirs, strict=True)]
+            self._pieces.append(self._written(rows))
 
     def write(self) -> tuple[str, ...]:
         """Write the file, unless nothing changes, and return what users should know, one line each.

@@ -18,10 +18,10 @@ from vidfer.faces.track_changes import LEAST_QUALITY
 # so the middle is set to odds of about 1 to 30, and means of several vectors scatter less. At 0.54, a chance of 0.9,
 # one in 6,000 of two people's single pictures lies above.
 LINK_MIDDLE, LINK_SLOPE = 0.45, 25.0
-# Where two who are surely two are more alike than that, others of the clip are, too; but one person may be seen twice,
-# as in a mirror. Of six of JAFFE's women, five pairs of whom are seen together, 27 % of pairs of two would be one,
-# and 7 % so; no right link is lost (benchmarks/across.py).
-MOST_MIDDLE = 0.7
+# Where two who are surely two are more alike than that, others of the clip are, too; but those from SEEN_TWICE on may
+# be one person on a screen and before it. Of six of JAFFE's women, five pairs of whom are seen together, 27 % of pairs
+# of two people would be one, and 7 % so; no right link is lost (benchmarks/across.py).
+MOST_MIDDLE, SEEN_TWICE = 0.7, 0.85
 # Across clips. People of one folder may be of one age, sex and origin, in front of one camera: of JAFFE's ten women two
 # have a cosine of 0.57 in the middle. So the folder's mean is taken off first, with three faces of nobody in it, as a
 # few clips do not tell it; and what was never alike is not linked by what is left.
@@ -80,7 +80,7 @@ def link_tracks(sums: np.ndarray, apart: np.ndarray, *, min_confidence: float, m
     barred[lengths[:, 0] == 0] = barred[:, lengths[:, 0] == 0] = True
     alike = means @ means.T
     if middle is None:
-        middle = float(np.clip(alike[apart].max(initial=0), LINK_MIDDLE, MOST_MIDDLE))
+        middle = float(np.clip(alike[apart & (alike < SEEN_TWICE)].max(initial=0), LINK_MIDDLE, MOST_MIDDLE))
     alike = np.where(barred, -np.inf, alike)
     rows = np.arange(count)
     nearest = alike.argmax(1) if count else rows  # of each row, so that a merge costs little however many there are

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,9 @@ import pytest
 import vidfer.engine.across
 from vidfer.config import load_pipeline
 from vidfer.engine.across import Across, people_across
+from vidfer.engine.people import PeopleWriter
 from vidfer.errors import ConfigError
+from vidfer.people.apply import GONE
 from vidfer.store.cache import StageCache
 from vidfer.store.journal import ClipRecord
 from vidfer.store.layout import cache_folder
@@ -104,6 +107,17 @@ def test_more_people_than_can_be_compared_are_told(tmp_path: Path, monkeypatch: 
     found = compared(tmp_path, {"a": [("0", "", 0)], "b": [("0", "", 0)]})
     assert found.cells == {}
     assert "too many" in found.notes[0]
+
+
+def test_a_row_whose_person_is_gone_is_nobody_of_another_clip(tmp_path: Path) -> None:
+    found = Across(cells={"a": {0: {"across_person": "P1"}}})
+    here = {"clip": "a", "person": "0", "face_ids": "0", "include": "yes", "reason": ""}
+    gone = {**here, "name": "Ann", "reason": GONE, "across_person": "P7"}
+    writer = PeopleWriter(tmp_path, ["a"], found)
+    writer.add("a", [here, gone], {""})
+    assert writer.write() == ()
+    rows = csv.DictReader((tmp_path / "people.csv").read_text("utf-8-sig").splitlines())
+    assert [row["across_person"] for row in rows] == ["P1", ""]
 
 
 @pytest.mark.parametrize("without", ["people.keep_vectors=false", "people.link=false"])

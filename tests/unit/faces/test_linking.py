@@ -95,6 +95,8 @@ def test_where_two_of_one_frame_are_alike_it_takes_more_to_be_one() -> None:
     assert linked([AXES[0], first, second], together=((0, 2),)).person.tolist() == [0, 1, 2]
     same = linked([AXES[0], AXES[0], second], together=((0, 2),))
     assert same.person.tolist() == [0, 0, 1]
+    mirrored = linked([AXES[5], AXES[5], AXES[0], first], together=((0, 1),))
+    assert mirrored.person.tolist() == [0, 1, 2, 2], "one person, seen twice, tells nothing of others"
 
 
 def people_alike(count: int, each: int, *, shared: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
