@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
+from vidfer.labels import EMOTIONS
+
 STAGES = ("faces", "embeddings", "identity", "tracks", "people", "emotions", "movements")
 EXPORTS = (
     *("csv", "parquet", "segments", "summary", "chart", "report"),  # what the default pipeline writes
@@ -248,6 +250,18 @@ def _explain_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("clip", metavar="CLIP", help="a video")
     parser.add_argument("--frame", type=int, required=True, metavar="N", help="as in timeline.csv, from 1")
     parser.add_argument("--out", metavar="FILE.png", help="default: CLIP-frameN.png here")
+    parser.add_argument("--emotion", choices=EMOTIONS, help="what is explained; default: the most probable one")
+    parser.add_argument(
+        "--attention", action="store_true", help="also where the network looks: what it says with parts covered"
+    )
+    parser.add_argument(
+        "--feature-maps", metavar="LAYER|all", help="of the first face, also what a layer makes of it, or all layers"
+    )
+    parser.add_argument(
+        "--over-time",
+        action="store_true",
+        help="also FILE-time.png: the seconds from which the sequence model reads it; looks at the whole video",
+    )
     _pipeline_arguments(parser)
     _verbosity(parser)
 

@@ -70,15 +70,20 @@ class EmotionsStage:
 
     def _loaded(self) -> TemporalModel:
         if self._model is None:
-            self._model = TEMPORAL_MODELS.get(self._config.name)(
-                device=str(pick_device(self._device)),
-                weights=self._config.weights,
-                causal=self._config.causal,
-                window_seconds=self._config.window_seconds,
-                overlap_seconds=self._config.overlap_seconds,
-                **options_of(self._config, self._config.name),
-            )
+            self._model = temporal_model(self._config, device=str(pick_device(self._device)))
         return self._model
+
+
+def temporal_model(config: TemporalConfig, *, device: str) -> TemporalModel:
+    """Return the model that ``[temporal]`` names; raises ConfigError or WeightsError if there is none."""
+    return TEMPORAL_MODELS.get(config.name)(
+        device=device,
+        weights=config.weights,
+        causal=config.causal,
+        window_seconds=config.window_seconds,
+        overlap_seconds=config.overlap_seconds,
+        **options_of(config, config.name),
+    )
 
 
 class OnlineEmotions:
