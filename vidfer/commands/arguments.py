@@ -292,6 +292,25 @@ def _study_arguments(parser: argparse.ArgumentParser) -> None:
         _verbosity(action)
 
 
+def _fuse_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = "Example: vidfer fuse results/ --with voice.csv --out fused/ --weight 0.3"
+    parser.add_argument("results", metavar="RESULTS", help="a results folder")
+    parser.add_argument(
+        "--with", dest="scores", required=True, metavar="FILE.csv", help="scores over time; columns: docs/guide.md"
+    )
+    parser.add_argument("--out", required=True, metavar="DIR", help="for CLIP/timeline.csv and fusion.json")
+    weight = parser.add_mutually_exclusive_group()
+    weight.add_argument("--weight", type=float, default=0.5, metavar="W", help="of the scores, 0 to 1; default: 0.5")
+    weight.add_argument("--learn", metavar="FILE.csv", help="learn the weight on a labelled manifest: docs/data.md")
+    parser.add_argument(
+        "--pool",
+        choices=["log", "mean"],
+        default="log",
+        help="weighted mean of log-probabilities (default) or of probabilities",
+    )
+    _verbosity(parser)
+
+
 def _sample_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("out", metavar="DIR", help="where to put sample.mp4")
     _verbosity(parser)
@@ -345,6 +364,7 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "report": ("write charts, pages and tables of finished clips again, without opening a video", _report_arguments),
     "status": ("say what is done, stale or failed in a results folder", _status_arguments),
     "study": ("compare conditions over finished clips: tables, statistics, pictures", _study_arguments),
+    "fuse": ("put timelines together with scores that others read from voice or text", _fuse_arguments),
     "manifest": ("build and check tables of labelled clips", _manifest_arguments),
     "train": ("train one of the networks by a recipe, or continue a stopped training", _train_arguments),
     "evaluate": ("measure a network on labelled faces or videos", _evaluate_arguments),

@@ -56,14 +56,17 @@ def draw_explanation(
 
     ``maps`` are (C, h, w) by layer, first to last.
     """
+    maps = maps or {}
     faces = faces[: 1 if maps else MAX_FACES]
-    sheets = [(name, _sheet(found, len(maps) == 1), found) for name, found in (maps or {}).items()]
+    sheets = [(name, _sheet(found, len(maps) == 1), found) for name, found in maps.items()]
     inches = [sheet.shape[0] / sheet.shape[1] * (_WIDTH - 1.6) + 0.06 for _, sheet, _ in sheets]
     top = 0.5 + _ROW * len(faces)
     figure = Figure(figsize=(_WIDTH, top + sum(inches)), dpi=120, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     figure.suptitle(title, fontsize=11, fontweight="bold", color=INK, parse_math=False)
-    parts = figure.subfigures(2, 1, height_ratios=[top, sum(inches)]) if sheets else [figure]
+    parts: list[Figure | SubFigure] = [figure]
+    if sheets:
+        parts = list(figure.subfigures(2, 1, squeeze=False, height_ratios=[top, sum(inches)])[:, 0])
     _draw_faces(parts[0], faces)
     if sheets:
         grid = parts[1].subplots(len(sheets), 1, squeeze=False, height_ratios=inches)[:, 0]
