@@ -55,7 +55,7 @@ def test_both_are_what_a_plain_loop_gives(labels: list[int]) -> None:
                 loop_contrastive(embedding, np.array(labels)),
             ),
         ):
-            assert float(loss) == pytest.approx(expected, abs=1e-5)
+            assert float(loss.detach()) == pytest.approx(expected, abs=1e-5)
             loss.backward()  # type: ignore[no-untyped-call]
             assert given.grad is not None
             assert torch.isfinite(given.grad).all()
