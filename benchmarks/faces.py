@@ -9,6 +9,9 @@ A false detection may still be a face that the reference missed: ``--draw`` writ
 Then follow: recall by yaw, size, light and what covers the face (face_conditions.py); what following faces saves and
 how exact it is (following.py); and, with ``--side-by-side``, face-alignment's default on the same frames
 (side_by_side.py, minutes). Each of these is a script of its own, too.
+
+``--by-name embedded,yunet,mtcnn,haar`` prints one row for each of these detectors instead, as they come, on the same
+pictures and every ``--every``-th frame of the clips; those without their files are passed over.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from face_conditions import report_conditions
 from following import report_following
 from side_by_side import report_side_by_side
 
+from vidfer.errors import MissingDependency, WeightsError
 from vidfer.faces.boxes import pairwise_iou
 from vidfer.faces.detectors import DETECTORS, FaceDetector
 from vidfer.faces.landmarks import LANDMARKERS
@@ -93,14 +97,23 @@ class ClipScore:
 
 
 def score_clip(
-    clip: Path, detector: FaceDetector, reference: np.ndarray, *, min_size: float, draw: Path | None
+    clip: Path,
+    detector: FaceDetector,
+    reference: np.ndarray,
+    *,
+    min_size: float,
+    draw: Path | None = None,
+    every: int = 1,
 ) -> ClipScore:
-    """Compare a detector with the reference on every frame of a clip."""
-    score = ClipScore()
+    """Compare a detector with the reference on every frame of a clip, or each ``every``-th."""
+    score, number = ClipScore(), 0
     for batch in frames_of(clip):
+        numbers = np.arange(number, number + len(batch))
+        number += len(batch)
+        batch, numbers = batch[numbers % every == 0], numbers[numbers % every == 0]
         boxes = detector.detect(torch.from_numpy(batch))
         for i, frame in enumerate(batch):
-            faces = reference[reference[:, 0] == score.frames]
+            faces = reference[reference[:, 0] == numbers[i]]
             mine = boxes.xyxy[boxes.image_row == i]
             iou = pairwise_iou(mine, faces[:, 1:5])  # (mine, faces)
             size = np.sqrt((faces[:, 3:5] - faces[:, 1:3]).prod(axis=1))
@@ -186,6 +199,42 @@ def report_pictures(data: Path, detector: FaceDetector, lenient: FaceDetector, *
     print(f"{len(empty)} pictures without a face: {fired:.2%} fire")
 
 
+def report_by_name(names: list[str], reference: Reference, options: argparse.Namespace) -> None:
+    """Print a row for each detector: photographs held back, pictures without a face, clips, time."""
+    scenes = [scene for scene in read_scenes(options.data, "val") if scene.source in ("flickr8k", "no_faces")]
+    scenes = scenes[:: options.scenes_every]
+    print(f"{sum(len(scene.xyxy) for scene in scenes)} faces in {len(scenes)} pictures; frames: each {options.every}th")
+    print("| detector | Flickr8k val: recall | precision | empty that fire | clips: recall | false | ms, 640x360 |")
+    print("|---|---|---|---|---|---|---|")
+    for name in names:
+        try:
+            detector = DETECTORS.get(name)(
+                device="cpu", long_side=options.long_side, weights="", min_score=options.min_score
+            )
+        except (MissingDependency, WeightsError) as error:
+            print(f"| {name} | {error} |")
+            continue
+        of_pictures = detection_figures(
+            detection_outcome(detector, [one for one in scenes if one.source == "flickr8k"]),
+            min_score=options.min_score,
+        )
+        empty = detection_outcome(detector, [one for one in scenes if one.source == "no_faces"])
+        fired = detection_figures(empty, min_score=options.min_score)["empty_fired"]
+        scores = [
+            score_clip(clip, detector, reference.faces(clip), min_size=40.0, every=options.every)
+            for clip in sorted(options.clips.glob("*.mp4"))
+        ]
+        frames, wanted, found, false = (
+            sum(getattr(score, what) for score in scores) for what in ("frames", "wanted", "found", "false")
+        )
+        cost = milliseconds_per_frame(detector, 360, 640, 1, rounds=3)
+        print(
+            f"| {name} | {of_pictures['recall']:.1%} | {of_pictures['precision']:.1%} | {fired:.1%} "
+            f"| {found / max(1, wanted):.1%} of {wanted} | {false} in {frames} frames | {cost:.1f} |",
+            flush=True,
+        )
+
+
 def report_speed(detector: FaceDetector) -> None:
     """Print milliseconds per frame on one core."""
     torch.set_num_threads(1)
@@ -206,8 +255,15 @@ def main() -> None:
     parser.add_argument("--draw", type=Path, help="write frames with a miss or a false detection into this folder")
     parser.add_argument("--skip-speed", action="store_true")
     parser.add_argument("--side-by-side", action="store_true", help="time face-alignment's default too")
+    parser.add_argument("--by-name", default="", metavar="NAME,NAME", help="only a row for each of these detectors")
+    parser.add_argument("--every", type=int, default=10, help="with --by-name: frames of the clips")
+    parser.add_argument("--scenes-every", type=int, default=1, help="with --by-name: pictures")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    if arguments.by_name:
+        reference = Reference(arguments.reference, arguments.cache)
+        report_by_name(arguments.by_name.split(","), reference, arguments)
+        return
     build = partial(DETECTORS.get("embedded"), device="cpu", long_side=arguments.long_side, weights=arguments.weights)
     detector = build(min_score=arguments.min_score)
     if not arguments.skip_speed:

@@ -62,7 +62,9 @@ class VideoConfig(Section):
 class FacesConfig(Section):
     """``[faces]``: finding faces and their landmarks."""
 
-    detector: str = Field("embedded", description="or sfd, retinaface, scrfd, yunet, blazeface (face-alignment's)")
+    detector: str = Field(
+        "embedded", description="or sfd, retinaface, scrfd, yunet, blazeface (face-alignment's), mtcnn, haar"
+    )
     landmarks: str = Field("embedded", description="or 2dfan4 (face-alignment's)")
     long_side: int = Field(
         0, ge=0, le=4096, description="frames are shrunk to this before detection, px; 0 = follows the picture"

@@ -134,6 +134,28 @@ TABLE: tuple[WeightFile, ...] = (
         sha256="",
         url="https://github.com/yakhyo/facial-analysis/releases/download/v0.0.1/det_2.5g.onnx",
     ),
+    # Inside the wheel of facenet-pytorch 2.6.0 (MIT), too: facenet_pytorch/data.
+    WeightFile(
+        kind="detector",
+        name="mtcnn",
+        filename="pnet.pt",
+        sha256="a2a71925e0b9996a42f63e47efc1ca19043e69558b5c523b978d611dfae49c8f",
+        url="https://github.com/timesler/facenet-pytorch/raw/master/data/pnet.pt",
+    ),
+    WeightFile(
+        kind="detector",
+        name="mtcnn",
+        filename="rnet.pt",
+        sha256="bbb937de72efc9ef83b186c49f5f558467a1d7e3453a8ece0d71a886633f6a86",
+        url="https://github.com/timesler/facenet-pytorch/raw/master/data/rnet.pt",
+    ),
+    WeightFile(
+        kind="detector",
+        name="mtcnn",
+        filename="onet.pt",
+        sha256="165bfbe42940416ccfb977545cf0e976d5bf321f67083ae2aaaa5c764280118d",
+        url="https://github.com/timesler/facenet-pytorch/raw/master/data/onet.pt",
+    ),
     WeightFile(
         kind="detector",
         name="yunet",

@@ -16,6 +16,17 @@ def test_a_frame_with_a_face_becomes_a_picture(sample_video: Path, tmp_path: Pat
         assert picture.width > 800
 
 
+def test_attention_layers_and_seconds_become_pictures(sample_video: Path, tmp_path: Path) -> None:
+    out = tmp_path / "frame.png"
+    more = ("--attention", "--feature-maps", "all", "--over-time", "--set", "video.fps=5")
+    done = vidfer("explain", sample_video, "--frame", "60", "--out", out, *more)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [str(out), str(tmp_path / "frame-time.png")]
+    with Image.open(out) as picture, Image.open(tmp_path / "frame-time.png") as over_time:
+        assert picture.height > 1000  # a row for each layer
+        assert over_time.width > 1500
+
+
 def test_a_frame_without_a_face_says_so(sample_video: Path, tmp_path: Path) -> None:
     done = vidfer("explain", sample_video, "--frame", "150", "--out", tmp_path / "frame.png")
     assert done.returncode == 1

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
+from vidfer.labels import EMOTIONS
+
 STAGES = ("faces", "embeddings", "identity", "tracks", "people", "emotions", "movements")
 EXPORTS = (
     *("csv", "parquet", "segments", "summary", "chart", "report"),  # what the default pipeline writes
@@ -260,6 +262,18 @@ def _explain_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("clip", metavar="CLIP", help="a video")
     parser.add_argument("--frame", type=int, required=True, metavar="N", help="as in timeline.csv, from 1")
     parser.add_argument("--out", metavar="FILE.png", help="default: CLIP-frameN.png here")
+    parser.add_argument("--emotion", choices=EMOTIONS, help="what is explained; default: the most probable one")
+    parser.add_argument(
+        "--attention", action="store_true", help="also where the network looks: what it says with parts covered"
+    )
+    parser.add_argument(
+        "--feature-maps", metavar="LAYER|all", help="of the first face, also what a layer makes of it, or all layers"
+    )
+    parser.add_argument(
+        "--over-time",
+        action="store_true",
+        help="also FILE-time.png: the seconds from which the sequence model reads it; looks at the whole video",
+    )
     _pipeline_arguments(parser)
     _verbosity(parser)
 
@@ -288,6 +302,25 @@ def _study_arguments(parser: argparse.ArgumentParser) -> None:
         action.add_argument("--study", required=True, metavar="FILE.toml", help="the study file")
     for action in (init, run, power, agree):
         _verbosity(action)
+
+
+def _fuse_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = "Example: vidfer fuse results/ --with voice.csv --out fused/ --weight 0.3"
+    parser.add_argument("results", metavar="RESULTS", help="a results folder")
+    parser.add_argument(
+        "--with", dest="scores", required=True, metavar="FILE.csv", help="scores over time; columns: docs/guide.md"
+    )
+    parser.add_argument("--out", required=True, metavar="DIR", help="for CLIP/timeline.csv and fusion.json")
+    weight = parser.add_mutually_exclusive_group()
+    weight.add_argument("--weight", type=float, default=0.5, metavar="W", help="of the scores, 0 to 1; default: 0.5")
+    weight.add_argument("--learn", metavar="FILE.csv", help="learn the weight on a labelled manifest: docs/data.md")
+    parser.add_argument(
+        "--pool",
+        choices=["log", "mean"],
+        default="log",
+        help="weighted mean of log-probabilities (default) or of probabilities",
+    )
+    _verbosity(parser)
 
 
 def _sample_arguments(parser: argparse.ArgumentParser) -> None:
@@ -343,6 +376,7 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "report": ("write charts, pages and tables of finished clips again, without opening a video", _report_arguments),
     "status": ("say what is done, stale or failed in a results folder", _status_arguments),
     "study": ("compare conditions over finished clips: tables, statistics, pictures", _study_arguments),
+    "fuse": ("put timelines together with scores that others read from voice or text", _fuse_arguments),
     "manifest": ("build and check tables of labelled clips", _manifest_arguments),
     "train": ("train one of the networks by a recipe, or continue a stopped training", _train_arguments),
     "evaluate": ("measure a network on labelled faces or videos", _evaluate_arguments),

@@ -12,11 +12,14 @@ from vidfer.backbones.load import EmotionNetwork, load_backbone
 from vidfer.config import PipelineConfig
 from vidfer.errors import BadVideo, VidferError
 from vidfer.pipeline.chunk import FrameChunk
-from vidfer.pipeline.emotions import prior_log_ratio
+from vidfer.pipeline.emotions import of_clip, prior_log_ratio, track_rows, track_sequences
 from vidfer.pipeline.pipeline import Pipeline
+from vidfer.temporal import TrackSequence
 from vidfer.types import FaceDetections
 from vidfer.video.probe import probe
 from vidfer.video.reader import open_reader
+
+_NEAR_SECONDS = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,3 +77,19 @@ def look_at_frame(path: Path, frame_index: int, config: PipelineConfig) -> Frame
         logits=(logits + prior_log_ratio(config.emotions, config.backbone)).astype(np.float32),
         network=network,
     )
+
+
+def track_at(path: Path, pts_seconds: float, config: PipelineConfig) -> tuple[TrackSequence | None, int]:
+    """Run a whole video through the pipeline; return what a sequence model reads of who is there at a time, and its id.
+
+    Of several faces in the nearest frame it is the one of the highest score; None where nobody is followed within
+    ``_NEAR_SECONDS``.
+    """
+    frames, faces, tracks, embeddings = of_clip(Pipeline(config).tables(path))
+    away = np.abs(frames.pts_seconds[faces.frame_row] - pts_seconds)  # (N,)
+    near = np.flatnonzero((tracks.track_id >= 0) & (away <= _NEAR_SECONDS))
+    if not len(near):
+        return None, -1
+    best = near[np.lexsort((-faces.score[near], away[near]))[0]]
+    rows = next(rows for rows in track_rows(tracks.track_id) if best in rows)
+    return track_sequences([rows], frames, faces, embeddings)[0], int(tracks.track_id[best])

@@ -85,15 +85,20 @@ class EmotionsStage:
 
     def _loaded(self) -> TemporalModel:
         if self._model is None:
-            self._model = factory_of(TEMPORAL_MODELS, self._config.name, self._config.weights)(
-                device=self._device,
-                weights=self._config.weights,
-                causal=self._config.causal,
-                window_seconds=self._config.window_seconds,
-                overlap_seconds=self._config.overlap_seconds,
-                **options_of(self._config, self._config.name),
-            )
+            self._model = temporal_model(self._config, device=self._device)
         return self._model
+
+
+def temporal_model(config: TemporalConfig, *, device: str) -> TemporalModel:
+    """Return the model that ``[temporal]`` names; raises ConfigError or WeightsError if there is none."""
+    return factory_of(TEMPORAL_MODELS, config.name, config.weights)(
+        device=device,
+        weights=config.weights,
+        causal=config.causal,
+        window_seconds=config.window_seconds,
+        overlap_seconds=config.overlap_seconds,
+        **options_of(config, config.name),
+    )
 
 
 class OnlineEmotions:

@@ -211,6 +211,21 @@ class Pipeline:
         BadVideo
             The file cannot give frames; or it is damaged, and ``video.strict`` is set.
         """
+        video, tables, decode = self._of_file(path)
+        return self._clip(Path(path).stem if name is None else name, video.info, decode, tables)
+
+    def tables(self, path: str | Path) -> dict[str, Table]:
+        """Return what every stage makes of a video file, by stage, the backbone's vectors included.
+
+        Raises
+        ------
+        BadVideo
+            As ``video``.
+        """
+        return self._completed(self._of_file(path)[1])
+
+    def _of_file(self, path: str | Path) -> tuple[VideoProbe, dict[str, Table], DecodeReport]:
+        """Decode a file; return it with the tables of the frame stages."""
         from vidfer.video.probe import probe
         from vidfer.video.reader import DecoderFailed, choose_reader
 
@@ -224,7 +239,7 @@ class Pipeline:
             tables, decode = self._decoded(video, "pyav")
         if self.config.video.strict and decode.truncated:
             raise BadVideo(path, "truncated", f"{'; '.join(decode.warnings)} (refused by video.strict)")
-        return self._clip(Path(path).stem if name is None else name, video.info, decode, tables)
+        return video, tables, decode
 
     def stream(self) -> Stream:
         """Return a stream: frames go in one by one, as they come, and their faces come out at once.
@@ -336,11 +351,16 @@ class Pipeline:
                     parts[name].append(table)
         return {name: type(found[0]).stack(found) if found else stages[name].empty() for name, found in parts.items()}
 
-    def _clip(self, name: str, info: VideoInfo, decode: DecodeReport, tables: Mapping[str, Table]) -> Clip:
+    def _completed(self, tables: Mapping[str, Table]) -> dict[str, Table]:
+        """Return the tables of all stages, given those of the frame stages."""
         found = dict(tables)
         for stage in self._declared.values():
             if not stage.sees_frames:
                 found[stage.name] = self.clip_stage(stage.name).process(found)
+        return found
+
+    def _clip(self, name: str, info: VideoInfo, decode: DecodeReport, tables: Mapping[str, Table]) -> Clip:
+        found = self._completed(tables)
         made_by = provenance(self.config, reader=decode.reader)
         if self._given:
             made_by["given"] = self._given

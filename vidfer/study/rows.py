@@ -78,7 +78,9 @@ def read_rows(path: Path, required: Sequence[str], optional: Sequence[str] = (),
         raise DataError(f"{path}: cannot be read as a table: {getattr(error, 'strerror', None) or error}") from error
     names = [name.strip() for name in header]
     if not any(any(map(str.strip, cells)) for cells in lines):
-        raise DataError(f"{path}: no rows: expected a header with {', '.join(required)}, and a row for each")
+        raise DataError(
+            f"{path}: no rows: expected a header with {', '.join(required) or 'columns'}, and a row for each"
+        )
     if twice := [name for name in names if name and names.count(name) > 1]:
         raise DataError(f"{path}: two columns are called {twice[0]!r}")
     known = [*required, *optional]

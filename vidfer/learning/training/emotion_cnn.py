@@ -28,6 +28,7 @@ from vidfer.learning.evaluation.calibration import calibration, fit_temperature,
 from vidfer.learning.evaluation.classification import classification
 from vidfer.learning.training.augment import Augmentation, AugmentConfig
 from vidfer.learning.training.loop import LoopConfig
+from vidfer.learning.training.metric import LearningConfig, metric_loss
 from vidfer.learning.training.own_faces import read_own_faces
 from vidfer.temporal.baseline import NEUTRAL_LOG_ODDS, centred
 from vidfer.weights import locate, mean_weights
@@ -96,6 +97,7 @@ class EmotionRecipe(Section):
     model: ModelConfig = ModelConfig()
     data: DataConfig = DataConfig()
     mixed: MixedConfig = MixedConfig()
+    learning: LearningConfig = LearningConfig()
     augment: AugmentConfig = AugmentConfig()
     loop: LoopConfig
 
@@ -103,6 +105,8 @@ class EmotionRecipe(Section):
     def _mixes_one_way(self) -> EmotionRecipe:
         if self.data.labels == "mixed" and (self.data.mixup or self.data.early_epochs):
             raise ValueError('[data] labels = "mixed" goes without mixup and early_epochs: set both to 0')
+        if self.learning.metric != "none" and self.data.mixup:
+            raise ValueError("[learning] metric needs faces of one emotion, which mixup blends: set [data] mixup to 0")
         return self
 
 
@@ -264,10 +268,16 @@ class EmotionTask:
 
     def loss(self, model: nn.Module, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, dict[str, float]]:
         faces, target = batch
-        _, logits = model(faces)
-        logits = logits.float()
-        right = logits.argmax(1) == target.argmax(1)
-        return functional.cross_entropy(logits, target), {"training_accuracy": float(right.float().mean())}
+        embedding, logits = model(faces)
+        logits, label = logits.float(), target.argmax(1)
+        figures = {"training_accuracy": float((logits.argmax(1) == label).float().mean())}
+        apart, more = self.metric(embedding, label)
+        return functional.cross_entropy(logits, target) + apart, {**figures, **more}
+
+    def metric(self, embedding: Tensor, label: Tensor) -> tuple[Tensor, dict[str, float]]:
+        """Return the weighted loss of ``[learning]``, and what to log of it."""
+        value = metric_loss(self.recipe.learning, embedding, label)
+        return value, {} if self.recipe.learning.metric == "none" else {"metric_loss": float(value.detach())}
 
     def validate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
         logits = predict(model, self.validation.faces, self.spec, device, mirror=self.recipe.model.mirror)

@@ -184,7 +184,8 @@ class MixedTask(EmotionTask):
         right = float((adjusted.argmax(1) == batch.target.argmax(1)).float().mean())
         parts = {"votes_loss": float(votes.detach()), "shapes_loss": float(shapes.detach())}
         taught = mixed.votes_weight * votes + mixed.shapes_weight * shapes
-        return read + taught, {"training_accuracy": right, **parts}
+        apart, more = self.metric(embedding, batch.target.argmax(1))
+        return read + taught + apart, {"training_accuracy": right, **parts, **more}
 
     def fitted(
         self, model: nn.Module, device: torch.device, logits: np.ndarray, truth: np.ndarray

@@ -62,6 +62,11 @@ class NetworkModel:
         self._window = sys.maxsize if reach is None else max(window, 2 * self._overlap)
 
     @property
+    def network(self) -> Refiner:
+        """The network over the nodes of the grid, in evaluation mode."""
+        return self._network
+
+    @property
     def causal(self) -> bool:
         """Whether no row's result depends on a later row."""
         return self._network.causal
@@ -75,7 +80,7 @@ class NetworkModel:
             If the embeddings are not of the size that the network was trained on.
         """
         for track in tracks:
-            self._check(track)
+            self.check(track)
         grids = [make_grid(t.pts_seconds, t.quality, causal=self.causal) for t in tracks]
         filled = [i for i, track in enumerate(tracks) if len(track)]
         features = [node_features(tracks[i], grids[i]) for i in filled]
@@ -114,7 +119,8 @@ class NetworkModel:
             logits, after = self._network.step(torch.from_numpy(features)[None].to(self._device), state)
             return logits[0].float().log_softmax(-1).cpu().numpy(), after
 
-    def _check(self, track: TrackSequence) -> None:
+    def check(self, track: TrackSequence) -> None:
+        """Raise WeightsError if the embeddings are not of the size that the network was trained on."""
         dim, num_labels = track.vectors.shape[1], track.logits.shape[1]
         if (dim, num_labels) != (self._network.dim, self._network.num_labels):
             raise WeightsError(
@@ -140,7 +146,7 @@ class _NetworkStream:
         grid.add(seconds, vector, logits, quality)
         if grid.num_closed > self._num_done:
             track, window = grid.window()
-            self._model._check(track)
+            self._model.check(track)
             closed = slice(self._num_done - grid.first_node, grid.num_closed - grid.first_node)
             found, self._state = self._model.step(node_features(track, window)[closed], self._state)
             self._results.extend(found)

@@ -1,0 +1,37 @@
+"""``vidfer fuse`` over results of a real clip, with made scores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from fixtures.commands import vidfer
+
+from vidfer.labels import EMOTIONS
+
+
+def test_scores_beside_a_processed_clip(sample_video: Path, tmp_path: Path) -> None:
+    results, out = tmp_path / "results", tmp_path / "fused"
+    done = vidfer("process", sample_video, "--out", results, "--fps", "4", "--no-plots", "--export", "csv")
+    assert done.returncode == 0, done.stderr
+    rows = [f"sample,{second},{second + 1},0.1,0.8,0.1" for second in range(8)]
+    (tmp_path / "voice.csv").write_text("\n".join(["clip,start,end,neutral,angry,fear", *rows]))
+    (tmp_path / "labels.csv").write_text(
+        f"clip_id,path,split,label,start_seconds,end_seconds\na,{sample_video},train,anger,0,3\n"
+    )
+    done = vidfer("fuse", results, "--with", tmp_path / "voice.csv", "--out", out, "--learn", tmp_path / "labels.csv")
+    assert done.returncode == 0, done.stderr
+    assert "learnt on 1 labelled row" in done.stdout
+    assert "has no happiness, surprise, sadness, disgust, contempt" in done.stderr
+    saved, fused = (pd.read_csv(folder / "sample" / "timeline.csv") for folder in (results, out))
+    assert list(fused.columns) == [*saved.columns, "sources", "entropy"]
+    assert set(fused["sources"]) == {"face+other", "other"}  # a stretch of the sample shows no face
+    seen = saved["success"] == 1
+    unknown = ["happiness", "surprise", "sadness", "disgust", "contempt"]
+    np.testing.assert_allclose(fused.loc[seen, unknown], saved.loc[seen, unknown], atol=2e-6)
+    assert (fused.loc[seen, "anger"] >= saved.loc[seen, "anger"]).mean() > 0.9
+    np.testing.assert_allclose(fused[list(EMOTIONS)].sum(axis=1), 1, atol=1e-5)
+    done = vidfer("fuse", results, "--with", tmp_path / "voice.csv", "--out", results)
+    assert done.returncode == 2
+    assert "choose another --out" in done.stderr
