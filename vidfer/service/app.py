@@ -15,6 +15,7 @@ from fastapi import Body, FastAPI, HTTPException, Query, Request, Response, WebS
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from pydantic import BaseModel, Field
+from starlette.routing import Route
 
 import vidfer
 from vidfer.config import ServeConfig
@@ -66,6 +67,7 @@ class NamedVideo(BaseModel):
 
 def _refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     said = {
+        400: "the body is no JSON",
         404: "there is no such job, file or video",
         408: "nothing was sent for too long",
         413: "larger than the settings allow",
@@ -98,9 +100,8 @@ def _answers(
 
 def create_app(jobs: Jobs, networks: Networks, limits: ServeConfig, *, token: str = "") -> FastAPI:
     """Return the service as an ASGI application, without the guard that it needs."""
-    app = FastAPI(
-        title="vidfer", version=vidfer.__version__, docs_url=None, redoc_url=None
-    )  # those load from elsewhere
+    # The pages that FastAPI shows its documents on load their scripts from elsewhere.
+    app = FastAPI(title="vidfer", version=vidfer.__version__, docs_url=None, redoc_url=None)
     _add_errors(app)
     _add_pages(app, token)
     _add_jobs(app, jobs, limits)
@@ -110,24 +111,27 @@ def create_app(jobs: Jobs, networks: Networks, limits: ServeConfig, *, token: st
 
 
 def _add_errors(app: FastAPI) -> None:
-    def status_of(error: type[Exception], status: int, headers: dict[str, str] | None = None) -> None:
+    def answer_as(error: type[Exception], status: int, retry_after: str = "") -> None:
         async def answer(_: Request, problem: Exception) -> Response:
-            text = str(problem)
-            if isinstance(problem, OutputError):  # without where things lie
-                text = text.partition(": ")[2]
-            return JSONResponse({"detail": text or "there is no such job"}, status, headers)
+            text = "there is no such job" if isinstance(problem, KeyError) else str(problem)
+            if isinstance(problem, OutputError):
+                text = text.partition(": ")[2]  # without where things lie
+            return JSONResponse({"detail": text}, status, {"retry-after": retry_after} if retry_after else None)
 
         app.add_exception_handler(error, answer)
 
-    async def no_such_job(_: Request, __: Exception) -> Response:
-        return JSONResponse({"detail": "there is no such job"}, 404)
+    async def not_allowed(request: Request, _: Exception) -> Response:
+        at = (route for route in app.routes if isinstance(route, Route) and route.path_regex.match(request.url.path))
+        methods = sorted({method for route in at for method in route.methods or ()})  # of all, not of the first alone
+        return JSONResponse({"detail": "Method Not Allowed"}, 405, {"allow": ", ".join(methods)})
 
-    app.add_exception_handler(KeyError, no_such_job)
-    status_of(NoSuchVideo, 404)
-    status_of(DataError, 422)
-    status_of(QueueFull, 503, {"retry-after": "10"})
-    status_of(Busy, 503, {"retry-after": "1"})
-    status_of(OutputError, 507)
+    app.add_exception_handler(405, not_allowed)
+    answer_as(KeyError, 404)
+    answer_as(NoSuchVideo, 404)
+    answer_as(DataError, 422)
+    answer_as(QueueFull, 503, "10")
+    answer_as(Busy, 503, "1")
+    answer_as(OutputError, 507)
 
 
 def _add_pages(app: FastAPI, token: str) -> None:
@@ -168,7 +172,7 @@ def _add_jobs(app: FastAPI, jobs: Jobs, limits: ServeConfig) -> None:
             await _receive(request, folder / VIDEO, limits.idle_seconds)
             return await run_in_threadpool(jobs.add, folder, name)
 
-    @app.post("/jobs/from-root", status_code=202, responses=taken | _refusals(404, 503, 507))
+    @app.post("/jobs/from-root", status_code=202, responses=taken | _refusals(400, 404, 503, 507))
     async def name_a_video(video: Annotated[NamedVideo, Body()]) -> Job:
         """Have a video that lies below the service's root worked on."""
         return await run_in_threadpool(jobs.add_from_root, video.path, video.name)

@@ -10,7 +10,6 @@ import traceback
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
@@ -123,10 +122,9 @@ class Guard:
         if self._names and name not in self._names:
             return _Refusal(421, "this service is not called by that name: see the setting serve.hosts")
         origin = headers.get("origin")
-        is_foreign = origin is not None and urlsplit(origin).netloc.lower() != host
-        is_foreign |= (headers.get("sec-fetch-site"), headers.get("sec-fetch-mode")) in (
-            *((site, mode) for site in ("cross-site", "same-site") for mode in ("cors", "no-cors", "websocket")),
-        )
+        is_foreign = origin is not None and origin.partition("://")[2].lower() != host
+        if headers.get("sec-fetch-site") in ("cross-site", "same-site"):  # as browsers tell, also where no origin is
+            is_foreign |= headers.get("sec-fetch-mode") != "navigate"  # but for a link that is followed
         if is_foreign:
             return _Refusal(403, "only pages of this service may use it")
         wait = self._rate.wait_seconds(scope["client"][0] if scope.get("client") else "")

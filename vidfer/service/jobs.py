@@ -327,7 +327,8 @@ class Jobs:
 
     def _failure(self, job: Job, reason: str, message: str) -> Failure:
         """Return a failure that does not say where things lie on this machine."""
-        message = message.removeprefix(f"{self.video(job.id)}: ").replace(f"{self._folder(job.id)}{os.sep}", "")
+        message = message.removeprefix(f"{self.video(job.id)}: ").removeprefix(f"{reason}: ")
+        message = message.replace(f"{self._folder(job.id)}{os.sep}", "")
         return Failure(reason=reason, message=message.replace(f"{self.out}{os.sep}", ""))
 
     def _end(self, job: Job, state: State, error: Failure | None = None) -> None:

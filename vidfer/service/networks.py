@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 ValueT = TypeVar("ValueT")
 
 MOST_WAITING = 64  # pictures and frames, each of up to serve.max_picture_mib
-_MOST_THREADS = 4  # one picture does not divide well among more cores
+_MOST_THREADS = 4
 
 
 class Busy(VidferError):
@@ -96,7 +96,8 @@ class Networks:
         from vidfer.pipeline.pipeline import Pipeline
 
         if name not in self._pipelines:
-            torch.set_num_threads(min(available_cpus(), _MOST_THREADS))
+            # One picture's small pictures do not divide well among cores, and clients are answered meanwhile.
+            torch.set_num_threads(max(1, min(torch.get_num_threads(), available_cpus() - 1, _MOST_THREADS)))
             self._pipelines[name] = Pipeline(self._configs[name])
         return self._pipelines[name]
 
