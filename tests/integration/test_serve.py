@@ -215,7 +215,7 @@ def test_uploads_that_break_off_leave_nothing(service: Service, out: Path) -> No
 
 def test_bodies_of_small_requests_are_bounded(service: Service) -> None:
     assert service.ask("POST", "/jobs/from-root", {"path": "x" * 100_000}).status == 413
-    assert service.ask("POST", "/jobs/from-root", {"nonsense": 1}).status == 422
+    assert service.ask("POST", "/jobs/from-root", {"nonsense": 1}).json == {"detail": "body.path: Field required"}
     assert service.ask("PUT", "/jobs", b"x").headers["allow"] == "GET, POST"
 
 
@@ -292,6 +292,7 @@ def test_a_job_that_hangs_can_be_cancelled_and_others_wait_in_a_bounded_queue(
         waiting, good = service.send(clip), service.send(clip)
         full = service.ask("POST", "/jobs", clip.read_bytes())
         assert (full.status, full.headers["retry-after"]) == (503, "10")
+        assert service.ask("GET", f"/jobs/{waiting}/summary").status == 409
         assert service.ask("POST", f"/jobs/{waiting}/cancel").json["state"] == "cancelled"
         time.sleep(1)  # whether it hangs already or is about to
         assert service.ask("GET", f"/jobs/{good}").json["state"] == "queued"

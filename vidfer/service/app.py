@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 from fastapi import Body, FastAPI, HTTPException, Query, Request, Response, WebSocket, WebSocketDisconnect
 from fastapi.concurrency import run_in_threadpool
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from pydantic import BaseModel, Field
 from starlette.routing import Route
@@ -70,17 +71,18 @@ def _refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
         400: "the body is no JSON",
         404: "there is no such job, file or video",
         408: "nothing was sent for too long",
+        409: "the job is not done",
         413: "larger than the settings allow",
-        422: "what was sent cannot be used",
         503: "too much is waiting; Retry-After says when to try again",
         507: "the disk is full",
     }
-    # Before any address: by the guard.
+    # At any address, mostly by the guard.
     always = {
         401: "the token is missing or wrong",
         403: "another site's page asked",
         413: said[413],
         421: "the service is not called by that name",
+        422: "what was sent cannot be used",
         429: "too many requests; Retry-After says when to try again",
     }
     chosen = always | {status: said[status] for status in statuses}
@@ -121,11 +123,18 @@ def _add_errors(app: FastAPI) -> None:
         app.add_exception_handler(error, answer)
 
     async def not_allowed(request: Request, _: Exception) -> Response:
-        at = (route for route in app.routes if isinstance(route, Route) and route.path_regex.match(request.url.path))
-        methods = sorted({method for route in at for method in route.methods or ()})  # of all, not of the first alone
+        routes = [route for route in app.routes if isinstance(route, Route)]
+        path = next(route.path for route in routes if route.path_regex.match(request.url.path))
+        methods = sorted({method for route in routes if route.path == path for method in route.methods or ()})
         return JSONResponse({"detail": "Method Not Allowed"}, 405, {"allow": ", ".join(methods)})
 
+    async def not_understood(_: Request, problem: Exception) -> Response:
+        assert isinstance(problem, RequestValidationError)
+        said = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in problem.errors())
+        return JSONResponse({"detail": said}, 422)
+
     app.add_exception_handler(405, not_allowed)
+    app.add_exception_handler(RequestValidationError, not_understood)
     answer_as(KeyError, 404)
     answer_as(NoSuchVideo, 404)
     answer_as(DataError, 422)
@@ -161,7 +170,7 @@ def _add_jobs(app: FastAPI, jobs: Jobs, limits: ServeConfig) -> None:
     @app.post(
         "/jobs",
         status_code=202,
-        responses=taken | _refusals(408, 422, 503, 507),
+        responses=taken | _refusals(408, 503, 507),
         openapi_extra=_body("application/octet-stream"),
     )
     async def send_a_video(
@@ -262,14 +271,16 @@ async def _events(jobs: Jobs, job_id: str) -> AsyncIterator[str]:
 
 def _add_results(app: FastAPI, jobs: Jobs) -> None:
     def found(job_id: str, name: str) -> FileResponse:
+        if (state := jobs.get(job_id).state) != "done":
+            raise HTTPException(409, f"the job is {state}: it has results once it is done")
         path = jobs.results(job_id).get(name)
         if path is None:
-            raise HTTPException(404, "there is no such file: a job has results once it is done")
+            raise HTTPException(404, "there is no such file")
         return FileResponse(path)
 
     summary: dict[str, Any] = {"duration_seconds": 8.0, "num_faces": 2, "dominant_emotion": "neutral"}
 
-    @app.get("/jobs/{job_id}/summary", response_class=FileResponse, responses=_answers(summary) | _refusals(404))
+    @app.get("/jobs/{job_id}/summary", response_class=FileResponse, responses=_answers(summary) | _refusals(404, 409))
     def summary_of_a_job(job_id: str) -> FileResponse:
         """Return summary.json: who was seen, and shares of expressions."""
         return found(job_id, f"{CLIP}/summary.json")
@@ -277,7 +288,7 @@ def _add_results(app: FastAPI, jobs: Jobs) -> None:
     @app.get(
         "/jobs/{job_id}/timeline.csv",
         response_class=FileResponse,
-        responses=_answers("frame,timestamp,face_id,success,...", "text/csv") | _refusals(404),
+        responses=_answers("frame,timestamp,face_id,success,...", "text/csv") | _refusals(404, 409),
     )
     def timeline_of_a_job(job_id: str) -> FileResponse:
         """Return timeline.csv: a row per frame and face."""
@@ -286,7 +297,7 @@ def _add_results(app: FastAPI, jobs: Jobs) -> None:
     @app.get(
         "/jobs/{job_id}/results/{file:path}",
         response_class=FileResponse,
-        responses=_answers("", "application/octet-stream") | _refusals(404),
+        responses=_answers("", "application/octet-stream") | _refusals(404, 409),
     )
     def result_of_a_job(job_id: str, file: str) -> FileResponse:
         """Return a file of the results: those in the job's ``files``, and what clip/report.html asks for."""
@@ -304,7 +315,7 @@ def _add_results(app: FastAPI, jobs: Jobs) -> None:
 def _add_pictures(app: FastAPI, networks: Networks, limits: ServeConfig) -> None:
     @app.post(
         "/picture",
-        responses=_answers(_EXAMPLE_FACES) | _refusals(408, 422, 503),
+        responses=_answers(_EXAMPLE_FACES) | _refusals(408, 503),
         openapi_extra=_body("image/jpeg", "image/png", "image/webp"),
     )
     async def look_at_a_picture(request: Request) -> dict[str, Any]:
