@@ -184,8 +184,7 @@ class _Run(Generic[ItemT, ValueT]):
         """Wait for messages, output, the next deadline or the next look at memory, and take in what has come."""
         now = time.monotonic()
         wait = min((w.deadline for w in self.workers if w.task is not None), default=now) - now
-        wait = min(wait, _LOOK_UP_SECONDS)
-        wait = max(0.0, wait)
+        wait = max(0.0, min(wait, _LOOK_UP_SECONDS))
         events = self.selector.select(wait)
         woke = time.monotonic()
         if woke - now > wait + _STALL_SECONDS:  # suspended (Ctrl-Z, a laptop's lid): the workers probably were, too

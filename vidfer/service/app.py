@@ -22,8 +22,9 @@ import vidfer
 from vidfer.config import ServeConfig
 from vidfer.errors import DataError, OutputError
 from vidfer.service.guard import COOKIE
-from vidfer.service.jobs import CLIP, FINAL, MAX_NAME, VIDEO, Job, Jobs, NoSuchVideo, QueueFull
+from vidfer.service.jobs import CLIP, FINAL, MAX_NAME, VIDEO, Job, Jobs, NoSuchJob, NoSuchVideo, QueueFull
 from vidfer.service.networks import Busy, Networks
+from vidfer.store.atomic import output_error
 
 _PAGE = {
     "/": ("page.html", "text/html"),
@@ -33,9 +34,8 @@ _PAGE = {
 _LOOK_SECONDS = 0.2  # how soon a client is told of progress
 _SIGN_OF_LIFE_SECONDS = 15.0  # proxies cut off what is silent
 _WRITE_BYTES = 1 << 20
-_EXAMPLE_ID = "4f0c2ab1d3e4f5968778695a4b3c2d1e"
 _EXAMPLE_JOB: dict[str, Any] = {
-    "id": _EXAMPLE_ID,
+    "id": "4f0c2ab1d3e4f5968778695a4b3c2d1e",
     "name": "interview.mp4",
     "state": "running",
     "created": "2026-01-31T09:30:00Z",
@@ -115,7 +115,7 @@ def create_app(jobs: Jobs, networks: Networks, limits: ServeConfig, *, token: st
 def _add_errors(app: FastAPI) -> None:
     def answer_as(error: type[Exception], status: int, retry_after: str = "") -> None:
         async def answer(_: Request, problem: Exception) -> Response:
-            text = "there is no such job" if isinstance(problem, KeyError) else str(problem)
+            text = str(problem)
             if isinstance(problem, OutputError):
                 text = text.partition(": ")[2]  # without where things lie
             return JSONResponse({"detail": text}, status, {"retry-after": retry_after} if retry_after else None)
@@ -135,7 +135,7 @@ def _add_errors(app: FastAPI) -> None:
 
     app.add_exception_handler(405, not_allowed)
     app.add_exception_handler(RequestValidationError, not_understood)
-    answer_as(KeyError, 404)
+    answer_as(NoSuchJob, 404)
     answer_as(NoSuchVideo, 404)
     answer_as(DataError, 422)
     answer_as(QueueFull, 503, "10")
@@ -227,8 +227,6 @@ async def _receive(request: Request, path: Path, idle_seconds: float) -> None:
     OutputError
         The disk is full.
     """
-    from vidfer.store.atomic import output_error
-
     stream, size = request.stream(), 0
     try:
         with path.open("xb", buffering=_WRITE_BYTES) as file:
@@ -254,7 +252,7 @@ async def _events(jobs: Jobs, job_id: str) -> AsyncIterator[str]:
     while True:
         try:
             job = jobs.get(job_id)
-        except KeyError:
+        except NoSuchJob:
             yield "event: deleted\ndata: {}\n\n"
             return
         text = job.model_dump_json()

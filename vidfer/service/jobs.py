@@ -68,6 +68,10 @@ class QueueFull(VidferError):
     """As many videos wait as may."""
 
 
+class NoSuchJob(VidferError):
+    """There is no job of this id, or no longer."""
+
+
 class NoSuchVideo(VidferError):
     """There is no such video below the root, or it leads out of it."""
 
@@ -186,9 +190,9 @@ class Jobs:
             return self.add(folder, name)
 
     def get(self, job_id: str) -> Job:
-        """Return a job as it stands; raises KeyError."""
+        """Return a job as it stands; raises NoSuchJob."""
         with self._changed:
-            return self._jobs[job_id].model_copy()
+            return self._known(job_id).model_copy()
 
     def newest(self, count: int) -> list[Job]:
         """Return the jobs as they stand, the newest first."""
@@ -196,9 +200,9 @@ class Jobs:
             return [job.model_copy() for job in list(self._jobs.values())[: -count - 1 : -1]]
 
     def cancel(self, job_id: str) -> Job:
-        """End a job that is not over; raises KeyError. One in work is over in less than a second."""
+        """End a job that is not over; raises NoSuchJob. One in work is over in less than a second."""
         with self._changed:
-            job = self._jobs[job_id]
+            job = self._known(job_id)
             is_waiting = job_id in self._queue
             if is_waiting:
                 self._queue.remove(job_id)
@@ -209,10 +213,11 @@ class Jobs:
         return self.get(job_id)
 
     def delete(self, job_id: str) -> None:
-        """Remove a job with all its data, ending it first; raises KeyError."""
+        """Remove a job with all its data, ending it first; raises NoSuchJob."""
         self.cancel(job_id)
         with self._changed:
             self._changed.wait_for(lambda: job_id not in self._jobs or self._jobs[job_id].state in FINAL)
+            self._known(job_id)  # nobody else has removed it meanwhile
             del self._jobs[job_id]
         gone = self._aside / secrets.token_hex(16)
         with reported_as_output_error(self._folder(job_id)):
@@ -220,16 +225,21 @@ class Jobs:
         shutil.rmtree(gone, ignore_errors=True)
 
     def results(self, job_id: str) -> dict[str, Path]:
-        """Return the files that clients may have, by their paths below the results; raises KeyError."""
+        """Return the files that clients may have, by their paths below the results; raises NoSuchJob."""
         self.get(job_id)
         folder = self._folder(job_id) / RESULTS
         found = (path for part in SHOWN for path in (folder / part).rglob("*"))
         return {path.relative_to(folder).as_posix(): path for path in found if path.is_file()}
 
     def video(self, job_id: str) -> Path:
-        """Return where a job's video is, or was; raises KeyError."""
+        """Return where a job's video is, or was; raises NoSuchJob."""
         self.get(job_id)
         return self._folder(job_id) / VIDEO
+
+    def _known(self, job_id: str) -> Job:
+        if job_id not in self._jobs:
+            raise NoSuchJob("there is no such job")
+        return self._jobs[job_id]
 
     def _folder(self, job_id: str) -> Path:
         return self.out / job_id
