@@ -267,7 +267,7 @@ def test_jobs_go_on_where_the_process_ended(sample_video: Path, tmp_path: Path, 
                 break
         service.process.send_signal(end)
         service.process.wait(TIMEOUT_SECONDS)
-    with serving(tmp_path / "out", *settings) as service:
+    with serving(tmp_path / "out", *settings, "--set", "serve.jobs=2") as service:
         assert [job["name"] for job in service.ask("GET", "/jobs").json] == ["second", ""]
         ended = service.end_of(first)
         assert (ended["state"], ended["frames_total"]) == ("done", 100)
