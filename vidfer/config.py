@@ -274,6 +274,7 @@ class RunConfig(Section):
     segment_frames: int = Field(256, ge=16, multiple_of=16, description="frames per checkpoint")
     timeout_seconds: float = Field(120.0, gt=0.0, description="a worker silent for this long is killed")
     retries: int = Field(1, ge=0, description="further tries after a crash or a hang")
+    longest_seconds: float = Field(0.0, ge=0.0, description="a longer video is a failure; 0 = any length")
 
 
 class LiveConfig(Section):
@@ -283,6 +284,24 @@ class LiveConfig(Section):
     read_timeout_seconds: float = Field(10.0, gt=0.0, description="one without a picture for so long counts as lost")
     longest_delay_seconds: float = Field(
         30.0, gt=0.0, description="a lost source is tried again after 0.5 s, 1 s, 2 s, ... and so on up to this"
+    )
+
+
+class ServeConfig(Section):
+    """``[serve]``: what ``vidfer serve`` takes from its clients; changes no result."""
+
+    jobs: int = Field(1, ge=1, description="videos at a time")
+    max_queue: int = Field(100, ge=1, description="videos that wait or are being sent; more are refused")
+    max_upload_mib: int = Field(2048, ge=1, description="a larger video is refused")
+    max_video_seconds: float = Field(7200.0, gt=0.0, description="the job of a longer video fails")
+    max_job_seconds: float = Field(14400.0, gt=0.0, description="a job that takes longer fails")
+    max_picture_mib: int = Field(10, ge=1, le=1024, description="a larger picture is refused")
+    max_megapixels: float = Field(40.0, gt=0.0, description="a picture of more pixels is refused before it is decoded")
+    max_streams: int = Field(4, ge=0, description="WebSocket streams at a time")
+    requests_per_second: float = Field(50.0, gt=0.0, description="of one address; bursts of ten times as many pass")
+    idle_seconds: float = Field(30.0, gt=0.0, description="an upload or stream that is silent for so long is cut off")
+    hosts: tuple[str, ...] = Field(
+        (), description="names that clients may call the server by, e.g. behind a proxy; loopback's are known"
     )
 
 
@@ -317,6 +336,7 @@ class PipelineConfig(Section):
     networks: NetworksConfig = NetworksConfig()
     run: RunConfig = RunConfig()
     live: LiveConfig = LiveConfig()
+    serve: ServeConfig = ServeConfig()
     resources: ResourcesConfig = ResourcesConfig()
 
     @model_validator(mode="after")

@@ -55,6 +55,12 @@ class BadVideo(VidferError):
         return f"{self.path}: {self.reason}: {self.detail}"
 
 
+class VideoTooLong(VidferError):
+    """A video is longer than ``run.longest_seconds`` allows; with another limit it may be worked on."""
+
+    reason = "too_long"
+
+
 class WeightsError(VidferError):
     """A weight file is missing, damaged or of the wrong shape."""
 

@@ -364,6 +364,22 @@ def _live_arguments(parser: argparse.ArgumentParser) -> None:
     _verbosity(parser)
 
 
+def _serve_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = "Example: vidfer serve --out jobs/, then open http://127.0.0.1:8000/ in a browser"
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder of the jobs; started again, they go on")
+    parser.add_argument("--host", default="127.0.0.1", metavar="HOST", help="where to listen; default: 127.0.0.1")
+    parser.add_argument("--port", type=int, default=8000, metavar="N", help="default: 8000; 0: any that is free")
+    parser.add_argument(
+        "--token-file",
+        metavar="FILE",
+        help="what clients must show, or $VIDFER_TOKEN; needed for any host but this machine's own",
+    )
+    parser.add_argument("--root", metavar="DIR", help="let clients name videos below this folder")
+    parser.add_argument("--keep-videos", action="store_true", help="keep what was sent when a job is done")
+    _pipeline_arguments(parser)
+    _verbosity(parser)
+
+
 def _verbosity(parser: argparse.ArgumentParser) -> None:
     group = parser.add_mutually_exclusive_group()
     group.add_argument("--quiet", "-q", action="store_true", help="errors only")
@@ -373,6 +389,7 @@ def _verbosity(parser: argparse.ArgumentParser) -> None:
 COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "process": ("turn videos into expression timelines", _process_arguments),
     "live": ("follow expressions in a camera, a network stream or a pipe, as they come", _live_arguments),
+    "serve": ("take videos, pictures and streams over HTTP; with a page for browsers", _serve_arguments),
     "report": ("write charts, pages and tables of finished clips again, without opening a video", _report_arguments),
     "status": ("say what is done, stale or failed in a results folder", _status_arguments),
     "study": ("compare conditions over finished clips: tables, statistics, pictures", _study_arguments),

@@ -18,7 +18,7 @@ from vidfer.engine.events import ClipRead, ClipStarted, Event, FramesDone, Stage
 from vidfer.engine.needed import missing_frame_tables
 from vidfer.engine.people import PEOPLE_READ, PEOPLE_ROWS, edits_digest, who_is_who
 from vidfer.engine.plan import DECODE, OUTPUTS, PROBE, probe_key, stage_keys
-from vidfer.errors import BadVideo, CacheError, blamed_on
+from vidfer.errors import BadVideo, CacheError, VideoTooLong, blamed_on
 from vidfer.executors.worker import emit
 from vidfer.memory import give_back_free_memory, keep_memory_at_hand
 from vidfer.people.by_person import by_person
@@ -103,6 +103,8 @@ def process_clip(job: ClipJob) -> ClipSummary:
     ------
     BadVideo
         The file cannot give frames, now or as an earlier run found.
+    VideoTooLong
+        It lasts longer than ``run.longest_seconds``.
     VidferError
         Weights are missing, results cannot be written, ...
     """
@@ -136,6 +138,10 @@ class _ClipWork:
         fingerprint = fingerprint_file(self.job.path, on_progress=lambda: emit(ClipRead(clip_id=self.job.clip_id)))
         with blamed_on(DECODE):
             info, reader = self._probed(fingerprint.sha256)
+            longest = self.config.run.longest_seconds
+            if longest and info.duration_seconds > longest:
+                took = f"{info.duration_seconds:.0f} s"
+                raise VideoTooLong(f"{self.job.path}: the video lasts {took}: at most {longest:g} s are allowed here")
             keys, reader = self._frame_tables(info, reader)
         clip = self._clip(info, keys)
         self._forget(keys)

@@ -101,8 +101,12 @@ def run(
     *,
     options: RunOptions | None = None,
     on_event: EventCallback = ignore,
+    executor: Executor | None = None,
 ) -> RunReport:
     """Process the videos into ``out``, doing only what is not done yet.
+
+    ``executor`` is one of this machine that the caller keeps from run to run, instead of ``options.executor``: other
+    runs may work beside this one, so that ``run.jobs`` of them share the cores.
 
     Raises
     ------
@@ -118,7 +122,7 @@ def run(
         if lock.predecessor_killed:
             remove_temporary_files(out)
             StageCache(cache_folder(out)).remove_leftovers()
-        return _Run(videos, out, config, options, on_event, journal, lock).run()
+        return _Run(videos, out, config, options, on_event, journal, lock, executor).run()
 
 
 def _check(config: PipelineConfig) -> None:
@@ -140,8 +144,9 @@ class _Run:
         on_event: EventCallback,
         journal: Journal,
         lock: RunLock,
+        executor: Executor | None,
     ) -> None:
-        self.lock = lock
+        self.lock, self.executor = lock, executor
         self.out, self.config, self.options, self.on_event, self.journal = out, config, options, on_event, journal
         folder = out.absolute()
         ids = clip_ids(videos)
@@ -183,7 +188,7 @@ class _Run:
                     self.lock.check()
                     lost += outcome.attempts > 1 or outcome.status in ("crashed", "timeout")
                     self._finish(outcome)
-        except KeyboardInterrupt:
+        except BaseException:
             lost += 1
             raise
         finally:
@@ -235,18 +240,23 @@ class _Run:
     def _outcomes(self, todo: Sequence[ClipJob]) -> Generator[Outcome[ClipJob, ClipSummary], None, None]:
         if not todo:
             return
+        if self.executor is not None:
+            yield from self._run_on(self.executor, process_clip, todo, self._local_resources(None))
+            return
         with closing(open_executor(self.options.executor, self.options.address, self.out)) as executor:
             if self.options.executor == "local":
-                resources = plan_resources(self.config.run.jobs, items=len(todo))
-                most = min(resources.max_rss_bytes, MOST_BYTES)  # one worker's share may be the whole machine
-                resources = replace(resources, max_rss_bytes=most)
-                yield from self._run_on(executor, process_clip, todo, resources)
+                yield from self._run_on(executor, process_clip, todo, self._local_resources(len(todo)))
                 return
             with required_of_nodes(self.out, self.config, [job.path for job in todo]) as requirements:
                 check_nodes(executor, requirements)
                 for needs, jobs in self._by_resources(todo):
                     resources = resources_of(needs, jobs=self.config.run.jobs)
                     yield from self._run_on(executor, OnNode(requirements), jobs, resources)
+
+    def _local_resources(self, items: int | None) -> Resources:
+        resources = plan_resources(self.config.run.jobs, items=items)
+        most = min(resources.max_rss_bytes, MOST_BYTES)  # one worker's share may be the whole machine
+        return replace(resources, max_rss_bytes=most)
 
     def _run_on(
         self,

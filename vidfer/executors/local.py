@@ -26,9 +26,8 @@ from vidfer.executors.process import WorkerProcess
 from vidfer.memory_limit import limit_bytes, memory_advice, says_out_of_memory
 
 _START_SECONDS = 120.0  # a worker imports torch from a cold disk before it can say anything
-_MEMORY_CHECK_SECONDS = 0.2
+_LOOK_UP_SECONDS = 0.2  # how soon too much memory is seen, and ``on_wait`` called
 _MAX_FAILED_STARTS = 3
-_LONGEST_WAIT_SECONDS = 5.0
 _STALL_SECONDS = 1.0
 
 
@@ -45,10 +44,13 @@ class LocalExecutor:
     keep_workers
         Keep idle workers, with the networks that they have loaded, from one `run` to the next that runs the same
         function: for executors that hand over one item at a time. `close` ends them.
+    on_wait
+        Called several times a second while workers work; what it raises ends the run, as Ctrl-C does.
     """
 
-    def __init__(self, *, keep_workers: bool = False) -> None:
+    def __init__(self, *, keep_workers: bool = False, on_wait: Callable[[], None] = lambda: None) -> None:
         self._keep_workers = keep_workers
+        self._on_wait = on_wait
         self._kept: list[_Worker[Any]] = []
         self._kept_for: tuple[Any, ...] = ()
 
@@ -77,6 +79,7 @@ class LocalExecutor:
         if not resources.jobs:
             resources = replace(resources, jobs=available_cpus())
         run: _Run[ItemT, ValueT] = _Run(pickled_fn, Attempts(items, retries=retries), resources, timeout, on_event)
+        run.on_wait = self._on_wait
         if self._keep_workers:
             # A GPU that was assigned anew is seen by a new process only.
             signs = (pickled_fn, resources.threads_per_worker, os.environ.get("CUDA_VISIBLE_DEVICES"))
@@ -110,6 +113,7 @@ class _Run(Generic[ItemT, ValueT]):
     workers: list[_Worker[ItemT]] = field(default_factory=list)
     failed_starts: int = 0
     kept: list[_Worker[ItemT]] | None = None  # idle workers of the run before, and for the run after
+    on_wait: Callable[[], None] = lambda: None
 
     def outcomes(self) -> Generator[Outcome[ItemT, ValueT], None, None]:
         self.selector = selectors.DefaultSelector()
@@ -125,6 +129,7 @@ class _Run(Generic[ItemT, ValueT]):
                     break
                 self._listen()
                 self._watch()
+                self.on_wait()
             clean = True
         finally:
             self._end(clean)
@@ -179,9 +184,7 @@ class _Run(Generic[ItemT, ValueT]):
         """Wait for messages, output, the next deadline or the next look at memory, and take in what has come."""
         now = time.monotonic()
         wait = min((w.deadline for w in self.workers if w.task is not None), default=now) - now
-        if self.resources.max_rss_bytes:
-            wait = min(wait, _MEMORY_CHECK_SECONDS)
-        wait = max(0.0, min(wait, _LONGEST_WAIT_SECONDS))
+        wait = max(0.0, min(wait, _LOOK_UP_SECONDS))
         events = self.selector.select(wait)
         woke = time.monotonic()
         if woke - now > wait + _STALL_SECONDS:  # suspended (Ctrl-Z, a laptop's lid): the workers probably were, too

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from vidfer.exporters.timeline_csv import FORMATS
+from vidfer.pipeline.clip import Face
 from vidfer.pipeline.stream import LiveFace, LiveFrame
 
 
@@ -20,12 +21,13 @@ def json_line(frame: LiveFrame, *, latency_seconds: float) -> str:
         "frame": frame.frame_index + 1,
         "timestamp": round(frame.seconds, 6),
         "latency_ms": round(1000 * latency_seconds, 1),
-        "faces": [_face(face) for face in frame.faces],
+        "faces": [face_values(face) | _others(face) for face in frame.faces],
     }
     return json.dumps(document, allow_nan=False, separators=(",", ":"))
 
 
-def _face(face: LiveFace) -> dict[str, Any]:
+def face_values(face: Face) -> dict[str, Any]:
+    """Return what is said of one face, by timeline.csv's columns; a number that is none is None."""
     x, y, right, bottom = face.xyxy.tolist()
     pitch, yaw, roll = face.pose.tolist()
     numbers = {
@@ -36,8 +38,11 @@ def _face(face: LiveFace) -> dict[str, Any]:
         **face.probabilities,
     }
     rounded = {name: _rounded(value, FORMATS[name]) for name, value in numbers.items()}
-    others = {name: np.asarray(value).tolist() for name, value in face.values.items()}
-    return {"face_id": face.face_id, "emotion": face.emotion, **rounded, **others}
+    return {"face_id": face.face_id, "emotion": face.emotion, **rounded}
+
+
+def _others(face: LiveFace) -> dict[str, Any]:
+    return {name: np.asarray(value).tolist() for name, value in face.values.items()}
 
 
 def _rounded(value: float, number_format: str) -> float | None:

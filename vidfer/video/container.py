@@ -18,6 +18,9 @@ logger = logging.getLogger(__name__)
 MAX_PIXELS = 8192 * 4608  # 8K and what is called so; a header may claim any size, and FFmpeg would take memory for it
 _DEMUX_ERRORS = 1000  # consecutive read errors after which the file counts as ended
 DECODER_OPTIONS = {"max_pixels": str(MAX_PIXELS)}  # the decoder refuses larger pictures before it allocates them
+# Formats that have FFmpeg open what they name: a stranger's video must not lead to other files of this machine.
+_LISTS = frozenset({"concat", "dash", "hls", "imf", "rtsp", "sdp", "webm_dash_manifest"})
+_OPEN_OPTIONS = {**DECODER_OPTIONS, "format_whitelist": ",".join(sorted(av.formats_available - _LISTS))}
 _TEXT_CODECS = frozenset({"ansi", "bintext", "xbin", "idf"})  # FFmpeg shows text files as video
 
 
@@ -27,7 +30,7 @@ def open_container(path: Path) -> av.container.InputContainer:
         if path.is_file() and path.stat().st_size == 0:
             raise BadVideo(path, "unreadable", "the file is empty (0 bytes): copy or record it again")
         # absolute, as FFmpeg takes what is before the colon of "12:30.mp4" for a protocol
-        return av.open(str(path.absolute()), metadata_errors="ignore", options=DECODER_OPTIONS)
+        return av.open(str(path.absolute()), metadata_errors="ignore", options=_OPEN_OPTIONS)
     except FileNotFoundError:
         raise BadVideo(path, "unreadable", "the file does not exist") from None
     except PermissionError:
@@ -84,5 +87,7 @@ def _why_not_opened(path: Path, error: Exception) -> str:
         return f"cannot be read: {problem.strerror}"
     if head[4:8] in (b"ftyp", b"mdat", b"free", b"wide", b"skip"):
         return "the index (moov atom) is missing: the recording or copy was cut short; copy or export it again"
+    if head.startswith((b"ffconcat", b"#EXTM3U")):
+        return "this is a list of other files, not a video: give those"
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return f"not a video that FFmpeg knows ({text.lower()})"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -24,13 +26,35 @@ def read_picture(path: Path) -> np.ndarray:
     DataError
         If it cannot be decoded; names it.
     """
-    from PIL import Image, ImageOps
+    return _decoded(path, str(path))
+
+
+def decode_picture(data: bytes, *, max_pixels: float) -> np.ndarray:
+    """Return a JPEG, PNG or WebP file that a stranger sent as (H, W, 3) uint8 RGB, turned upright.
+
+    Raises
+    ------
+    DataError
+        If it cannot be decoded, or has more than ``max_pixels``: then it is not even tried.
+    """
+    return _decoded(io.BytesIO(data), "picture", formats=("JPEG", "PNG", "WEBP"), max_pixels=max_pixels)
+
+
+def _decoded(
+    source: Path | BinaryIO, name: str, *, formats: tuple[str, ...] | None = None, max_pixels: float = float("inf")
+) -> np.ndarray:
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
-        with Image.open(path) as image:
+        with Image.open(source, formats=formats) as image:
+            if image.width * image.height > max_pixels:
+                size = f"{image.width} x {image.height}"
+                raise DataError(f"{name}: expected at most {max_pixels / 1e6:g} million pixels, got {size}")
             return np.array(ImageOps.exif_transpose(image).convert("RGB"))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path}: the picture cannot be decoded: {error}") from error
+        is_other = formats and isinstance(error, UnidentifiedImageError)
+        why = f"expected {', '.join(formats or ())}" if is_other else error
+        raise DataError(f"{name}: the picture cannot be decoded: {why}") from error
 
 
 def with_border(transforms: np.ndarray, *, size: int, border: int) -> np.ndarray:

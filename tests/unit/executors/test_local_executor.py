@@ -171,6 +171,29 @@ def test_a_slow_caller_does_not_cost_the_workers_their_time(tmp_path: Path) -> N
     assert statuses == ["ok", "ok"]
 
 
+def test_a_run_can_be_ended_while_its_worker_hangs_and_the_executor_goes_on() -> None:
+    class Enough(Exception):
+        pass
+
+    enough_at = float("inf")
+
+    def look_up() -> None:
+        if time.monotonic() > enough_at:
+            raise Enough
+
+    executor = LocalExecutor(keep_workers=True, on_wait=look_up)
+    options = {"resources": Resources(jobs=1), "timeout": 100, "retries": 0}
+    (first,) = executor.run(do, [{"do": "pid"}], **options)
+    enough_at = time.monotonic() + 0.5
+    with pytest.raises(Enough):
+        list(executor.run(do, [{"do": "hang_in_native_code"}], **options))
+    assert wait_until(lambda: not is_running(first.value)), "the worker that was kept hung"
+    enough_at = float("inf")
+    (after,) = executor.run(do, [{"do": "double", "n": 2}], **options)
+    assert after.value == 4
+    executor.close()
+
+
 def test_warnings_of_workers_reach_the_log_of_the_parent(caplog: pytest.LogCaptureFixture) -> None:
     list(LocalExecutor().run(do, [{"do": "warn"}], resources=Resources(), timeout=30, retries=0))
     assert ("vidfer.somewhere", logging.WARNING, "set a.h5 aside") in caplog.record_tuples

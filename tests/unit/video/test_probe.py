@@ -30,6 +30,16 @@ def test_it_tells_size_rate_codec_and_fingerprint(tmp_path: Path) -> None:
     assert info.average_fps == pytest.approx(10.0)
 
 
+@pytest.mark.parametrize(
+    "text", ["ffconcat version 1.0\nfile {}\n", "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{}\n"]
+)
+def test_a_list_does_not_lead_to_other_files(tmp_path: Path, text: str) -> None:
+    make_clip(tmp_path / "secret.mp4", num_frames=20)
+    for name in ("secret.mp4", "itself"):  # which FFmpeg would open until there are no file handles left
+        (tmp_path / "itself").write_text(text.format(name))
+        assert "this is a list of other files, not a video" in str(_bad(tmp_path / "itself"))
+
+
 def test_times_of_a_variable_rate_are_the_containers(tmp_path: Path) -> None:
     times = [3000, 3010, 3500, 3533, 9000]
     path = make_clip(tmp_path / "clip.mkv", num_frames=5, pts_ms=times)
