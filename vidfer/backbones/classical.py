@@ -35,9 +35,9 @@ class ClassicalNetwork(nn.Module):
     feature
         ``lbp``, ``gabor``, ``hog`` or ``geometry``: see ``hand_features``.
     classifier
-        ``svm``: a linear support vector machine, one class against the others. ``rbf``: the same on the kernel's values
-        at ``references`` faces, Nystroem's approximation (Williams and Seeger 2001), so that it can learn from all
-        faces. ``knn``: shares of the classes among the nearest of ``references`` faces.
+        ``svm``: a linear support vector machine, one class against the others. ``rbf``: the same on the values of a
+        radial kernel at ``references`` faces, so that it can learn from all (a reduced support vector machine, Lee and
+        Mangasarian 2001). ``knn``: shares of the classes among the nearest of ``references`` faces.
     dimensions
         D, of the embedding: principal components, or linear discriminants.
     references
@@ -102,11 +102,15 @@ class ClassicalNetwork(nn.Module):
         """Return what the classifier says before calibration, (N, 8), of embeddings (N, D)."""
         if self.classifier == "svm":
             return self.score(embedding)
-        distances = torch.cdist(embedding, self.references)  # (N, R)
         if self.classifier == "rbf":
-            return self.score(torch.exp(-self.gamma * distances.square()))
+            return self.score(self.kernel(embedding))
+        distances = torch.cdist(embedding, self.references)  # (N, R)
         nearest = distances.topk(self.neighbours, largest=False).indices  # (N, k)
         return functional.one_hot(self.labels, NUM_EMOTIONS).float()[nearest].mean(1)
+
+    def kernel(self, embedding: Tensor) -> Tensor:
+        """Return the radial kernel (N, R) of embeddings (N, D) and the references."""
+        return torch.exp(-self.gamma * torch.cdist(embedding, self.references).square())
 
 
 def landmark_digest() -> str:

@@ -6,8 +6,7 @@ scikit-learn does the fitting; what is kept is arrays in safetensors, which ``ba
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -30,6 +29,7 @@ _LOG = logging.getLogger(__name__)
 _BATCH = 512
 _NEVER = -10.0  # logit of a class that no face to learn from has
 
+Projection = tuple[np.ndarray, np.ndarray]
 ProgressCallback = Callable[[int, int, dict[str, float]], None]
 
 
@@ -101,11 +101,9 @@ def train_classical(
     x = features_of(faces.faces[order], recipe.model.feature, shown)
     v = features_of(validation.faces, recipe.model.feature, partial(shown, first=len(order)))
     best: dict[str, float] = {}
-    for classifier in recipe.model.classifiers:
-        start = time.process_time()
-        network = fitted_network(recipe, classifier, x, label)
+    for classifier, network in fitted_networks(recipe, x, label):
         figures = _figures(network, v, validation)
-        _LOG.info("%s_%s: %s, %.0f s", network.feature, classifier, figures, time.process_time() - start)
+        _LOG.info("%s_%s: %s", network.feature, classifier, figures)
         names = [f"{network.feature}_{classifier}"]
         if not best or figures["accuracy"] > best["accuracy"]:
             best, names = figures, [*names, "best"]
@@ -124,17 +122,25 @@ def features_of(faces: Tensor, feature: Feature, shown: Callable[[int], None] = 
     return np.concatenate(parts)
 
 
-def fitted_network(
-    recipe: ClassicalRecipe, classifier: Classifier, x: np.ndarray, label: np.ndarray
-) -> ClassicalNetwork:
-    """Return the backbone fitted on features (N, F) in random order and their labels (N,)."""
-    from sklearn.kernel_approximation import Nystroem
+def fitted_networks(
+    recipe: ClassicalRecipe, x: np.ndarray, label: np.ndarray
+) -> Iterator[tuple[Classifier, ClassicalNetwork]]:
+    """Yield the recipe's backbones, fitted on features (N, F) in random order and their labels (N,)."""
+    held = max(1, round(recipe.learning.held_out * len(x)))
+    projections = _projections(recipe.learning, x[held:], label[held:])
+    for classifier in recipe.model.classifiers:
+        network = _fitted(recipe, classifier, projections[classifier], x[held:], label[held:])
+        _calibrate(network, x[:held], label[:held])
+        yield classifier, network.eval()
 
+
+def _fitted(
+    recipe: ClassicalRecipe, classifier: Classifier, projection: Projection, x: np.ndarray, label: np.ndarray
+) -> ClassicalNetwork:
+    """Return a backbone whose probabilities are not calibrated."""
     config = recipe.learning
-    held = max(1, round(config.held_out * len(x)))
-    learn_x, learn_y = x[held:], label[held:]
-    mean, components = _projection(config, classifier, learn_x, learn_y)
-    z = (learn_x - mean) @ components  # (M, D)
+    mean, components = projection
+    z = (x - mean) @ components  # (M, D)
     kept = {"svm": 0, "rbf": config.rbf_references, "knn": config.knn_references}[classifier]
     references = z[: min(kept, len(z))]
     network = ClassicalNetwork(
@@ -150,23 +156,18 @@ def fitted_network(
     if classifier != "svm":
         _set(network, references=references)
     if classifier == "knn":
-        _set(network, labels=learn_y[: len(references)])
+        _set(network, labels=label[: len(references)])
     elif classifier == "svm":
-        _set(network.score, **_one_against_others(z, learn_y, config.svm_c))
+        _set(network.score, **_one_against_others(z, label, config.svm_c))
     else:
-        kernel = Nystroem(gamma=config.rbf_width, n_components=len(references), random_state=config.seed)
-        kernel.fit(z)
-        fitted = _one_against_others(kernel.transform(z).astype(np.float32), learn_y, config.rbf_c)
-        _set(network, references=kernel.components_)
-        _set(network.score, weight=fitted["weight"] @ kernel.normalization_, bias=fitted["bias"])
-    _calibrate(network, x[:held], label[:held])
-    return network.eval()
+        with torch.inference_mode():
+            kernel = network.kernel(torch.from_numpy(z)).numpy()
+        _set(network.score, **_one_against_others(kernel, label, config.rbf_c))
+    return network
 
 
-def _projection(
-    config: LearningConfig, classifier: Classifier, x: np.ndarray, label: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return a mean (F,) and components (F, D): principal ones, and for kNN discriminants of them.
+def _projections(config: LearningConfig, x: np.ndarray, label: np.ndarray) -> dict[Classifier, Projection]:
+    """Return by classifier a mean (F,) and components (F, D): principal ones, and for kNN discriminants of them.
 
     Turk and Pentland 1991, and Belhumeur et al. 1997. A total variance of 1 makes one kernel's width fit all features.
     """
@@ -174,11 +175,10 @@ def _projection(
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
     pca = PCA(min(config.components, *x.shape), svd_solver="covariance_eigh", random_state=config.seed).fit(x)
-    components = pca.components_.T / np.sqrt(pca.explained_variance_.sum())
-    if classifier == "knn":
-        lda = LinearDiscriminantAnalysis(solver="eigen", shrinkage=1e-3).fit((x - pca.mean_) @ components, label)
-        components = components @ lda.scalings_[:, : len(lda.classes_) - 1]
-    return pca.mean_, components
+    principal = pca.components_.T / np.sqrt(pca.explained_variance_.sum())
+    lda = LinearDiscriminantAnalysis(solver="eigen", shrinkage=1e-3).fit((x - pca.mean_) @ principal, label)
+    discriminants = principal @ lda.scalings_[:, : len(lda.classes_) - 1]
+    return {"svm": (pca.mean_, principal), "rbf": (pca.mean_, principal), "knn": (pca.mean_, discriminants)}
 
 
 def _one_against_others(x: np.ndarray, label: np.ndarray, cost: float) -> dict[str, np.ndarray]:

@@ -9,9 +9,18 @@ from fixtures.fer_files import write_fer_files
 
 from vidfer.backbones.load import load_backbone
 from vidfer.cli import main
-from vidfer.config import parse_section, pipelines_folder, read_toml
-from vidfer.errors import DataError, WeightsError
-from vidfer.learning.training.classical import ClassicalRecipe, LearningConfig, fitted_network, train_classical
+from vidfer.config import load_pipeline, parse_section, pipelines_folder, read_toml
+from vidfer.errors import ConfigError, DataError, WeightsError
+from vidfer.export.networks import exportable_networks
+from vidfer.learning.evaluation.faces import evaluate_ferplus
+from vidfer.learning.evaluation.gradcam import gradcam
+from vidfer.learning.training.classical import (
+    ClassicalRecipe,
+    LearningConfig,
+    ModelConfig,
+    fitted_networks,
+    train_classical,
+)
 from vidfer.weights import load_tensors, save_tensors
 
 RECIPE = """
@@ -46,9 +55,11 @@ def trained(feature: str, data: Path, out: Path, recipe: Path) -> Path:
 
 
 @pytest.mark.parametrize("classifier", CLASSIFIERS)
-def test_learns_and_the_weights_can_be_used(run: Path, classifier: str) -> None:
+def test_learns_and_the_weights_can_be_used(run: Path, data: Path, classifier: str) -> None:
     network = load_backbone(f"hog_{classifier}", weights=run / f"hog_{classifier}.safetensors")
     assert network.metadata["training"]["best"]["accuracy"] > 0.5  # chance is 0.125
+    found = evaluate_ferplus(network, data, "PublicTest")["majority"].classification.accuracy
+    assert found == pytest.approx(network.metadata["training"]["best"]["accuracy"], abs=0.02), "files hold float16"
     vectors, logits = network.embed(torch.rand(3, 1, 48, 48))
     assert vectors.shape == (3, network.embedding_size)
     assert np.isfinite(logits).all()
@@ -76,7 +87,7 @@ def test_use_needs_no_scikit_learn(run: Path) -> None:
 
 @pytest.mark.parametrize("classifier", CLASSIFIERS)
 def test_says_what_scikit_learn_says(classifier: str) -> None:
-    from sklearn.kernel_approximation import Nystroem
+    from sklearn.metrics.pairwise import rbf_kernel
     from sklearn.neighbors import KNeighborsClassifier
     from sklearn.svm import LinearSVC
 
@@ -84,7 +95,8 @@ def test_says_what_scikit_learn_says(classifier: str) -> None:
     label = np.arange(300) % 8
     x = (random.normal(size=(8, 900))[label] + random.normal(0, 6, (300, 900))).astype(np.float32)
     config = LearningConfig(components=30, rbf_references=50, knn_references=4096, neighbours=7, held_out=0.2)
-    network = fitted_network(ClassicalRecipe(learning=config), classifier, x, label)  # type: ignore[arg-type]
+    recipe = ClassicalRecipe(model=ModelConfig(classifiers=(classifier,)), learning=config)  # type: ignore[arg-type]
+    [(_, network)] = fitted_networks(recipe, x, label)
     with torch.inference_mode():
         z = network.project(torch.from_numpy(x))
         found = network.scores(z).numpy()
@@ -94,9 +106,9 @@ def test_says_what_scikit_learn_says(classifier: str) -> None:
     elif classifier == "svm":
         expected = LinearSVC(C=config.svm_c, dual=False, tol=1e-2, max_iter=200).fit(learn, y).decision_function(rest)
     else:
-        kernel = Nystroem(gamma=config.rbf_width, n_components=50, random_state=0).fit(learn)
         machine = LinearSVC(C=config.rbf_c, dual=False, tol=1e-2, max_iter=200)
-        expected = machine.fit(kernel.transform(learn).astype(np.float32), y).decision_function(kernel.transform(rest))
+        machine.fit(rbf_kernel(learn, learn[:50], gamma=config.rbf_width), y)
+        expected = machine.decision_function(rbf_kernel(rest, learn[:50], gamma=config.rbf_width))
     np.testing.assert_allclose(found[:60], expected, atol=0.02)
 
 
@@ -104,7 +116,8 @@ def test_probabilities_are_those_of_the_faces_that_were_held_out() -> None:
     random = np.random.default_rng(1)
     label = random.choice(8, 4000, p=[0.4, 0.3, 0.1, 0.1, 0.04, 0.02, 0.02, 0.02])
     x = (0.8 * random.normal(size=(8, 900))[label] + random.normal(0, 7, (4000, 900))).astype(np.float32)
-    network = fitted_network(ClassicalRecipe(learning=LearningConfig(components=10)), "svm", x[:2000], label[:2000])
+    recipe = ClassicalRecipe(model=ModelConfig(classifiers=("svm",)), learning=LearningConfig(components=10))
+    [(_, network)] = fitted_networks(recipe, x[:2000], label[:2000])
     with torch.inference_mode():
         found = network.read(torch.from_numpy(x[2000:]))[1].softmax(1).numpy()
     confidence, right = found.max(1), found.argmax(1) == label[2000:]
@@ -119,6 +132,14 @@ def test_geometry_of_another_landmark_network_is_refused(data: Path, tmp_path: P
     save_tensors(tmp_path / "other.safetensors", tensors, metadata)
     with pytest.raises(WeightsError, match="another landmark network"):
         load_backbone("geometry_svm", weights=tmp_path / "other.safetensors")
+
+
+def test_what_needs_a_network_inside_is_refused(run: Path) -> None:
+    weights = run / "hog_svm.safetensors"
+    with pytest.raises(ConfigError, match="cannot be exported"):
+        exportable_networks(load_pipeline("live", ["backbone.name=hog_svm", f"backbone.weights={weights}"]))
+    with pytest.raises(ConfigError, match="Grad-CAM"):
+        gradcam(load_backbone("hog_svm", weights=weights), torch.rand(1, 1, 48, 48))
 
 
 def test_one_class_is_too_few(data: Path, tmp_path: Path) -> None:
