@@ -3,7 +3,7 @@
 ``python benchmarks/temporal.py --data DIR [--split test] [--runs DIR] [--weights lstm=FILE] [--sweep]``
 
 Rows: every registered model that has weights in the package, those that were trained into ``runs/temporal_NAME``
-(lstm, tcn, gru_causal), and those that are given. The first table says how good they are, the second whether frame
+(lstm, tcn, transformer), and those that are given. The first table says how good they are, the second whether frame
 rate and joins of windows can be seen, and what an hour of one face costs. ``--sweep`` instead measures the settings of
 the baselines on validation sequences, which is how their defaults were chosen.
 """
@@ -32,7 +32,7 @@ from vidfer.temporal.hmm import HiddenMarkov
 from vidfer.temporal.median import RunningMedian
 
 SETTINGS = {"device": "cpu", "window_seconds": 60.0, "overlap_seconds": 10.0}
-BESIDE = ("lstm", "tcn")  # trained as well, but not in the package
+BESIDE = ("lstm", "tcn", "transformer")  # trained as well, but not in the package
 FRAME_RATES = (10, 25, 30, 60)
 CHECKS = ("model", "frame rates differ by", "joins differ by", "us/row", "an hour, s", "peak, GB")
 COLUMNS = ("model", "WAR %", "UAR %", "F1 %", "ECE %", "changes/min", "x truth", "onset s", "found %", "us/row")

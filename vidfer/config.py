@@ -142,10 +142,12 @@ class EmaOptions(ComponentOptions):
 class TemporalConfig(Section):
     """``[temporal]``: the sequence model."""
 
-    name: str = Field("gru", description="or hmm, ema, median, none; lstm and tcn need weights of your own")
+    name: str = Field(
+        "gru", description="or hmm, ema, median, none; lstm, tcn and transformer need weights of your own"
+    )
     weights: str = Field("", description="file with your own weights")
     causal: bool = Field(False, description="no row depends on a later one, given the faces; lags 0.2 s")
-    window_seconds: float = Field(60.0, gt=0.0, description="tcn reads longer tracks in windows")
+    window_seconds: float = Field(60.0, gt=0.0, description="tcn and transformer read longer tracks in windows")
     overlap_seconds: float = Field(10.0, gt=0.0, description="of two windows")
     ema: EmaOptions = EmaOptions()
 

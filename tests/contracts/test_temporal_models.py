@@ -13,7 +13,7 @@ from vidfer.temporal import TEMPORAL_MODELS, TrackSequence
 from vidfer.temporal.online import check_streams
 from vidfer.weights import assets_folder, files_of
 
-TRAINED = ("gru", "lstm", "tcn")
+TRAINED = ("gru", "lstm", "tcn", "transformer")
 NAMES = [n for n in TEMPORAL_MODELS.names() if n not in TRAINED] + [f"{n} (untrained)" for n in TRAINED]
 EMBEDDED = [n for n in TRAINED if any((assets_folder() / f.filename).is_file() for f in files_of("temporal", n))]
 NAMES += EMBEDDED

@@ -66,7 +66,7 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         ("evaluate --manifest m --labels fer2013", "--labels fer2013: goes with --data; a manifest has the labels of"),
         ("evaluate temporal --manifest m --backbone vgg", "--backbone: for a sequence model, --set backbone.name=vgg"),
         ("evaluate --manifest m", "m: cannot be read: No such file or directory"),
-        ("train emotion-cnn --data d --out o", "--recipe is missing: give a file, or one of vidfer's own: detector, "),
+        ("train emotion-cnn --data d --out o", "--recipe is missing: give a file, or one of vidfer's own: classical_"),
         (
             "manifest build x y",
             "vidfer manifest build: the following arguments are required: --out; see vidfer manifest",

@@ -144,6 +144,7 @@ def load_backbone(
     model = build_backbone(name, tensors, metadata, source=path, options=options)
     device = torch.device(device)
     half = precision == "bfloat16" or (precision == "auto" and bfloat16_is_fast(device))
+    half = half and any(isinstance(layer, nn.Conv2d) for layer in model.modules())  # nothing else is made faster
     module = fold_normalisation(model)
     if half:
         module = halve(fold_normalisation(copy.deepcopy(model)), module)

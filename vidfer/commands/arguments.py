@@ -145,7 +145,7 @@ def _status_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _train_arguments(parser: argparse.ArgumentParser) -> None:
-    networks = ["detector", "landmarks", "quality", "identity", "movements", "emotion-cnn", "temporal"]
+    networks = ["detector", "landmarks", "quality", "identity", "movements", "emotion-cnn", "classical", "temporal"]
     parser.add_argument("network", choices=networks, metavar="NETWORK", help=", ".join(networks))
     parser.add_argument("--recipe", default="", metavar="FILE.toml|NAME", help="see pipelines/train")
     source = parser.add_mutually_exclusive_group(required=True)
@@ -153,7 +153,7 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
     source.add_argument(
         "--manifest",
         metavar="FILE.csv",
-        help="emotion-cnn, temporal: your labelled data; docs/data.md",
+        help="emotion-cnn, classical, temporal: your labelled data; docs/data.md",
     )
     parser.add_argument("--out", required=True, metavar="DIR", help="run folder: checkpoint, log, best weights")
     parser.add_argument(

@@ -24,8 +24,10 @@ def run(options: argparse.Namespace) -> int:
         from vidfer.commands.corpus import train_on_manifest
 
         return train_on_manifest(options)
-    if options.manifest and options.network != "emotion-cnn":
-        raise ConfigError(f"--manifest: emotion-cnn and temporal learn from manifests; {options.network} takes --data")
+    if options.manifest and options.network not in ("emotion-cnn", "classical"):
+        raise ConfigError(
+            f"--manifest: emotion-cnn, classical and temporal learn from manifests; {options.network} takes --data"
+        )
     if not options.recipe:
         raise ConfigError(f"--recipe is missing: give a file, or one of vidfer's own: {', '.join(own_recipes())}")
     if options.folds and not options.manifest:

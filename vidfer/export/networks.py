@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from vidfer.backbones import InputSpec, preprocess
+from vidfer.backbones.classical import ClassicalNetwork
 from vidfer.backbones.load import build_backbone, fold_normalisation
 from vidfer.config import PipelineConfig
 from vidfer.errors import ConfigError
@@ -238,6 +239,8 @@ def _expressions(name: str, weights: str, mirror: bool | None) -> ExportableNetw
     path = locate("backbone", name, weights)[0]
     tensors, metadata = load_tensors(path)
     model = build_backbone(name, tensors, metadata, source=path)
+    if isinstance(model, ClassicalNetwork):
+        raise ConfigError(f"the backbone {name!r} computes its features outside of networks: it cannot be exported")
     spec = model.input_spec
     assert isinstance(spec, InputSpec)
     temperature = finite_number(metadata, "temperature", default=1.0, source=path)

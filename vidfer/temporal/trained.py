@@ -1,4 +1,4 @@
-"""The networks over the track: gated recurrent units (the default), long short-term memory, convolutions over time.
+"""The networks over the track: gated recurrent units (the default), long short-term memory, convolutions, attention.
 
 All read both ways unless trained otherwise. Their own code imports torch, and so is imported when one is made, not when
 names are listed.
@@ -14,7 +14,7 @@ from vidfer.temporal import TEMPORAL_MODELS, TemporalModel
 if TYPE_CHECKING:
     from vidfer.temporal.networks.build import NetworkName
 
-_NAMES: tuple[NetworkName, ...] = ("gru", "lstm", "tcn")
+_NAMES: tuple[NetworkName, ...] = ("gru", "lstm", "tcn", "transformer")
 
 
 def make_trained(

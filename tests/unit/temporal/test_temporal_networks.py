@@ -18,10 +18,10 @@ from vidfer.temporal import TEMPORAL_MODELS, TrackSequence
 from vidfer.temporal.grid import STEP_SECONDS
 from vidfer.temporal.networks.build import NetworkConfig, build_network
 from vidfer.temporal.networks.predictor import NetworkModel
-from vidfer.temporal.networks.recurrent import reversed_within
+from vidfer.temporal.networks.recurrent import LocalAttention, reversed_within
 from vidfer.weights import load_tensors, save_tensors
 
-KINDS = ["gru", "lstm", "tcn", "gru+attention"]
+KINDS = ["gru", "lstm", "tcn", "transformer", "gru+attention"]
 
 
 def network_of(kind, *, dim=16, seed=0, **options):
@@ -29,8 +29,9 @@ def network_of(kind, *, dim=16, seed=0, **options):
     torch.manual_seed(seed)
     network = build_network(NetworkConfig(name=name, hidden=24, attention=bool(attention), **options), dim=dim).eval()
     torch.nn.init.normal_(network.head.weight, std=0.3)
-    if attention:
-        torch.nn.init.normal_(network.body.attention.out.weight, std=0.3)
+    for layer in network.modules():
+        if isinstance(layer, LocalAttention):  # it begins as nothing
+            torch.nn.init.normal_(layer.out.weight, std=0.3)
     return network.requires_grad_(False)
 
 

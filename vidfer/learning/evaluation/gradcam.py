@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from vidfer.backbones import preprocess
 from vidfer.backbones.load import EmotionNetwork
+from vidfer.errors import ConfigError
 
 
 def gradcam(network: EmotionNetwork, faces: Tensor, emotions: np.ndarray | None = None) -> np.ndarray:
@@ -28,6 +29,11 @@ def gradcam(network: EmotionNetwork, faces: Tensor, emotions: np.ndarray | None 
     Returns
     -------
     (N, S, S) float32, 0..1 with 1 at each face's strongest place; all 0 where nothing speaks for the emotion.
+
+    Raises
+    ------
+    ConfigError
+        For a backbone without maps of features: those by hand.
     """
     if not isinstance(network.module, fx.GraphModule):
         raise TypeError("expected a network from load_backbone")
@@ -35,6 +41,8 @@ def gradcam(network: EmotionNetwork, faces: Tensor, emotions: np.ndarray | None 
     interpreter = _LastMap(network.module)
     with torch.enable_grad():
         _, logits = interpreter.run(prepared.requires_grad_())
+        if not hasattr(interpreter, "last"):
+            raise ConfigError(f"the backbone {network.name!r} has no maps of features that Grad-CAM could show")
         chosen = torch.as_tensor(emotions if emotions is not None else logits.detach().argmax(1).cpu().numpy())
         (gradient,) = torch.autograd.grad(logits.gather(1, chosen.to(logits.device)[:, None]).sum(), interpreter.last)
     weights = gradient.float().mean((2, 3), keepdim=True)  # (N, C, 1, 1)

@@ -17,6 +17,7 @@ TRAININGS: dict[str, str] = {
     "identity": "vidfer.learning.training.identity:train_identity",
     "movements": "vidfer.learning.training.movements:train_movements",
     "emotion-cnn": "vidfer.learning.training.frame_network:train_emotion_cnn",
+    "classical": "vidfer.learning.training.classical:train_classical",
     "temporal": "vidfer.learning.training.temporal:train_temporal",
 }
 

@@ -27,6 +27,7 @@ class AugmentConfig(Section):
     scale: float = Field(0.0, ge=0.0, lt=1.0, description="0.1: sides from 1/1.1 to 1.1 times")
     shift: float = Field(0.0, ge=0.0, le=0.5, description="of the side")
     stretch: float = Field(0.0, ge=0.0, lt=1.0, description="like scale, of the width alone")
+    shear: float = Field(0.0, ge=0.0, le=1.0, description="0.2: top against bottom by up to 0.2 of the height")
     brightness: float = Field(0.0, ge=0.0, le=1.0, description="added, of the full range")
     contrast: float = Field(0.0, ge=0.0, le=1.0, description="0.3: from 1/1.3 to 1.3 times")
     gamma: float = Field(0.0, ge=0.0, le=2.0, description="like contrast, an exponent")
@@ -79,7 +80,7 @@ class Augmentation:
 
 
 def moved(faces: Tensor, config: AugmentConfig, generator: torch.Generator, *, size: int, side: int) -> Tensor:
-    """Flip, turn, scale, stretch and shift in one bilinear pass, cut to ``size`` and sample at ``side`` px."""
+    """Flip, turn, scale, stretch, shear and shift in one bilinear pass, cut to ``size`` and sample at ``side`` px."""
     n, full = len(faces), faces.shape[-1]
     angle = _between(n, math.radians(config.rotation_degrees), generator)
     scale = torch.exp(_between(n, math.log1p(config.scale), generator)) * (size / full)
@@ -94,6 +95,8 @@ def moved(faces: Tensor, config: AugmentConfig, generator: torch.Generator, *, s
         ],
         1,
     )  # (N, 2, 3)
+    if config.shear:  # drawn only where it is asked for: other recipes go on drawing what they drew before
+        theta[:, :, 1] += theta[:, :, 0] * _between(n, config.shear, generator)[:, None]
     grid = functional.affine_grid(theta.to(faces.device), [n, faces.shape[1], side, side], align_corners=False)
     return functional.grid_sample(faces, grid, padding_mode="border", align_corners=False)
 

@@ -34,7 +34,10 @@ class LoopConfig(Section):
     learning_rate: float = Field(gt=0.0)
     weight_decay: float = Field(0.05, ge=0.0)
     momentum: float = Field(0.9, ge=0.0, lt=1.0, description="sgd only; Nesterov's")
-    warmup_epochs: float = Field(1.0, ge=0.0, description="then a cosine down to a hundredth")
+    warmup_epochs: float = Field(1.0, ge=0.0)
+    schedule: Literal["cosine", "constant"] = Field(
+        "cosine", description="of the learning rate after warm-up: down to a hundredth, or as it is"
+    )
     average_decay: float = Field(0.998, ge=0.0, lt=1.0, description="of the exponential moving average of weights")
     clip_norm: float = Field(5.0, gt=0.0)
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -140,7 +143,8 @@ class _Run:
         config = self.config
         torch.manual_seed(config.seed * 1_000_003 + self.step)  # dropout
         generator = torch.Generator().manual_seed(config.seed * 7_000_003 + self.step)
-        rate = config.learning_rate * _schedule(self.step, total, config.warmup_epochs * steps_per_epoch)
+        warmup = config.warmup_epochs * steps_per_epoch
+        rate = config.learning_rate * _schedule(self.step, total, warmup, constant=config.schedule == "constant")
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.model.train()
@@ -228,9 +232,11 @@ class _Run:
             csv.writer(file).writerows(kept)
 
 
-def _schedule(step: int, total: int, warmup: float) -> float:
+def _schedule(step: int, total: int, warmup: float, *, constant: bool = False) -> float:
     if step < warmup:
         return (step + 1) / warmup
+    if constant:
+        return 1.0
     done = (step - warmup) / max(1.0, total - warmup)
     return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 

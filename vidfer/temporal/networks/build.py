@@ -14,9 +14,10 @@ from vidfer.temporal.grid import STEP_SECONDS
 from vidfer.temporal.networks.convolution import ConvolutionBody
 from vidfer.temporal.networks.recurrent import RecurrentBody
 from vidfer.temporal.networks.refiner import Body, Refiner
+from vidfer.temporal.networks.transformer import TransformerBody
 from vidfer.weights import check_description, files_of, fill, in_brief, load_tensors, locate
 
-NetworkName = Literal["gru", "lstm", "tcn"]
+NetworkName = Literal["gru", "lstm", "tcn", "transformer"]
 
 
 class NetworkConfig(Section):
@@ -24,7 +25,7 @@ class NetworkConfig(Section):
 
     name: NetworkName = "gru"
     hidden: int = Field(64, ge=1, description="features of each direction")
-    layers: int = Field(1, ge=1, le=8, description="gru and lstm")
+    layers: int = Field(1, ge=1, le=8, description="gru, lstm and transformer")
     causal: bool = Field(False, description="only the past counts")
     attention: bool = Field(False, description="gru and lstm: attention to the 2 s around each step")
     dropout: float = Field(0.1, ge=0.0, lt=1.0)
@@ -37,6 +38,14 @@ def build_network(config: NetworkConfig, *, dim: int) -> Refiner:
     body: Body
     if config.name == "tcn":
         body = ConvolutionBody(inputs=config.hidden, hidden=config.hidden, causal=config.causal, dropout=config.dropout)
+    elif config.name == "transformer":
+        body = TransformerBody(
+            inputs=config.hidden,
+            hidden=config.hidden,
+            layers=config.layers,
+            causal=config.causal,
+            dropout=config.dropout,
+        )
     else:
         body = RecurrentBody(
             config.name,

@@ -92,3 +92,15 @@ def test_blur_removes_detail_and_sharpening_adds_it() -> None:
 def test_compression_keeps_flat_faces_flat() -> None:
     faces = torch.full((4, 1, 80, 80), 0.5)
     torch.testing.assert_close(applied(AugmentConfig(compression_share=1.0), faces), faces[..., :64, :64])
+
+
+def test_shear_moves_the_top_against_the_bottom() -> None:
+    line = torch.zeros(16, 1, 80, 80)
+    line[..., 39:41] = 1.0  # upright, in the middle
+    out = applied(AugmentConfig(shear=0.2), line)[:, 0]
+    across = torch.arange(64.0)
+    top, bottom = ((out[:, row] * across).sum(1) / out[:, row].sum(1) for row in (4, 59))
+    moved = top - bottom  # over 55 px
+    assert moved.abs().max() <= 0.2 * 55 + 1
+    assert moved.min() < -4
+    assert moved.max() > 4

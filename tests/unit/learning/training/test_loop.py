@@ -88,3 +88,12 @@ def test_patience_ends_a_run_that_no_longer_improves(tmp_path: Path) -> None:
     hopeless = LOOP.model_copy(update={"epochs": 50, "learning_rate": 1e-9, "patience": 2})
     train(Line(), hopeless, tmp_path, device=CPU)
     assert len((tmp_path / "log.csv").read_text().splitlines()) - 1 < 50
+
+
+@pytest.mark.parametrize(("schedule", "last_to_first"), [("constant", 1.0), ("cosine", 0.01)])
+def test_the_learning_rate_falls_or_stays(tmp_path: Path, schedule: str, last_to_first: float) -> None:
+    rates: list[float] = []
+    config = LOOP.model_copy(update={"schedule": schedule, "warmup_epochs": 0.0})
+    train(Line(), config, tmp_path, device=CPU, progress=lambda *step: rates.append(step[2]["learning_rate"]))
+    assert len(rates) == 30
+    assert rates[-1] / rates[0] == pytest.approx(last_to_first, abs=0.02)

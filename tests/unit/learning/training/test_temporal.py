@@ -44,7 +44,7 @@ def task_of(recipe):
     return TemporalTask(recipe, sequences, validation, {"backbone": {"name": "made up", "sha256": "00"}})
 
 
-@pytest.mark.parametrize("name", ["gru", "lstm", "tcn"])
+@pytest.mark.parametrize("name", ["gru", "lstm", "tcn", "transformer"])
 def test_training_beats_the_frames_and_its_file_can_be_used(tmp_path, name):
     torch.set_num_threads(1)
     recipe = recipe_of(name)
@@ -137,7 +137,7 @@ def test_causal_recipe_gives_a_causal_model(tmp_path):
     assert np.allclose(model.predict([track])[0][:120], model.predict([cut])[0], atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["gru", "lstm", "tcn", "gru_causal"])
+@pytest.mark.parametrize("name", ["gru", "lstm", "tcn", "transformer", "gru_causal"])
 def test_shipped_recipes_are_valid(name):
     recipe = read_recipe(pipelines_folder() / "train" / f"temporal_{name}.toml")
     assert temporal_weights_name(recipe.model.name, causal=recipe.model.causal) == name
