@@ -347,40 +347,6 @@ class PipelineConfig(Section):
             raise ValueError(f"the export {BLINKS} needs movements.enabled=true")
         return self
 
-    @model_validator(mode="after")
-    def _networks_can_run(self) -> Self:
-        own = {
-            "faces.detector_weights": self.faces.detector_weights,
-            "faces.landmark_weights": self.faces.landmark_weights,
-            "faces.quality_weights": self.faces.quality_weights,
-            "backbone.weights": self.backbone.weights,
-            "people.weights": self.people.weights,
-            "movements.weights": self.movements.weights,
-            "temporal.weights": self.temporal.weights if self.temporal.is_network else "",
-        }
-        if self.networks.runtime == "torch":
-            for key, file in own.items():
-                if file.endswith(".onnx"):
-                    raise ValueError(f"{key}: expected a file of vidfer train, got {file}: set networks.folder")
-            return self
-        onnx = "networks.runtime = 'onnx'"
-        if not self.networks.folder:
-            raise ValueError(f"{onnx} needs networks.folder: the folder that 'vidfer export onnx --out' wrote")
-        if self.run.device.startswith("cuda"):
-            raise ValueError(f"{onnx} runs on the CPU: expected run.device auto or cpu, got {self.run.device}")
-        for key, name in (
-            ("faces.detector", self.faces.detector),
-            ("faces.landmarks", self.faces.landmarks),
-            ("people.network", self.people.network),
-            ("movements.network", self.movements.network),
-        ):
-            if name != "embedded":
-                raise ValueError(f"{onnx} runs vidfer's own networks: expected {key} 'embedded', got {name!r}")
-        for key, file in own.items():
-            if file:
-                raise ValueError(f"{onnx} reads networks.folder: export with {key} = {file!r}, then leave it out here")
-        return self
-
     @property
     def exports(self) -> tuple[str, ...]:
         """What is written for each clip: ``output.exports``, and with the episodes the blinks if they are measured."""

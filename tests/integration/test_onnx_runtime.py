@@ -146,12 +146,14 @@ def test_the_runtime_is_in_the_cache_keys(folder, tmp_path):
         (["networks.runtime=onnx", "networks.folder=f", "faces.detector=sfd"], "faces.detector"),
         (["networks.runtime=onnx", "networks.folder=f", "run.device=cuda"], "CPU"),
         (["networks.runtime=onnx", "networks.folder=f", "backbone.weights=my.safetensors"], "backbone.weights"),
+        (["networks.runtime=onnx", "networks.folder=f", "temporal.name=tcn"], "tcn"),
         (["backbone.weights=networks/expressions.onnx"], "networks.folder"),
     ],
 )
 def test_wrong_settings_are_named(wrong, message):
-    with pytest.raises(ConfigError, match=message):
-        load_pipeline("default", wrong)
+    with pytest.raises(ConfigError, match=message) as told:
+        Pipeline("default", settings=wrong)
+    assert len(str(told.value)) < 160, "one clear line"
 
 
 def test_what_is_missing_or_another_network_is_named(folder, tmp_path):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vidfer.config import PipelineConfig
-from vidfer.errors import WeightsError
+from vidfer.errors import ConfigError, WeightsError
 from vidfer.registry import Registry
 
 if TYPE_CHECKING:
@@ -22,11 +22,18 @@ def exported_settings(config: PipelineConfig) -> PipelineConfig:
 
     Raises
     ------
+    ConfigError
+        The settings ask for what cannot run there.
     WeightsError
         A file that the pipeline needs is not in the folder.
     """
-    if config.networks.runtime != "onnx":
+    own = {key: file for key, file in _own_weights(config).items() if file}
+    if config.networks.runtime == "torch":
+        for key, file in own.items():
+            if file.endswith(SUFFIX):
+                raise ConfigError(f"{key}: expected a file of vidfer train, got {file}: see networks.folder")
         return config
+    _check(config, own)
     folder = Path(config.networks.folder).expanduser()
     temporal = "temporal_step" if config.temporal.causal else "temporal"
     wanted: dict[str, dict[str, str]] = {
@@ -47,6 +54,39 @@ def exported_settings(config: PipelineConfig) -> PipelineConfig:
         paths = {key: str(folder / f"{file}{SUFFIX}") for key, file in files.items()}
         changed[section] = getattr(config, section).model_copy(update=paths)
     return config.model_copy(update=changed)
+
+
+def _own_weights(config: PipelineConfig) -> dict[str, str]:
+    return {
+        "faces.detector_weights": config.faces.detector_weights,
+        "faces.landmark_weights": config.faces.landmark_weights,
+        "faces.quality_weights": config.faces.quality_weights,
+        "backbone.weights": config.backbone.weights,
+        "people.weights": config.people.weights,
+        "movements.weights": config.movements.weights,
+        "temporal.weights": config.temporal.weights if config.temporal.is_network else "",
+    }
+
+
+def _check(config: PipelineConfig, own: dict[str, str]) -> None:
+    """Raise ConfigError for what ONNX Runtime does not run."""
+    onnx = "networks.runtime = 'onnx'"
+    if not config.networks.folder:
+        raise ConfigError(f"{onnx} needs networks.folder: the folder that 'vidfer export onnx --out' wrote")
+    if config.run.device.startswith("cuda"):
+        raise ConfigError(f"{onnx} runs on the CPU: expected run.device auto or cpu, got {config.run.device}")
+    if config.temporal.name == "tcn":
+        raise ConfigError(f"{onnx}: expected temporal.name gru or lstm, or a model that is no network, got 'tcn'")
+    for key, name in (
+        ("faces.detector", config.faces.detector),
+        ("faces.landmarks", config.faces.landmarks),
+        ("people.network", config.people.network),
+        ("movements.network", config.movements.network),
+    ):
+        if name != "embedded":
+            raise ConfigError(f"{onnx} runs vidfer's own networks: expected {key} 'embedded', got {name!r}")
+    for key, file in own.items():
+        raise ConfigError(f"{onnx} reads networks.folder: export with {key} = {file!r}, then leave it out here")
 
 
 def factory_of(registry: Registry[Any], name: str, weights: str) -> Any:
