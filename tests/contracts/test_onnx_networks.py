@@ -52,7 +52,8 @@ def clip(sample_video):
     video = probe(sample_video)
     rows = np.arange(0, video.num_frames, max(1, round(video.info.average_fps / 10)))
     (batch,) = PyAVReader(video).read(rows, batch_size=len(rows))
-    return batch, Pipeline("default", device="cpu").frames(batch.images, batch.pts_seconds).result
+    config = load_pipeline("default", ["emotions.prior=natural"])  # as the network itself reads faces
+    return batch, Pipeline(config, device="cpu").frames(batch.images, batch.pts_seconds).result
 
 
 @pytest.fixture(scope="module")

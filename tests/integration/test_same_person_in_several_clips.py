@@ -22,7 +22,7 @@ KEPT = ("--set", "people.keep_vectors=true")
 ACROSS = (*KEPT, "--set", 'people.across="folder"')
 SIDE = 200
 # Whom each clip shows, from left to right, and which half of their clip.
-CLIPS = {"1_ann": ["d0 0"], "2_bea": ["t2 0"], "3_both": ["t2 1", "d0 1"], "4_cai": ["d19 0"], "5_ann": ["d0 1"]}
+CLIPS = {"1_ann": ["d0 0"], "2_bea": ["t4 0"], "3_both": ["t4 1", "d0 1"], "4_cai": ["d19 0"], "5_ann": ["d0 1"]}
 
 
 def pictures_of(clips: Path, name: str, half: int) -> list[np.ndarray]:

@@ -38,7 +38,7 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         ("process v --out o --set a.b 3", "vidfer process: unrecognized arguments: 3; see vidfer process --help"),
         (
             "process --force v.mp4 --out o",
-            "expected a stage (faces, embeddings, identity, tracks, people, emotions, movements) or nothing, got 'v.mp",
+            "identity, tracks, people, track_vectors, emotions, movements) or nothing, got 'v.mp",
         ),
         ("process v --out o --fps ten", "argument --fps: invalid float value: 'ten'"),
         ("process v --out o --fps -1", "[video] fps: expected 0 or more, got -1"),

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from vidfer.labels import EMOTIONS
 
-STAGES = ("faces", "embeddings", "identity", "tracks", "people", "emotions", "movements")
+STAGES = ("faces", "embeddings", "identity", "tracks", "people", "track_vectors", "emotions", "movements")
 EXPORTS = (
     *("csv", "parquet", "segments", "summary", "chart", "report"),  # what the default pipeline writes
     *("openface", "fex", "elan", "textgrid", "emotionml", "netcdf", "vtt", "json"),

@@ -160,10 +160,15 @@ def of_clip(tables: Mapping[str, Table]) -> tuple[SampledFrames, FaceDetections,
 
 @lru_cache(maxsize=8)  # it reads the whole weight file, for every picture and clip
 def prior_log_ratio(emotions: EmotionsConfig, backbone: BackboneConfig) -> np.ndarray:
-    """Return what ``[emotions] prior`` adds to the log-probabilities of a pipeline's network, (8,)."""
+    """Return what ``[emotions] prior`` adds to the log-probabilities of a pipeline's network, (8,).
+
+    A number, as by default, is for networks whose file says its class shares: of others it is not known where to start.
+    """
     if emotions.prior == "natural":
         return np.zeros(len(EMOTIONS))
     metadata, path = _backbone_metadata(backbone)
+    if isinstance(emotions.prior, float) and "class_shares" not in metadata:
+        return np.zeros(len(EMOTIONS))
     temperature = finite_number(metadata, "temperature", default=1.0, source=path)
     prior = emotions.prior.model_dump() if isinstance(emotions.prior, ClassPrior) else emotions.prior
     return log_ratio(prior, class_shares(metadata), temperature=temperature)
