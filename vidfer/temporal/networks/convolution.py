@@ -6,8 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from vidfer.temporal.networks.windowed import WindowedBody
 
-class ConvolutionBody(nn.Module):
+
+class ConvolutionBody(WindowedBody):
     """Residual blocks of dilated convolutions; each node sees ``reach`` steps to each side (causal: to the past).
 
     Parameters
@@ -19,8 +21,6 @@ class ConvolutionBody(nn.Module):
     causal
         Blocks see the past only.
     """
-
-    reach: int | None
 
     def __init__(
         self,
@@ -42,17 +42,6 @@ class ConvolutionBody(nn.Module):
         for block in self.blocks:
             x = block(x, valid)
         return x
-
-    def first_state(self) -> tuple[Tensor, ...]:
-        """Return the state before the first step: nothing was seen."""
-        return (self.enter.weight.new_zeros((1, 0, self.enter.in_features)),)
-
-    def step(self, x: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Go on over the next steps (1, G, C) of a causal body: return (1, G, W), and the steps that are in reach."""
-        assert self.reach is not None
-        seen = torch.cat([state[0], x], 1)
-        found = self(seen, torch.tensor([seen.shape[1]], device=x.device))
-        return found[:, -x.shape[1] :], (seen[:, -self.reach :],)
 
 
 class _Block(nn.Module):

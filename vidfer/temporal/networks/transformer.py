@@ -6,13 +6,13 @@ a position is only how far away a step is, so that a result does not depend on w
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from vidfer.temporal.networks.recurrent import ATTENTION_RADIUS, LocalAttention
+from vidfer.temporal.networks.windowed import WindowedBody
 
 
-class TransformerBody(nn.Module):
+class TransformerBody(WindowedBody):
     """Layers that see ``reach`` steps to each side (causal: to the past).
 
     Parameters
@@ -26,8 +26,6 @@ class TransformerBody(nn.Module):
     heads
         Of attention.
     """
-
-    reach: int | None
 
     def __init__(
         self, *, inputs: int, hidden: int, layers: int = 2, causal: bool = False, dropout: float = 0.1, heads: int = 4
@@ -55,14 +53,3 @@ class TransformerBody(nn.Module):
             x = attend(x, lengths)
             x = x + mix(x)
         return x
-
-    def first_state(self) -> tuple[Tensor, ...]:
-        """Return the state before the first step: nothing was seen."""
-        return (self.enter.weight.new_zeros((1, 0, self.enter.in_features)),)
-
-    def step(self, x: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Go on over the next steps (1, G, C) of a causal body: return (1, G, W), and the steps that are in reach."""
-        assert self.reach is not None
-        seen = torch.cat([state[0], x], 1)
-        found = self(seen, torch.tensor([seen.shape[1]], device=x.device))
-        return found[:, -x.shape[1] :], (seen[:, -self.reach :],)
