@@ -51,11 +51,11 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def clip(sample_video: Path) -> ClipResult:
-    """Two made-up faces over the sample video, 7 s, 360 x 360."""
+    """Two made-up faces over the sample video, 7 s, 384 x 384."""
     clip = make_clip(clip_id=f"a/{NAME}", seconds=7, faces=2, gaps=[(1, 2, 4)], path=str(sample_video))
     faces = replace(clip.faces, xyxy=clip.faces.xyxy * 0.4, landmarks=clip.faces.landmarks * 0.4)
     unsure = FaceEmbeddings(vectors=clip.embeddings.vectors, logits=clip.embeddings.logits * np.float32(0.5))
-    return replace(clip, info=replace(clip.info, width=360, height=360), faces=faces, embeddings=unsure)
+    return replace(clip, info=replace(clip.info, width=384, height=384), faces=faces, embeddings=unsure)
 
 
 def look_of(clip: ClipResult, folder: Path | None = None) -> ChartOptions:

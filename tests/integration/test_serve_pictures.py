@@ -65,7 +65,7 @@ def test_faces_of_a_picture_are_those_of_the_pipeline(service: Service, frames: 
     assert answer.status == 200
     (face,) = Pipeline("default", device="cpu").image(np.asarray(Image.open(io.BytesIO(data)).convert("RGB")))
     expected = face_values(face)
-    assert (answer.json["width"], answer.json["height"]) == (360, 360)
+    assert (answer.json["width"], answer.json["height"]) == (384, 384)
     (got,) = answer.json["faces"]
     assert got.keys() == expected.keys()
     assert got["emotion"] == expected["emotion"]
