@@ -6,10 +6,11 @@ Entry points of other packages are in the group that is called as the family's f
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib
 import pkgutil
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from vidfer.errors import ConfigError
 from vidfer.plugins import entry_points_of
@@ -38,7 +39,11 @@ class Registry(Generic[T]):
         self._discovered = False
 
     def register(self, name: str) -> Callable[[T], T]:
-        """Return a decorator that registers a component under ``name``; a name is taken once only."""
+        """Return a decorator that registers a component under ``name``; a name is taken once only.
+
+        A name that ends with a colon stands for many: ``get("timm:resnet18")`` is what is registered as ``timm:``, with
+        ``resnet18`` as its first argument.
+        """
 
         def decorate(component: T) -> T:
             if name in self._components and self._components[name] is not component:
@@ -55,6 +60,10 @@ class Registry(Generic[T]):
             found = others[name]()
             if name not in self._components:  # importing it may have registered it
                 self.register(name)(found)
+        family, colon, member = name.partition(":")
+        if member and family + colon in self._components:
+            factory: Any = self._components[family + colon]
+            return cast(T, functools.partial(factory, member))
         try:
             return self._components[name]
         except KeyError:

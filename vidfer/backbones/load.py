@@ -247,9 +247,13 @@ def _is_relu(node: fx.Node, modules: dict[str, nn.Module]) -> bool:
 def fold_normalisation(model: nn.Module) -> nn.Module:
     """Return the network, for evaluation only, with its batch normalisations part of the layers before them.
 
-    Other layers are shared with ``model``, which stays as it is.
+    Other layers are shared with ``model``, which stays as it is. A network whose code torch.fx cannot follow is
+    returned whole.
     """
-    graph = fx.symbolic_trace(model)
+    try:
+        graph = fx.symbolic_trace(model)
+    except (fx.proxy.TraceError, TypeError, RuntimeError):
+        return model
     modules = dict(graph.named_modules())
     for node in list(graph.graph.nodes):
         norm = modules.get(str(node.target)) if node.op == "call_module" else None
