@@ -106,6 +106,7 @@ def test_a_lost_node_costs_nothing_and_the_bytes_are_a_local_runs(
     assert started["bad"] == 1  # a permanent failure is not retried
 
 
+@pytest.mark.torture
 def test_a_killed_driver_goes_on_on_another_machine_and_repeats_nothing_that_was_finished(
     cluster: RayCluster, videos: Path, local_digests: dict[str, str], tmp_path: Path
 ) -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from vidfer.config import FacesConfig, TracksConfig
-from vidfer.learning.evaluation.detection_following import FollowingError, following_error
+from vidfer.learning.evaluation.detection_following import following_error
 from vidfer.pipeline.chunk import CHUNK_FRAMES, FrameChunk
 from vidfer.pipeline.faces import FacesStage
 from vidfer.pipeline.following import FaceFollower
@@ -29,11 +29,15 @@ def stages() -> tuple[FacesStage, FacesStage]:
     return FacesStage(FacesConfig(detect_every=1), device="cpu"), FacesStage(FacesConfig(), device="cpu")
 
 
-def compare(stages: tuple[FacesStage, FacesStage], chunks: list[FrameBatch]) -> FollowingError:
-    searched, followed = (
-        tracked([stage.process(FrameChunk(chunk, torch.device("cpu"))) for chunk in chunks]) for stage in stages
-    )
-    return following_error(searched, followed)
+@pytest.fixture(scope="module")
+def clip(stages, clips_folder, request) -> tuple[list[FrameBatch], FaceDetections]:
+    """Thirty-two frames of a clip, and the faces of each as the detector finds them."""
+    chunks = middle_of(clips_folder / f"{request.param}.mp4", 2)
+    return chunks, processed(stages[0], chunks)
+
+
+def processed(stage: FacesStage, chunks: list[FrameBatch]) -> FaceDetections:
+    return tracked([stage.process(FrameChunk(chunk, torch.device("cpu"))) for chunk in chunks])
 
 
 def tracked(tables: list[FacesTable]) -> FaceDetections:
@@ -51,9 +55,10 @@ def middle_of(clip: Path, num_chunks: int) -> list[FrameBatch]:
     return list(open_reader(video).read(rows, batch_size=CHUNK_FRAMES))
 
 
-@pytest.mark.parametrize("name", CLIPS)
-def test_following_equals_detecting_in_every_frame_within_a_hundredth_of_the_face(stages, clips_folder, name):
-    error = compare(stages, middle_of(clips_folder / f"{name}.mp4", 2))
+@pytest.mark.parametrize("clip", CLIPS, indirect=True)
+def test_following_equals_detecting_in_every_frame_within_a_hundredth_of_the_face(stages, clip):
+    chunks, searched = clip
+    error = following_error(searched, processed(stages[1], chunks))
     assert len(error.box) >= 2 * CHUNK_FRAMES
     assert error.missing == error.extra == 0
     for difference in (error.box, error.landmarks):
@@ -70,7 +75,7 @@ def test_a_face_that_leaves_its_path_between_detections_is_found_where_it_is(sta
     batch = FrameBatch(
         images=images, frame_index=np.arange(CHUNK_FRAMES), pts_seconds=np.arange(CHUNK_FRAMES, dtype=np.float64) / 30
     )
-    error = compare(stages, [batch])
+    error = following_error(*(processed(stage, [batch]) for stage in stages))
     assert len(error.box) == CHUNK_FRAMES
     assert error.box.max() < 0.012
     assert error.landmarks.max() < 0.006
@@ -99,10 +104,9 @@ def test_the_error_counts_moves_in_face_sizes_and_faces_that_one_way_misses():
     assert (error.missing, error.extra) == (1, 0)
 
 
-@pytest.mark.parametrize("name", CLIPS)
-def test_a_stream_that_knows_the_past_only_follows_as_well(stages, clips_folder, name):
-    chunks = middle_of(clips_folder / f"{name}.mp4", 2)
-    searched = tracked([stages[0].process(FrameChunk(chunk, torch.device("cpu"))) for chunk in chunks])
+@pytest.mark.parametrize("clip", CLIPS, indirect=True)
+def test_a_stream_that_knows_the_past_only_follows_as_well(stages, clip):
+    chunks, searched = clip
     follower = FaceFollower(stages[1], detect_every=FacesConfig().detect_every)
     frames = [FrameChunk(one, torch.device("cpu")) for chunk in chunks for one in single_frames(chunk)]
     error = following_error(searched, tracked([follower.push(frame)[0] for frame in frames]))
