@@ -18,6 +18,7 @@ from vidfer.pipeline.exported_files import SUFFIX, factory_of
 from vidfer.pipeline.tables import EmbeddingsTable, EmotionsTable, PeopleTable, Table, TracksTable, faces_in
 from vidfer.temporal import TEMPORAL_MODELS, TemporalModel, TrackSequence
 from vidfer.temporal.baseline import baseline_shift, neutral_log_odds
+from vidfer.temporal.brief import with_frames
 from vidfer.temporal.online import StreamingModel, TrackStream, check_streams
 from vidfer.temporal.prior import class_shares, log_ratio, shifted
 from vidfer.types import FaceDetections, FaceEmbeddings, FaceTracks, SampledFrames
@@ -47,6 +48,8 @@ class EmotionsStage:
         self._backbone = backbone
         self._device = device
         self._model = model  # instead of the one that the settings name
+        mixes = model is None and config.is_network and not config.causal
+        self._frame_share = config.frame_share if mixes else 0.0
 
     def process(self, tables: Mapping[str, Table]) -> EmotionsTable:
         """Return one row per face, given all stages before; NaN where the face was dropped from the tracks.
@@ -71,9 +74,11 @@ class EmotionsStage:
                 for rows in track_rows(person_id)
             }
             sequences = track_sequences(rows_of, frames, faces, embeddings, as_stored=True)
-            for rows, predicted in zip(rows_of, self._loaded().predict(sequences), strict=True):
+            found = zip(rows_of, sequences, self._loaded().predict(sequences), strict=True)
+            for rows, sequence, predicted in found:
                 added = ratio + own[int(person_id[rows[0]])]
-                probabilities[rows], shift[rows] = shifted(predicted, added), added
+                probabilities[rows] = shifted(with_frames(predicted, sequence, self._frame_share), added)
+                shift[rows] = added
         return EmotionsTable(probabilities=probabilities, shift=shift)
 
     def stream(self) -> OnlineEmotions:
