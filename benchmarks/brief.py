@@ -23,6 +23,7 @@ from temporal import choose
 from vidfer.labels import EMOTION_INDEX
 from vidfer.learning.datasets.face_sequences import FaceSequences, LabelledSequence
 from vidfer.learning.training.temporal import BankBuilder, read_recipe
+from vidfer.temporal.brief import with_frames
 from vidfer.temporal.probabilities import softmax
 
 SCRIPT = {"brief_share": 1.0, "neutral_seconds": 4.0, "calm_share": 0.0, "steady_share": 0.0, "damage_share": 0.05}
@@ -47,6 +48,7 @@ def main() -> None:
     parser.add_argument("--bank", type=Path, default=Path("runs/temporal_gru/bank"), help="where people are kept")
     parser.add_argument("--split", choices=["validation", "test"], default="validation")
     parser.add_argument("--weights", action="append", default=[], metavar="MODEL=FILE", help="may be repeated")
+    parser.add_argument("--frame-share", nargs="*", type=float, default=[0.3, 0.6], help="temporal.frame_share, of gru")
     options = parser.parse_args()
     torch.set_num_threads(1)
     recipe = read_recipe(options.recipe)
@@ -62,6 +64,9 @@ def main() -> None:
     for name, chosen in choose(options.weights, Path("runs")):
         timelines = chosen.make().predict([one.track for one in sequences])
         print(f"| {name} | {' | '.join(cells(timelines, frames, sequences, found, minutes))} |", flush=True)
+        for share in options.frame_share if name == "gru" else ():
+            mixed = [with_frames(p, one.track, share) for p, one in zip(timelines, sequences, strict=True)]
+            print(f"| {name}, {share} | {' | '.join(cells(mixed, frames, sequences, found, minutes))} |", flush=True)
 
 
 def events_of(sequence: LabelledSequence) -> Iterator[Event]:
