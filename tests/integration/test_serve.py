@@ -213,6 +213,71 @@ def test_uploads_that_break_off_leave_nothing(service: Service, out: Path) -> No
     assert not list((out / ".vidfer" / "aside").iterdir())
 
 
+def is_held(service: Service, connection: socket.socket) -> bool:
+    """Return whether the service holds a connection open, as the kernel tells."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    ends = tuple(f":{port:04X}" for port in (service.port, connection.getsockname()[1]))
+    return any(row[1].endswith(ends[0]) and row[2].endswith(ends[1]) and row[9] != "0" for row in rows)
+
+
+def trickle(connection: socket.socket, begin: str, then: bytes) -> bytes:
+    """Send the beginning of a request, then the same bytes again and again; return what is answered until it is cut."""
+    answer = b""
+    given_up = time.monotonic() + TIMEOUT_SECONDS
+    try:
+        connection.sendall(begin.encode())
+        connection.settimeout(0.05)
+        while time.monotonic() < given_up:
+            connection.sendall(then)
+            try:
+                piece = connection.recv(4096)
+            except TimeoutError:
+                continue
+            if not piece:
+                return answer
+            answer += piece
+    except OSError:  # cut
+        return answer
+    raise AssertionError(f"it was never cut off: {answer!r}")
+
+
+@pytest.mark.parametrize(
+    ("begin", "then", "answer"),
+    [
+        ("", b"", b""),
+        ("GET /health HTTP/1.1\r\nHost: localhost\r\n", b"X-Name: x\r\n", b""),
+        ("GET /health HTTP/1.1\r\nHost: localhost\r\n\r\nGET", b" ", b"HTTP/1.1 200"),
+        ("POST /picture HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n", b"x", b"HTTP/1.1 408"),
+        ("POST /jobs/from-root HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999\r\n\r\n", b"x", b"HTTP/1.1 408"),
+        ("POST /picture HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999\r\n\r\n", b"x", b"HTTP/1.1 413"),
+    ],
+    ids=["nothing", "head", "second head", "picture", "small body", "refused"],
+)
+def test_who_sends_slowly_is_cut_off(service: Service, begin: str, then: bytes, answer: bytes) -> None:
+    """Each piece comes in time; the whole does not."""
+    with closing(socket.create_connection(("127.0.0.1", service.port), TIMEOUT_SECONDS)) as connection:
+        answered = trickle(connection, begin, then)
+    assert answered.startswith(answer)
+    assert bool(answered) == bool(answer)
+
+
+def test_who_does_not_read_is_cut_off(service: Service, clip: Path) -> None:
+    if not Path("/proc/net/tcp").is_file():
+        pytest.skip("no /proc/net/tcp here")
+    job_id = service.send(clip)
+    service.end_of(job_id)
+    with closing(socket.create_connection(("127.0.0.1", service.port), TIMEOUT_SECONDS)) as connection:
+        ask = f"GET /jobs/{job_id}/results/assets/plotly.min.js HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        connection.sendall(20 * ask.encode())  # more than the system holds between the two
+        assert connection.recv(1)
+        assert is_held(service, connection)
+        began = time.monotonic()
+        while is_held(service, connection):
+            assert time.monotonic() - began < TIMEOUT_SECONDS, "it is never let go"
+            time.sleep(0.05)
+    assert service.ask("GET", "/health").status == 200
+
+
 def test_bodies_of_small_requests_are_bounded(service: Service) -> None:
     assert service.ask("POST", "/jobs/from-root", {"path": "x" * 100_000}).status == 413
     assert service.ask("POST", "/jobs/from-root", {"nonsense": 1}).json == {"detail": "body.path: Field required"}

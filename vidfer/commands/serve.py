@@ -19,7 +19,6 @@ from vidfer.errors import ConfigError, MissingDependency
 
 TOKEN_VARIABLE = "VIDFER_TOKEN"
 LEAST_TOKEN = 16  # characters; what `openssl rand -hex 32` prints has 64
-MOST_CONNECTIONS = 500  # more are answered with 503: each takes a file handle
 CLOSE_SECONDS = 2  # for answers that are under way when the service ends
 
 
@@ -31,6 +30,7 @@ def run(options: argparse.Namespace) -> int:
     import uvicorn
 
     from vidfer.service.app import create_app
+    from vidfer.service.connections import MOST_CONNECTIONS, bounded_by
     from vidfer.service.guard import Guard, is_loopback
     from vidfer.service.jobs import Jobs
     from vidfer.service.networks import Networks
@@ -56,6 +56,7 @@ def run(options: argparse.Namespace) -> int:
             server = uvicorn.Server(
                 uvicorn.Config(
                     Guard(app, limits=limits, host=options.host, token=token),
+                    http=bounded_by(limits.idle_seconds),
                     log_config=None,  # its lines name what clients ask for
                     access_log=False,
                     server_header=False,

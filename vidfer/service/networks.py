@@ -68,8 +68,8 @@ class Networks:
             raise Busy(f"{self._max_streams} streams are open, as many as may: try again later")
         self._streams += 1
         try:
-            stream = await self._soon(lambda: self._pipeline("streams").stream())
-            yield partial(self._soon, self._line, stream)
+            with await self._soon(lambda: self._pipeline("streams").stream()) as stream:
+                yield partial(self._soon, self._line, stream)
         finally:
             self._streams -= 1
 
