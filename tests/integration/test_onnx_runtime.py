@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from vidfer.config import load_pipeline
 from vidfer.engine.plan import stage_keys
 from vidfer.errors import ConfigError, WeightsError
 from vidfer.labels import EMOTIONS
+from vidfer.pipeline.exported import shared_with
 from vidfer.pipeline.pipeline import Pipeline
 from vidfer.video.probe import probe
 from vidfer.video.pyav_reader import PyAVReader
@@ -123,6 +125,23 @@ def test_a_stream_is_the_offline_causal_model(sample_video, folder):
     counted = tables["tracks"].track_id >= 0
     assert counted.sum() > 20
     assert np.abs(tables["emotions"].probabilities[counted] - whole[counted]).max() < 1e-3
+
+
+def test_faces_that_are_shared_between_threads_give_the_same_answers(sample_video, folder):
+    video = probe(sample_video)
+    batches = PyAVReader(video).read(np.arange(0, 12), batch_size=12)
+    frames = [np.concatenate([image[::2, ::2]] * 3, 1) for batch in batches for image in batch.images]
+    pipeline = Pipeline("live", settings=settings(folder))
+    answers = []
+    for share in (shared_with, lambda _: nullcontext()):
+        with pytest.MonkeyPatch.context() as patch, pipeline.stream() as stream:
+            patch.setattr("vidfer.pipeline.stream.shared_with", share)
+            answers.append([stream.push(image, number / 25) for number, image in enumerate(frames)])
+    assert [len(faces) for faces in answers[0]] == [0, 0, *[3] * 10]
+    for ours, theirs in zip(*answers, strict=True):
+        for a, b in zip(ours, theirs, strict=True):
+            assert a.probabilities == pytest.approx(b.probabilities, abs=1e-5)
+            assert a.xyxy == pytest.approx(b.xyxy, abs=1e-3)
 
 
 def test_pictures_without_a_face_give_empty_tables(folder):
