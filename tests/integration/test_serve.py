@@ -10,7 +10,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import av
@@ -213,11 +213,14 @@ def test_uploads_that_break_off_leave_nothing(service: Service, out: Path) -> No
     assert not list((out / ".vidfer" / "aside").iterdir())
 
 
-def is_held(service: Service, connection: socket.socket) -> bool:
-    """Return whether the service holds a connection open, as the kernel tells."""
-    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    ends = tuple(f":{port:04X}" for port in (service.port, connection.getsockname()[1]))
-    return any(row[1].endswith(ends[0]) and row[2].endswith(ends[1]) and row[9] != "0" for row in rows)
+def held_by(service: Service) -> set[int]:
+    """Return the clients' ports of the connections that the service holds open, as the kernel tells."""
+    path = Path("/proc/net/tcp")
+    if not path.is_file():
+        pytest.skip(f"no {path} here")
+    rows = [line.split() for line in path.read_text().splitlines()[1:]]
+    ours = [row for row in rows if row[1].endswith(f":{service.port:04X}") and row[9] != "0"]
+    return {int(row[2].rpartition(":")[2], 16) for row in ours}
 
 
 def trickle(connection: socket.socket, begin: str, then: bytes) -> bytes:
@@ -262,20 +265,44 @@ def test_who_sends_slowly_is_cut_off(service: Service, begin: str, then: bytes, 
 
 
 def test_who_does_not_read_is_cut_off(service: Service, clip: Path) -> None:
-    if not Path("/proc/net/tcp").is_file():
-        pytest.skip("no /proc/net/tcp here")
     job_id = service.send(clip)
     service.end_of(job_id)
     with closing(socket.create_connection(("127.0.0.1", service.port), TIMEOUT_SECONDS)) as connection:
         ask = f"GET /jobs/{job_id}/results/assets/plotly.min.js HTTP/1.1\r\nHost: localhost\r\n\r\n"
         connection.sendall(20 * ask.encode())  # more than the system holds between the two
         assert connection.recv(1)
-        assert is_held(service, connection)
+        port = connection.getsockname()[1]
+        assert port in held_by(service)
         began = time.monotonic()
-        while is_held(service, connection):
+        while port in held_by(service):
             assert time.monotonic() - began < TIMEOUT_SECONDS, "it is never let go"
             time.sleep(0.05)
     assert service.ask("GET", "/health").status == 200
+
+
+def test_connections_are_counted(tmp_path: Path) -> None:
+    """Who asks beside 500 others gets 503, and before there are too many for the process they are cut off."""
+    with serving(tmp_path / "out", "--set", "serve.idle_seconds=10000") as service, ExitStack() as stack:
+
+        def wait_for(least: int, most: int) -> None:
+            began = time.monotonic()
+            while not least <= len(held_by(service) - {0}) <= most:  # 0: where it listens
+                assert time.monotonic() - began < TIMEOUT_SECONDS
+                time.sleep(0.05)
+
+        def connect(count: int) -> None:
+            for _ in range(count):
+                connection = socket.create_connection(("127.0.0.1", service.port), TIMEOUT_SECONDS)
+                stack.enter_context(closing(connection))
+
+        connect(550)
+        wait_for(550, 550)
+        assert service.ask("GET", "/health").status == 503
+        connect(150)
+        wait_for(590, 600)
+        stack.close()
+        wait_for(0, 100)
+        assert service.ask("GET", "/health").status == 200
 
 
 def test_bodies_of_small_requests_are_bounded(service: Service) -> None:

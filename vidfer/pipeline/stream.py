@@ -162,7 +162,7 @@ class Stream:
     def close(self) -> None:
         """Take no further frames."""
         self._closed = True
-        self._beside.shutdown()
+        self._beside.shutdown(wait=False)
 
     def __enter__(self) -> Self:
         return self
