@@ -1,5 +1,6 @@
 """Networks run by ONNX Runtime: the same timelines, and no torch anywhere."""
 
+import io
 import json
 import os
 import subprocess
@@ -7,10 +8,12 @@ import sys
 from contextlib import nullcontext
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
-from fixtures.commands import vidfer
+from fixtures.commands import TIMEOUT_SECONDS, vidfer
 from fixtures.fuzz_trials import short_clip
+from fixtures.service import serving
 
 from vidfer import load_timeline
 from vidfer.config import load_pipeline
@@ -107,6 +110,29 @@ def test_live_without_torch_prints_faces(sample_video, folder, tmp_path):
     assert done.returncode == 0, done.stderr
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert sum(len(line["faces"]) for line in lines) > 20
+
+
+def test_serve_without_torch_answers(sample_video, folder, tmp_path):
+    client = pytest.importorskip("websockets.sync.client", reason="websockets is not installed")
+    with av.open(str(sample_video)) as video:
+        pictures = [frame.to_image() for _, frame in zip(range(5), video.decode(video=0), strict=False)]
+    sent = []
+    for picture in pictures:
+        data = io.BytesIO()
+        picture.save(data, "PNG")
+        sent.append(data.getvalue())
+    quick = ("--set", "video.fps=2", "--set", "output.exports=['csv', 'summary']")
+    with serving(tmp_path / "jobs", *quick, *arguments(folder), env=NO_TORCH) as service:
+        assert len(service.ask("POST", "/picture", sent[0]).json["faces"]) == 1
+        with client.connect(f"ws://127.0.0.1:{service.port}/stream", open_timeout=TIMEOUT_SECONDS) as stream:
+            for number, data in enumerate(sent):
+                stream.send(json.dumps({"seconds": number / 25}))
+                stream.send(data)
+            answers = [json.loads(stream.recv(timeout=TIMEOUT_SECONDS)) for _ in sent]
+        assert [len(answer["faces"]) for answer in answers] == [0, 0, 1, 1, 1]
+        assert service.end_of(service.send(sample_video))["state"] == "done"
+    refused = vidfer("serve", "--out", tmp_path / "other", "--set", "networks.runtime=onnx", "--port", "0")
+    assert (refused.returncode, "needs networks.folder" in refused.stderr) == (2, True)
 
 
 def test_a_stream_is_the_offline_causal_model(sample_video, folder):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import signal
 import sys
 import time
@@ -57,13 +56,13 @@ def _follow(
     listeners: list[Listener],
     stack: ExitStack,
 ) -> None:
-    from vidfer.device import num_threads, use_threads
+    from vidfer.device import leave_a_core
+    from vidfer.executors import available_cpus
     from vidfer.live.feed import Feed
     from vidfer.pipeline.pipeline import Pipeline
 
-    # One frame's small pictures do not divide well among cores, and one of them decodes.
     pipeline = Pipeline(config)
-    use_threads(pipeline.device, max(1, min(num_threads(pipeline.device), (os.cpu_count() or 2) - 1, 4)))
+    leave_a_core(pipeline.device, available_cpus())
     policy: Policy = options.policy or ("all" if source.kind in ("file", "pipe") else "latest")
     recording = _recording(options, config, stack) if options.out else None
     stream = stack.enter_context(pipeline.stream())

@@ -16,6 +16,7 @@ from vidfer.commands import EXIT_OK
 from vidfer.commands.exports import check_exports
 from vidfer.config import load_pipeline
 from vidfer.errors import ConfigError, MissingDependency
+from vidfer.pipeline.exported_files import exported_settings
 
 TOKEN_VARIABLE = "VIDFER_TOKEN"
 LEAST_TOKEN = 16  # characters; what `openssl rand -hex 32` prints has 64
@@ -47,7 +48,9 @@ def run(options: argparse.Namespace) -> int:
     root = Path(options.root) if options.root else None
     if root is not None and not root.is_dir():
         raise ConfigError(f"--root {root}: expected a folder of videos")
-    streams = load_pipeline("live", [f"run.device={config.run.device}"])
+    streams = load_pipeline("live").model_copy(update={"run": config.run, "networks": config.networks})
+    for pipeline in (config, streams):
+        exported_settings(pipeline)  # what is wrong with networks.folder is told now, not to clients
     with closing(_listen(options.host, options.port)) as listening:
         jobs = Jobs(Path(options.out), config, root=root, keep_videos=options.keep_videos)
         networks = Networks(config, streams, max_pixels=limits.max_megapixels * 1e6, max_streams=limits.max_streams)
