@@ -1,10 +1,11 @@
 """Live: time per frame at 640x480 with one and four faces, start to the first answer, growth; beside MediaPipe.
 
-    python benchmarks/live.py [--frames 600] [--long 0]
+    python benchmarks/live.py [--frames 600] [--long 0] [--mediapipe face_landmarker.task --mediapipe-python PYTHON]
 
-Faces are those of vidfer's own sample, moving. Every variant sees the same frames in one run of this script; processor
-time is given beside the time on the clock, which other work on the machine lengthens. MediaPipe's FaceLandmarker (478
-points, 52 blendshapes) is measured where the package and its model (``--mediapipe face_landmarker.task``) are there.
+Faces are those of vidfer's own sample, moving. Every row of the table is a process of its own that sees the same frames
+in one run of this script; processor time is given beside the time on the clock, which other work on the machine
+lengthens. MediaPipe's FaceLandmarker (478 points, 52 blendshapes, no expression) may need another environment than
+vidfer: give the Python of one (python -m venv DIR && DIR/bin/pip install mediapipe).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import av
@@ -35,7 +36,42 @@ from vidfer.video.sample_clip import write_sample
 WIDTH, HEIGHT, FPS = 640, 480, 30
 WARM_UP = 30  # frames
 
-Look = Callable[[np.ndarray, float], int]  # returns how many faces it saw
+# Of a process: what looks (torch, onnx, mediapipe), the frames, how many, and what that needs. Prints a row's numbers.
+MEASURE = """
+import json, sys, time
+import numpy as np
+kind, path, expected, count, warm_up, fps, *more = sys.argv[1:]
+frames, expected, count, warm_up, fps = np.load(path), *map(int, (expected, count, warm_up, fps))
+if kind == "mediapipe":
+    import mediapipe as mp
+    from mediapipe.tasks.python import BaseOptions, vision
+    landmarker = vision.FaceLandmarker.create_from_options(vision.FaceLandmarkerOptions(
+        base_options=BaseOptions(model_asset_path=more[0]), running_mode=vision.RunningMode.VIDEO,
+        num_faces=expected, output_face_blendshapes=True))
+    def look(image, seconds):
+        picture = mp.Image(image_format=mp.ImageFormat.SRGB, data=image)
+        return len(landmarker.detect_for_video(picture, round(1000 * seconds)).face_landmarks)
+else:
+    from vidfer.pipeline.pipeline import Pipeline
+    if kind == "torch":
+        import torch
+        torch.set_num_threads(int(more.pop(0)))
+    stream = Pipeline("live", device="cpu", settings=more).stream()
+    def look(image, seconds):
+        return len(stream.push(image, seconds))
+latencies, seen = [], []
+for number in range(warm_up + count):
+    if number == warm_up:
+        began, used = time.perf_counter(), time.process_time()
+    at = time.perf_counter()
+    seen.append(look(frames[number % len(frames)], number / fps))
+    latencies.append(time.perf_counter() - at)
+elapsed, cpu = time.perf_counter() - began, time.process_time() - used
+if np.median(seen[warm_up:]) != expected:
+    sys.exit(f"expected {expected} faces, saw {np.median(seen)}")
+p50, p95 = 1000 * np.percentile(latencies[warm_up:], [50, 95])
+print(json.dumps([count / elapsed, p50, p95, 1000 * cpu / count]))
+"""
 
 
 def main() -> None:
@@ -45,26 +81,46 @@ def main() -> None:
         "--long", type=int, default=0, metavar="N", help="also push N frames and report memory and time"
     )
     parser.add_argument("--mediapipe", default="", metavar="FILE", help="face_landmarker.task")
+    parser.add_argument("--mediapipe-python", default=sys.executable, metavar="PYTHON", help="that has MediaPipe")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        sample = Path(folder, "sample.mp4")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        sample = folder / "sample.mp4"
         write_sample(sample)
+        vidfer = [sys.executable, "-m", "vidfer"]
+        subprocess.run([*vidfer, "export", "onnx", "--pipeline", "live", "--out", folder / "n", "--quiet"], check=True)
+        onnx = ["networks.runtime=onnx", f"networks.folder={folder / 'n'}"]
         scenes = {1: one_face(sample), 4: four_faces(sample)}
+        for count, frames in scenes.items():
+            np.save(folder / f"{count}.npy", np.stack(frames))
         print(f"{WIDTH}x{HEIGHT}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
-        print(f"start to first answer: {first_answer_seconds(sample):.2f} s")
+        for runtime, settings in (("PyTorch", []), ("ONNX Runtime", onnx)):
+            print(f"start to first answer, {runtime}: {first_answer_seconds(sample, settings):.2f} s", flush=True)
         print("variant | faces | frames/s | latency p50 ms | p95 ms | processor ms/frame")
-        for threads in (1, 2):
-            for count, frames in scenes.items():
-                torch.set_num_threads(threads)
-                with Pipeline("live", device="cpu").stream() as stream:
-                    report(f"torch, {threads} threads", lambda im, s: len(stream.push(im, s)), frames, count, options)
+        rows = [
+            ("PyTorch, 1 thread", sys.executable, ["torch", "1"]),
+            ("PyTorch, 2 threads", sys.executable, ["torch", "2"]),
+            ("ONNX Runtime", sys.executable, ["onnx", *onnx]),
+        ]
         if options.mediapipe:
-            for count, frames in scenes.items():
-                report("MediaPipe FaceLandmarker", mediapipe_look(options.mediapipe, count), frames, count, options)
+            model = str(Path(options.mediapipe).absolute())
+            rows.append(("MediaPipe FaceLandmarker", options.mediapipe_python, ["mediapipe", model]))
+        for count in scenes:
+            for variant, python, (kind, *more) in rows:
+                numbers = [str(folder / f"{count}.npy"), *map(str, (count, options.frames, WARM_UP, FPS)), *more]
+                print(f"{variant} | {count} | {row_of(python, kind, numbers)}", flush=True)
         networks()
         if options.long:
             torch.set_num_threads(1)
             growth(scenes[1], options.long)
+
+
+def row_of(python: str, kind: str, arguments: list[str]) -> str:
+    """Return what a process measures, or why it cannot."""
+    done = subprocess.run([python, "-c", MEASURE, kind, *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        return (done.stderr.strip().splitlines() or ["it failed"])[-1]
+    return " | ".join(f"{value:.1f}" for value in json.loads(done.stdout.splitlines()[-1]))
 
 
 def one_face(sample: Path) -> list[np.ndarray]:
@@ -79,47 +135,17 @@ def four_faces(sample: Path) -> list[np.ndarray]:
     return [np.tile(image[::2, ::2], (2, 2, 1)) for image in one_face(sample)]
 
 
-def report(name: str, look: Look, frames: list[np.ndarray], count: int, options: argparse.Namespace) -> None:
-    """Measure and print a row of the table."""
-    latencies, seen = [], []
-    for number in range(WARM_UP + options.frames):
-        if number == WARM_UP:
-            began, used = time.perf_counter(), time.process_time()
-        at = time.perf_counter()
-        seen.append(look(frames[number % len(frames)], number / FPS))
-        latencies.append(time.perf_counter() - at)
-    fps = options.frames / (time.perf_counter() - began)
-    cpu = 1000 * (time.process_time() - used) / options.frames
-    p50, p95 = 1000 * np.percentile(latencies[WARM_UP:], [50, 95])
-    if np.median(seen[WARM_UP:]) != count:
-        raise SystemExit(f"{name}: expected {count} faces, saw {np.median(seen)}")
-    print(f"{name} | {count} | {fps:.1f} | {p50:.1f} | {p95:.1f} | {cpu:.1f}", flush=True)
-
-
-def mediapipe_look(model: str, num_faces: int) -> Look:
-    import mediapipe as mp
-    from mediapipe.tasks.python import BaseOptions, vision
-
-    landmarker = vision.FaceLandmarker.create_from_options(
-        vision.FaceLandmarkerOptions(
-            base_options=BaseOptions(model_asset_path=model),
-            running_mode=vision.RunningMode.VIDEO,
-            num_faces=num_faces,
-            output_face_blendshapes=True,
-        )
-    )
-
-    def look(image: np.ndarray, seconds: float) -> int:
-        picture = mp.Image(image_format=mp.ImageFormat.SRGB, data=image)
-        return len(landmarker.detect_for_video(picture, round(1000 * seconds)).face_landmarks)
-
-    return look
-
-
-def first_answer_seconds(sample: Path) -> float:
+def first_answer_seconds(sample: Path, settings: Sequence[str]) -> float:
     """Return the time from starting the command to its first line with a face."""
     began = time.perf_counter()
-    command = [sys.executable, "-m", "vidfer", "live", str(sample)]
+    command = [
+        sys.executable,
+        "-m",
+        "vidfer",
+        "live",
+        str(sample),
+        *(part for one in settings for part in ("--set", one)),
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout is not None
         while not json.loads(process.stdout.readline())["faces"]:

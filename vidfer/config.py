@@ -302,13 +302,17 @@ class ServeConfig(Section):
     jobs: int = Field(1, ge=1, description="videos at a time")
     max_queue: int = Field(100, ge=1, description="videos that wait or are being sent; more are refused")
     max_upload_mib: int = Field(2048, ge=1, description="a larger video is refused")
+    max_upload_seconds: float = Field(7200.0, gt=0.0, description="an upload that takes longer is cut off")
     max_video_seconds: float = Field(7200.0, gt=0.0, description="the job of a longer video fails")
     max_job_seconds: float = Field(14400.0, gt=0.0, description="a job that takes longer fails")
     max_picture_mib: int = Field(10, ge=1, le=1024, description="a larger picture is refused")
     max_megapixels: float = Field(40.0, gt=0.0, description="a picture of more pixels is refused before it is decoded")
     max_streams: int = Field(4, ge=0, description="WebSocket streams at a time")
     requests_per_second: float = Field(50.0, gt=0.0, description="of one address; bursts of ten times as many pass")
-    idle_seconds: float = Field(30.0, gt=0.0, description="an upload or stream that is silent for so long is cut off")
+    idle_seconds: float = Field(
+        30.0, gt=0.0, description="an upload or stream that is silent for so long is cut off; likewise other requests"
+    )
+    keep_hours: float = Field(0.0, ge=0.0, description="a job that has been over for so long is deleted; 0 = never")
     hosts: tuple[str, ...] = Field(
         (), description="names that clients may call the server by, e.g. behind a proxy; loopback's are known"
     )

@@ -55,3 +55,12 @@ def use_threads(device: torch.device | None, count: int) -> None:
         import torch
 
         torch.set_num_threads(count)
+
+
+def leave_a_core(device: torch.device | None, cpus: int) -> None:
+    """Let PyTorch use few threads of a machine with ``cpus`` cores.
+
+    For frames and pictures that come one by one: their small pictures do not divide well among cores, and somebody has
+    to decode, or to answer clients, meanwhile.
+    """
+    use_threads(device, max(1, min(num_threads(device), cpus - 1, 4)))

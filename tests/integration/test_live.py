@@ -17,10 +17,12 @@ import av
 import numpy as np
 import pytest
 from fixtures.commands import TIMEOUT_SECONDS, VIDFER, read_csv, vidfer
+from fixtures.live_receivers import check_lsl, osc_server, receiving
 from fixtures.measuring import heed_interrupts
 from fixtures.stream_servers import MjpegServer, free_port, mute_server
 
 import vidfer as package
+from vidfer.labels import EMOTIONS
 
 
 @contextmanager
@@ -217,6 +219,31 @@ def test_lines_are_sent_over_websocket_too(sample_video: Path) -> None:
     assert sent in [json.loads(line) for line in printed.splitlines()]
 
 
+def test_faces_are_sent_over_lsl_and_osc_too_and_who_goes_holds_up_nobody(sample_video: Path) -> None:
+    check_lsl()
+    name = f"vidfer live {os.getpid()}"
+    with ExitStack() as stack:
+        server = stack.enter_context(MjpegServer(free_port(), first_pictures(sample_video)))
+        with osc_server() as (address, came), receiving(name, 5) as receiver:
+            process = stack.enter_context(live(server.url, "--lsl", name, "--osc", address))
+            assert receiver.stdout is not None
+            receiver.stdout.readline()
+            samples = [json.loads(receiver.stdout.readline())[0] for _ in range(5)]
+            messages = [came.get(timeout=TIMEOUT_SECONDS) for _ in range(15)]
+        lines = next_lines(process, 50)  # it goes on when both are gone
+        process.send_signal(signal.SIGINT)
+        printed, rest = process.communicate(timeout=TIMEOUT_SECONDS)
+    assert process.returncode == 0, rest
+    faces = [face for line in lines + [json.loads(text) for text in printed.splitlines()] for face in line["faces"]]
+    shares = [[face["face_id"], *(face[emotion] for emotion in EMOTIONS)] for face in faces]
+    of_lsl = [sample for sample in samples if sample[0] >= 0]
+    of_osc = [[message[1], *message[7:]] for message in messages if message[0] == "/vidfer/face"]
+    assert of_lsl
+    assert of_osc
+    for sent in of_lsl + of_osc:
+        assert np.abs(np.array(shares) - sent).max(1).min() < 1e-5, "what is sent is what is printed"
+
+
 def test_ctrl_c_ends_it_while_it_connects() -> None:
     with mute_server() as server:
         url = f"rtsp://127.0.0.1:{server.getsockname()[1]}/x"
@@ -236,6 +263,7 @@ def test_ctrl_c_ends_it_while_it_connects() -> None:
         (["-", "--size", "640"], "expected e.g. 640x480"),
         (["a.mp4", "--size", "640x480"], "expected - as the source"),
         (["a.mp4", "--record"], "--record: expected --out"),
+        (["a.mp4", "--osc", "9000"], "expected HOST:PORT"),
         (["a.mp4", "--pipeline", "default"], "people.link=false"),
         (["a.mp4", "--pipeline", "default", "--set", "people.link=false"], "causal"),
         (["a.mp4", "--out", "x", "--name", "../y"], "--name"),

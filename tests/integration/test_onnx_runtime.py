@@ -1,21 +1,26 @@
 """Networks run by ONNX Runtime: the same timelines, and no torch anywhere."""
 
+import io
 import json
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
-from fixtures.commands import vidfer
+from fixtures.commands import TIMEOUT_SECONDS, vidfer
 from fixtures.fuzz_trials import short_clip
+from fixtures.service import serving
 
 from vidfer import load_timeline
 from vidfer.config import load_pipeline
 from vidfer.engine.plan import stage_keys
 from vidfer.errors import ConfigError, WeightsError
 from vidfer.labels import EMOTIONS
+from vidfer.pipeline.exported import shared_with
 from vidfer.pipeline.pipeline import Pipeline
 from vidfer.video.probe import probe
 from vidfer.video.pyav_reader import PyAVReader
@@ -107,6 +112,29 @@ def test_live_without_torch_prints_faces(sample_video, folder, tmp_path):
     assert sum(len(line["faces"]) for line in lines) > 20
 
 
+def test_serve_without_torch_answers(sample_video, folder, tmp_path):
+    client = pytest.importorskip("websockets.sync.client", reason="websockets is not installed")
+    with av.open(str(sample_video)) as video:
+        pictures = [frame.to_image() for _, frame in zip(range(5), video.decode(video=0), strict=False)]
+    sent = []
+    for picture in pictures:
+        data = io.BytesIO()
+        picture.save(data, "PNG")
+        sent.append(data.getvalue())
+    quick = ("--set", "video.fps=2", "--set", "output.exports=['csv', 'summary']")
+    with serving(tmp_path / "jobs", *quick, *arguments(folder), env=NO_TORCH) as service:
+        assert len(service.ask("POST", "/picture", sent[0]).json["faces"]) == 1
+        with client.connect(f"ws://127.0.0.1:{service.port}/stream", open_timeout=TIMEOUT_SECONDS) as stream:
+            for number, data in enumerate(sent):
+                stream.send(json.dumps({"seconds": number / 25}))
+                stream.send(data)
+            answers = [json.loads(stream.recv(timeout=TIMEOUT_SECONDS)) for _ in sent]
+        assert [len(answer["faces"]) for answer in answers] == [0, 0, 1, 1, 1]
+        assert service.end_of(service.send(sample_video))["state"] == "done"
+    refused = vidfer("serve", "--out", tmp_path / "other", "--set", "networks.runtime=onnx", "--port", "0")
+    assert (refused.returncode, "needs networks.folder" in refused.stderr) == (2, True)
+
+
 def test_a_stream_is_the_offline_causal_model(sample_video, folder):
     video = probe(sample_video)
     batches = list(PyAVReader(video).read(np.arange(0, 96, 3), batch_size=16))
@@ -123,6 +151,23 @@ def test_a_stream_is_the_offline_causal_model(sample_video, folder):
     counted = tables["tracks"].track_id >= 0
     assert counted.sum() > 20
     assert np.abs(tables["emotions"].probabilities[counted] - whole[counted]).max() < 1e-3
+
+
+def test_faces_that_are_shared_between_threads_give_the_same_answers(sample_video, folder):
+    video = probe(sample_video)
+    batches = PyAVReader(video).read(np.arange(0, 12), batch_size=12)
+    frames = [np.concatenate([image[::2, ::2]] * 3, 1) for batch in batches for image in batch.images]
+    pipeline = Pipeline("live", settings=settings(folder))
+    answers = []
+    for share in (shared_with, lambda _: nullcontext()):
+        with pytest.MonkeyPatch.context() as patch, pipeline.stream() as stream:
+            patch.setattr("vidfer.pipeline.stream.shared_with", share)
+            answers.append([stream.push(image, number / 25) for number, image in enumerate(frames)])
+    assert [len(faces) for faces in answers[0]] == [0, 0, *[3] * 10]
+    for ours, theirs in zip(*answers, strict=True):
+        for a, b in zip(ours, theirs, strict=True):
+            assert a.probabilities == pytest.approx(b.probabilities, abs=1e-5)
+            assert a.xyxy == pytest.approx(b.xyxy, abs=1e-3)
 
 
 def test_pictures_without_a_face_give_empty_tables(folder):

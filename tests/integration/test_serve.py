@@ -10,7 +10,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import av
@@ -211,6 +211,98 @@ def test_uploads_that_break_off_leave_nothing(service: Service, out: Path) -> No
         time.sleep(0.05)
     assert not files_below(out) - before
     assert not list((out / ".vidfer" / "aside").iterdir())
+
+
+def held_by(service: Service) -> set[int]:
+    """Return the clients' ports of the connections that the service holds open, as the kernel tells."""
+    path = Path("/proc/net/tcp")
+    if not path.is_file():
+        pytest.skip(f"no {path} here")
+    rows = [line.split() for line in path.read_text().splitlines()[1:]]
+    ours = [row for row in rows if row[1].endswith(f":{service.port:04X}") and row[9] != "0"]
+    return {int(row[2].rpartition(":")[2], 16) for row in ours}
+
+
+def trickle(connection: socket.socket, begin: str, then: bytes) -> bytes:
+    """Send the beginning of a request, then the same bytes again and again; return what is answered until it is cut."""
+    answer = b""
+    given_up = time.monotonic() + TIMEOUT_SECONDS
+    try:
+        connection.sendall(begin.encode())
+        connection.settimeout(0.05)
+        while time.monotonic() < given_up:
+            connection.sendall(then)
+            try:
+                piece = connection.recv(4096)
+            except TimeoutError:
+                continue
+            if not piece:
+                return answer
+            answer += piece
+    except OSError:  # cut
+        return answer
+    raise AssertionError(f"it was never cut off: {answer!r}")
+
+
+@pytest.mark.parametrize(
+    ("begin", "then", "answer"),
+    [
+        ("", b"", b""),
+        ("GET /health HTTP/1.1\r\nHost: localhost\r\n", b"X-Name: x\r\n", b""),
+        ("GET /health HTTP/1.1\r\nHost: localhost\r\n\r\nGET", b" ", b"HTTP/1.1 200"),
+        ("POST /picture HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n", b"x", b"HTTP/1.1 408"),
+        ("POST /jobs/from-root HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999\r\n\r\n", b"x", b"HTTP/1.1 408"),
+        ("POST /picture HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999\r\n\r\n", b"x", b"HTTP/1.1 413"),
+    ],
+    ids=["nothing", "head", "second head", "picture", "small body", "refused"],
+)
+def test_who_sends_slowly_is_cut_off(service: Service, begin: str, then: bytes, answer: bytes) -> None:
+    """Each piece comes in time; the whole does not."""
+    with closing(socket.create_connection(("127.0.0.1", service.port), TIMEOUT_SECONDS)) as connection:
+        answered = trickle(connection, begin, then)
+    assert answered.startswith(answer)
+    assert bool(answered) == bool(answer)
+
+
+def test_who_does_not_read_is_cut_off(service: Service, clip: Path) -> None:
+    job_id = service.send(clip)
+    service.end_of(job_id)
+    with closing(socket.create_connection(("127.0.0.1", service.port), TIMEOUT_SECONDS)) as connection:
+        ask = f"GET /jobs/{job_id}/results/assets/plotly.min.js HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        connection.sendall(20 * ask.encode())  # more than the system holds between the two
+        assert connection.recv(1)
+        port = connection.getsockname()[1]
+        assert port in held_by(service)
+        began = time.monotonic()
+        while port in held_by(service):
+            assert time.monotonic() - began < TIMEOUT_SECONDS, "it is never let go"
+            time.sleep(0.05)
+    assert service.ask("GET", "/health").status == 200
+
+
+def test_connections_are_counted(tmp_path: Path) -> None:
+    """Who asks beside 500 others gets 503, and before there are too many for the process they are cut off."""
+    with serving(tmp_path / "out", "--set", "serve.idle_seconds=10000") as service, ExitStack() as stack:
+
+        def wait_for(least: int, most: int) -> None:
+            began = time.monotonic()
+            while not least <= len(held_by(service) - {0}) <= most:  # 0: where it listens
+                assert time.monotonic() - began < TIMEOUT_SECONDS
+                time.sleep(0.05)
+
+        def connect(count: int) -> None:
+            for _ in range(count):
+                connection = socket.create_connection(("127.0.0.1", service.port), TIMEOUT_SECONDS)
+                stack.enter_context(closing(connection))
+
+        connect(550)
+        wait_for(550, 550)
+        assert service.ask("GET", "/health").status == 503
+        connect(150)
+        wait_for(590, 600)
+        stack.close()
+        wait_for(0, 100)
+        assert service.ask("GET", "/health").status == 200
 
 
 def test_bodies_of_small_requests_are_bounded(service: Service) -> None:

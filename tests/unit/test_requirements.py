@@ -24,3 +24,10 @@ def test_each_requirement_has_a_lower_bound_and_holds_here(required: Requirement
 def test_opencv_comes_with_an_extra_only() -> None:
     assert not {"face-alignment", "opencv-python"} & {Requirement(text).name for text in PROJECT["dependencies"]}
     assert any(Requirement(text).name == "face-alignment" for text in EXTRAS["face-alignment"])
+
+
+def test_the_document_lists_what_a_machine_without_torch_needs() -> None:
+    lines = (Path(__file__).parents[2] / "docs" / "export.md").read_text().splitlines()
+    (line,) = [line for line in lines if line.startswith("    pip install onnxruntime ")]
+    needed = {Requirement(text).name for text in PROJECT["dependencies"]} - {"torch", "decord"}
+    assert set(line.split()[2:]) == needed | {"onnxruntime"}

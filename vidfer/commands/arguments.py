@@ -333,12 +333,12 @@ def _live_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "source",
         metavar="SOURCE",
-        help="a camera (0, /dev/video0), a URL (rtsp, http, udp, tcp), a file, or - for stdin",
+        help="a camera (0, /dev/video0), a URL (rtsp, http, udp, tcp), a file, screen[:X,Y,WxH], or - for stdin",
     )
     parser.add_argument(
         "--policy",
         choices=["latest", "all"],
-        help="latest: pass over frames that came while another was looked at (default for cameras and URLs); "
+        help="latest: pass over frames that came while another was looked at (default but for files and pipes); "
         "all: look at every frame, however late",
     )
     parser.add_argument("--seconds", type=float, metavar="N", help="stop after so long; default: Ctrl-C")
@@ -348,6 +348,8 @@ def _live_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PORT",
         help="also send the lines to ws://127.0.0.1:PORT, and show picture and chart at http://127.0.0.1:PORT",
     )
+    parser.add_argument("--lsl", metavar="NAME", help="also send faces as a stream of the Lab Streaming Layer")
+    parser.add_argument("--osc", metavar="HOST:PORT", help="also send faces as Open Sound Control messages over UDP")
     raw = parser.add_argument_group("raw frames on standard input")
     raw.add_argument("--size", metavar="WxH", help="with -: raw frames of this size; without it a container")
     raw.add_argument("--fps", type=float, metavar="N", help="with --size; default: 30")

@@ -1,16 +1,15 @@
-"""``vidfer live``: expressions from a camera, a network stream, a file or a pipe, as they come."""
+"""``vidfer live``: expressions from a camera, a network stream, a screen, a file or a pipe, as they come."""
 
 from __future__ import annotations
 
 import argparse
 import logging
-import os
 import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,10 +22,11 @@ from vidfer.store.layout import RESERVED, private_folder, stays_inside
 from vidfer.video.live_source import LiveSource, RawFormat
 
 if TYPE_CHECKING:
-    from vidfer.live.broadcast import Broadcast
-    from vidfer.live.feed import Feed, Policy
+    from vidfer.live.feed import Feed, Policy, Shot
     from vidfer.live.recording import Recording
-    from vidfer.pipeline.stream import Stream
+    from vidfer.pipeline.stream import LiveFrame, Stream
+
+    Listener = Callable[[LiveFrame, str, Shot], None]  # is given the line, too
 
 MOST_LATENCIES = 10_000  # kept for the closing line
 
@@ -45,8 +45,7 @@ def run(options: argparse.Namespace) -> int:
     if options.record and not options.out:
         raise ConfigError("--record: expected --out DIR, where the video is to be kept")
     with ExitStack() as stack:
-        broadcast = _broadcast(options, stack)
-        _follow(options, config, source, broadcast, stack)
+        _follow(options, config, source, _listeners(options, stack), stack)
     return EXIT_OK
 
 
@@ -54,17 +53,17 @@ def _follow(
     options: argparse.Namespace,
     config: PipelineConfig,
     source: LiveSource,
-    broadcast: Broadcast | None,
+    listeners: list[Listener],
     stack: ExitStack,
 ) -> None:
-    from vidfer.device import num_threads, use_threads
+    from vidfer.device import leave_a_core
+    from vidfer.executors import available_cpus
     from vidfer.live.feed import Feed
     from vidfer.pipeline.pipeline import Pipeline
 
-    # One frame's small pictures do not divide well among cores, and one of them decodes.
     pipeline = Pipeline(config)
-    use_threads(pipeline.device, max(1, min(num_threads(pipeline.device), (os.cpu_count() or 2) - 1, 4)))
-    policy: Policy = options.policy or ("latest" if source.kind in ("camera", "network") else "all")
+    leave_a_core(pipeline.device, available_cpus())
+    policy: Policy = options.policy or ("all" if source.kind in ("file", "pipe") else "latest")
     recording = _recording(options, config, stack) if options.out else None
     stream = stack.enter_context(pipeline.stream())
     feed = Feed(source, policy=policy, longest_delay_seconds=config.live.longest_delay_seconds)
@@ -72,7 +71,7 @@ def _follow(
     stack.enter_context(feed)
     latencies = deque[float](maxlen=MOST_LATENCIES)
     try:
-        _look(feed, stream, recording, broadcast, latencies, options)
+        _look(feed, stream, recording, listeners, latencies, options)
     finally:  # also what came before an error is kept whole
         folder = recording.finish() if recording else None
     if not options.quiet:
@@ -84,7 +83,7 @@ def _look(
     feed: Feed,
     stream: Stream,
     recording: Recording | None,
-    broadcast: Broadcast | None,
+    listeners: list[Listener],
     latencies: deque[float],
     options: argparse.Namespace,
 ) -> None:
@@ -98,24 +97,36 @@ def _look(
             line = json_line(frame, latency_seconds=latencies[-1])
             if not options.quiet:
                 print(line, flush=True)
-            if broadcast is not None:
-                broadcast.send(line, shot.picture)
+            for listener in listeners:
+                listener(frame, line, shot)
             if recording is not None:
                 recording.add(frame, shot.picture, codec=feed.codec)
-        nobody_listens = _stdout_is_lost() and recording is None and broadcast is None
+        nobody_listens = _stdout_is_lost() and recording is None and not listeners
         if nobody_listens or (options.seconds and time.monotonic() - started >= options.seconds):
             return
 
 
-def _broadcast(options: argparse.Namespace, stack: ExitStack) -> Broadcast | None:
-    if options.websocket is None:
-        return None
-    from vidfer.live.broadcast import Broadcast
+def _listeners(options: argparse.Namespace, stack: ExitStack) -> list[Listener]:
+    """Return who else is told of each frame; none of them ever waits for who listens to it."""
+    listeners: list[Listener] = []
+    if options.websocket is not None:
+        from vidfer.live.broadcast import Broadcast
 
-    broadcast = stack.enter_context(Broadcast(options.websocket))
-    if not options.quiet:
-        print(f"vidfer: picture and chart at {broadcast.url}", file=sys.stderr, flush=True)
-    return broadcast
+        broadcast = stack.enter_context(Broadcast(options.websocket))
+        if not options.quiet:
+            print(f"vidfer: picture and chart at {broadcast.url}", file=sys.stderr, flush=True)
+        listeners.append(lambda frame, line, shot: broadcast.send(line, shot.picture))
+    if options.lsl is not None:
+        from vidfer.live.lsl import LslStream
+
+        lsl = LslStream(options.lsl)
+        listeners.append(lambda frame, line, shot: lsl.send(frame, shot.arrived))
+    if options.osc is not None:
+        from vidfer.live.osc import OscSender
+
+        osc = stack.enter_context(closing(OscSender(options.osc)))
+        listeners.append(lambda frame, line, shot: osc.send(frame))
+    return listeners
 
 
 def _config(options: argparse.Namespace) -> PipelineConfig:

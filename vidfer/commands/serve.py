@@ -16,10 +16,10 @@ from vidfer.commands import EXIT_OK
 from vidfer.commands.exports import check_exports
 from vidfer.config import load_pipeline
 from vidfer.errors import ConfigError, MissingDependency
+from vidfer.pipeline.exported_files import exported_settings
 
 TOKEN_VARIABLE = "VIDFER_TOKEN"
 LEAST_TOKEN = 16  # characters; what `openssl rand -hex 32` prints has 64
-MOST_CONNECTIONS = 500  # more are answered with 503: each takes a file handle
 CLOSE_SECONDS = 2  # for answers that are under way when the service ends
 
 
@@ -31,6 +31,7 @@ def run(options: argparse.Namespace) -> int:
     import uvicorn
 
     from vidfer.service.app import create_app
+    from vidfer.service.connections import MOST_CONNECTIONS, bounded_by
     from vidfer.service.guard import Guard, is_loopback
     from vidfer.service.jobs import Jobs
     from vidfer.service.networks import Networks
@@ -47,7 +48,9 @@ def run(options: argparse.Namespace) -> int:
     root = Path(options.root) if options.root else None
     if root is not None and not root.is_dir():
         raise ConfigError(f"--root {root}: expected a folder of videos")
-    streams = load_pipeline("live", [f"run.device={config.run.device}"])
+    streams = load_pipeline("live").model_copy(update={"run": config.run, "networks": config.networks})
+    for pipeline in (config, streams):
+        exported_settings(pipeline)  # what is wrong with networks.folder is told now, not to clients
     with closing(_listen(options.host, options.port)) as listening:
         jobs = Jobs(Path(options.out), config, root=root, keep_videos=options.keep_videos)
         networks = Networks(config, streams, max_pixels=limits.max_megapixels * 1e6, max_streams=limits.max_streams)
@@ -56,6 +59,7 @@ def run(options: argparse.Namespace) -> int:
             server = uvicorn.Server(
                 uvicorn.Config(
                     Guard(app, limits=limits, host=options.host, token=token),
+                    http=bounded_by(limits.idle_seconds),
                     log_config=None,  # its lines name what clients ask for
                     access_log=False,
                     server_header=False,

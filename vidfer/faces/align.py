@@ -109,19 +109,11 @@ def landmark_boxes(landmarks: np.ndarray) -> np.ndarray:
 
 def invert_transforms(transforms: np.ndarray) -> np.ndarray:
     """Return the inverses (N, 2, 3) of affine transforms (N, 2, 3)."""
-    linear = np.asarray(transforms[:, :, :2], np.float64)
-    det = linear[:, 0, 0] * linear[:, 1, 1] - linear[:, 0, 1] * linear[:, 1, 0]
+    (a, b), (c, d) = np.asarray(transforms[:, :, :2], np.float64).transpose(1, 2, 0)  # (N,) each
+    inverse = np.empty((len(transforms), 2, 2))
+    inverse[:, 0, 0], inverse[:, 0, 1], inverse[:, 1, 0], inverse[:, 1, 1] = d, -b, -c, a
     with np.errstate(divide="ignore", invalid="ignore"):
-        inverse = (
-            np.stack(
-                [
-                    np.stack([linear[:, 1, 1], -linear[:, 0, 1]], -1),
-                    np.stack([-linear[:, 1, 0], linear[:, 0, 0]], -1),
-                ],
-                1,
-            )
-            / det[:, None, None]
-        )  # (N, 2, 2)
+        inverse /= (a * d - b * c)[:, None, None]
     shift = -np.einsum("nij,nj->ni", inverse, transforms[:, :, 2])
     return np.concatenate([inverse, shift[..., None]], -1).astype(np.float32)
 

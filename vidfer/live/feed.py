@@ -17,10 +17,12 @@ import numpy as np
 
 from vidfer.errors import VidferError
 from vidfer.video.live_source import Connection, LiveSource, why
+from vidfer.video.screen import Screen
 
 logger = logging.getLogger(__name__)
 
 Policy = Literal["latest", "all"]
+_Taken = tuple[Connection | Screen, av.VideoFrame, float, float]  # seconds, and when it arrived
 
 FIRST_DELAY_SECONDS = 0.5  # before a lost source is tried again; twice as long each time
 MOST_WAITING = 32  # frames with ``all``; then the source has to wait
@@ -74,7 +76,7 @@ class Feed:
 
     def __init__(self, source: LiveSource, *, policy: Policy, longest_delay_seconds: float = 30.0) -> None:
         self._source, self._policy, self._longest_delay = source, policy, longest_delay_seconds
-        self._waiting: deque[tuple[Connection, av.VideoFrame, float, float]] = deque()
+        self._waiting: deque[_Taken] = deque()
         self._changed = threading.Condition()
         self._stopped = threading.Event()
         self._opened = self._ended = False
@@ -110,7 +112,7 @@ class Feed:
         if self._failure is not None:
             raise self._failure
 
-    def _take(self) -> tuple[Connection, av.VideoFrame, float, float] | None:
+    def _take(self) -> _Taken | None:
         with self._changed:
             while not self._waiting and not self._ended and not self._stopped.is_set():
                 self._changed.wait(_LOOK_UP_SECONDS)
@@ -132,7 +134,7 @@ class Feed:
     def _read_all(self) -> None:
         first = self._source.open()  # what is wrong at the first try waiting does not mend
         self._note_opened(first.codec)
-        connection: Connection | None = first
+        connection: Connection | Screen | None = first
         delay = FIRST_DELAY_SECONDS
         while not self._stopped.is_set():
             problem = "the stream has ended"
@@ -160,7 +162,7 @@ class Feed:
             self.codec, self._opened = codec, True
             self._changed.notify_all()
 
-    def _read(self, connection: Connection) -> bool:
+    def _read(self, connection: Connection | Screen) -> bool:
         """Read a connection to its end; return whether there was a frame."""
         first: float | None = None  # its clock at its first frame that has a time
         begun = 0.0  # our seconds at that frame
@@ -187,7 +189,7 @@ class Feed:
                 break
         return any_frame
 
-    def _offer(self, connection: Connection, frame: av.VideoFrame, seconds: float, arrived: float) -> None:
+    def _offer(self, connection: Connection | Screen, frame: av.VideoFrame, seconds: float, arrived: float) -> None:
         with self._changed:
             if self._policy == "latest":
                 self.num_passed_over += len(self._waiting)

@@ -257,25 +257,49 @@ class FacesStage:
             return _Faces.join([found, followed.where(~lost[followed.row]), again]), left_out
         return _Faces.join([found, followed]), left_out
 
-    def _detect(self, chunk: FrameChunk, rows: np.ndarray, left_out: np.ndarray, others: _Faces | None) -> _Faces:
+    def detect(self, chunk: FrameChunk, rows: np.ndarray) -> FaceBoxes:
+        """Return what the detector alone finds in some frames, of any size."""
+        return self._loaded()[0].detect(chunk.images_of(rows))
+
+    def is_large(self, boxes: np.ndarray) -> np.ndarray:
+        """Return which boxes (N, 4) are of faces that are looked at."""
+        large: np.ndarray = (boxes[:, 2:] - boxes[:, :2]).max(1, initial=0) >= self._config.min_size
+        return large
+
+    def _detect(
+        self,
+        chunk: FrameChunk,
+        rows: np.ndarray,
+        left_out: np.ndarray,
+        others: _Faces | None,
+        found: FaceBoxes | None = None,
+    ) -> _Faces:
         """Run the detector on some frames; return the faces that the landmark network confirms.
 
-        How many are ``left_out`` of each frame is noted. ``others`` are faces that were found in other frames.
+        How many are ``left_out`` of each frame is noted. ``others`` are faces that were found in other frames,
+        ``found`` is what the detector has found in these.
         """
-        config = self._config
-        found = self._loaded()[0].detect(chunk.images_of(rows))
-        large = (found.xyxy[:, 2:] - found.xyxy[:, :2]).max(1, initial=0) >= config.min_size
-        keep = _within_limit(rows, found, large, config.max_faces, others, chunk.boxes_before)
+        if found is None:
+            found = self.detect(chunk, rows)
+        large = self.is_large(found.xyxy)
+        keep = _within_limit(rows, found, large, self._config.max_faces, others, chunk.boxes_before)
         left_out[rows] = np.bincount(found.image_row[large & ~keep], minlength=len(rows))
         return self.confirmed(self.place(chunk, rows[found.image_row[keep]], found.xyxy[keep], found.score[keep]))
 
-    def search(self, chunk: FrameChunk, rows: np.ndarray, left_out: np.ndarray, others: _Faces | None = None) -> _Faces:
-        """Return the faces of some frames, noting how many are ``left_out`` of each; ``others`` are those of others.
+    def search(
+        self,
+        chunk: FrameChunk,
+        rows: np.ndarray,
+        left_out: np.ndarray,
+        others: _Faces | None = None,
+        found: FaceBoxes | None = None,
+    ) -> _Faces:
+        """Return the faces of some frames, noting how many are ``left_out`` of each; see ``_detect``.
 
         After the detector the landmark network looks twice, around its own landmarks the second time: where the
         detector put the box matters little then.
         """
-        seen = self._detect(chunk, rows, left_out, others)
+        seen = self._detect(chunk, rows, left_out, others, found)
         return self.confirmed(self.place(chunk, seen.row, seen.xyxy, seen.score))
 
     def _follow(self, chunk: FrameChunk, seen: _Faces, path: _Path, lost: np.ndarray) -> tuple[_Faces, _Faces]:

@@ -2,20 +2,26 @@
 
 The detector runs on every ``detect_every``-th frame, across a hard cut, where a face is lost, and after
 ``MAX_FOLLOW_SECONDS``. In between faces are looked for where their motion leads them, and again there if they have
-left that path: between two searches nobody new is found.
+left that path: between two searches nobody new is found. Where the detector is due faces are followed meanwhile; if it
+sees those and no others, that is all.
 """
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from vidfer.faces.boxes import pairwise_iou
 from vidfer.faces.cuts import frame_signatures, is_cut
 from vidfer.pipeline.chunk import FrameChunk
 from vidfer.pipeline.faces import MAX_ASIDE, MAX_FOLLOW_SECONDS, FacesStage, LocatedFaces, _Faces
 from vidfer.pipeline.tables import FacesTable
+from vidfer.types import FaceBoxes
 
+_ROW = np.zeros(1, np.int64)  # of a chunk's one frame
+SEEN_AGAIN_IOU = 0.6  # of a followed face and what the detector sees: 0.77 or more in eleven clips
 STEADY_SECONDS = 0.1  # frames further apart than this: a face's motion says nothing of the next
 
 
@@ -52,10 +58,13 @@ class FaceFollower:
         Whose networks look.
     detect_every
         Frames from one detection to the next.
+    beside
+        Where the detector may look while faces are followed; results do not depend on it.
     """
 
-    def __init__(self, stage: FacesStage, *, detect_every: int) -> None:
-        self._stage, self._detect_every = stage, detect_every
+    def __init__(self, stage: FacesStage, *, detect_every: int, beside: Executor) -> None:
+        self._stage, self._detect_every, self._beside = stage, detect_every, beside
+        self._may_share = stage.load()
         self._before: _Before | None = None
         self._signature = np.zeros((1, 0), np.float16)
         self._shape: tuple[int, ...] = ()
@@ -66,29 +75,48 @@ class FaceFollower:
         signature = frame_signatures(chunk.batch.images).astype(np.float16)
         before = self._before
         cut = before is not None and (self._shape != shape or bool(is_cut(self._signature, signature)[0]))
-        now = None
-        if before is not None and not cut and self._may_follow(before, seconds):
-            now = self._follow(chunk, before, seconds)
-        if now is None:
-            now = self._search(chunk, None if cut else before, seconds)
+        if before is None or cut:
+            now = self._search(chunk, None, seconds)
+        elif self._is_due(before, seconds):
+            now = self._renew(chunk, before, seconds)
+        else:
+            now = self._follow(chunk, before, seconds) or self._search(chunk, before, seconds)
         self._before, self._signature, self._shape = now, signature, shape
         order = np.argsort(-now.faces.score, kind="stable")
         located = LocatedFaces(signature, now.faces.where(order), now.left_out)
         return self._stage.describe(chunk, located), cut
 
-    def _may_follow(self, before: _Before, seconds: float) -> bool:
+    def _is_due(self, before: _Before, seconds: float) -> bool:
         in_time = seconds - before.searched_seconds <= MAX_FOLLOW_SECONDS
-        return in_time and before.num_followed + 1 < self._detect_every
+        return not in_time or before.num_followed + 1 >= self._detect_every
 
-    def _follow(self, chunk: FrameChunk, before: _Before, seconds: float) -> _Before | None:
-        """Look at the known faces where they should be; None if one of them is lost."""
+    def _renew(self, chunk: FrameChunk, before: _Before, seconds: float) -> _Before:
+        """Look at the known faces and, at the same time, for all."""
+        if not (self._may_share and len(before.faces.row)):
+            return self._search(chunk, before, seconds)
+        detecting = self._beside.submit(self._stage.detect, chunk, _ROW)
+        followed = self._follow(chunk, before, seconds, twice=True)
+        found = detecting.result()
+        seen = np.flatnonzero(self._stage.is_large(found.xyxy))
+        if followed is None or len(seen) != len(followed.faces.row):
+            return self._search(chunk, before, seconds, found)
+        overlap = pairwise_iou(followed.faces.xyxy, found.xyxy[seen])  # (N, N)
+        which = overlap.argmax(1)
+        if len(np.unique(which)) < len(which) or overlap.max(1).min() < SEEN_AGAIN_IOU:
+            return self._search(chunk, before, seconds, found)
+        faces = replace(followed.faces, score=found.score[seen[which]])
+        return replace(followed, faces=faces, left_out=np.zeros(1, np.int64), searched_seconds=seconds, num_followed=0)
+
+    def _follow(self, chunk: FrameChunk, before: _Before, seconds: float, *, twice: bool = False) -> _Before | None:
+        """Look at the known faces where they should be, at all of them ``twice`` if wanted; None if one is lost."""
         elapsed = seconds - before.seconds
         steady = elapsed <= STEADY_SECONDS
         expected = before.faces.xyxy + (before.velocity * elapsed if steady else 0.0)
         faces = self._stage.place(chunk, np.zeros(len(expected), np.int64), expected, before.faces.score)
         aside = faces.xyxy - expected  # (N, 4)
         size = np.sqrt(np.maximum((expected[:, 2:] - expected[:, :2]).prod(1), 1.0))
-        left = np.abs(aside).max(1, initial=0) > MAX_ASIDE * size  # False where the landmarks are none: lost
+        # False where the landmarks are none: lost
+        left = np.abs(aside).max(1, initial=0) > (-1.0 if twice else MAX_ASIDE * size)
         if left.any():
             again = self._stage.place(chunk, faces.row[left], faces.xyxy[left], faces.score[left])
             for name in ("looked", "xyxy", "landmarks", "landmark_score"):
@@ -99,9 +127,11 @@ class FaceFollower:
         num_followed = before.num_followed + 1
         return replace(before, seconds=seconds, faces=faces, velocity=velocity, num_followed=num_followed)
 
-    def _search(self, chunk: FrameChunk, before: _Before | None, seconds: float) -> _Before:
+    def _search(
+        self, chunk: FrameChunk, before: _Before | None, seconds: float, found: FaceBoxes | None = None
+    ) -> _Before:
         left_out = np.zeros(1, np.int64)
         if before is not None:
             chunk.boxes_before = lambda: before.faces.xyxy
-        faces = self._stage.search(chunk, np.zeros(1, np.int64), left_out)
+        faces = self._stage.search(chunk, _ROW, left_out, found=found)
         return _Before(seconds, faces, np.zeros_like(faces.xyxy), left_out, searched_seconds=seconds, num_followed=0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
@@ -13,6 +14,7 @@ import numpy as np
 from vidfer.errors import ConfigError, DataError, VidferError, blamed_on
 from vidfer.pipeline.chunk import FrameChunk
 from vidfer.pipeline.clip import Face, Faces
+from vidfer.pipeline.exported import shared_with
 from vidfer.pipeline.following import FaceFollower
 from vidfer.pipeline.tables import FACES, EmotionsTable, Table, TracksTable, faces_in
 from vidfer.types import FrameBatch
@@ -91,7 +93,10 @@ class Stream:
                 )
         self._device = pipeline.device
         self._frame_stages = {name: stage for name, stage in pipeline.frame_stages.stages.items() if name != FACES}
-        self._faces = FaceFollower(pipeline.stage(FACES), detect_every=pipeline.config.faces.detect_every)
+        # Two: while the detector looks on one, the faces of one frame are shared between this thread and the other.
+        self._beside = ThreadPoolExecutor(max_workers=2, thread_name_prefix="vidfer-stream")
+        detect_every = pipeline.config.faces.detect_every
+        self._faces = FaceFollower(pipeline.stage(FACES), detect_every=detect_every, beside=self._beside)
         self._tracks = pipeline.stage("tracks").stream()
         self._emotions = pipeline.stage("emotions").stream()
         for looking in pipeline.frame_stages.stages.values():
@@ -137,7 +142,8 @@ class Stream:
             pts_seconds=np.array([placed]),
         )
         self.num_frames += 1
-        tables = self._tables(FrameChunk(batch, self._device))
+        with shared_with(self._beside):
+            tables = self._tables(FrameChunk(batch, self._device))
         faces = _counted(tables, placed, time.perf_counter() - started)
         return LiveFrame(frame_index=self.num_frames - 1, seconds=placed, faces=faces, tables=tables)
 
@@ -156,6 +162,7 @@ class Stream:
     def close(self) -> None:
         """Take no further frames."""
         self._closed = True
+        self._beside.shutdown(wait=False)
 
     def __enter__(self) -> Self:
         return self

@@ -122,6 +122,10 @@ class FacesTable(Table):
 
     def detections(self) -> FaceDetections:
         """Return the faces, with ``frame_row`` counted from this table's first frame."""
+        return self._detections
+
+    @cached_property
+    def _detections(self) -> FaceDetections:
         return FaceDetections(
             frame_row=np.repeat(np.arange(len(self.num_faces), dtype=np.int64), self.num_faces),
             xyxy=self.xyxy,

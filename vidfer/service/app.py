@@ -70,7 +70,7 @@ def _refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     said = {
         400: "the body is no JSON",
         404: "there is no such job, file or video",
-        408: "nothing was sent for too long",
+        408: "the body took too long",
         409: "the job is not done",
         413: "larger than the settings allow",
         503: "too much is waiting; Retry-After says when to try again",
@@ -106,7 +106,7 @@ def create_app(jobs: Jobs, networks: Networks, limits: ServeConfig, *, token: st
     app = FastAPI(title="vidfer", version=vidfer.__version__, docs_url=None, redoc_url=None)
     _add_errors(app)
     _add_pages(app, token)
-    _add_jobs(app, jobs, limits)
+    _add_jobs(app, jobs)
     _add_results(app, jobs)
     _add_pictures(app, networks, limits)
     return app
@@ -164,7 +164,7 @@ def _add_pages(app: FastAPI, token: str) -> None:
         return answer
 
 
-def _add_jobs(app: FastAPI, jobs: Jobs, limits: ServeConfig) -> None:
+def _add_jobs(app: FastAPI, jobs: Jobs) -> None:
     one_job, several, taken = _answers(_EXAMPLE_JOB), _answers([_EXAMPLE_JOB]), _answers(_EXAMPLE_JOB, status=202)
 
     @app.post(
@@ -178,10 +178,10 @@ def _add_jobs(app: FastAPI, jobs: Jobs, limits: ServeConfig) -> None:
     ) -> Job:
         """Send a video as the body of the request, and have it worked on."""
         with jobs.place() as folder:
-            await _receive(request, folder / VIDEO, limits.idle_seconds)
+            await _receive(request, folder / VIDEO)
             return await run_in_threadpool(jobs.add, folder, name)
 
-    @app.post("/jobs/from-root", status_code=202, responses=taken | _refusals(400, 404, 503, 507))
+    @app.post("/jobs/from-root", status_code=202, responses=taken | _refusals(400, 404, 408, 503, 507))
     async def name_a_video(video: Annotated[NamedVideo, Body()]) -> Job:
         """Have a video that lies below the service's root worked on."""
         return await run_in_threadpool(jobs.add_from_root, video.path, video.name)
@@ -217,30 +217,15 @@ def _add_jobs(app: FastAPI, jobs: Jobs, limits: ServeConfig) -> None:
         await run_in_threadpool(jobs.delete, job_id)
 
 
-async def _receive(request: Request, path: Path, idle_seconds: float) -> None:
-    """Write a request's body to a file as it comes.
-
-    Raises
-    ------
-    HTTPException
-        The body is empty, or nothing came for too long.
-    OutputError
-        The disk is full.
-    """
-    stream, size = request.stream(), 0
+async def _receive(request: Request, path: Path) -> None:
+    """Write a request's body to a file as it comes; raises HTTPException if it is empty, OutputError on a full disk."""
     try:
         with path.open("xb", buffering=_WRITE_BYTES) as file:
-            while True:
-                async with asyncio.timeout(idle_seconds):
-                    piece = await anext(stream, None)
-                if piece is None:
-                    break
-                size += len(piece)
+            async for piece in request.stream():
                 await run_in_threadpool(file.write, piece)
             file.flush()
             await run_in_threadpool(os.fsync, file.fileno())
-    except TimeoutError:
-        raise HTTPException(408, f"nothing was sent for {idle_seconds:g} s") from None
+            size = file.tell()
     except OSError as error:
         raise output_error(path, error) from error
     if not size:
@@ -318,12 +303,7 @@ def _add_pictures(app: FastAPI, networks: Networks, limits: ServeConfig) -> None
     )
     async def look_at_a_picture(request: Request) -> dict[str, Any]:
         """Send a picture as the body of the request, and get its faces; nothing is kept."""
-        try:
-            async with asyncio.timeout(limits.idle_seconds):
-                data = await request.body()
-        except TimeoutError:
-            raise HTTPException(408, f"expected the picture within {limits.idle_seconds:g} s") from None
-        return await networks.picture(data)
+        return await networks.picture(await request.body())
 
     @app.websocket("/stream")
     async def stream(socket: WebSocket) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import ipaddress
 import logging
@@ -73,7 +74,11 @@ class Guard:
         names = (*_LOOPBACK_NAMES, host, *limits.hosts) if is_loopback(host) else limits.hosts
         self._names = frozenset(name.lower() for name in names)
         self._rate = _Rate(limits.requests_per_second)
-        self._bodies = {"/jobs": limits.max_upload_mib << 20, "/picture": limits.max_picture_mib << 20}
+        self._idle_seconds = limits.idle_seconds
+        self._bodies = {  # bytes and seconds
+            "/jobs": (limits.max_upload_mib << 20, limits.max_upload_seconds),
+            "/picture": (limits.max_picture_mib << 20, limits.idle_seconds),
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -143,19 +148,30 @@ class Guard:
         return any(hmac.compare_digest(token.encode(), self._token) for token in tokens)
 
     def _bounded(self, scope: Scope, receive: Receive) -> Receive:
-        """Return what receives a request's body no further than it may go."""
-        limit = self._bodies.get(scope["path"], _SMALL_BODY)
+        """Return what receives a request's body no further, and no longer, than it may go."""
+        size, seconds = self._bodies.get(scope["path"], (_SMALL_BODY, self._idle_seconds))
         declared = Headers(scope=scope).get("content-length", "")
-        left = limit
+        left, due, is_whole = size, time.monotonic() + seconds, False
 
         async def receive_bounded() -> Message:
-            nonlocal left
-            if declared.isdecimal() and int(declared) > limit:
-                raise HTTPException(413, f"expected at most {limit} bytes, got {declared}")
-            message = await receive()
+            nonlocal left, is_whole
+            if is_whole:  # then it is asked whether the client is still there
+                return await receive()
+            if declared.isdecimal() and int(declared) > size:
+                raise HTTPException(413, f"expected at most {size} bytes, got {declared}")
+            try:
+                async with asyncio.timeout(min(self._idle_seconds, due - time.monotonic())):
+                    message = await receive()
+            except TimeoutError:
+                late = time.monotonic() >= due
+                problem = (
+                    f"not all was sent in {seconds:g} s" if late else f"nothing was sent for {self._idle_seconds:g} s"
+                )
+                raise HTTPException(408, problem) from None
             left -= len(message.get("body", b""))
             if left < 0:
-                raise HTTPException(413, f"expected at most {limit} bytes")
+                raise HTTPException(413, f"expected at most {size} bytes")
+            is_whole = not message.get("more_body", False)
             return message
 
         return receive_bounded

@@ -15,7 +15,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
@@ -36,6 +36,7 @@ logger = logging.getLogger(__name__)
 
 JOB, VIDEO, RESULTS, CLIP = "job.json", "video", "results", "clip"
 SHOWN = (CLIP, "assets")  # folders of the results that clients may have
+_LOOK_SECONDS = 60.0  # from one look for old jobs to the next
 MAX_NAME = 200  # characters of what a client calls a video
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
@@ -123,6 +124,8 @@ class Jobs:
         self._being_sent = 0
         self._closing = False
         self._threads = [threading.Thread(target=self._work, name="vidfer-job") for _ in range(config.serve.jobs)]
+        if config.serve.keep_hours:
+            self._threads.append(threading.Thread(target=self._remove_old, name="vidfer-old-jobs"))
 
     def __enter__(self) -> Self:
         self._lock.__enter__()
@@ -303,6 +306,23 @@ class Jobs:
             job = self._jobs[self._queue.popleft()]
             job.state = "running"
             return job
+
+    def _remove_old(self) -> None:
+        """Delete jobs that have been over for ``serve.keep_hours``, for as long as the service runs."""
+        age = timedelta(hours=self._limits.keep_hours)
+        while True:
+            with self._changed:
+                old = [job.id for job in self._jobs.values() if job.finished and _now() - job.finished > age]
+            for job_id in old:
+                try:
+                    self.delete(job_id)
+                except NoSuchJob:  # a client was first
+                    pass
+                except OutputError:
+                    logger.error("an old job cannot be removed: is the disk full?")
+            with self._changed:
+                if self._changed.wait_for(lambda: self._closing, _LOOK_SECONDS):
+                    return
 
     def _process(self, job: Job, executor: LocalExecutor) -> None:
         video = FoundVideo(self.video(job.id), Path(CLIP))  # not by its name: results shall not tell it

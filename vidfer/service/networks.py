@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vidfer.config import PipelineConfig
+from vidfer.device import leave_a_core
 from vidfer.errors import VidferError
 from vidfer.executors import available_cpus
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 ValueT = TypeVar("ValueT")
 
 MOST_WAITING = 64  # pictures and frames, each of up to serve.max_picture_mib
-_MOST_THREADS = 4
 
 
 class Busy(VidferError):
@@ -68,8 +68,8 @@ class Networks:
             raise Busy(f"{self._max_streams} streams are open, as many as may: try again later")
         self._streams += 1
         try:
-            stream = await self._soon(lambda: self._pipeline("streams").stream())
-            yield partial(self._soon, self._line, stream)
+            with await self._soon(lambda: self._pipeline("streams").stream()) as stream:
+                yield partial(self._soon, self._line, stream)
         finally:
             self._streams -= 1
 
@@ -91,14 +91,11 @@ class Networks:
         return "" if frame is None else json_line(frame, latency_seconds=time.perf_counter() - began)
 
     def _pipeline(self, name: str) -> Pipeline:
-        import torch
-
         from vidfer.pipeline.pipeline import Pipeline
 
         if name not in self._pipelines:
-            # One picture's small pictures do not divide well among cores, and clients are answered meanwhile.
-            torch.set_num_threads(max(1, min(torch.get_num_threads(), available_cpus() - 1, _MOST_THREADS)))
-            self._pipelines[name] = Pipeline(self._configs[name])
+            pipeline = self._pipelines[name] = Pipeline(self._configs[name])
+            leave_a_core(pipeline.device, available_cpus())
         return self._pipelines[name]
 
     async def _soon(self, look: Callable[..., ValueT], *arguments: object) -> ValueT:

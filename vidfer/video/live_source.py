@@ -1,4 +1,4 @@
-"""Frames as they come: cameras, network streams, files and pipes, one connection at a time, through PyAV."""
+"""Frames as they come: cameras, network streams, files, pipes, the screen, one connection at a time; through PyAV."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ from vidfer.errors import VidferError
 from vidfer.video.container import DECODER_OPTIONS, stream_at, video_streams
 from vidfer.video.display import Display, FirstField, display_of, has_two_fields
 from vidfer.video.pyav_reader import rgb_view
+from vidfer.video.screen import Screen
 
-SourceKind = Literal["camera", "network", "file", "pipe"]
+SourceKind = Literal["camera", "screen", "network", "file", "pipe"]
 
 _NETWORK = {
     "rtsp_flags": "prefer_tcp",  # UDP loses packets, and each loss grays the picture until the next keyframe
@@ -46,12 +47,12 @@ class RawFormat:
 
 @dataclass(frozen=True, kw_only=True)
 class LiveSource:
-    """What a user names: a camera, a URL, a file, or ``-``.
+    """What a user names: a camera, a URL, a file, a part of the screen, or ``-``.
 
     Attributes
     ----------
     name
-        ``0``, ``/dev/video0``, ``rtsp://...``, ``clip.mp4``, ``-``.
+        ``0``, ``/dev/video0``, ``rtsp://...``, ``clip.mp4``, ``screen:X,Y,WxH``, ``-``.
     raw
         For ``-``: raw frames of this format; None = a container that FFmpeg knows.
     rotation
@@ -73,6 +74,8 @@ class LiveSource:
             return "pipe"
         if self.name.isdecimal() or self.name.startswith("/dev/"):
             return "camera"
+        if self.name.partition(":")[0] == "screen":
+            return "screen"
         return "network" if re.match(r"[a-z][a-z0-9+.-]+://", self.name, re.IGNORECASE) else "file"
 
     def is_late(self, since: float) -> bool:
@@ -82,8 +85,10 @@ class LiveSource:
     def __str__(self) -> str:
         return re.sub(r"(://)[^/@]*@", r"\1", self.name)  # without user and password
 
-    def open(self) -> Connection:
+    def open(self) -> Connection | Screen:
         """Return the source, opened; raises VidferError that says what is wrong."""
+        if self.kind == "screen":
+            return Screen(self.name)
         if self.kind == "file" and not Path(self.name).is_file():
             raise VidferError(f"{self}: no such file; expected a camera (0), a URL (rtsp://...), a file or -")
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -107,9 +108,10 @@ def test_the_error_counts_moves_in_face_sizes_and_faces_that_one_way_misses():
 @pytest.mark.parametrize("clip", CLIPS, indirect=True)
 def test_a_stream_that_knows_the_past_only_follows_as_well(stages, clip):
     chunks, searched = clip
-    follower = FaceFollower(stages[1], detect_every=FacesConfig().detect_every)
     frames = [FrameChunk(one, torch.device("cpu")) for chunk in chunks for one in single_frames(chunk)]
-    error = following_error(searched, tracked([follower.push(frame)[0] for frame in frames]))
+    with ThreadPoolExecutor(1) as beside:
+        follower = FaceFollower(stages[1], detect_every=FacesConfig().detect_every, beside=beside)
+        error = following_error(searched, tracked([follower.push(frame)[0] for frame in frames]))
     assert len(error.box) >= 2 * CHUNK_FRAMES
     assert error.missing == error.extra == 0
     for difference in (error.box, error.landmarks):

@@ -2,6 +2,7 @@
 
 import gc
 import tracemalloc
+from concurrent.futures import Executor, Future
 
 import numpy as np
 import pytest
@@ -91,6 +92,51 @@ def test_what_comes_later_changes_nothing(pipeline, shown, seen):
         first, second = stacked(seen[:20], name).arrays(), stacked(again, name).arrays()
         for column, values in first.items():
             assert np.array_equal(values, second[column], equal_nan=values.dtype.kind == "f"), column
+
+
+class AtOnce(Executor):
+    """Runs what it is given on the spot."""
+
+    def submit(self, work, *arguments):
+        done = Future()
+        done.set_result(work(*arguments))
+        return done
+
+
+def four_times(shown):
+    return [(np.tile(image[::2, ::2], (2, 2, 1)), seconds) for image, seconds in shown]
+
+
+def test_what_is_looked_at_beside_changes_nothing(pipeline, shown):
+    """Also with four faces, and where somebody comes and goes between two looks of the detector."""
+    frames = [*four_times(shown[:10]), *((image[::2, ::2], seconds) for image, seconds in shown[10:14])]
+    frames += four_times(shown[14:24])
+    streams = [pipeline.stream(), pipeline.stream()]
+    streams[1]._faces._beside.shutdown()
+    streams[1]._beside = streams[1]._faces._beside = AtOnce()
+    seen = [[stream.look(*frame) for frame in frames] for stream in streams]
+    for ours, theirs in zip(*seen, strict=True):
+        for name, table in ours.tables.items():
+            for column, values in table.arrays().items():
+                other = theirs.tables[name].arrays()[column]
+                assert np.array_equal(values, other, equal_nan=values.dtype.kind == "f"), column
+    assert [len(frame.faces) for frame in seen[0]] == [0, 0, *[4] * 8, 0, 0, 1, 1, 0, 0, *[4] * 8]
+
+
+def test_somebody_new_is_seen_when_the_detector_looks_again_and_who_goes_is_gone(pipeline, shown):
+    def frame(number, num_people):
+        (image, seconds), empty = shown[number], np.full_like(shown[0][0], 90)
+        return np.concatenate([image, image if num_people == 2 else empty], axis=1), seconds
+
+    with pipeline.stream() as stream:
+        counts = [len(stream.look(*frame(number, 1)).tables["emotions"].probabilities) for number in range(3)]
+        counts += [len(stream.look(*frame(number, 2)).tables["emotions"].probabilities) for number in range(3, 15)]
+        counts += [len(stream.look(*frame(number, 1)).tables["emotions"].probabilities) for number in range(15, 18)]
+    every = pipeline.config.faces.detect_every
+    assert counts[:3] == [1, 1, 1]
+    assert set(counts[3 : every + 1]) <= {1, 2}
+    assert counts[every + 1 : 15] == [2] * (14 - every)
+    assert counts[15:] == [1, 1, 1], "who is lost is looked for at once"
 
 
 def test_late_and_doubled_frames_are_dropped_and_counted(pipeline, shown):

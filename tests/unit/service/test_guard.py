@@ -9,6 +9,8 @@ import pytest
 
 pytest.importorskip("starlette", reason="fastapi is not installed (pip install 'vidfer[serve]')")
 
+from starlette.middleware.exceptions import ExceptionMiddleware
+
 from vidfer.config import ServeConfig
 from vidfer.service import guard as guard_module
 from vidfer.service.guard import Guard, is_loopback
@@ -17,9 +19,9 @@ TOKEN = "a-token-that-is-long-enough"
 
 
 def asked(
-    guard: Guard, path: str = "/jobs", *, address: str = "10.0.0.1", **headers: str
+    guard: Guard, path: str = "/jobs", *, address: str = "10.0.0.1", trickles: bool = False, **headers: str
 ) -> tuple[int, dict[str, str]]:
-    """Return status and headers of the answer to one request."""
+    """Return status and headers of the answer to one request; one that ``trickles`` has a body without an end."""
     scope = {
         "type": "http",
         "method": "GET",
@@ -30,7 +32,8 @@ def asked(
     sent: list[dict[str, Any]] = []
 
     async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": b""}
+        await asyncio.sleep(0.01 if trickles else 0)
+        return {"type": "http.request", "body": b"x" if trickles else b"", "more_body": trickles}
 
     async def send(message: Any) -> None:
         sent.append(message)
@@ -57,6 +60,18 @@ def test_requests_of_an_address_are_counted_and_grow_again(monkeypatch: pytest.M
     assert [asked(guard)[0] for _ in range(3)] == [200, 200, 429]
     now += 1e6
     assert [asked(guard)[0] for _ in range(21)] == [200] * 20 + [429]
+
+
+@pytest.mark.parametrize("path", ["/jobs", "/picture", "/jobs/from-root"])
+def test_a_body_takes_no_longer_than_it_may_though_each_piece_comes_in_time(path: str) -> None:
+    limits = ServeConfig(max_upload_seconds=0.3) if path == "/jobs" else ServeConfig(idle_seconds=0.3)
+
+    async def reads_all(scope: Any, receive: Any, send: Any) -> None:
+        while (await receive())["more_body"]:
+            pass
+
+    guard = Guard(ExceptionMiddleware(reads_all), limits=limits, host="0.0.0.0", token="")
+    assert asked(guard, path, trickles=True)[0] == 408
 
 
 def test_names_are_checked_on_loopback_and_where_they_are_set() -> None:
