@@ -36,7 +36,7 @@ from vidfer.report.png import full_colour_png
 from vidfer.temporal.prior import shifted
 from vidfer.weights import load_tensors
 
-YAW_EDGES = (0, 15, 30, 45, 91)  # degrees, to either side
+YAW_EDGES = (0, 15, 30, 91)  # degrees, to either side
 CORPORA = {"FER+": "FER+", "ck+ apex": "CK+ apex", "jaffe": "JAFFE", "sfew": "SFEW"}  # as unseen.h5 and as people write
 COLOURS = ("#0072b2", "#009e73", "#e69f00", "#cc79a7", "#56b4e9")  # Okabe and Ito 2008
 FEATURES, MARKERS = ("lbp", "gabor", "hog", "geometry", "geometry3d"), {"svm": "o", "rbf": "s", "knn": "^"}
