@@ -5,14 +5,17 @@
 Each weight file is read on FER+ PublicTest (more than half of the votes) and on the half of
 ``unseen.h5`` that is there to report by, with the classes expected equally often (``emotions.prior = "balanced"``): a
 face that is not found counts as wrong. Time is processor time of one core in batches of 32, preprocessing included.
-``--bank DIR`` also compares the temporal models (``benchmarks/temporal.py``), ``--faces N`` measures on a part.
+``--bank DIR`` also compares the temporal models (``benchmarks/temporal.py``), ``--by-yaw`` says how far each reads
+turned faces (of FER+, PublicTest and PrivateTest together), ``--faces N`` measures on a part.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,7 @@ from backbones import milliseconds_per_face
 from unseen import ratio_of, read_unseen, seen_probabilities
 
 from vidfer.backbones.load import EmotionNetwork, load_backbone
+from vidfer.faces.landmarks.frontal import pose_from_afar
 from vidfer.learning.datasets.fer2013 import read_fer_folder
 from vidfer.learning.datasets.fer2013plus import majority_labels
 from vidfer.learning.evaluation.faces import aligned_pictures, face_logits
@@ -32,9 +36,10 @@ from vidfer.report.png import full_colour_png
 from vidfer.temporal.prior import shifted
 from vidfer.weights import load_tensors
 
+YAW_EDGES = (0, 15, 30, 91)  # degrees, to either side
 CORPORA = {"FER+": "FER+", "ck+ apex": "CK+ apex", "jaffe": "JAFFE", "sfew": "SFEW"}  # as unseen.h5 and as people write
-COLOURS = ("#0072b2", "#009e73", "#e69f00", "#cc79a7")  # Okabe and Ito 2008
-FEATURES, MARKERS = ("lbp", "gabor", "hog", "geometry"), {"svm": "o", "rbf": "s", "knn": "^"}
+COLOURS = ("#0072b2", "#009e73", "#e69f00", "#cc79a7", "#56b4e9")  # Okabe and Ito 2008
+FEATURES, MARKERS = ("lbp", "gabor", "hog", "geometry", "geometry3d"), {"svm": "o", "rbf": "s", "knn": "^"}
 INK, FAINT = "#222222", "#cccccc"
 DPI = 150
 
@@ -57,6 +62,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="folder for methods.json, methods_speed.png and methods_corpora.png")
     parser.add_argument("--faces", type=int, default=0, help="of each corpus at most so many, drawn at random")
     parser.add_argument("--again", action="store_true", help="take the rows of OUT/methods.json, and add the files'")
+    parser.add_argument("--by-yaw", action="store_true", help="only this table")
     parser.add_argument("--bank", type=Path, help="also the temporal models, on the people that a training kept here")
     parser.add_argument(
         "--split", choices=["validation", "test"], default="test", help="of the temporal models' people"
@@ -64,15 +70,17 @@ def main() -> None:
     parser.add_argument("--temporal", action="append", default=[], metavar="MODEL=FILE", help="weights of further ones")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    if options.by_yaw:
+        print_by_yaw(options.weights, options.data)
+        return
     kept = options.out / "methods.json" if options.out else None
     rows = []
     if options.again:
         rows = [Measured(**row) for row in json.loads(kept.read_text())]
     faces = Faces(options.data, options.faces) if options.weights else None
-    for given in options.weights:
-        name, _, file = str(given).rpartition("=")
+    for name, file in named(options.weights):
         assert faces is not None
-        rows.append(faces.measure(Path(file), name or Path(file).stem))
+        rows.append(faces.measure(file, name))
         print(f"{rows[-1].name} is measured", flush=True)
     print_table(rows)
     if kept is not None:
@@ -82,6 +90,12 @@ def main() -> None:
         (options.out / "methods_corpora.png").write_bytes(corpora_picture(rows))
     if options.bank:
         compare_temporal(options)
+
+
+def named(weights: list[Path]) -> Iterator[tuple[str, Path]]:
+    for given in weights:
+        name, _, file = str(given).rpartition("=")
+        yield name or Path(file).stem, Path(file)
 
 
 class Faces:
@@ -124,6 +138,26 @@ class Faces:
 def accuracy_and_recall(found: np.ndarray, label: np.ndarray) -> tuple[float, float]:
     right = found == label
     return float(right.mean()), float(np.mean([right[label == k].mean() for k in np.unique(label)]))
+
+
+def print_by_yaw(weights: list[Path], data: Path) -> None:
+    """Print accuracy and mean recall of each by how far the head is turned, as the corpus's own landmarks say."""
+    parts = [read_fer_folder(data, split) for split in ("PublicTest", "PrivateTest")]
+    labels = [majority_labels(part.votes) for part in parts]
+    parts = [part.take(label >= 0) for part, label in zip(parts, labels, strict=True)]
+    label = np.concatenate([one[one >= 0] for one in labels])
+    yaw = np.abs(np.concatenate([pose_from_afar(part.landmarks68)[:, 1] for part in parts]))
+    of = [np.flatnonzero((yaw >= low) & (yaw < high)) for low, high in pairwise(YAW_EDGES)]
+    titles = [
+        f"{low} to {min(high, 90)}: {len(r)} faces" for (low, high), r in zip(pairwise(YAW_EDGES), of, strict=True)
+    ]
+    print(f"| method | {' | '.join(titles)} |\n|" + "---|" * (len(of) + 1))
+    for name, file in named(weights):
+        network = load_backbone(load_tensors(file)[1]["backbone"], weights=file).packed()
+        size = network.input_spec.size
+        found = np.concatenate([face_logits(network, aligned_pictures(part, size=size)).argmax(1) for part in parts])
+        figures = [accuracy_and_recall(found[rows], label[rows]) for rows in of]
+        print(f"| {name} | {' | '.join(f'{a:.1%} / {r:.1%}' for a, r in figures)} |", flush=True)
 
 
 def print_table(rows: list[Measured]) -> None:
@@ -174,7 +208,7 @@ def corpora_picture(rows: list[Measured]) -> bytes:
     rows = sorted(rows, key=lambda row: row.figures["FER+"][1])
     figure = Figure(figsize=(7.2, 1.2 + 0.27 * len(rows)), layout="constrained", dpi=DPI)
     axes = figure.add_subplot()
-    for (corpus, title), colour in zip(CORPORA.items(), COLOURS, strict=True):
+    for (corpus, title), colour in zip(CORPORA.items(), COLOURS, strict=False):
         recall = [row.figures[corpus][1] for row in rows]
         axes.scatter(recall, range(len(rows)), s=34, color=colour, label=title, zorder=3)
     axes.axvline(1 / 8, color=INK, linewidth=0.8, linestyle=":", label="one of eight by chance")

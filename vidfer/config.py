@@ -65,7 +65,7 @@ class FacesConfig(Section):
     detector: str = Field(
         "embedded", description="or sfd, retinaface, scrfd, yunet, blazeface (face-alignment's), mtcnn, haar"
     )
-    landmarks: str = Field("embedded", description="or 2dfan4 (face-alignment's)")
+    landmarks: str = Field("embedded", description="or 2dfan4, 3dfan4 (face-alignment's)")
     long_side: int = Field(
         0, ge=0, le=4096, description="frames are shrunk to this before detection, px; 0 = follows the picture"
     )

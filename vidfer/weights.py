@@ -97,8 +97,8 @@ TABLE: tuple[WeightFile, ...] = (
         filename="identity.safetensors",
         sha256="fc52416bb18fb5c072aad0e517eeca09fb0c61138cce4954b860237a74ef636a",
     ),
-    # Third-party networks, for pipelines that name them. Of SFD and 2DFAN-4 only the start of the digest is known: it
-    # is part of their publisher's file names.
+    # Third-party networks, for pipelines that name them. Of SFD and FAN-4 only the start of the digest is known: it is
+    # part of their publisher's file names.
     WeightFile(
         kind="detector",
         name="sfd",
@@ -169,6 +169,20 @@ TABLE: tuple[WeightFile, ...] = (
         filename="2DFAN4-11f355bf06.pth.tar",
         sha256="11f355bf06",
         url="https://www.adrianbulat.com/downloads/python-fan/2DFAN4-11f355bf06.pth.tar",
+    ),
+    WeightFile(
+        kind="landmarks",
+        name="3dfan4",
+        filename="3DFAN4-7835d9f11d.pth.tar",
+        sha256="7835d9f11d",
+        url="https://www.adrianbulat.com/downloads/python-fan/3DFAN4-7835d9f11d.pth.tar",
+    ),
+    WeightFile(
+        kind="landmarks",
+        name="3dfan4_depth",
+        filename="depth-2a464da4ea.pth.tar",
+        sha256="2a464da4ea",
+        url="https://www.adrianbulat.com/downloads/python-fan/depth-2a464da4ea.pth.tar",
     ),
     WeightFile(
         kind="temporal",

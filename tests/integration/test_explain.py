@@ -5,8 +5,16 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 from fixtures.commands import vidfer
 from PIL import Image
+
+from vidfer.config import load_pipeline
+from vidfer.labels import EMOTIONS
+from vidfer.learning.evaluation.time_attribution import time_attribution
+from vidfer.learning.single_frame import track_at
+from vidfer.pipeline.emotions import temporal_model
+from vidfer.pipeline.pipeline import Pipeline
 
 
 def test_a_frame_with_a_face_becomes_a_picture(sample_video: Path, tmp_path: Path) -> None:
@@ -25,6 +33,18 @@ def test_attention_layers_and_seconds_become_pictures(sample_video: Path, tmp_pa
     with Image.open(out) as picture, Image.open(tmp_path / "frame-time.png") as over_time:
         assert picture.height > 1000  # a row for each layer
         assert over_time.width > 1500
+
+
+def test_seconds_are_explained_with_the_probabilities_of_the_timeline(sample_video: Path) -> None:
+    config = load_pipeline("default", ["video.fps=10", "emotions.prior=balanced"])
+    followed = track_at(sample_video, 2.4, config)
+    assert followed is not None
+    assert np.abs(followed.shift).max() > 0.5
+    model = temporal_model(config.temporal, device="cpu")
+    found = time_attribution(model, followed.track, at_seconds=2.4, shift=followed.shift)
+    rows = Pipeline(config).video(sample_video).face(followed.face_id)
+    at = [np.interp(rows["timestamp"], found.seconds, column) for column in found.probabilities.T]
+    np.testing.assert_allclose(np.stack(at, 1), rows[list(EMOTIONS)], atol=0.01)
 
 
 def test_a_frame_without_a_face_says_so(sample_video: Path, tmp_path: Path) -> None:

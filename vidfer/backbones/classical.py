@@ -17,7 +17,7 @@ from vidfer.backbones.hand_features import FEATURES, SIZE
 from vidfer.labels import NUM_EMOTIONS
 from vidfer.weights import files_of
 
-Feature = Literal["lbp", "gabor", "hog", "geometry"]
+Feature = Literal["lbp", "gabor", "hog", "geometry", "geometry3d"]
 Classifier = Literal["svm", "rbf", "knn"]
 
 
@@ -33,7 +33,7 @@ class ClassicalNetwork(nn.Module):
     Parameters
     ----------
     feature
-        ``lbp``, ``gabor``, ``hog`` or ``geometry``: see ``hand_features``.
+        ``lbp``, ``gabor``, ``hog``, ``geometry`` or ``geometry3d``: see ``hand_features``.
     classifier
         ``svm``: a linear support vector machine, one class against the others. ``rbf``: the same on the values of a
         radial kernel at ``references`` faces, so that it can learn from all (a reduced support vector machine, Lee and

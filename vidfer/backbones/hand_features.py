@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from vidfer.faces.landmarks.embedded import EmbeddedLandmarker
+from vidfer.faces.landmarks.frontal import EYE_DISTANCE_MM, frontal_landmarks
 
 SIZE: Final = 48  # px
 CELLS: Final = 6  # to a side: cells of 8 px, as of Dalal and Triggs 2005 and, for patterns, Shan et al. 2009
@@ -82,13 +83,16 @@ def face_geometry(faces: Tensor) -> Tensor:
     Distances and angles of points as by Michel and El Kaliouby 2003 and Ghimire and Lee 2013; the points are those that
     the embedded landmark network finds in the aligned face.
     """
-    pictures = torch.from_numpy(_bytes(faces))[..., None]  # (N, 48, 48, 1)
-    boxes = np.tile(np.array(_BOX, np.float32) * SIZE, (len(pictures), 1))
-    points = _landmarker().locate(pictures, np.arange(len(pictures)), boxes)[0] / (SIZE * _EYES)  # (N, 68, 2)
-    first, second = np.array(list(combinations(range(_INNER.stop - _INNER.start), 2))).T
-    inner = points[:, _INNER]
-    distances = np.linalg.norm(inner[:, first] - inner[:, second], axis=-1)
-    return torch.from_numpy(np.concatenate([distances, _angles(points)], 1).astype(np.float32))
+    return distances_and_angles(_points(faces) / (SIZE * _EYES))
+
+
+def frontal_geometry(faces: Tensor) -> Tensor:
+    """Return ``face_geometry`` of the landmarks as they would lie if the face looked ahead (``frontal_landmarks``).
+
+    Features of landmarks that are turned back to the front, as by Rudovic, Pantic and Patras 2013, "Coupled Gaussian
+    processes for pose-invariant facial expression recognition", here by a mean face in three dimensions.
+    """
+    return distances_and_angles(frontal_landmarks(_points(faces)) / EYE_DISTANCE_MM)
 
 
 FEATURES: Final = {
@@ -96,12 +100,28 @@ FEATURES: Final = {
     "gabor": HandFeature(gabor_magnitudes, SCALES * ORIENTATIONS * CELLS * CELLS),
     "hog": HandFeature(oriented_gradients, 9 * 4 * (CELLS - 1) ** 2),
     "geometry": HandFeature(face_geometry, 51 * 50 // 2 + 38),
+    "geometry3d": HandFeature(frontal_geometry, 51 * 50 // 2 + 38),
 }
 
 
 def _bytes(faces: Tensor) -> np.ndarray:
     """Return (N, 48, 48) uint8 of faces (N, 1, 48, 48) float 0..1."""
     return (faces[:, 0] * 255).round().clamp(0, 255).to(torch.uint8).numpy()
+
+
+def _points(faces: Tensor) -> np.ndarray:
+    """Return the landmarks (N, 68, 2), px, of faces (N, 1, 48, 48) float 0..1."""
+    pictures = torch.from_numpy(_bytes(faces))[..., None]  # (N, 48, 48, 1)
+    boxes = np.tile(np.array(_BOX, np.float32) * SIZE, (len(pictures), 1))
+    return _landmarker().locate(pictures, np.arange(len(pictures)), boxes)[0]
+
+
+def distances_and_angles(points: np.ndarray) -> Tensor:
+    """Return features (N, F) float32 of points (N, 68, 2) in eye distances."""
+    first, second = np.array(list(combinations(range(_INNER.stop - _INNER.start), 2))).T
+    inner = points[:, _INNER]
+    distances = np.linalg.norm(inner[:, first] - inner[:, second], axis=-1)
+    return torch.from_numpy(np.concatenate([distances, _angles(points)], 1).astype(np.float32))
 
 
 def _angles(points: np.ndarray) -> np.ndarray:

@@ -55,7 +55,8 @@ def _explain_frame(
     emotions = probabilities.argmax(1)
     if options.emotion:
         emotions = np.full(len(emotions), EMOTION_INDEX[options.emotion])
-    maps = feature_maps(seen.network, aligned[0], options.feature_maps) if options.feature_maps else None
+    layers = feature_maps(seen.network, aligned[0], options.feature_maps) if options.feature_maps else {}
+    maps = {f"{layer.title} ({name})": layer.maps for name, layer in layers.items()}
     heat = gradcam(seen.network, aligned, emotions)
     covered = None
     if options.attention:
@@ -82,14 +83,15 @@ def _explain_time(seen: FrameFaces, config: PipelineConfig, options: argparse.Na
     from vidfer.store.atomic import write_bytes
 
     model = temporal_model(config.temporal, device="cpu")
-    track, face_id = track_at(Path(options.clip), seen.pts_seconds, config)
-    if track is None:
+    followed = track_at(Path(options.clip), seen.pts_seconds, config)
+    if followed is None:
         raise ConfigError(f"{options.clip}: no face is followed around frame {options.frame}: choose another --frame")
     found = time_attribution(
         model,
-        track,
+        followed.track,
         at_seconds=seen.pts_seconds,
         emotion=EMOTION_INDEX[options.emotion] if options.emotion else None,
+        shift=followed.shift,
     )
     picture = draw_time_attribution(
         found.seconds,
@@ -97,6 +99,6 @@ def _explain_time(seen: FrameFaces, config: PipelineConfig, options: argparse.Na
         found.probabilities,
         emotion=found.emotion,
         at_seconds=found.at_seconds,
-        title=f"{title}, face {face_id}: what {config.temporal.name} reads {EMOTIONS[found.emotion]} from",
+        title=f"{title}, face {followed.face_id}: what {config.temporal.name} reads {EMOTIONS[found.emotion]} from",
     )
     write_bytes(out, picture)

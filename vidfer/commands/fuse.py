@@ -25,5 +25,5 @@ def run(options: argparse.Namespace) -> int:
             together, face, scores = (f"{learnt['accuracy'][k]:.1%}" for k in (best, 0, -1))
             print(f"weight {said['weight']:.2f}, learnt on {count(learnt['stretches'], 'labelled row')}:")
             print(f"accuracy there {together}, of the face alone {face}, of the scores alone {scores}")
-        print(f"{count(len(said['clips']), 'clip')}: {Path(options.out) / 'CLIP' / 'timeline.csv'}")
+        print(f"{count(len(said['clips']), 'clip')}: {Path(options.out) / 'CLIP'}")
     return EXIT_OK

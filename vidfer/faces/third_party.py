@@ -37,7 +37,7 @@ def import_module(name: str, *, needed_for: str) -> ModuleType:
 
 
 def load_checkpoint(path: Path, network: nn.Module) -> None:
-    """Load a ``torch.save``d state dict into a network; never runs code that a file carries.
+    """Load a ``torch.save``d state dict, or a checkpoint that holds one, into a network; never runs a file's code.
 
     Raises
     ------
@@ -51,6 +51,8 @@ def load_checkpoint(path: Path, network: nn.Module) -> None:
         state: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file makes PyTorch's reader fail in every way that Python knows
         raise WeightsError(f"{path}: expected a PyTorch file of plain tensors, got: {in_brief(error)}") from error
+    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
+        state = state["state_dict"]  # of a training's checkpoint
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise WeightsError(f"{path}: expected a PyTorch file of named tensors, got {type(state).__name__}")
     tensors: dict[str, Tensor] = {str(name).removeprefix("module."): value for name, value in state.items()}

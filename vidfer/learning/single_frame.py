@@ -14,6 +14,7 @@ from vidfer.errors import BadVideo, VidferError
 from vidfer.pipeline.chunk import FrameChunk
 from vidfer.pipeline.emotions import of_clip, prior_log_ratio, track_rows, track_sequences
 from vidfer.pipeline.pipeline import Pipeline
+from vidfer.pipeline.tables import EmotionsTable
 from vidfer.temporal import TrackSequence
 from vidfer.types import FaceDetections
 from vidfer.video.probe import probe
@@ -79,17 +80,43 @@ def look_at_frame(path: Path, frame_index: int, config: PipelineConfig) -> Frame
     )
 
 
-def track_at(path: Path, pts_seconds: float, config: PipelineConfig) -> tuple[TrackSequence | None, int]:
-    """Run a whole video through the pipeline; return what a sequence model reads of who is there at a time, and its id.
+@dataclass(frozen=True, kw_only=True)
+class FollowedFace:
+    """One person's track in a whole video, as the sequence model reads it.
+
+    Attributes
+    ----------
+    face_id
+        The track's number in the tables.
+    track
+        What the model reads.
+    shift
+        (8,) float32, what ``[emotions]`` adds to the log-probabilities that the model gives.
+    """
+
+    face_id: int
+    track: TrackSequence
+    shift: np.ndarray
+
+
+def track_at(path: Path, pts_seconds: float, config: PipelineConfig) -> FollowedFace | None:
+    """Run a whole video through the pipeline; return who is there at a time.
 
     Of several faces in the nearest frame it is the one of the highest score; None where nobody is followed within
     ``_NEAR_SECONDS``.
     """
-    frames, faces, tracks, embeddings = of_clip(Pipeline(config).tables(path))
+    tables = Pipeline(config).tables(path)
+    frames, faces, tracks, embeddings = of_clip(tables)
+    emotions = tables["emotions"]
+    assert isinstance(emotions, EmotionsTable)
     away = np.abs(frames.pts_seconds[faces.frame_row] - pts_seconds)  # (N,)
     near = np.flatnonzero((tracks.track_id >= 0) & (away <= _NEAR_SECONDS))
     if not len(near):
-        return None, -1
+        return None
     best = near[np.lexsort((-faces.score[near], away[near]))[0]]
     rows = next(rows for rows in track_rows(tracks.track_id) if best in rows)
-    return track_sequences([rows], frames, faces, embeddings)[0], int(tracks.track_id[best])
+    return FollowedFace(
+        face_id=int(tracks.track_id[best]),
+        track=track_sequences([rows], frames, faces, embeddings)[0],
+        shift=emotions.shift[best].astype(np.float32),
+    )

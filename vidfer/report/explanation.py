@@ -17,6 +17,7 @@ from vidfer.report.chart_panel import FAINT, INK
 MAX_FACES = 6  # drawn, the best by score
 _WIDTH = 9.0  # inches
 _ROW = 2.7  # inches, of a face
+_TITLE = 0.22  # inches, above a sheet of maps
 _STRONGEST = 16  # maps of each layer, where all layers are drawn
 _TILE, _GAP = 48, 3  # px, of a map in the sheet, and between two
 
@@ -54,12 +55,12 @@ def draw_explanation(
 ) -> bytes:
     """Return a PNG with one row per face, or with the first one and what each layer makes of it.
 
-    ``maps`` are (C, h, w) by layer, first to last.
+    ``maps`` are (C, h, w) by the layer's title, first to last.
     """
     maps = maps or {}
     faces = faces[: 1 if maps else MAX_FACES]
     sheets = [(name, _sheet(found, len(maps) == 1), found) for name, found in maps.items()]
-    inches = [sheet.shape[0] / sheet.shape[1] * (_WIDTH - 1.6) + 0.06 for _, sheet, _ in sheets]
+    inches = [sheet.shape[0] / sheet.shape[1] * (_WIDTH - 0.1) + _TITLE for _, sheet, _ in sheets]
     top = 0.5 + _ROW * len(faces)
     figure = Figure(figsize=(_WIDTH, top + sum(inches)), dpi=120, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
@@ -73,8 +74,8 @@ def draw_explanation(
         for axes, (name, sheet, found) in zip(grid, sheets, strict=True):
             axes.imshow(sheet, cmap="viridis", vmin=0, vmax=1, interpolation="nearest")
             _bare(axes)
-            label = f"{name}\n{len(found)} of {found.shape[2]}x{found.shape[1]}"
-            axes.set_ylabel(label, fontsize=8, color=FAINT, rotation=0, ha="right", va="center", parse_math=False)
+            part = f", the {_STRONGEST} strongest" if len(maps) > 1 and len(found) > _STRONGEST else ""
+            axes.set_title(name + part, fontsize=8, color=FAINT, loc="left", pad=2, parse_math=False)
     data = io.BytesIO()
     figure.savefig(data, format="png", metadata={"Software": None})
     return data.getvalue()

@@ -14,11 +14,13 @@ import numpy as np
 from vidfer.errors import DataError
 from vidfer.labels import EMOTION_INDEX, EMOTIONS, NUM_EMOTIONS
 from vidfer.learning.datasets.manifest import read_manifest
+from vidfer.store.layout import PEOPLE_FILE
 from vidfer.store.outputs import write_if_changed
 from vidfer.study.courses import find_clips
+from vidfer.study.fused_tables import tables_of_fused
 from vidfer.study.person import rows_of_person
 from vidfer.study.rows import Row, read_rows
-from vidfer.timeline.saved import read_table
+from vidfer.timeline.saved import read_summary, read_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -265,7 +267,11 @@ def run_fusion(
     learn: str | Path | None = None,
     pool: Pool = "log",
 ) -> dict[str, Any]:
-    """Do what ``vidfer fuse`` does: write ``CLIP/timeline.csv`` for each clip with scores, and ``fusion.json``.
+    """Do what ``vidfer fuse`` does: write the tables of each clip with scores, and ``fusion.json``.
+
+    ``CLIP/timeline.csv`` holds both together. ``segments.csv`` and ``summary.json`` follow from its rows with a face,
+    by the settings that the clip was processed with; so ``vidfer study run`` can read the folder. ``people.csv`` and
+    ``run.json`` are those of the results.
 
     Parameters
     ----------
@@ -289,14 +295,15 @@ def run_fusion(
     OutputError
         There are no results, or a file cannot be written.
     """
-    folder, out = Path(results), Path(out)
+    folder, scores, out = Path(results), Path(scores), Path(out)
     if folder.resolve() == out.resolve():
         raise DataError(f"{out}: the fused timelines would go over the results: choose another --out")
     if not 0 <= weight <= 1:
         raise DataError(f"--weight: expected 0 to 1, got {weight:g}")
-    tables = {clip: read_table(path) for clip, path in find_clips(folder).items()}
+    folders = find_clips(folder)
+    tables = {clip: read_table(path) for clip, path in folders.items()}
     ends = {clip: float(table["timestamp"].max()) for clip, table in tables.items()}
-    found, notes = read_scores(Path(scores), ends)
+    found, notes = read_scores(scores, ends)
     of_clip: dict[str, list[Scores]] = {}
     for one in found:
         of_clip.setdefault(one.clip, []).append(one)
@@ -308,8 +315,15 @@ def run_fusion(
     learnt = None
     if learn is not None:
         weight, learnt = learn_weight(clips, Path(learn), pool)
+    made_by = {"scores": scores.name, "weight": weight, "pool": pool}
     for clip, both in clips.items():
-        write_if_changed(out / clip / "timeline.csv", both.fused(weight, pool).to_csv(index=False).encode())
+        table = both.fused(weight, pool)
+        write_if_changed(out / clip / "timeline.csv", table.to_csv(index=False).encode())
+        for name, data in tables_of_fused(clip, table, read_summary(folders[clip]), made_by):
+            write_if_changed(out / clip / name, data)
+    for name in (PEOPLE_FILE, "run.json"):
+        if (folder / name).is_file():
+            write_if_changed(out / name, (folder / name).read_bytes())
     said = {"weight": weight, "pool": pool, "clips": sorted(clips), "learnt": learnt, "notes": notes}
     write_if_changed(out / "fusion.json", (json.dumps(said, indent=1) + "\n").encode())
     return said

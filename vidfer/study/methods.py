@@ -122,11 +122,18 @@ def _processing(results: Path, summaries: Sequence[Mapping[str, Any]]) -> str:
     ]
     said.append(f"Weights (first digits of their sha256): {named or 'not known'}.")
     said += [_calibration(name, weights[name]) for name in _CARDS if name in weights]
+    said += sorted({_fused(one["fusion"]) for one in provenance if "fusion" in one})
     said.append(_differing(results))
     kinds = {json.dumps(_settings_of(one), sort_keys=True) for one in provenance}
     if len(kinds) > 1:
         said.append(f"WARNING: the clips were processed with {len(kinds)} different settings; process them anew.")
     return _filled(" ".join(said))
+
+
+def _fused(fusion: Mapping[str, Any]) -> str:
+    pool = {"log": "log-probabilities", "mean": "probabilities"}.get(str(fusion.get("pool")), "probabilities")
+    weight = f"weight {fusion.get('weight')}, the face has the rest"
+    return f"They were then joined with the scores of {fusion.get('scores')}: weighted means of {pool} ({weight})."
 
 
 def _settings_of(provenance: Mapping[str, Any]) -> Any:

@@ -182,7 +182,11 @@ def _roster(clip: ClipResult, people: Sequence[Mapping[str, Any]]) -> Roster:
         of_track = clip.timeline.track_id == part.face_id
         person_id[of_track & (seconds >= part.start_seconds - SLACK_SECONDS)] = number
     names = [field.name for field in fields(Person) if field.name != "number"]
-    known = tuple(Person(number=one["person"], **{name: one[name] for name in names}) for one in people)
+    unknown: Any = np.nan
+    known = tuple(
+        Person(number=one["person"], **{name: unknown if one[name] is None else one[name] for name in names})
+        for one in people
+    )
     return Roster(person_id=person_id, people=known, rows=())
 
 

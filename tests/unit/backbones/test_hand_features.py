@@ -2,9 +2,18 @@ import numpy as np
 import pytest
 import torch
 
-from vidfer.backbones.hand_features import FEATURES, ORIENTATIONS, face_geometry, gabor_magnitudes
+from vidfer.backbones.hand_features import (
+    FEATURES,
+    ORIENTATIONS,
+    distances_and_angles,
+    face_geometry,
+    gabor_magnitudes,
+)
 from vidfer.config import FacesConfig
 from vidfer.faces.align import warp_faces
+from vidfer.faces.landmarks.embedded import EmbeddedLandmarker
+from vidfer.faces.landmarks.frontal import EYE_DISTANCE_MM, depth_of_landmarks, frontal_landmarks
+from vidfer.faces.pose import rotation_matrices
 from vidfer.pipeline.pictures import PictureFaces
 
 
@@ -60,3 +69,15 @@ def test_geometry_is_measured_in_eye_distances(face: torch.Tensor) -> None:
     assert (outer + inner) / 2 == pytest.approx(1, abs=0.15)
     assert (found[-38:] >= 0).all()
     assert (found[-38:] <= np.pi).all()
+
+
+def test_geometry_from_the_front_changes_less_when_the_head_turns(face: torch.Tensor) -> None:
+    points = EmbeddedLandmarker().locate(
+        (face[:, 0] * 255).to(torch.uint8)[..., None], np.zeros(1, np.int64), np.array([[6.2, -1.1, 42.3, 47.9]])
+    )[0]
+    solid = np.concatenate([points - points.mean(1, keepdims=True), depth_of_landmarks(points)[..., None]], 2)
+    turned = (solid @ rotation_matrices(np.array([[0.0, 35.0, 0.0]])).transpose(0, 2, 1))[..., :2]
+    both = np.concatenate([solid[..., :2], turned])
+    plain = distances_and_angles(both / 18)
+    front = distances_and_angles(frontal_landmarks(both) / EYE_DISTANCE_MM)
+    assert (front[0] - front[1]).norm() < 0.4 * (plain[0] - plain[1]).norm()

@@ -21,6 +21,7 @@ from vidfer.faces.detectors.face_alignment_scrfd import ScrfdDetector, decode
 from vidfer.faces.detectors.face_alignment_sfd import SfdDetector
 from vidfer.faces.landmarks import LANDMARKERS
 from vidfer.faces.landmarks.face_alignment_2dfan4 import MIRRORED, Fan4Landmarker, crop_transforms, peaks
+from vidfer.faces.landmarks.face_alignment_3dfan4 import Fan4DepthLandmarker, spots
 
 SHARED = Path(__file__).resolve().parents[3].parent / "shared"
 PORTRAIT_BOX = np.array([[178.0, 65.0, 269.0, 176.0]], np.float32)  # the face of skimage's astronaut
@@ -66,7 +67,7 @@ def clip_frames(name: str, count: int) -> torch.Tensor:
 
 def test_all_are_known_by_name_without_importing_them():
     assert set(NAMES) <= set(DETECTORS.names())
-    assert "2dfan4" in LANDMARKERS.names()
+    assert {"2dfan4", "3dfan4"} <= set(LANDMARKERS.names())
     code = (
         "import sys; from vidfer.faces.detectors import DETECTORS; from vidfer.faces.landmarks import LANDMARKERS; "
         "DETECTORS.names(); LANDMARKERS.names(); "
@@ -202,6 +203,63 @@ def test_2dfan4_takes_faces_in_batches_and_leaves_out_boxes_that_are_not_finite(
     assert np.isfinite(gray[[0, 2]]).all()
 
 
+class Columns(torch.nn.Module):
+    """Calls the column in which a point's spot is brightest its depth."""
+
+    def forward(self, crops_and_spots: torch.Tensor) -> torch.Tensor:
+        assert crops_and_spots.shape[1:] == (3 + 68, 256, 256)
+        return crops_and_spots[:, 3:].amax(2).argmax(2).float()
+
+
+def test_depth_comes_in_pixels_of_the_picture(portrait):
+    landmarker = Fan4DepthLandmarker(TinyFan(), depth_network=Columns(), max_batch_size=2)
+    boxes = np.concatenate([PORTRAIT_BOX, np.full((1, 4), np.nan), PORTRAIT_BOX + 20, PORTRAIT_BOX]).astype(np.float32)
+    points, scores = landmarker.locate_3d(portrait, np.zeros(4, np.int64), boxes)
+    flat, flat_scores = landmarker.locate(portrait, np.zeros(4, np.int64), boxes)
+    assert points.shape == (4, 68, 3)
+    np.testing.assert_array_equal(points[..., :2], flat)
+    np.testing.assert_array_equal(scores, flat_scores)
+    assert np.isnan(points[1]).all()
+    side = 202 * 200 / 195  # px of the crop
+    left = (boxes[[0, 2, 3], 0] + boxes[[0, 2, 3], 2]) / 2 - side / 2
+    column = (points[[0, 2, 3], :, 0] - left[:, None]) * 256 / side
+    within = (column > 2) & (column < 250)
+    expected = (np.floor(column) - 1) * side / 256
+    np.testing.assert_allclose(points[[0, 2, 3], :, 2][within], expected[within], atol=1.01 * side / 256)
+
+
+def test_spots_are_face_alignments():
+    package = pytest.importorskip("face_alignment.utils", reason="face-alignment is not usable here")
+    points = torch.from_numpy(np.random.default_rng(0).uniform(8, 246, (1, 68, 2)).astype(np.float32))
+    points[0, 5] = 0  # not found
+    expected = np.zeros((68, 256, 256), np.float32)
+    for j in range(68):
+        if j != 5:
+            package.draw_gaussian(expected[j], points[0, j], 2)
+    np.testing.assert_allclose(spots(points)[0], expected, atol=1e-5)
+
+
+def test_3dfan4_is_built_from_checkpoint_files(portrait, tmp_path):
+    models = pytest.importorskip("face_alignment.models", reason="face-alignment (or OpenCV) is not usable here")
+    files = []
+    for name, make in (("fan", lambda: models.FAN(4)), ("depth", models.ResNetDepth)):
+        with torch.device("meta"):
+            like = make().state_dict()
+        state = {key: torch.zeros((), dtype=value.dtype).expand(value.shape) for key, value in like.items()}
+        files.append(tmp_path / f"{name}.pth.tar")
+        if name == "depth":  # as published: of several processors, with the training's state around it
+            state["fc.bias"] = torch.arange(68.0)
+            state = {"epoch": 3, "state_dict": {f"module.{key}": value for key, value in state.items()}}
+        torch.save(state, files[-1])
+    make = LANDMARKERS.get("3dfan4")
+    landmarker = make(device="cpu", weights=str(files[0]), depth_weights=str(files[1]), flip=False)
+    points, _ = landmarker.locate_3d(portrait, np.zeros(1, np.int64), PORTRAIT_BOX)
+    np.testing.assert_allclose(points[0, :, 2], np.arange(68) * (202 * 200 / 195) / 256, rtol=1e-5)
+    wrong = make(device="cpu", weights=str(files[0]), depth_weights=str(files[0]), flip=False)
+    with pytest.raises(WeightsError, match="expected weights of ResNetDepth, got another network's"):
+        wrong.locate_3d(portrait, np.zeros(1, np.int64), PORTRAIT_BOX)
+
+
 def test_peaks_and_crops_are_face_alignments():
     package = pytest.importorskip("face_alignment.utils", reason="face-alignment is not usable here")
     heatmaps = np.random.default_rng(0).random((2, 68, 64, 64)).astype(np.float32)
@@ -220,11 +278,11 @@ def test_peaks_and_crops_are_face_alignments():
     np.testing.assert_allclose(-matrix[:, 2] / matrix[0, 0], corner, atol=1)
 
 
-@pytest.mark.parametrize("name", [*NAMES, "2dfan4"])
+@pytest.mark.parametrize("name", [*NAMES, "2dfan4", "3dfan4"])
 def test_missing_weights_say_what_to_fetch_and_where_to_put_it(name, tmp_path, monkeypatch):
     monkeypatch.setenv("VIDFER_WEIGHTS", str(tmp_path / "mine"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    registry = LANDMARKERS if name == "2dfan4" else DETECTORS
+    registry = LANDMARKERS if name.endswith("fan4") else DETECTORS
     with pytest.raises(WeightsError, match=r"fetch it from https://.* and put it into .*mine"):
         registry.get(name)(device="cpu", weights="")
 

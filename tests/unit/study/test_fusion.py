@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from fixtures.study_results import write_clip
+from fixtures.study_results import write_clip, write_study
 
 from vidfer import study
 from vidfer.errors import DataError
@@ -98,6 +98,46 @@ def test_scores_of_a_time_meet_the_rows_of_that_time(results: Path) -> None:
     np.testing.assert_allclose(alone["entropy"], -sum(p * np.log2(p) for p in (0.7, 0.2, 0.1)), rtol=1e-6)
     unchanged = (second >= 5) & (second < 11)
     pd.testing.assert_frame_equal(table.loc[unchanged, saved.columns], saved[unchanged.to_numpy()])
+
+
+def test_episodes_and_numbers_follow_from_the_fused_timeline(results: Path) -> None:
+    """The face is neutral throughout; a voice that is sure for 5 s makes an episode of it."""
+    fuse(results, "clip,start,end,neutral,happiness\nfilm/P1,5,10,0.02,0.98\nfilm/P1,12,14,0.02,0.98\n")
+    folder = results.parent / "fused" / "film" / "P1"
+    episodes = pd.read_csv(folder / "segments.csv")
+    assert episodes["emotion"].tolist() == ["neutral", "happiness", "neutral", "neutral"]  # no face from 12 to 14 s
+    times = episodes[["start_seconds", "end_seconds"]].to_numpy()
+    np.testing.assert_allclose(times, [[0, 5], [5, 10], [10, 12], [14, 20]], atol=0.11)
+    summary, before = (json.loads((of / "summary.json").read_text()) for of in (folder, results / "film" / "P1"))
+    assert before["emotions"]["happiness"]["share_of_time"] == 0
+    assert summary["emotions"]["happiness"]["share_of_time"] == pytest.approx(5 / 18, abs=0.01)
+    assert summary["provenance"]["fusion"] == {"scores": "voice.csv", "weight": 0.5, "pool": "log"}
+    kept = ("clip", "fingerprint", "sampled_frames", "frames_with_face", "duration_seconds")
+    assert {name: summary[name] for name in kept} == {name: before[name] for name in kept}
+
+
+def test_a_study_reads_a_fused_folder(tmp_path: Path) -> None:
+    """Faces tell nothing; the voice is happier in one of two conditions."""
+    results, fused = tmp_path / "results", tmp_path / "fused"
+    rows = ["clip,start,end,neutral,happiness"]
+    for person in range(6):
+        for condition, voice in (("control", 0.1), ("film", 0.9)):
+            name = f"{condition}/P{person}"
+            write_clip(results, name, 0.3, seconds=4)
+            rows.append(f"{name},0,4,{1 - voice:.3f},{voice:.3f}")
+    (tmp_path / "voice.csv").write_text("\n".join(rows))
+    (results / "people.csv").write_text("clip,person,face_ids,name,include\nfilm/P5,0,0,,no\n")
+    study.fuse(results, tmp_path / "voice.csv", fused)
+    found = study.run(fused, write_study(tmp_path, {"analysis": {"emotions": ["happiness"]}}))
+    table = found.tables["participants"]
+    happy = table[table["emotion"] == "happiness"].set_index(["condition", "participant"])["mean_probability"]
+    pool = (0.3 * 0.9) ** 0.5, (0.7 * 0.1) ** 0.5
+    np.testing.assert_allclose(happy["film"], pool[0] / sum(pool), atol=1e-3)
+    assert happy["control"].max() < 0.3
+    assert len(happy["film"]) == 5  # people.csv came along
+    assert "joined with the scores of voice.csv: weighted means of log-probabilities" in " ".join(
+        (fused / "study" / "methods.md").read_text().split()
+    )
 
 
 def test_windows_that_overlap_are_averaged_and_moments_stand_for_the_time_around_them(results: Path) -> None:

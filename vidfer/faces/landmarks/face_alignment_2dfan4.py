@@ -6,6 +6,7 @@ points keep their fraction of a pixel, which face-alignment 1.5.0 cuts off.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -81,32 +82,49 @@ class Fan4Landmarker:
         xyxy
             (N, 4) px.
         """
+        landmarks, scores = self._in_batches(lambda crops, points: None, images, image_row, xyxy)
+        return np.ascontiguousarray(landmarks[..., :2]), scores
+
+    def _in_batches(
+        self, depth: Callable[[Tensor, Tensor], Tensor | None], images: Tensor, image_row: np.ndarray, xyxy: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return what ``locate`` does, and as a third coordinate what ``depth`` says, if it says something.
+
+        ``depth`` gets crops (M, 3, 256, 256) and points (M, 68, 2) in their unit squares, and gives (M, 68) px of the
+        crops.
+        """
+        import torch
+
         xyxy = np.asarray(xyxy, np.float32).reshape(-1, 4)
         image_row = np.asarray(image_row)
         if len(image_row) != len(xyxy):
             raise ValueError(f"expected one image_row per box, got {len(image_row)} for {len(xyxy)} boxes")
-        landmarks = np.full((len(xyxy), NUM_LANDMARKS, 2), np.nan, np.float32)
+        landmarks = np.full((len(xyxy), NUM_LANDMARKS, 3), np.nan, np.float32)
         scores = np.zeros(len(xyxy), np.float32)
         rows = np.flatnonzero(np.isfinite(xyxy).all(1))
         for start in range(0, len(rows), self._max_batch_size):
             part = rows[start : start + self._max_batch_size]
-            landmarks[part], scores[part] = self._locate(images, image_row[part], xyxy[part])
+            transforms = crop_transforms(xyxy[part])
+            back = invert_transforms(transforms)
+            with torch.inference_mode():
+                crops = warp_faces(images.to(self._device), image_row[part], transforms, size=CROP_SIDE)
+                crops = crops.expand(-1, 3, -1, -1)  # (M, 3, 256, 256) RGB, 0..1
+                points, score = self._look(crops)
+                found = depth(crops, points)
+            landmarks[part, :, :2] = apply_transforms(back, points.cpu().numpy())
+            if found is not None:
+                landmarks[part, :, 2] = found.float().cpu().numpy() * back[:, :1, 0] / CROP_SIDE
+            scores[part] = score.cpu().numpy()
         return landmarks, scores
 
-    def _locate(self, images: Tensor, image_row: np.ndarray, xyxy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        import torch
-
-        transforms = crop_transforms(xyxy)
-        with torch.inference_mode():
-            crops = warp_faces(images.to(self._device), image_row, transforms, size=CROP_SIDE)
-            crops = crops.expand(-1, 3, -1, -1)  # (N, 3, 256, 256) RGB, 0..1
-            heatmaps = self._network(crops)[-1]  # (N, 68, 64, 64), of the last of the four hourglasses
-            if self._flip:
-                mirrored = self._network(crops.flip(3))[-1]
-                heatmaps = (heatmaps + mirrored.flip(3)[:, MIRRORED]) / 2
-            points, heights = peaks(heatmaps.float())
-        found = apply_transforms(invert_transforms(transforms), points.cpu().numpy())
-        return found, heights.mean(1).clamp(0, 1).cpu().numpy()
+    def _look(self, crops: Tensor) -> tuple[Tensor, Tensor]:
+        """Return points (N, 68, 2) in the unit square of each crop, and scores (N,)."""
+        heatmaps = self._network(crops)[-1]  # (N, 68, 64, 64), of the last of the four hourglasses
+        if self._flip:
+            mirrored = self._network(crops.flip(3))[-1]
+            heatmaps = (heatmaps + mirrored.flip(3)[:, MIRRORED]) / 2
+        points, heights = peaks(heatmaps.float())
+        return points, heights.mean(1).clamp(0, 1)
 
 
 def crop_transforms(xyxy: np.ndarray) -> np.ndarray:

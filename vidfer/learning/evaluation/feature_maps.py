@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,24 @@ _ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.GELU, nn.S
 _ACTIVATION_NAMES = frozenset({"relu", "relu_", "relu6", "leaky_relu", "prelu", "elu", "gelu", "silu", "hardswish"})
 
 
-def feature_maps(network: EmotionNetwork, face: Tensor, layer: str = ALL) -> dict[str, np.ndarray]:
+@dataclass(frozen=True, kw_only=True)
+class LayerMaps:
+    """What one layer makes of a face.
+
+    Attributes
+    ----------
+    title
+        Where it stands and what it computes: "stage 2 of 4, 12 x 12 px: convolution 3 x 3, 64 channels". A stage is
+        what lies between two halvings of the picture's side.
+    maps
+        (C, h, w) float32.
+    """
+
+    title: str
+    maps: np.ndarray
+
+
+def feature_maps(network: EmotionNetwork, face: Tensor, layer: str = ALL) -> dict[str, LayerMaps]:
     """Return the maps behind each activation, in the order in which they are computed.
 
     Parameters
@@ -32,7 +50,7 @@ def feature_maps(network: EmotionNetwork, face: Tensor, layer: str = ALL) -> dic
 
     Returns
     -------
-    (C, h, w) float32 by layer: the convolution that is activated, or the block whose sum of paths is.
+    Maps by layer: the convolution that is activated, or the block whose sum of paths is.
 
     Raises
     ------
@@ -45,12 +63,27 @@ def feature_maps(network: EmotionNetwork, face: Tensor, layer: str = ALL) -> dic
     interpreter = _Maps(network.module)
     with torch.inference_mode():
         interpreter.run(prepared)
-    found = {name: maps[0].float().cpu().numpy() for name, maps in interpreter.maps.items()}
+    sides = list(dict.fromkeys(maps.shape[-1] for maps in interpreter.maps.values()))
+    found = {}
+    for name, maps in interpreter.maps.items():
+        channels, height, width = maps.shape[1:]
+        stage = f"stage {sides.index(width) + 1} of {len(sides)}, {width} x {height}"
+        title = f"{stage} px: {_kind(network.module, name)}, {channels} channels"
+        found[name] = LayerMaps(title=title, maps=maps[0].float().cpu().numpy())
     if layer == ALL:
         return found
     if layer not in found:
         raise ConfigError(f"--feature-maps: {unknown_name('layer', layer, [*found, ALL])}")
     return {layer: found[layer]}
+
+
+def _kind(module: fx.GraphModule, name: str) -> str:
+    """Return what a layer computes before its activation."""
+    layer = dict(module.named_modules()).get(name)
+    layer = getattr(layer, "layer", layer)  # of one that computes in another precision
+    if isinstance(layer, nn.Conv2d):
+        return f"convolution {layer.kernel_size[1]} x {layer.kernel_size[0]}"
+    return "end of a block, shortcut added"
 
 
 class _Maps(fx.Interpreter):

@@ -49,7 +49,12 @@ class TimeAttribution:
 
 
 def time_attribution(
-    model: TemporalModel, track: TrackSequence, *, at_seconds: float, emotion: int | None = None
+    model: TemporalModel,
+    track: TrackSequence,
+    *,
+    at_seconds: float,
+    emotion: int | None = None,
+    shift: np.ndarray | None = None,
 ) -> TimeAttribution:
     """Follow a probability back to the moments that it is read from (integrated gradients).
 
@@ -67,6 +72,8 @@ def time_attribution(
         The moment; the nearest step of the model's grid is taken.
     emotion
         Into ``labels.EMOTIONS``; by default the most probable one at that moment.
+    shift
+        (8,) what ``[emotions]`` (prior, baseline) adds to the log-probabilities; None: nothing.
 
     Raises
     ------
@@ -87,16 +94,20 @@ def time_attribution(
     start = _nothing_known(given, network.dim, network.vector_mean.cpu())
     device = network.vector_mean.device
     length = torch.tensor([len(given)], device=device)
+    added = torch.zeros(NUM_EMOTIONS) if shift is None else torch.from_numpy(shift).float()
+
+    def log_probabilities(points: torch.Tensor) -> torch.Tensor:
+        logits = network(points.to(device), length.expand(len(points))).float()
+        return (logits + added.to(device)).log_softmax(-1)  # (B, G, K)
+
     with torch.inference_mode():
-        ends = torch.stack([start, given]).to(device)
-        log_p = network(ends, length.expand(2)).float().log_softmax(-1).cpu()  # (2, G, K)
+        log_p = log_probabilities(torch.stack([start, given])).cpu()  # (2, G, K)
     chosen = int(log_p[1, at].argmax()) if emotion is None else emotion
     total = torch.zeros_like(given)
     for shares in ((torch.arange(STEPS) + 0.5) / STEPS).split(_AT_ONCE):
         points = torch.lerp(start[None], given[None], shares[:, None, None]).to(device).requires_grad_()  # (B, G, F)
         with torch.enable_grad():
-            log_p_of = network(points, length.expand(len(shares))).float().log_softmax(-1)
-            (gradient,) = torch.autograd.grad(log_p_of[:, at, chosen].sum(), points)
+            (gradient,) = torch.autograd.grad(log_probabilities(points)[:, at, chosen].sum(), points)
         total += gradient.sum(0).cpu()
     amount = ((given - start) * total / STEPS).sum(1)  # (G,)
     return TimeAttribution(

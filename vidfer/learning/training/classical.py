@@ -249,7 +249,7 @@ def _metadata(
 
 
 def _points_of(feature: Feature) -> str:
-    return landmark_digest() if feature == "geometry" else ""
+    return landmark_digest() if feature in ("geometry", "geometry3d") else ""
 
 
 def _shown(progress: ProgressCallback | None, total: int) -> Callable[..., None]:

@@ -16,6 +16,7 @@ from vidfer.learning.evaluation.feature_maps import feature_maps
 from vidfer.learning.evaluation.occlusion import occlusion
 from vidfer.learning.evaluation.time_attribution import time_attribution
 from vidfer.temporal import TEMPORAL_MODELS, TemporalModel, TrackSequence
+from vidfer.temporal.prior import shifted
 
 HAPPINESS = EMOTION_INDEX["happiness"]
 
@@ -50,14 +51,23 @@ def test_covering_shows_where_the_network_looks(network: EmotionNetwork) -> None
 def test_maps_of_all_layers_come_first_to_last_and_one_by_name(network: EmotionNetwork) -> None:
     face = torch.rand(3, 48, 48)
     found = feature_maps(network, face)
-    sides = [maps.shape[1] for maps in found.values()]
+    sides = [layer.maps.shape[1] for layer in found.values()]
     assert len(found) >= 10
     assert sides == sorted(sides, reverse=True)
-    assert all((maps >= 0).all() for maps in found.values())  # behind an activation
+    assert all((layer.maps >= 0).all() for layer in found.values())  # behind an activation
     name = list(found)[-1]
-    np.testing.assert_array_equal(feature_maps(network, face, name)[name], found[name])
+    alone = feature_maps(network, face, name)[name]
+    np.testing.assert_array_equal(alone.maps, found[name].maps)
+    assert alone.title == found[name].title
     with pytest.raises(ConfigError, match=r"unknown layer 'stem.1'.*did you mean 'stem.0'"):
         feature_maps(network, face, "stem.1")
+
+
+def test_titles_say_where_in_the_network_maps_come_from(network: EmotionNetwork) -> None:
+    found = feature_maps(network, torch.rand(3, 48, 48))
+    assert found["stem.0"].title == "stage 1 of 4, 24 x 24 px: convolution 5 x 5, 32 channels"
+    assert found["blocks.1.conv1"].title == "stage 2 of 4, 12 x 12 px: convolution 3 x 3, 64 channels"
+    assert found["blocks.5"].title == "stage 4 of 4, 3 x 3 px: end of a block, shortcut added, 256 channels"
 
 
 def talking(seconds: float = 6.0, *, burst: tuple[float, float]) -> TrackSequence:
@@ -98,6 +108,16 @@ def test_what_all_steps_add_is_the_whole_difference(gru: TemporalModel) -> None:
         assert float(found.amount.sum()) == pytest.approx(whole, abs=0.02 * max(1.0, abs(whole)))
         (predicted,) = gru.predict([track])
         np.testing.assert_allclose(found.probabilities, predicted, atol=1e-4)
+
+
+def test_it_explains_the_probabilities_that_the_prior_makes_of_the_models(gru: TemporalModel) -> None:
+    track, shift = talking(burst=(2.0, 3.0)), np.linspace(-1.0, 1.5, NUM_EMOTIONS)
+    found = time_attribution(gru, track, at_seconds=2.5, shift=shift)
+    (predicted,) = gru.predict([track])
+    np.testing.assert_allclose(found.probabilities, shifted(predicted, shift), atol=1e-4)
+    assert np.abs(found.probabilities - predicted).max() > 0.05
+    whole = found.log_probability - found.without
+    assert float(found.amount.sum()) == pytest.approx(whole, abs=0.02 * max(1.0, abs(whole)))
 
 
 def test_a_model_without_gradients_says_what_to_set() -> None:

@@ -7,6 +7,7 @@ import pytest
 import torch
 from fixtures.fer_files import write_fer_files
 
+from vidfer.backbones.hand_features import FEATURES
 from vidfer.backbones.load import load_backbone
 from vidfer.cli import main
 from vidfer.config import load_pipeline, parse_section, pipelines_folder, read_toml
@@ -125,13 +126,14 @@ def test_probabilities_are_those_of_the_faces_that_were_held_out() -> None:
     assert 0.45 < right.mean() < 0.98
 
 
-def test_geometry_of_another_landmark_network_is_refused(data: Path, tmp_path: Path) -> None:
-    out = trained("geometry", data, tmp_path / "out", tmp_path / "recipe.toml")
-    tensors, metadata = load_tensors(out / "geometry_svm.safetensors")
+@pytest.mark.parametrize("feature", ["geometry", "geometry3d"])
+def test_geometry_of_another_landmark_network_is_refused(feature: str, data: Path, tmp_path: Path) -> None:
+    out = trained(feature, data, tmp_path / "out", tmp_path / "recipe.toml")
+    tensors, metadata = load_tensors(out / f"{feature}_svm.safetensors")
     metadata["options"]["landmarks"] = "0" * 16
     save_tensors(tmp_path / "other.safetensors", tensors, metadata)
     with pytest.raises(WeightsError, match="another landmark network"):
-        load_backbone("geometry_svm", weights=tmp_path / "other.safetensors")
+        load_backbone(f"{feature}_svm", weights=tmp_path / "other.safetensors")
 
 
 def test_what_needs_a_network_inside_is_refused(run: Path) -> None:
@@ -149,7 +151,7 @@ def test_one_class_is_too_few(data: Path, tmp_path: Path) -> None:
         train_classical(recipe, data, tmp_path / "out")
 
 
-@pytest.mark.parametrize("feature", ["lbp", "gabor", "hog", "geometry"])
+@pytest.mark.parametrize("feature", FEATURES)
 def test_shipped_recipes_are_valid(feature: str) -> None:
     file = pipelines_folder() / "train" / f"classical_{feature}.toml"
     assert parse_section(ClassicalRecipe, read_toml(file), source=str(file)).model.feature == feature
