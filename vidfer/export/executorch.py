@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from vidfer.errors import MissingDependency
+from vidfer.export.eight_bits import silenced
 from vidfer.export.networks import ExportableNetwork, description
 from vidfer.pipeline.exported import METADATA
 from vidfer.store.atomic import write_bytes
@@ -36,17 +37,17 @@ def write_executorch(network: ExportableNetwork, folder: Path) -> Path:
         The file cannot be written.
     """
     check_executorch()
-    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
-    from executorch.exir import to_edge_transform_and_lower
-
     given = example_inputs(network)
     about = {
         **description(network),
         "inputs": [{"name": name, "shape": list(tensor.shape)} for name, tensor in given.items()],
         "outputs": list(network.outputs),
     }
-    with torch.inference_mode(False), torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about its own parts
+    with torch.no_grad(), silenced(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+        from executorch.exir import to_edge_transform_and_lower
+
         program = torch.export.export(network.module, tuple(given.values()))
         lowered = to_edge_transform_and_lower(
             program,

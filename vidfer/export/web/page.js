@@ -3,6 +3,7 @@
 const byId = (id) => document.getElementById(id);
 const say = (text) => { byId("said").textContent = text; };
 const SPAN_SECONDS = 30;  // of the chart while a camera runs
+const MOST_POINTS = 1500;  // of a line in the chart
 const STEP_SECONDS = 0.1;  // from one looked-at picture of a video to the next: the network's own step
 const frame = document.createElement("canvas"), pen = frame.getContext("2d", { willReadFrequently: true });
 const video = Object.assign(document.createElement("video"), { muted: true, playsInline: true });
@@ -58,6 +59,11 @@ function ready() {
   byId("stop").hidden = true;
 }
 
+function busy() {
+  byId("camera").disabled = byId("file").disabled = true;
+  byId("choose").setAttribute("aria-disabled", "true");
+}
+
 async function begin(what, duration) {
   const mine = source = { stopped: false, duration };
   mine.ending = new Promise((resolve) => { mine.stop = () => { mine.stopped = true; resolve(); }; });
@@ -66,14 +72,13 @@ async function begin(what, duration) {
   byId("stop").hidden = false;
   byId("hint").hidden = true;
   byId("save").disabled = true;
-  byId("camera").disabled = byId("file").disabled = true;
-  byId("choose").setAttribute("aria-disabled", "true");
   byId("people").replaceChildren();
   await ask({ begin: true });
   return mine;
 }
 
 function end(text) {
+  source?.stop();
   for (const track of video.srcObject?.getTracks() ?? []) track.stop();
   video.srcObject = null;
   if (video.src) URL.revokeObjectURL(video.src);
@@ -92,7 +97,7 @@ async function look(seconds) {
   const picture = pen.getImageData(0, 0, frame.width, frame.height);
   const { data, width, height } = picture;
   const { faces, milliseconds } = await ask({ picture: { data, width, height }, seconds }, [data.buffer]);
-  rows.push({ seconds, faces });
+  rows.push({ seconds, faces: faces.map(({ landmarks, ...face }) => face) });  // an hour's landmarks would take 400 MB
   for (const { faceId } of faces) addPerson(faceId);
   drawPicture(faces);
   draw();
@@ -110,7 +115,26 @@ function report(times) {
   byId("speed").textContent = `${rate.toFixed(1)} pictures a second, ${Math.round(cost)} ms each, ${threads === 1 ? "one thread" : `${threads} threads`}.`;
 }
 
+// Returns what waits for the camera's next picture, and gives its time; one that came in the meantime is there at once.
+function pictures(mine) {
+  const shown = video.requestVideoFrameCallback ? (note) => video.requestVideoFrameCallback(note) : requestAnimationFrame;
+  let fresh = null, wake = () => {};
+  const note = (now) => {
+    fresh = now;
+    wake();
+    if (!mine.stopped) shown(note);
+  };
+  shown(note);
+  return async () => {
+    if (fresh === null) await Promise.race([new Promise((resolve) => { wake = resolve; }), mine.ending]);
+    const now = fresh;
+    fresh = null;
+    return now;
+  };
+}
+
 byId("camera").onclick = async () => {
+  busy();
   try {
     if (!navigator.mediaDevices) throw new Error("browsers give cameras to pages from https:// or localhost only");
     video.srcObject = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 640 }, height: { ideal: 480 }, facingMode: "user" } });
@@ -118,13 +142,9 @@ byId("camera").onclick = async () => {
     const mine = await begin("camera", null), times = [];
     video.srcObject.getTracks().forEach((track) => { track.onended = mine.stop; });  // it was unplugged
     say("Looking at the camera.");
-    const began = performance.now();
-    const shown = video.requestVideoFrameCallback ? (call) => video.requestVideoFrameCallback(call) : requestAnimationFrame;
-    while (!mine.stopped) {
-      const now = await Promise.race([new Promise(shown), mine.ending]);
-      if (mine.stopped || !video.videoWidth) continue;
-      const milliseconds = await look((now - began) / 1000);
-      times.push({ at: performance.now(), milliseconds });
+    const began = performance.now(), next = pictures(mine);
+    for (let now = await next(); !mine.stopped; now = await next()) {
+      times.push({ milliseconds: await look((now - began) / 1000), at: performance.now() });
       report(times);
     }
     end("Stopped.");
@@ -135,20 +155,20 @@ byId("camera").onclick = async () => {
 };
 
 async function open(file) {
+  busy();
   try {
     video.src = URL.createObjectURL(file);
     await new Promise((resolve, reject) => {
       video.onloadeddata = resolve;
       video.onerror = () => reject(new Error(`this browser cannot read ${file.name}`));
     });
+    if (!Number.isFinite(video.duration)) await seek(1e9);  // what browsers record does not say its length before its end
     const mine = await begin(file.name.replace(/\.[^.]*$/, ""), video.duration), times = [];
     say(`Looking at ${file.name}.`);
     for (let i = 0; i * STEP_SECONDS < video.duration && !mine.stopped; i++) {
-      // A little behind the step, where a picture begins that is as long as it.
       const seconds = i * STEP_SECONDS;
-      await seek(Math.min(seconds + 1e-3, video.duration));
-      const milliseconds = await look(seconds);
-      times.push({ at: performance.now(), milliseconds });
+      await seek(Math.min(seconds + 1e-3, video.duration));  // not between two pictures, where rounding would choose
+      times.push({ milliseconds: await look(seconds), at: performance.now() });
       report(times);
     }
     end(mine.stopped ? "Stopped." : `${file.name}: all ${video.duration.toFixed(1)} s were looked at.`);
@@ -229,7 +249,7 @@ function draw() {
     entry.lastChild.textContent = last ? `${Math.round(100 * last.probabilities[i])} %` : "";
   });
   const [from, to] = source?.duration ? [0, source.duration] : [Math.max(0, now - SPAN_SECONDS), Math.max(now, SPAN_SECONDS)];
-  const edge = { left: 44, right: 12, top: 12, bottom: 28 };
+  const edge = { left: 50, right: 24, top: 14, bottom: 28 };
   const x = (seconds) => edge.left + ((seconds - from) / (to - from)) * (width - edge.left - edge.right);
   const y = (share) => edge.top + (1 - share) * (height - edge.top - edge.bottom);
   context.scale(ratio, ratio);
@@ -249,7 +269,8 @@ function draw() {
     context.fillText(`${seconds} s`, x(seconds), height - 9);
   }
   Object.assign(context, { lineWidth: 2, lineJoin: "round" });
-  const seen = rows.filter(({ seconds }) => seconds >= from);
+  const shown = rows.filter(({ seconds }) => seconds >= from), every = Math.ceil(shown.length / MOST_POINTS);
+  const seen = shown.filter((_, i) => i % every === 0);
   about.labels.forEach((emotion, i) => {
     context.strokeStyle = colourOf(emotion);
     context.beginPath();
