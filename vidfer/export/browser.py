@@ -70,17 +70,16 @@ def runtime_files(source: str = "") -> dict[str, bytes]:
 
 def _packed(folder: Path) -> Path:
     """Let npm, which checks the digest, fetch the package into a folder; return the file."""
-    npm = shutil.which("npm")
-    done = npm and subprocess.run(
-        [npm, "pack", RUNTIME, "--silent"], cwd=folder, capture_output=True, text=True, check=False
-    )
+    npm, said = shutil.which("npm"), "there is no npm here"
+    if npm is not None:
+        command = [npm, "pack", RUNTIME, "--loglevel=error", "--fetch-retries=1"]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        said = done.stderr.partition("\n")[0] or f"exit code {done.returncode}"
     packed = list(folder.glob("*.tgz"))
-    if not done or done.returncode or not packed:
-        said = (done.stderr or done.stdout).strip().splitlines()[-1:] if done else ["there is no npm here"]
+    if not packed:
         raise ConfigError(
-            f"vidfer export web: expected npm to fetch {RUNTIME} (27 MB, which no Python package carries), got: "
-            f"{(said or ['nothing'])[0]}; run 'npm pack {RUNTIME}' on a machine that can, and name the file "
-            "with --runtime"
+            f"vidfer export web: expected npm to fetch {RUNTIME} (33 MB, which no Python package carries), got: "
+            f"{said}; run 'npm pack {RUNTIME}' on a machine that can, and name the file with --runtime"
         )
     return packed[0]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,15 @@ def test_what_is_no_package_is_named(package: Path, tmp_path: Path) -> None:
 def test_without_npm_the_message_says_how_else(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     with pytest.raises(ConfigError, match=r"there is no npm here; run 'npm pack onnxruntime-web@[\d.]+' .* --runtime"):
+        runtime_files()
+
+
+@pytest.mark.skipif(shutil.which("npm") is None, reason="there is no npm")
+def test_without_a_network_npm_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("npm_config_registry", "http://127.0.0.1:9")
+    monkeypatch.setenv("npm_config_cache", str(tmp_path / "cache"))
+    monkeypatch.setenv("npm_config_fetch_retry_mintimeout", "10")
+    with pytest.raises(ConfigError, match=r"got: npm .*ECONNREFUSED; run 'npm pack"):
         runtime_files()
 
 
