@@ -234,8 +234,18 @@ def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _export_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("format", choices=["onnx"], help="onnx: for ONNX Runtime")
+    parser.add_argument(
+        "format",
+        choices=["onnx", "web", "executorch"],
+        help="onnx: for ONNX Runtime; web: a page that runs them in a browser; executorch: for phones",
+    )
     parser.add_argument("--out", required=True, metavar="DIR", help="where to write the files")
+    parser.add_argument(
+        "--runtime",
+        default="",
+        metavar="PACKAGE",
+        help="with web: the npm package onnxruntime-web, its folder or .tgz; default: npm fetches it",
+    )
     parser.add_argument(
         "--mirror",
         action=argparse.BooleanOptionalAction,
@@ -244,7 +254,7 @@ def _export_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--int8",
         action="store_true",
-        help="the networks that run on every face in 8 bits, where that loses little; docs/export.md says what",
+        help="not with executorch: networks that run on every face in 8 bits, where that loses little",
     )
     parser.add_argument(
         "--calibrate",

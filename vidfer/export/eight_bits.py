@@ -91,7 +91,7 @@ def quantise(path: Path, faces: np.ndarray) -> dict[str, Any]:
     exact = ExportedNetwork(path)
     with tempfile.TemporaryDirectory() as folder:
         prepared, target = Path(folder, "prepared.onnx"), Path(folder, "int8.onnx")
-        with _silenced():
+        with silenced():
             quant_pre_process(str(path), str(prepared), skip_symbolic_shape=True)
             quantize_static(
                 str(prepared),
@@ -151,8 +151,8 @@ class _Reader:
 
 
 @contextmanager
-def _silenced() -> Iterator[None]:
-    """ONNX Runtime warns through the root logger of what is meant here."""
+def silenced() -> Iterator[None]:
+    """Keep other packages' warnings back: ONNX Runtime's are of what is meant here, ExecuTorch's of its own parts."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

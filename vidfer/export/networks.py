@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+import vidfer
 from vidfer.backbones import InputSpec, preprocess
 from vidfer.backbones.classical import ClassicalNetwork
 from vidfer.backbones.load import build_backbone, fold_normalisation
@@ -96,6 +97,23 @@ def exportable_networks(config: PipelineConfig, *, mirror: bool | None = None) -
     for network in networks:
         network.module.eval().requires_grad_(False)
     return networks
+
+
+def check_live(config: PipelineConfig, *, runtime: str) -> None:
+    """Raise ConfigError for settings that look at more than one picture after the other, as ``runtime`` has to."""
+    temporal, where = config.temporal, f"vidfer export {runtime} is for streams: expected"
+    if not (temporal.is_network and temporal.causal):
+        raise ConfigError(
+            f"{where} temporal.name gru or lstm and temporal.causal=true, as in --pipeline live, "
+            f"got {temporal.name!r} and {str(temporal.causal).lower()}"
+        )
+    if config.emotions.baseline != "none":
+        raise ConfigError(f"{where} emotions.baseline=none, got {config.emotions.baseline!r}")
+
+
+def description(network: ExportableNetwork) -> dict[str, Any]:
+    """Return what a file says of a network, JSON-ready."""
+    return {"vidfer": vidfer.__version__, "name": network.name, "precision": "float32", **network.about}
 
 
 class DetectorOutputs(nn.Module):

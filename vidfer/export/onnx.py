@@ -10,9 +10,8 @@ from pathlib import Path
 
 import torch
 
-import vidfer
 from vidfer.errors import MissingDependency
-from vidfer.export.networks import ExportableNetwork
+from vidfer.export.networks import ExportableNetwork, description
 from vidfer.pipeline.exported import METADATA
 from vidfer.store.atomic import write_bytes
 
@@ -53,8 +52,7 @@ def write_onnx(network: ExportableNetwork, folder: Path) -> Path:
             dynamo=False,  # ten times as fast as the newer exporter, and it keeps a GRU one operator
         )
     model = onnx.load_from_string(buffer.getvalue())
-    about = {"vidfer": vidfer.__version__, "name": network.name, "precision": "float32", **network.about}
-    onnx.helper.set_model_props(model, {METADATA: json.dumps(about, sort_keys=True)})
+    onnx.helper.set_model_props(model, {METADATA: json.dumps(description(network), sort_keys=True)})
     onnx.checker.check_model(model, full_check=True)
     path = folder / f"{network.name}.onnx"
     write_bytes(path, model.SerializeToString())
