@@ -170,6 +170,7 @@ def pipeline_numbers(config: PipelineConfig, networks: Mapping[str, ExportableNe
             "detectEvery": config.faces.detect_every,
             "maxFollowSeconds": faces.MAX_FOLLOW_SECONDS,
             "steadySeconds": following.STEADY_SECONDS,
+            "seenAgainIou": following.SEEN_AGAIN_IOU,
             "maxAside": faces.MAX_ASIDE,
             "mostInverted": faces.MOST_INVERTED,
             "sureUpright": faces.SURE_UPRIGHT,

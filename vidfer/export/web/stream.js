@@ -27,8 +27,9 @@ export class Stream {
     const { about } = this, signature = signatureOf(picture, about.cuts), { before } = this;
     const cut = before !== null && (before.width !== picture.width || before.height !== picture.height || isCut(this.signature, signature, about.cuts));
     const inTime = before && seconds - before.searched <= about.faces.maxFollowSeconds;
+    const isDue = !inTime || before.numFollowed + 1 >= about.faces.detectEvery;
     let now = null;
-    if (before && !cut && inTime && before.numFollowed + 1 < about.faces.detectEvery) now = await this.follow(picture, before, seconds);
+    if (before && !cut) now = await (isDue ? this.renew(picture, before, seconds) : this.follow(picture, before, seconds));
     now ??= await this.search(picture, seconds);
     this.before = Object.assign(now, { width: picture.width, height: picture.height });
     this.signature = signature;
@@ -47,23 +48,38 @@ export class Stream {
       .map(({ vector, logits, transform, ...face }) => face).sort((a, b) => a.faceId - b.faceId);
   }
 
-  async search(picture, seconds) {
-    const { minSize, maxFaces } = this.about.faces;
-    let faces = (await this.detect(picture)).filter(({ box }) => Math.max(box[2] - box[0], box[3] - box[1]) >= minSize);
-    faces = this.confirmed(await this.place(picture, faces.slice(0, maxFaces)));
+  async search(picture, seconds, found = null) {
+    let faces = this.large(found ?? await this.detect(picture)).slice(0, this.about.faces.maxFaces);
+    faces = this.confirmed(await this.place(picture, faces));
     faces = this.confirmed(await this.place(picture, faces));  // again, around its own landmarks
     return { seconds, faces, searched: seconds, numFollowed: 0, velocity: faces.map(() => [0, 0, 0, 0]) };
   }
 
-  // Looks at the known faces where they should be; null if one of them is lost.
-  async follow(picture, before, seconds) {
+  large(faces) { return faces.filter(({ box }) => Math.max(box[2] - box[0], box[3] - box[1]) >= this.about.faces.minSize); }
+
+  // Looks at the known faces and for all: where the detector sees those and no others, they are followed.
+  async renew(picture, before, seconds) {
+    if (!before.faces.length) return null;
+    const found = await this.detect(picture), followed = await this.follow(picture, before, seconds, true);
+    const seen = this.large(found);
+    if (followed?.faces.length !== seen.length) return this.search(picture, seconds, found);
+    const which = followed.faces.map(({ box }) => seen.reduce((best, one) => (overlap(one.box, box) > overlap(best.box, box) ? one : best)));
+    const again = followed.faces.every(({ box }, i) => overlap(which[i].box, box) >= this.about.faces.seenAgainIou);
+    if (!again || new Set(which).size < which.length) return this.search(picture, seconds, found);
+    const faces = followed.faces.map((face, i) => ({ ...face, score: which[i].score }));
+    return { ...followed, faces, searched: seconds, numFollowed: 0 };
+  }
+
+  // Looks at the known faces where they should be, at all of them twice if wanted; null if one of them is lost.
+  async follow(picture, before, seconds, twice = false) {
     const elapsed = seconds - before.seconds, steady = elapsed <= this.about.faces.steadySeconds;
     const expected = before.faces.map(({ box, score }, i) =>
       ({ score, box: box.map((side, k) => side + (steady ? before.velocity[i][k] * elapsed : 0)) }));
     const faces = await this.place(picture, expected), left = [];
     faces.forEach(({ box }, i) => {
       const [x, y, right, bottom] = expected[i].box, size = Math.sqrt(Math.max((right - x) * (bottom - y), 1));
-      if (Math.max(...box.map((side, k) => Math.abs(side - expected[i].box[k]))) > this.about.faces.maxAside * size) left.push(i);
+      const aside = Math.max(...box.map((side, k) => Math.abs(side - expected[i].box[k])));
+      if (twice || aside > this.about.faces.maxAside * size) left.push(i);
     });
     const again = await this.place(picture, left.map((i) => faces[i]));
     left.forEach((i, k) => { faces[i] = again[k]; });
