@@ -9,18 +9,19 @@ from __future__ import annotations
 import csv
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
 from vidfer.errors import DataError
-from vidfer.types.validation import check_array
+from vidfer.types.validation import Columns
 
 COLUMNS = ("seconds", "valence", "arousal")
 MAX_GAP_SECONDS = 0.5  # between two values; nothing is known of what lies in a longer one
 
 
 @dataclass(frozen=True, kw_only=True)
-class ValenceArousal:
+class ValenceArousal(Columns):
     """One video's values.
 
     Attributes
@@ -31,13 +32,8 @@ class ValenceArousal:
         (M, 2) float32, -1..1: valence, arousal.
     """
 
-    pts_seconds: np.ndarray
-    values: np.ndarray
-
-    def __post_init__(self) -> None:
-        dims: dict[str, int] = {}
-        check_array(self, "pts_seconds", ("M",), np.float64, dims)
-        check_array(self, "values", ("M", 2), np.float32, dims)
+    pts_seconds: Annotated[np.ndarray, "M", np.float64]
+    values: Annotated[np.ndarray, "M", 2, np.float32]
 
     def at(self, pts_seconds: np.ndarray) -> np.ndarray:
         """Return the values at times (T,), on the line between the neighbours: (T, 2) float32, NaN where unknown."""
