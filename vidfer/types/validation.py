@@ -44,12 +44,13 @@ class Rows(Columns):
         return cls(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
 
 
-def check_arrays(owner: Any, **sizes: int) -> None:
+def check_arrays(owner: object, **sizes: int) -> None:
     """Raise ValueError unless the columns of a dataclass have the shapes and dtypes that they are annotated with.
 
     ``sizes`` are those of named dimensions that are known already.
     """
-    for field, (shape, dtype) in _declared(type(owner)).items():
+    kind: Any = type(owner)
+    for field, (shape, dtype) in _declared(kind).items():
         check_array(owner, field, shape, dtype, sizes)
 
 

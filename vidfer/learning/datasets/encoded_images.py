@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from vidfer.errors import DataError
+from vidfer.learning.datasets.hdf5 import opened
 
 ColourMode = Literal["gray", "rgb"]
 
@@ -91,10 +92,5 @@ def read_encoded_images(path: Path, *, dataset: str, mode: ColourMode) -> Encode
     DataError
         If the file is missing, is no HDF5 file or lacks these datasets.
     """
-    import h5py
-
-    try:
-        with h5py.File(path, "r", locking=False) as file:
-            return EncodedImages(file[dataset][:], file["offset"][:], mode, source=str(path))
-    except (OSError, KeyError) as error:
-        raise DataError(f"{path}: expected an HDF5 file with {dataset!r} and 'offset': {error}") from error
+    with opened(path, expected=f"an HDF5 file with {dataset!r} and 'offset'") as file:
+        return EncodedImages(file[dataset][:], file["offset"][:], mode, source=str(path))

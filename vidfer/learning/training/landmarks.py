@@ -26,10 +26,10 @@ from vidfer.learning.datasets.face_landmarks import (
     LandmarkFaces,
     background_patches,
     fer_faces,
-    read_no_faces,
     read_scenes,
     scene_faces,
 )
+from vidfer.learning.datasets.face_scenes import read_no_faces
 from vidfer.learning.training.augment import AugmentConfig, coarsened, compressed, covered, noisy, relit, resharpened
 from vidfer.learning.training.face_views import MIRROR, boxes_of, darkened, misplaced, random_crops, sample_crops
 from vidfer.learning.training.loop import LoopConfig, ProgressCallback, train
