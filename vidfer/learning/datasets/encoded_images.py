@@ -75,6 +75,14 @@ class EncodedImages:
             raise DataError(f"{self.source}: image {i} cannot be decoded: {error}") from error
 
 
+def as_jpeg(pixels: np.ndarray, quality: int) -> np.ndarray:
+    """Return a picture (H, W) or (H, W, 3) uint8 as JPEG of this quality, 1..95, leaves it."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality)
+    with Image.open(buffer) as image:
+        return np.array(image)
+
+
 def read_encoded_images(path: Path, *, dataset: str, mode: ColourMode) -> EncodedImages:
     """Read the encoded bytes of all images of an HDF5 file into memory.
 

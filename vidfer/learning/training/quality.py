@@ -249,7 +249,7 @@ class QualityTask:
         self._weight = torch.from_numpy(weights_in_mixture(training, recipe.data).astype(np.float32))
 
     def build_model(self) -> nn.Module:
-        return QualityNetwork(widths=self.recipe.network.widths, hidden=self.recipe.network.hidden)
+        return QualityNetwork(**self.recipe.network.model_dump())
 
     def steps_per_epoch(self) -> int:
         return max(1, len(self.training) // self.recipe.loop.batch_size)
@@ -258,7 +258,7 @@ class QualityTask:
         network, backbone = self.recipe.network, self.recipe.backbone
         return {
             "model": "quality",
-            "network": {"widths": list(network.widths), "hidden": network.hidden},
+            "network": network.model_dump(mode="json"),
             "fitted_to": {
                 "backbone": backbone.name,
                 "sha256": list(digests("backbone", backbone.name, backbone.weights)),
