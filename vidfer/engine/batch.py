@@ -240,11 +240,11 @@ def write_batch_pictures(out: Path, records: Sequence[ClipRecord], *, align: Ali
     from vidfer.report.batch_chart import average_chart, share_chart
 
     done = [record.summary for record in records if record.status == "ok"]
-    courses = [summary["course"] for summary in done]
-    if len(courses) < 2:
+    time_courses = [summary["course"] for summary in done]
+    if len(time_courses) < 2:
         return
     write_if_changed(out / "batch_share.png", share_chart(done, size=size))
-    write_if_changed(out / "batch_average.png", average_chart(courses, align=align, size=size))
+    write_if_changed(out / "batch_average.png", average_chart(time_courses, align=align, size=size))
 
 
 def exported_files(config: PipelineConfig) -> list[str]:

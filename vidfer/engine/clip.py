@@ -292,7 +292,7 @@ class _ClipWork:
 
 
 def journal_summary(clip: ClipResult, read: Sequence[Row]) -> dict[str, Any]:
-    """Return what the journal keeps of a clip: its numbers but provenance, its course, its rows of people.csv."""
+    """Return what the journal keeps of a clip: its numbers but provenance, its time course, its rows of people.csv."""
     numbers = {name: value for name, value in summarise(clip).items() if name != "provenance"}
     rows = [dict(row) for row in clip.roster.rows] if clip.roster else []
     return {**numbers, "course": time_course(by_person(clip)), PEOPLE_ROWS: rows, PEOPLE_READ: edits_digest(read)}

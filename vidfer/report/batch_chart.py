@@ -116,12 +116,14 @@ def share_chart(summaries: Sequence[Mapping[str, Any]], *, size: ChartSize = "sc
     return _png(figure, size)
 
 
-def average_chart(courses: Sequence[Mapping[str, Any]], *, align: Align = "start", size: ChartSize = "screen") -> bytes:
+def average_chart(
+    time_courses: Sequence[Mapping[str, Any]], *, align: Align = "start", size: ChartSize = "screen"
+) -> bytes:
     """Draw the mean probability of each emotion over clips, with the range of the middle 80 % of clips; a PNG.
 
     Parameters
     ----------
-    courses
+    time_courses
         What ``timeline.time_course.time_course`` returned, one per clip, at least one.
     align
         ``start``: clips begin together, in seconds. ``fraction``: clips are stretched to one length.
@@ -130,7 +132,7 @@ def average_chart(courses: Sequence[Mapping[str, Any]], *, align: Align = "start
     """
     sheet = _SHEETS[size]
     form, height = sheet.form, sheet.height
-    seen = [course for course in courses if not np.isnan(time_course_array(course)).all()]
+    seen = [of_clip for of_clip in time_courses if not np.isnan(time_course_array(of_clip)).all()]
     times, values, num_clips = average_time_course(seen, by_fraction=align == "fraction")
     title = f"Average of {count(len(seen), 'clip')}"
     figure = _figure(height, title, form)
@@ -163,7 +165,7 @@ def average_chart(courses: Sequence[Mapping[str, Any]], *, align: Align = "start
         else ""
     )
     text = "" if form.titled else f"{title}. "
-    left_out = len(courses) - len(seen)
+    left_out = len(time_courses) - len(seen)
     rest = f" {count(left_out, 'clip')} without a face left out." if left_out else ""
     note = textwrap.fill(text + band + fewest + rest, form.note_letters)
     figure.text(left, 0.1 / height, note, fontsize=form.text, color=_FAINT, va="bottom")

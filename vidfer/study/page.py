@@ -13,8 +13,8 @@ from vidfer.labels import EMOTIONS
 from vidfer.report.page import cell, escape, page, swatch, table, warnings_box
 from vidfer.report.wording import clock, count
 from vidfer.study.assignment import LeftOut
-from vidfer.study.courses import Course
 from vidfer.study.measures import words_of
+from vidfer.study.recordings import Recording
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,9 +38,10 @@ def render_page(
     folders
         Each clip's folder, for links to its report relative to ``out``.
     """
-    courses, title = study.courses, study.settings.study.title or "Study"
-    people, clips = {course.part.participant for course in courses}, {course.part.clip for course in courses}
-    seconds = clock(sum(float(course.step.sum()) for course in courses))
+    recordings, title = study.recordings, study.settings.study.title or "Study"
+    people = {recording.part.participant for recording in recordings}
+    clips = {recording.part.clip for recording in recordings}
+    seconds = clock(sum(float(recording.step.sum()) for recording in recordings))
     facts = f"{count(len(people), 'participant')}, {count(len(clips), 'clip')}, {seconds} with the face in view"
     facts += f"; conditions: {', '.join(study.conditions)}"
     body = [
@@ -49,7 +50,7 @@ def render_page(
         *(_picture(heading, svg) for heading, svg in pictures.values()),
         _comparisons(study.tables["comparisons"]),
         _clusters(study.tables["clusters"]) if "clusters" in study.tables else "",
-        _moments(courses, study.conditions, folders, out),
+        _moments(recordings, study.conditions, folders, out),
         _left_out(study.left),
         "<p class='faint'>Tables: <a href='participants.csv'>participants.csv</a>, <a href='comparisons.csv'>"
         "comparisons.csv</a>, <a href='clips.csv'>clips.csv</a>; what their columns mean: <a href='columns.csv'>"
@@ -111,15 +112,15 @@ def _clusters(clusters: pd.DataFrame) -> str:
     return f'<section class="long"><h2>Around events, over time</h2>{table(headings, rows)}</section>'
 
 
-def _moments(courses: Sequence[Course], conditions: Sequence[str], folders: Mapping[str, Path], out: Path) -> str:
+def _moments(recordings: Sequence[Recording], conditions: Sequence[str], folders: Mapping[str, Path], out: Path) -> str:
     """Return links to the strongest episodes of each emotion and condition."""
     import pandas as pd
 
     moments = pd.DataFrame(
         [
-            (EMOTIONS[int(label)], course.part.condition, course.part.participant, course.part.clip, peak, strength)
-            for course in courses
-            for (label, _, _, peak), strength in zip(course.episodes.tolist(), course.strength.tolist(), strict=True)
+            (EMOTIONS[int(label)], one.part.condition, one.part.participant, one.part.clip, peak, strength)
+            for one in recordings
+            for (label, _, _, peak), strength in zip(one.episodes.tolist(), one.strength.tolist(), strict=True)
         ],
         columns=["emotion", "condition", "participant", "clip", "seconds", "strength"],
     )

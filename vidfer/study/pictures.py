@@ -31,8 +31,7 @@ _INK, _FAINT, _TEXT = "#222222", "#666666", 7.0
 _ACCENT = "#3b6ea5"  # of what belongs to no emotion
 _LINES: tuple[Any, ...] = ((0, (3, 1.5)), "-", "-.", ":")
 _BAND_SAMPLES = 999
-_MOST_STEPS = 300  # of a drawn course: more than there are pixels between
-_MOST_NAMES = 40  # of participants beside a heat map
+_MOST_STEPS = 300  # of a drawn time course: more than there are pixels between
 
 
 def saved(figure: Figure, formats: Collection[str]) -> dict[str, bytes]:
@@ -123,15 +122,15 @@ def _family() -> Any:
     return FontProperties(family=name_fonts(), size=_TEXT)
 
 
-Courses = tuple[np.ndarray, np.ndarray]  # times (T,); of each participant (P, T, K), NaN where unseen
+TimeCourses = tuple[np.ndarray, np.ndarray]  # times (T,); of each participant (P, T, K), NaN where unseen
 
 
-def participant_courses(courses: pd.DataFrame, condition: str) -> Courses:
-    """Return each participant's course in a condition, the mean over his or her clips, for the pictures below.
+def participant_time_courses(time_courses: pd.DataFrame, condition: str) -> TimeCourses:
+    """Return each participant's time course in a condition, the mean over his or her clips, for the pictures below.
 
-    ``courses``: ``aligned``, or ``event_courses`` of one type.
+    ``time_courses``: ``aligned``, or ``event_courses`` of one type.
     """
-    chosen = courses[courses["condition"] == condition]
+    chosen = time_courses[time_courses["condition"] == condition]
     mean = chosen.groupby(["participant", "seconds"], observed=True)[list(EMOTIONS)].mean()
     wide = mean.unstack("participant").sort_index()  # (T, K * P)
     times = wide.index.to_numpy(np.float64)
@@ -140,8 +139,8 @@ def participant_courses(courses: pd.DataFrame, condition: str) -> Courses:
     return times[::every], values[:, ::every]
 
 
-def course_picture(
-    courses: Sequence[Courses],
+def time_course_picture(
+    time_courses: Sequence[TimeCourses],
     conditions: Sequence[str],
     emotions: Sequence[str],
     width_mm: int,
@@ -150,11 +149,11 @@ def course_picture(
     clusters: pd.DataFrame | None = None,
     alpha: float = 0.05,
 ) -> Figure:
-    """Draw the mean course of each condition over participants, with a bootstrap band of 1 - alpha.
+    """Draw the mean time course of each condition over participants, with a bootstrap band of 1 - alpha.
 
     Parameters
     ----------
-    courses
+    time_courses
         Of each condition; where they are around an event, with the ``clusters`` to mark below the curves.
     conditions, emotions
         What is drawn, in order.
@@ -163,7 +162,7 @@ def course_picture(
     """
     panels = Panels(emotions, width_mm, conditions=conditions, legend=len(conditions) > 1)
     counts: list[tuple[np.ndarray, np.ndarray]] = []
-    for place, (times, stacked) in enumerate(courses):
+    for place, (times, stacked) in enumerate(time_courses):
         if not len(times):  # nobody is seen
             continue
         seen = (~np.isnan(stacked[..., 0])).sum(axis=0)
@@ -319,16 +318,16 @@ def _spread(values: np.ndarray, paired: bool) -> np.ndarray:
 
 
 def heat_picture(
-    courses: Sequence[Courses], conditions: Sequence[str], emotions: Sequence[str], width_mm: int
+    time_courses: Sequence[TimeCourses], conditions: Sequence[str], emotions: Sequence[str], width_mm: int
 ) -> Figure:
     """Draw participants by time, a row for each participant and condition, darker where an emotion is likelier."""
     from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.ticker import FuncFormatter, MultipleLocator
 
-    rows = [len(values) for _, values in courses]
-    longest = max((times for times, _ in courses), key=len)
+    rows = [len(values) for _, values in time_courses]
+    longest = max((times for times, _ in time_courses), key=len)
     stacked = np.full((sum(rows), len(longest), len(EMOTIONS)), np.nan)
-    for start, (times, values) in zip(np.cumsum([0, *rows]), courses, strict=False):
+    for start, (times, values) in zip(np.cumsum([0, *rows]), time_courses, strict=False):
         stacked[start : start + len(values), : len(times)] = values
     panels = Panels(
         emotions,
