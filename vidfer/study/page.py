@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from vidfer.labels import EMOTIONS
-from vidfer.report.page import cell, escape, page, swatch, table, warnings_box
+from vidfer.report.page import cell, data_url, escape, number, page, row, swatch, table, warnings_box
 from vidfer.report.wording import clock, count
 from vidfer.study.assignment import LeftOut
 from vidfer.study.measures import words_of
@@ -60,10 +59,9 @@ def render_page(
 
 
 def _picture(heading: str, svg: bytes) -> str:
-    data = base64.b64encode(svg).decode()
     return (
         f"<section><h2>{escape(heading)}</h2><img class='picture' style='max-width:1100px' alt='{escape(heading)}' "
-        f"src='data:image/svg+xml;base64,{data}'></section>"
+        f"src='{data_url(svg, 'image/svg+xml')}'></section>"
     )
 
 
@@ -84,10 +82,8 @@ def _comparisons(comparisons: pd.DataFrame) -> str:
             cell(escape(words_of(one["measure"]))),
             cell(swatch(one["emotion"]) if one["emotion"] else ""),
             cell(escape(f"{one['condition']} − {one['reference']}")),
-            *(cell(text, kind="number") for text in (n, f"{_number(one['difference'])} {interval}", effect)),
-            cell(p, kind="number"),
         ]
-        rows.append(f"<tr>{''.join(cells)}</tr>")
+        rows.append(row(*cells, *map(number, (n, f"{_number(one['difference'])} {interval}", effect, p))))
     headings = [("measure", ""), ("emotion", ""), ("compared", ""), ("n", "number"), ("difference", "number")]
     headings += [(_EFFECTS[comparisons["effect"].iat[0]], "number"), ("p, corrected", "number")]
     refused = sorted(set(comparisons["refused"]) - {""})
@@ -99,13 +95,13 @@ def _clusters(clusters: pd.DataFrame) -> str:
     if clusters.empty:
         return ""
     rows = [
-        "<tr>"
-        + cell(escape(one["type"]))
-        + cell(swatch(one["emotion"]))
-        + cell(escape(f"{one['condition']} − {one['reference']}"))
-        + cell(f"{_number(one['from_seconds'], 1)} to {_number(one['to_seconds'], 1)} s", kind="number")
-        + cell(_number(one["p"]), kind="number")
-        + "</tr>"
+        row(
+            cell(escape(one["type"])),
+            cell(swatch(one["emotion"])),
+            cell(escape(f"{one['condition']} − {one['reference']}")),
+            number(f"{_number(one['from_seconds'], 1)} to {_number(one['to_seconds'], 1)} s"),
+            number(_number(one["p"])),
+        )
         for one in clusters.sort_values(["p", "type"], kind="stable").head(_MOST_LISTED).to_dict("records")
     ]
     headings = [("event", ""), ("emotion", ""), ("compared", ""), ("from the onset", "number"), ("p", "number")]
@@ -138,7 +134,7 @@ def _moments(recordings: Sequence[Recording], conditions: Sequence[str], folders
         name = f"{escape(one.clip)} {clock(one.seconds, decimals=1)}"
         link = f"<a href='{place}'>{name}</a>" if report.is_file() else name
         cells = [swatch(one.emotion), escape(one.condition), escape(one.participant), link]
-        rows.append(f"<tr>{''.join(map(cell, cells))}{cell(_number(one.strength, 2), kind='number')}</tr>")
+        rows.append(row(*map(cell, cells), number(_number(one.strength, 2))))
     headings = [("emotion", ""), ("condition", ""), ("participant", ""), ("when", ""), ("probability", "number")]
     return f'<section class="long"><h2>Strongest moments</h2>{table(headings, rows)}</section>' if rows else ""
 
@@ -146,8 +142,10 @@ def _moments(recordings: Sequence[Recording], conditions: Sequence[str], folders
 def _left_out(left: Sequence[LeftOut]) -> str:
     if not left:
         return ""
-    rows = [f"<tr>{cell(one.what)}{cell(escape(one.name), kind='name')}{cell(escape(one.reason), kind='text')}</tr>"
-            for one in left[:_MOST_LISTED]]  # fmt: skip
+    rows = [
+        row(cell(one.what), cell(escape(one.name), kind="name"), cell(escape(one.reason), kind="text"))
+        for one in left[:_MOST_LISTED]
+    ]
     more = f"<p class='faint'>and {len(left) - _MOST_LISTED} more: left_out.csv</p>" if len(left) > _MOST_LISTED else ""
     heads = [("what", ""), ("name", ""), ("why", "")]
     return f'<section class="long"><h2>Left out</h2>{table(heads, rows)}{more}</section>'
