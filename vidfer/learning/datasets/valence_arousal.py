@@ -7,6 +7,7 @@ are simply not in the file.
 from __future__ import annotations
 
 import csv
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +15,7 @@ from typing import Annotated
 import numpy as np
 
 from vidfer.errors import DataError
+from vidfer.store.atomic import write_text
 from vidfer.types.validation import Columns
 
 COLUMNS = ("seconds", "valence", "arousal")
@@ -73,14 +75,12 @@ def read_valence_arousal(path: Path) -> ValenceArousal:
 
 def write_valence_arousal(table: ValenceArousal, path: Path) -> None:
     """Write a file, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.aside")
-    with aside.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for seconds, (valence, arousal) in zip(table.pts_seconds, table.values, strict=True):
-            writer.writerow([repr(float(seconds)), f"{valence:.6g}", f"{arousal:.6g}"])
-    aside.replace(path)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for seconds, (valence, arousal) in zip(table.pts_seconds, table.values, strict=True):
+        writer.writerow([repr(float(seconds)), f"{valence:.6g}", f"{arousal:.6g}"])
+    write_text(path, text.getvalue())
 
 
 def _values(row: list[str], where: str) -> list[float]:

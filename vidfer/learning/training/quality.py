@@ -150,7 +150,7 @@ class Judge:
     def __init__(self, landmarker: FaceLandmarker, backbone: EmotionNetwork) -> None:
         self.landmarker, self.backbone = landmarker, backbone
 
-    def look(
+    def predict(
         self, patches: np.ndarray, boxes: np.ndarray, label: np.ndarray | None = None
     ) -> tuple[JudgedFaces, np.ndarray]:
         """Return one face per patch (N, S, S) and box (N, 4) px, and which are confirmed (N,).
@@ -158,7 +158,7 @@ class Judge:
         ``label`` (N,) is that of the clean pictures; None: these are the clean ones.
         """
         images, rows = torch.from_numpy(patches)[..., None], np.arange(len(patches))
-        for _ in range(2):  # the second look is around the landmarks
+        for _ in range(2):  # the second pass is around the landmarks
             landmarks, score = self.landmarker.locate(images, rows, boxes)
             boxes = landmark_boxes(landmarks)
         transforms = similarity_transforms(five_points(landmarks))
@@ -187,7 +187,7 @@ def spoil_faces(
     parts = []
     for start in range(0, len(faces), _AT_ONCE):
         rows = np.arange(start, min(start + _AT_ONCE, len(faces)))
-        clean, confirmed = judge.look(faces.patches[rows], landmark_boxes(faces.landmarks[rows]))
+        clean, confirmed = judge.predict(faces.patches[rows], landmark_boxes(faces.landmarks[rows]))
         for view in range(views):
             draws = [np.random.default_rng([seed, view, int(row)]) for row in rows]
             kinds = [draw_kinds(draw) for draw in draws]
@@ -195,7 +195,7 @@ def spoil_faces(
                 spoilt(faces.patches[r], faces.landmarks[r], k, d) for r, k, d in zip(rows, kinds, draws, strict=True)
             ]
             pixels, boxes = np.stack([b.pixels for b in bad]), np.stack([b.box for b in bad])
-            seen, found = judge.look(pixels, boxes, clean.label)
+            seen, found = judge.predict(pixels, boxes, clean.label)
             keep = confirmed & found
             kind = np.array([k[0] if len(k) == 1 else MIXED for k in kinds], "U16")
             parts.append(replace(seen, kind=kind).take(keep))
