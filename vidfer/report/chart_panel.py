@@ -10,6 +10,7 @@ import numpy as np
 from vidfer.labels import EMOTION_COLOURS, EMOTIONS, STATE_COLOURS, UNSURE, UNSURE_COLOUR
 from vidfer.report.chart_format import ChartFormat
 from vidfer.report.chart_options import WHITE_ON, ChartStyle
+from vidfer.report.drawing import keep_spines
 from vidfer.report.wording import count, duration
 from vidfer.timeline.series import FaceSeries, face_series
 from vidfer.types import ClipResult, EmotionSegment
@@ -130,9 +131,8 @@ def _style(curves: Axes, ribbon: Axes, end: float, form: ChartFormat) -> None:
     for axes in (curves, ribbon):
         axes.tick_params(labelsize=form.small, colors=FAINT)
         axes.set_facecolor("white")
-        for side, spine in axes.spines.items():
-            spine.set_visible(axes is curves and side in ("left", "bottom"))
-            spine.set_color("#bbbbbb")
+    keep_spines(curves, "left", "bottom")
+    keep_spines(ribbon)
 
 
 def _bars(segments: Sequence[EmotionSegment], unsure: np.ndarray) -> list[tuple[float, float, str]]:
