@@ -91,7 +91,7 @@ class FaceFollower:
         left = np.abs(aside).max(1, initial=0) > MAX_ASIDE * size  # False where the landmarks are none: lost
         if left.any():
             again = self._stage.place(chunk, faces.row[left], faces.xyxy[left], faces.score[left])
-            for name in ("looked", "xyxy", "landmarks", "landmark_score"):
+            for name in ("given_xyxy", "xyxy", "landmarks", "landmark_score"):
                 getattr(faces, name)[left] = getattr(again, name)
         if len(self._stage.confirmed(faces).row) < len(faces.row):
             return None
