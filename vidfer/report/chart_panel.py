@@ -50,9 +50,15 @@ def draw_face(
             _shade(axes, start, stop)
     _veil(curves, series, over=stacked)
     _draw_ribbon(ribbon, _bars(segments, series.unsure), end, form)
-    seen = clip.frames.durations_seconds[clip.timeline.frame_row[clip.timeline.track_id == track]].sum()
-    _note(curves, clip.label(track), f"seen for {duration(float(seen))}, {count(len(segments), 'episode')}", form)
+    _note(curves, clip.label(track), face_note(clip, track), form)
     return banded
+
+
+def face_note(clip: ClipResult, track: int) -> str:
+    """Return for how long a face is seen and how many episodes it has, e.g. ``seen for 4.2 s, 2 episodes``."""
+    seen = clip.frames.durations_seconds[clip.timeline.frame_row[clip.timeline.track_id == track]].sum()
+    episodes = sum(segment.track_id == track for segment in clip.segments)
+    return f"seen for {duration(float(seen))}, {count(episodes, 'episode')}"
 
 
 def draw_nobody(panel: tuple[Axes, Axes], clip: ClipResult, *, end: float, form: ChartFormat) -> None:

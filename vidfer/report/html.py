@@ -25,7 +25,7 @@ from vidfer.report.page import (
 from vidfer.report.people_section import people_data, people_section
 from vidfer.report.png import full_colour_png
 from vidfer.report.report_data import report_data, script_json
-from vidfer.report.wording import clock, count, duration, people
+from vidfer.report.wording import clock, count, duration, ends_early, people
 from vidfer.timeline.series import main_faces
 from vidfer.timeline.summary import summarise
 from vidfer.types import ClipResult, VideoInfo
@@ -104,8 +104,7 @@ def _facts(summary: dict[str, Any]) -> str:
 def _warnings(summary: dict[str, Any]) -> list[str]:
     decode, warnings = summary["decode"], list(summary["warnings"])
     if summary["truncated"]:
-        decoded, expected = decode["decoded_frames"], decode["expected_frames"]
-        warnings.insert(0, f"The video is damaged or ends early: {decoded:,} of {expected:,} frames could be read.")
+        warnings.insert(0, ends_early(decode["decoded_frames"], decode["expected_frames"]))
     return warnings
 
 
