@@ -21,7 +21,8 @@ import torch
 from vidfer.faces.align import landmark_boxes
 from vidfer.faces.detectors import DETECTORS, FaceDetector
 from vidfer.faces.landmarks import LANDMARKERS, FaceLandmarker
-from vidfer.learning.datasets.face_landmarks import Scenes, background_patches, read_no_faces, read_scenes
+from vidfer.learning.datasets.face_landmarks import Scenes, background_patches, read_scenes
+from vidfer.learning.datasets.face_scenes import read_no_faces
 from vidfer.learning.training.face_views import MIRROR
 
 BATCH = 16

@@ -208,11 +208,10 @@ def stub_on_node(requirements: Any) -> Any:
 
 def stub_clip(job: Any) -> Any:
     """Leave what a clip of six seconds leaves: tables in the cache, files for people, events, a summary."""
-    from vidfer.engine.clip import ClipSummary
     from vidfer.engine.events import ClipStarted, FramesDone
     from vidfer.engine.plan import NUMBERS, OUTPUTS, stage_keys
     from vidfer.executors.worker import emit
-    from vidfer.store.fingerprint import Fingerprint
+    from vidfer.store.journal import ClipRecord
     from vidfer.store.layout import cache_folder
 
     emit(ClipStarted(clip_id=job.clip_id))
@@ -232,13 +231,16 @@ def stub_clip(job: Any) -> Any:
         (folder / name).write_bytes(b"y" * 100)
         stamp = os.stat(folder / name)
         files[name] = (stamp.st_size, stamp.st_mtime_ns)
-    return ClipSummary(
-        fingerprint=Fingerprint(sha256=sha256, stamp=(status.st_size, status.st_mtime_ns, status.st_ctime_ns)),
+    return ClipRecord(
+        clip_id=job.clip_id,
+        path=str(job.path),
+        fingerprint=sha256,
+        status="ok",
+        video=(status.st_size, status.st_mtime_ns, status.st_ctime_ns),
         reader="decord",
         keys=dict(keys),
         files=files,
         summary=stub_summary(job.clip_id, sha256),
-        problems=(),
         computed_frames=150,
         seconds=REAL_SECONDS,
     )

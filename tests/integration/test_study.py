@@ -138,4 +138,4 @@ def test_init_proposes_what_then_runs(
     assert code == 2
     assert "exists" in said
     found = analyse(made[0] / "results", load_study(study), folder=tmp_path)
-    assert len(found.courses) == 21  # and the poster
+    assert len(found.recordings) == 21  # and the poster

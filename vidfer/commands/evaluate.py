@@ -134,9 +134,9 @@ def see_rows(manifest: Manifest, rows: np.ndarray, options: argparse.Namespace) 
     pictures = np.array([is_picture(manifest.path[int(row)]) for row in rows])
     seen: list[Seen | None] = [None] * len(rows)
     config = _pipeline(options)
-    for which, look in ((pictures, _see_pictures), (~pictures, _see_videos)):
+    for which, see in ((pictures, _see_pictures), (~pictures, _see_videos)):
         if which.any():
-            for place, one in zip(np.flatnonzero(which), look(manifest, rows[which], config, options), strict=True):
+            for place, one in zip(np.flatnonzero(which), see(manifest, rows[which], config, options), strict=True):
                 seen[int(place)] = one
     return seen
 

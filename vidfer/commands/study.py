@@ -38,8 +38,8 @@ def _run(options: argparse.Namespace) -> int:
     for note in found.notes:
         print(f"vidfer: {note}", file=sys.stderr)
     if not options.quiet:
-        people = {course.part.participant for course in found.courses}
-        clips = {course.part.clip for course in found.courses}
+        people = {recording.part.participant for recording in found.recordings}
+        clips = {recording.part.clip for recording in found.recordings}
         conditions = ", ".join(map(display_name, found.conditions))
         print(f"{count(len(people), 'participant')}, {count(len(clips), 'clip')}; conditions: {conditions}")
         for why in sorted(set(found.tables["comparisons"]["refused"]) - {""}):

@@ -60,20 +60,20 @@ def records_of_batch(
     others = [clip_id for clip_id in records.by_age() if clip_id not in named]
     if not others:
         return SomeRecords(records, tuple(sorted(named)))
-    look = len(others) <= MANY_CLIPS
+    checks_files = len(others) <= MANY_CLIPS
     plans, paths_named = KeyPlans(config), set(named.values())
 
     def counts(record: ClipRecord) -> bool:
         if record.path in paths_named:
             return False
         if record.status == "failed":
-            return videos_out_of_reach or not look or os.path.isfile(record.path)
+            return videos_out_of_reach or not checks_files or os.path.isfile(record.path)
         same_figures = record.keys.get(NUMBERS) == plans.keys_now(record)[NUMBERS]
-        return same_figures and (not look or not record.files or os.path.isdir(out / record.clip_id))
+        return same_figures and (not checks_files or not record.files or os.path.isdir(out / record.clip_id))
 
     heads = (records.head(clip_id) for clip_id in others)
     last_at = {record.path: record for record in heads if record is not None and counts(record)}
-    if look:
+    if checks_files:
         last_at = _without_moved(last_at, (records[clip_id].fingerprint for clip_id in named))
     return SomeRecords(records, tuple(sorted([*named, *(record.clip_id for record in last_at.values())])))
 
@@ -240,11 +240,11 @@ def write_batch_pictures(out: Path, records: Sequence[ClipRecord], *, align: Ali
     from vidfer.report.batch_chart import average_chart, share_chart
 
     done = [record.summary for record in records if record.status == "ok"]
-    courses = [summary["course"] for summary in done]
-    if len(courses) < 2:
+    time_courses = [summary["course"] for summary in done]
+    if len(time_courses) < 2:
         return
     write_if_changed(out / "batch_share.png", share_chart(done, size=size))
-    write_if_changed(out / "batch_average.png", average_chart(courses, align=align, size=size))
+    write_if_changed(out / "batch_average.png", average_chart(time_courses, align=align, size=size))
 
 
 def exported_files(config: PipelineConfig) -> list[str]:

@@ -25,9 +25,10 @@ from vidfer.people.by_person import by_person
 from vidfer.people.table import Row
 from vidfer.pipeline import dependents, stages_of
 from vidfer.store.cache import StageCache
-from vidfer.store.fingerprint import Fingerprint, fingerprint_file
+from vidfer.store.fingerprint import fingerprint_file
+from vidfer.store.journal import ClipRecord
 from vidfer.store.layout import cache_folder, clip_folder
-from vidfer.store.outputs import FileStamp, write_outputs
+from vidfer.store.outputs import write_outputs
 from vidfer.timeline.summary import summarise
 from vidfer.timeline.time_course import time_course
 from vidfer.types import ClipResult, VideoInfo
@@ -71,33 +72,8 @@ class ClipJob:
     people: tuple[Row, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class ClipSummary:
-    """What a worker gives back for a finished clip; small, arrays stay in the cache.
-
-    Attributes
-    ----------
-    fingerprint
-        Of the video's content, with the file status it was read at.
-    reader, keys, files, summary, seconds, computed_frames
-        See ``store.journal.ClipRecord``.
-    problems
-        Cache files that were set aside, why a video was looked at again, and what does not fit in people.csv, one line
-        each.
-    """
-
-    fingerprint: Fingerprint
-    reader: str
-    keys: dict[str, str]
-    files: dict[str, FileStamp]
-    summary: dict[str, Any]
-    problems: tuple[str, ...]
-    computed_frames: int
-    seconds: float = 0.0
-
-
-def process_clip(job: ClipJob) -> ClipSummary:
-    """Bring a clip's tables and files up to date and return its summary.
+def process_clip(job: ClipJob) -> ClipRecord:
+    """Bring a clip's tables and files up to date and return its record, which is small; arrays stay in the cache.
 
     Raises
     ------
@@ -133,7 +109,7 @@ class _ClipWork:
         self.notes: list[str] = []
         self._video: VideoProbe | None = None
 
-    def run(self) -> ClipSummary:
+    def run(self) -> ClipRecord:
         clip_folder(self.job.out, self.job.clip_id)  # before hours of work, and again before anything is written
         fingerprint = fingerprint_file(self.job.path, on_progress=lambda: emit(ClipRead(clip_id=self.job.clip_id)))
         with blamed_on(DECODE):
@@ -159,8 +135,12 @@ class _ClipWork:
                 on_progress=lambda: emit(ClipRead(clip_id=self.job.clip_id)),
             )
         emit(StageDone(clip_id=self.job.clip_id, stage=OUTPUTS, status="computed"))
-        return ClipSummary(
-            fingerprint=fingerprint,
+        return ClipRecord(
+            clip_id=self.job.clip_id,
+            path=str(self.job.path),
+            fingerprint=fingerprint.sha256,
+            status="ok",
+            video=fingerprint.stamp,
             reader=reader,
             keys=dict(keys),
             files=files,
@@ -312,7 +292,7 @@ class _ClipWork:
 
 
 def journal_summary(clip: ClipResult, read: Sequence[Row]) -> dict[str, Any]:
-    """Return what the journal keeps of a clip: its numbers but provenance, its course, its rows of people.csv."""
+    """Return what the journal keeps of a clip: its numbers but provenance, its time course, its rows of people.csv."""
     numbers = {name: value for name, value in summarise(clip).items() if name != "provenance"}
     rows = [dict(row) for row in clip.roster.rows] if clip.roster else []
     return {**numbers, "course": time_course(by_person(clip)), PEOPLE_ROWS: rows, PEOPLE_READ: edits_digest(read)}

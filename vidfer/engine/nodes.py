@@ -14,7 +14,7 @@ from pathlib import Path
 import vidfer
 from vidfer import weights
 from vidfer.config import GroupResources, PipelineConfig
-from vidfer.engine.clip import ClipJob, ClipSummary, process_clip
+from vidfer.engine.clip import ClipJob, process_clip
 from vidfer.errors import ClusterError, ConfigError, VidferError
 from vidfer.executors import EXECUTORS, ClusterExecutor, Executor, Resources
 from vidfer.pipeline import stages_of
@@ -28,6 +28,7 @@ from vidfer.pipeline.provenance import (
 )
 from vidfer.registry import unknown_name
 from vidfer.store.atomic import write_bytes
+from vidfer.store.journal import ClipRecord
 from vidfer.store.layout import private_folder
 
 ENGINES = ("local", "ray", "slurm")
@@ -158,7 +159,7 @@ class OnNode:
 
     requirements: Requirements
 
-    def __call__(self, job: ClipJob) -> ClipSummary:
+    def __call__(self, job: ClipJob) -> ClipRecord:
         _check_once(self.requirements)
         return process_clip(job)
 

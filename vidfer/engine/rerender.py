@@ -154,7 +154,7 @@ def rerender(
     ConfigError
         An exporter does not exist.
     """
-    config = _with_look(config_of_last_run(out), chart=chart, chart_size=chart_size, thumbnails=thumbnails)
+    config = _with_output(config_of_last_run(out), chart=chart, chart_size=chart_size, thumbnails=thumbnails)
     names = tuple(dict.fromkeys(exports)) or _without_videos(config.exports)
     for name in names:
         EXPORTERS.get(name)
@@ -218,7 +218,7 @@ def load_clip(cache: StageCache, record: ClipRecord, config: PipelineConfig) -> 
     return load_clip_result(cache, record.keys, config, clip_id=record.clip_id, info=info)
 
 
-def _with_look(config: PipelineConfig, **wishes: str | bool | None) -> PipelineConfig:
+def _with_output(config: PipelineConfig, **wishes: str | bool | None) -> PipelineConfig:
     """Return the settings with those of ``[output]`` that are wished for."""
     given = {name: wish for name, wish in wishes.items() if wish is not None}
     return config.model_copy(update={"output": config.output.model_copy(update=given)})

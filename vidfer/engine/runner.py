@@ -13,7 +13,7 @@ from typing import Any, get_args
 import vidfer
 from vidfer.config import GroupResources, PipelineConfig
 from vidfer.engine.batch import exported_files, records_of_batch, write_batch_files
-from vidfer.engine.clip import ClipJob, ClipSummary, process_clip
+from vidfer.engine.clip import ClipJob, process_clip
 from vidfer.engine.events import ClipDone, ClipStarted, Event, EventCallback, StageDone, ignore
 from vidfer.engine.needed import missing_frame_tables
 from vidfer.engine.nodes import OnNode, check_engine, check_nodes, open_executor, required_of_nodes, resources_of
@@ -237,7 +237,7 @@ class _Run:
                 for key in cache.keys(stage.name):
                     cache.remove(stage.name, key)
 
-    def _outcomes(self, todo: Sequence[ClipJob]) -> Generator[Outcome[ClipJob, ClipSummary], None, None]:
+    def _outcomes(self, todo: Sequence[ClipJob]) -> Generator[Outcome[ClipJob, ClipRecord], None, None]:
         if not todo:
             return
         if self.executor is not None:
@@ -261,10 +261,10 @@ class _Run:
     def _run_on(
         self,
         executor: Executor,
-        fn: Callable[[ClipJob], ClipSummary],
+        fn: Callable[[ClipJob], ClipRecord],
         jobs: Sequence[ClipJob],
         resources: Resources,
-    ) -> Iterator[Outcome[ClipJob, ClipSummary]]:
+    ) -> Iterator[Outcome[ClipJob, ClipRecord]]:
         yield from executor.run(
             fn,
             jobs,
@@ -316,25 +316,15 @@ class _Run:
 
         return bool(missing_frame_tables(stages, self.config, is_cached=is_cached))
 
-    def _finish(self, outcome: Outcome[ClipJob, ClipSummary]) -> None:
+    def _finish(self, outcome: Outcome[ClipJob, ClipRecord]) -> None:
         job, value = outcome.item, outcome.value
         if outcome.error is not None and outcome.error.ends_run:
             raise VidferError(outcome.error.message)
         if value is not None:
-            record = ClipRecord(
-                clip_id=job.clip_id,
-                path=str(job.path),
-                fingerprint=value.fingerprint.sha256,
-                status="ok",
-                video=value.fingerprint.stamp,
-                reader=value.reader,
-                keys=value.keys,
+            record = replace(
+                value,
                 made_by=self.plans.of(value.reader).made_by(value.keys[EDITS]),
-                files=value.files,
-                summary=value.summary,
-                problems=(*self._replaced(job, value.fingerprint.sha256), *value.problems),
-                seconds=value.seconds,
-                computed_frames=value.computed_frames,
+                problems=(*self._replaced(value), *value.problems),
             )
         else:
             record = self._failure(job, outcome)
@@ -342,16 +332,16 @@ class _Run:
         self.journal.add(record)
         self._announce(record, record.status)
 
-    def _replaced(self, job: ClipJob, fingerprint: str) -> tuple[str, ...]:
+    def _replaced(self, new: ClipRecord) -> tuple[str, ...]:
         """Return what is to be said if another video of the same name had its results where this one's are now."""
-        old = self.journal.records.head(job.clip_id)
-        if old is None or old.status != "ok" or old.path == str(job.path) or old.fingerprint == fingerprint:
+        old = self.journal.records.head(new.clip_id)
+        if old is None or old.status != "ok" or old.path == new.path or old.fingerprint == new.fingerprint:
             return ()
         if not os.path.isfile(old.path):  # it was moved
             return ()
         return (f"replaces the results of {old.path}: to keep both, name the folder above them, or another --out",)
 
-    def _failure(self, job: ClipJob, outcome: Outcome[ClipJob, ClipSummary]) -> ClipRecord:
+    def _failure(self, job: ClipJob, outcome: Outcome[ClipJob, ClipRecord]) -> ClipRecord:
         error = outcome.error or TaskError(kind="unknown", message="no reason was given")
         self.errors[job.clip_id] = error.traceback
         content = _fingerprint(job.path) if error.permanent else None

@@ -67,7 +67,7 @@ def read_status(out: Path, *, check: bool = False) -> list[ClipStatus]:
     cache = StageCache(cache_folder(out))
     with _no_garbage_collection():
         records = Records(journal_file(out))
-        look = check or len(records) <= MANY_CLIPS
+        checks_files = check or len(records) <= MANY_CLIPS
         stages = stages_of(config)
         view = _View(
             out=str(out),
@@ -75,12 +75,12 @@ def read_status(out: Path, *, check: bool = False) -> list[ClipStatus]:
             config=config,
             plans=KeyPlans(config),
             edits=read_edits(out, records),
-            cached={stage.name: cache.keys(stage.name) for stage in stages} if look else None,
+            cached={stage.name: cache.keys(stage.name) for stage in stages} if checks_files else None,
         )
         current, cached = view.plans.digests(), view.all("cached")
         return [
             ClipStatus(clip_id=clip_id, stages=cached)  # nothing of its record need be parsed
-            if not look and _is_told(records.made_by[clip_id], current, view.edits.digest(clip_id))
+            if not checks_files and _is_told(records.made_by[clip_id], current, view.edits.digest(clip_id))
             else _status(records.head(clip_id), view)
             for clip_id in sorted(records)
         ]

@@ -26,7 +26,7 @@ from vidfer.executors.process import WorkerProcess
 from vidfer.memory_limit import limit_bytes, memory_advice, says_out_of_memory
 
 _START_SECONDS = 120.0  # a worker imports torch from a cold disk before it can say anything
-_LOOK_UP_SECONDS = 0.2  # how soon too much memory is seen, and ``on_wait`` called
+_POLL_SECONDS = 0.2  # how soon too much memory is seen, and ``on_wait`` called
 _MAX_FAILED_STARTS = 3
 _STALL_SECONDS = 1.0
 
@@ -184,7 +184,7 @@ class _Run(Generic[ItemT, ValueT]):
         """Wait for messages, output, the next deadline or the next look at memory, and take in what has come."""
         now = time.monotonic()
         wait = min((w.deadline for w in self.workers if w.task is not None), default=now) - now
-        wait = max(0.0, min(wait, _LOOK_UP_SECONDS))
+        wait = max(0.0, min(wait, _POLL_SECONDS))
         events = self.selector.select(wait)
         woke = time.monotonic()
         if woke - now > wait + _STALL_SECONDS:  # suspended (Ctrl-Z, a laptop's lid): the workers probably were, too

@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from vidfer.executors import Resources
 from vidfer.executors.local import LocalExecutor
-from vidfer.executors.worker import describe
+from vidfer.executors.worker import WarningForwarder, describe
 
 BEAT_SECONDS = 5.0  # a node that works shows it at least this often
 MessageKind = Literal["node", "event", "log", "alive", "outcome", "unusable"]
@@ -59,7 +59,7 @@ def _work_on_one(
         def tell(_item: Any, event: Any) -> None:
             messages.put(("event", event))
 
-        forward = _Forward(messages)
+        forward = WarningForwarder(lambda log: messages.put(("log", log)))
         logging.getLogger("vidfer").addHandler(forward)
         fn: Callable[[Any], Any] = _Unopened(pickled_fn)
         items: list[Any] = [_Unopened(pickled_item)]
@@ -81,15 +81,6 @@ def _work_on_one(
         if message is None:
             return
         yield message
-
-
-class _Forward(logging.Handler):
-    def __init__(self, messages: queue.SimpleQueue[tuple[MessageKind, Any] | None]) -> None:
-        super().__init__(logging.WARNING)
-        self._messages = messages
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._messages.put(("log", (record.name, record.levelno, record.getMessage())))
 
 
 class _Unopened:

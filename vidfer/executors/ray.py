@@ -20,7 +20,7 @@ from vidfer.executors.driver import LISTEN_SECONDS, SubmissionLost, drive
 from vidfer.executors.node import Message, work
 
 _PROBE_SECONDS = 5.0
-_LOOK_AT_CLUSTER_SECONDS = 10.0
+_ASK_CLUSTER_SECONDS = 10.0
 _QUEUED_PER_SLOT = 2  # one in work and one that is ready to follow it at once, wherever a slot becomes free
 
 
@@ -181,13 +181,13 @@ class _Tasks:
         self.pickled_fn, self.resources, self.timeout = pickled_fn, resources, timeout
         self.task: Any = None  # made when there is something to do: only then need there be a cluster
         self.slots = 0
-        self.looked = float("-inf")
+        self.asked = float("-inf")
 
     def room(self) -> int:
         if self.resources.jobs:
             return self.resources.jobs
-        if time.monotonic() - self.looked > _LOOK_AT_CLUSTER_SECONDS:  # nodes come and go
-            self.looked = time.monotonic()
+        if time.monotonic() - self.asked > _ASK_CLUSTER_SECONDS:  # nodes come and go
+            self.asked = time.monotonic()
             self.slots = self.executor.slots(self.resources)
         return _QUEUED_PER_SLOT * self.slots
 

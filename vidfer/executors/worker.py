@@ -73,16 +73,16 @@ class _Parent:
         return data
 
 
-class _ForwardToParent(logging.Handler):
-    """Hands warnings of the library to the parent, whose logging the user has configured."""
+class WarningForwarder(logging.Handler):
+    """Hands warnings of the library, as (logger, level, text), to a process whose logging the user has configured."""
 
-    def __init__(self, parent: _Parent) -> None:
+    def __init__(self, send: Callable[[tuple[str, int, str]], None]) -> None:
         super().__init__(logging.WARNING)
-        self._parent = parent
+        self._send = send
 
     def emit(self, record: logging.LogRecord) -> None:
         with contextlib.suppress(Exception):
-            self._parent.send("log", (record.name, record.levelno, record.getMessage()))
+            self._send((record.name, record.levelno, record.getMessage()))
 
 
 def main(connection_fd: int, lifeline_fd: int) -> None:
@@ -92,7 +92,7 @@ def main(connection_fd: int, lifeline_fd: int) -> None:
     faulthandler.enable()  # a crash in native code then leaves a stack on stderr, of which the parent keeps the tail
     parent = _Parent(socket.socket(fileno=connection_fd))
     pickled_fn: bytes = parent.next_message()
-    logging.getLogger("vidfer").addHandler(_ForwardToParent(parent))
+    logging.getLogger("vidfer").addHandler(WarningForwarder(lambda log: parent.send("log", log)))
     set_event_sink(lambda event: parent.send("event", event))
     try:
         fn = pickle.loads(pickled_fn)

@@ -11,7 +11,7 @@ from functools import partial
 from vidfer.exporters import EXPORTERS, MadeSnippet, Paint, Snippet, SnippetExporter
 from vidfer.people.by_person import by_person
 from vidfer.report.chart_options import ChartOptions
-from vidfer.report.page import cell, escape, page, swatch, table
+from vidfer.report.page import cell, escape, number, page, row, swatch, table
 from vidfer.report.wording import clock, display_name
 from vidfer.spreadsheet import guarded
 from vidfer.types import ClipResult, EmotionSegment
@@ -73,13 +73,13 @@ def _index(clip: ClipResult, made: Sequence[MadeSnippet], *, folder: str, names:
         how = "the source's own pictures, from the key frame before" if one.is_copied else "encoded anew"
         stretch = f"{clock(one.start_seconds, decimals=1)} to {clock(one.end_seconds, decimals=1)}; {how}"
         rows.append(
-            "<tr>"
-            + cell(f"<video src='{escape(place)}' controls preload='metadata' style='width:320px'></video>")
-            + "".join(map(cell, (escape(person), swatch(moment.emotion))))
-            + cell(f"<a href='report.html#t={moment.peak_seconds:.3f}'>{peak}</a>", kind="number")
-            + cell(f"{moment.peak_probability:.2f}", kind="number")
-            + cell(escape(stretch), kind="text")
-            + "</tr>"
+            row(
+                cell(f"<video src='{escape(place)}' controls preload='metadata' style='width:320px'></video>"),
+                *map(cell, (escape(person), swatch(moment.emotion))),
+                number(f"<a href='report.html#t={moment.peak_seconds:.3f}'>{peak}</a>"),
+                number(f"{moment.peak_probability:.2f}"),
+                cell(escape(stretch), kind="text"),
+            )
         )
     headings = [("", ""), ("person", ""), ("emotion", ""), ("peak", "number"), ("probability", "number"), ("cut", "")]
     title = f"Highlights of {display_name(clip.clip_id)}"

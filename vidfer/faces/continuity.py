@@ -17,33 +17,33 @@ from vidfer.faces.boxes import pair_up, pairwise_iou
 if TYPE_CHECKING:
     from torch import Tensor
 
-LOOK_SIDE = 12  # px of what is compared
+APPEARANCE_SIDE = 12  # px of what is compared
 MIN_OVERLAP = 0.3  # of a face's boxes in frames next to each other
 MIN_ALIKE = 0.9
 JUMPED, UNKNOWN = 0, -1
 
 
-def looks_of(aligned: Tensor | np.ndarray) -> np.ndarray:
+def appearance_of(aligned: Tensor | np.ndarray) -> np.ndarray:
     """Return what is compared (N, K) float32 of aligned faces (N, 1 or 3, S, S): small, gray, of one contrast.
 
-    Of arrays S must be a multiple of ``LOOK_SIDE``.
+    Of arrays S must be a multiple of ``APPEARANCE_SIDE``.
     """
     if isinstance(aligned, np.ndarray):
-        share = aligned.shape[-1] // LOOK_SIDE
-        parts = to_gray(aligned).reshape(len(aligned), LOOK_SIDE, share, LOOK_SIDE, share)
-        found: np.ndarray = parts.mean((2, 4)).reshape(len(aligned), LOOK_SIDE**2)
+        share = aligned.shape[-1] // APPEARANCE_SIDE
+        parts = to_gray(aligned).reshape(len(aligned), APPEARANCE_SIDE, share, APPEARANCE_SIDE, share)
+        found: np.ndarray = parts.mean((2, 4)).reshape(len(aligned), APPEARANCE_SIDE**2)
         found -= found.mean(1, keepdims=True)
         found /= np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
         return found
     from torch.nn import functional
 
-    small = functional.adaptive_avg_pool2d(to_gray(aligned), LOOK_SIDE).flatten(1)  # (N, K)
+    small = functional.adaptive_avg_pool2d(to_gray(aligned), APPEARANCE_SIDE).flatten(1)  # (N, K)
     small = small - small.mean(1, keepdim=True)
-    looks: np.ndarray = functional.normalize(small, dim=1).cpu().numpy()
-    return looks
+    appearance: np.ndarray = functional.normalize(small, dim=1).cpu().numpy()
+    return appearance
 
 
-def previous_faces(frame_row: np.ndarray, xyxy: np.ndarray, looks: np.ndarray) -> np.ndarray:
+def previous_faces(frame_row: np.ndarray, xyxy: np.ndarray, appearance: np.ndarray) -> np.ndarray:
     """Return by how many rows before each face (N,) int32 the same face is in the frame before.
 
     ``JUMPED`` where a face is new or looks otherwise all of a sudden, ``UNKNOWN`` in the first frame.
@@ -54,8 +54,8 @@ def previous_faces(frame_row: np.ndarray, xyxy: np.ndarray, looks: np.ndarray) -
         (N,) ascending, from 0: which frame.
     xyxy
         (N, 4) px.
-    looks
-        (N, K), see ``looks_of``.
+    appearance
+        (N, K), see ``appearance_of``.
     """
     previous = np.where(frame_row == 0, UNKNOWN, JUMPED).astype(np.int32)
     num_frames = int(frame_row[-1]) + 1 if len(frame_row) else 0
@@ -66,7 +66,7 @@ def previous_faces(frame_row: np.ndarray, xyxy: np.ndarray, looks: np.ndarray) -
         overlap = np.nan_to_num(pairwise_iou(xyxy[first:middle], xyxy[middle:last]))
         before, now = pair_up(-overlap)
         before, now, overlap = before + first, now + middle, overlap[before, now]
-        goes_on = (overlap >= MIN_OVERLAP) & ((looks[before] * looks[now]).sum(1) >= MIN_ALIKE)
+        goes_on = (overlap >= MIN_OVERLAP) & ((appearance[before] * appearance[now]).sum(1) >= MIN_ALIKE)
         previous[now[goes_on]] = (now - before)[goes_on]
     return previous
 

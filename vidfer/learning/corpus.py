@@ -71,7 +71,7 @@ def read_corpus(
     config = config.model_copy(update={"temporal": TemporalConfig(name="none"), "output": output})
     report = run(corpus_videos(manifest.path), results, config, on_event=on_event)
     cache = StageCache(cache_folder(results))
-    rows_of = _rows_by_video(manifest)
+    rows_of = manifest.rows_by_video()
     sequences: list[CorpusSequence] = []
     for record in report.records:
         if record.status == "ok":
@@ -86,13 +86,6 @@ def read_corpus(
     return CorpusReading(
         corpus=LabelledCorpus(manifest=manifest, sequences=tuple(sequences)), failed=tuple(report.failed)
     )
-
-
-def _rows_by_video(manifest: Manifest) -> dict[Path, np.ndarray]:
-    rows: dict[Path, list[int]] = {}
-    for row, path in enumerate(manifest.path):
-        rows.setdefault(path, []).append(row)
-    return {path: np.array(members, np.int64) for path, members in rows.items()}
 
 
 def check_content(manifest: Manifest, rows: np.ndarray, record: ClipRecord) -> None:

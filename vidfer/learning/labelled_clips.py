@@ -79,14 +79,12 @@ def labelled_tracks(
         more = f"; and {len(failed) - _MAX_NAMED} more" if len(failed) > _MAX_NAMED else ""
         raise DataError(f"the manifest names videos that cannot be used: {'; '.join(named)}{more}; take them out")
     cache = StageCache(cache_folder(out))
-    of_path: dict[Path, list[int]] = {}
-    for place, row in enumerate(rows):
-        of_path.setdefault(manifest.path[int(row)], []).append(place)
+    places = manifest.select(rows).rows_by_video()
     found: list[LabelledTrack | None] = [None] * len(rows)
     for record in report.records:
-        check_content(manifest, rows[of_path[Path(record.path)]], record)
+        check_content(manifest, rows[places[Path(record.path)]], record)
         tables, _ = clip_tables(cache, record.keys, config)
-        for place in of_path[Path(record.path)]:
+        for place in places[Path(record.path)]:
             row = int(rows[place])
             found[place] = main_person(tables, float(manifest.start_seconds[row]), float(manifest.end_seconds[row]))
     return found

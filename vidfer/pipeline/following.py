@@ -119,7 +119,7 @@ class FaceFollower:
         left = np.abs(aside).max(1, initial=0) > (-1.0 if twice else MAX_ASIDE * size)
         if left.any():
             again = self._stage.place(chunk, faces.row[left], faces.xyxy[left], faces.score[left])
-            for name in ("looked", "xyxy", "landmarks", "landmark_score"):
+            for name in ("given_xyxy", "xyxy", "landmarks", "landmark_score"):
                 getattr(faces, name)[left] = getattr(again, name)
         if len(self._stage.confirmed(faces).row) < len(faces.row):
             return None

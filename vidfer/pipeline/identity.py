@@ -8,7 +8,7 @@ import numpy as np
 
 from vidfer.config import PeopleConfig
 from vidfer.faces.align import warp_faces
-from vidfer.faces.continuity import best_of_each, looks_of, previous_faces
+from vidfer.faces.continuity import appearance_of, best_of_each, previous_faces
 from vidfer.faces.quality import QUALITY_SIZE
 from vidfer.identity import IDENTITIES, IdentityNetwork
 from vidfer.pipeline.chunk import FrameChunk
@@ -32,7 +32,7 @@ class IdentityStage:
         """Return one row per face of the chunk, given its ``faces``."""
         faces, network = faces_in(tables).detections(), self._loaded()
         aligned = chunk.aligned_faces(faces.frame_row, faces.transform, QUALITY_SIZE)
-        previous = previous_faces(faces.frame_row, faces.xyxy, looks_of(aligned))
+        previous = previous_faces(faces.frame_row, faces.xyxy, appearance_of(aligned))
         rows = best_of_each(previous, faces.quality)
         rows = rows[np.isfinite(faces.transform[rows]).all((1, 2))]
         has_vector = np.zeros(len(faces), np.bool_)

@@ -33,9 +33,9 @@ def find_turn(video: VideoProbe, stage: FacesStage) -> int:
     few = _cheap_frames(video)
     spread = np.unique(((np.arange(NUM_FRAMES) + 0.5) * video.num_frames / NUM_FRAMES).astype(np.int64))
     try:
-        total, turns = _look(video, stage, few)
+        total, turns = _best_turn(video, stage, few)
         if total < ENOUGH_FRAMES * SURE_FACE and few[-1] < spread[-1]:
-            turns = _look(video, stage, spread)[1]
+            turns = _best_turn(video, stage, spread)[1]
     except VidferError:
         return 0  # whoever reads all frames will say what is wrong
     return 90 * turns
@@ -59,7 +59,7 @@ def _cheap_frames(video: VideoProbe) -> np.ndarray:
     return frames[frames < video.num_frames][:NUM_FRAMES]
 
 
-def _look(video: VideoProbe, stage: FacesStage, frames: np.ndarray) -> tuple[float, int]:
+def _best_turn(video: VideoProbe, stage: FacesStage, frames: np.ndarray) -> tuple[float, int]:
     """Return the evidence for the best position and how many quarter turns clockwise lead to it."""
     seen: list[list[np.ndarray]] = []  # by frame, then position: the evidence of each face
     doubt = False

@@ -24,27 +24,11 @@ def regrouped(
         slots = np.searchsorted(wanted, batch.frame_index) // size
         for slot in np.unique(slots).tolist():
             if held and slot != number:
-                yield number, _joined_batch(held)
+                yield number, FrameBatch.join(held)
                 held = []
             number = slot
-            held.append(batch if (slots == slot).all() else _selected(batch, slots == slot))
+            held.append(batch if (slots == slot).all() else batch.take(slots == slot))
         if number >= 0 and len(held) == 1 and len(held[0]) == size:
             yield number, held.pop()
     if held:
-        yield number, _joined_batch(held)
-
-
-def _selected(batch: FrameBatch, rows: np.ndarray) -> FrameBatch:
-    return FrameBatch(
-        images=batch.images[rows], frame_index=batch.frame_index[rows], pts_seconds=batch.pts_seconds[rows]
-    )
-
-
-def _joined_batch(batches: list[FrameBatch]) -> FrameBatch:
-    if len(batches) == 1:
-        return batches[0]
-    return FrameBatch(
-        images=np.concatenate([b.images for b in batches]),
-        frame_index=np.concatenate([b.frame_index for b in batches]),
-        pts_seconds=np.concatenate([b.pts_seconds for b in batches]),
-    )
+        yield number, FrameBatch.join(held)

@@ -7,23 +7,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
-from typing import ClassVar, Self
+from typing import Annotated, ClassVar, Self
 
 import numpy as np
 
 from vidfer.errors import CacheError
 from vidfer.faces.cuts import is_cut
 from vidfer.types import NUM_LANDMARKS, FaceDetections, FacePeople, SampledFrames
-from vidfer.types.validation import check_array
+from vidfer.types.validation import check_arrays
 
 
 class Table:
-    """Base of the frozen dataclasses below: all fields are arrays, each stacked along its first axis.
+    """Base of the frozen dataclasses below: all fields are arrays, each stacked along its first axis and checked.
 
     Rows belong to faces, in the order of the faces; those of the columns in ``PER_FRAME`` to frames.
     """
 
     PER_FRAME: ClassVar[frozenset[str]] = frozenset()
+
+    def __post_init__(self) -> None:
+        check_arrays(self)
 
     @classmethod
     def columns(cls) -> frozenset[str]:
@@ -69,34 +72,21 @@ class FacesTable(Table):
 
     PER_FRAME = frozenset({"frame_index", "pts_seconds", "signature", "num_faces", "num_left_out"})
 
-    frame_index: np.ndarray  # (F,) int64
-    pts_seconds: np.ndarray  # (F,) float64
-    signature: np.ndarray  # (F, K) float16, from faces.cuts
-    num_faces: np.ndarray  # (F,) uint16
-    num_left_out: np.ndarray  # (F,) uint16, seen, but more than faces.max_faces
-    xyxy: np.ndarray  # (N, 4) float32
-    score: np.ndarray  # (N,) float32
-    landmarks: np.ndarray  # (N, 68, 2) float32
-    landmark_score: np.ndarray  # (N,) float32
-    transform: np.ndarray  # (N, 2, 3) float32
-    pose: np.ndarray  # (N, 3) float32
-    quality: np.ndarray  # (N,) float32
+    frame_index: Annotated[np.ndarray, "F", np.int64]
+    pts_seconds: Annotated[np.ndarray, "F", np.float64]
+    signature: Annotated[np.ndarray, "F", "K", np.float16]  # from faces.cuts
+    num_faces: Annotated[np.ndarray, "F", np.uint16]
+    num_left_out: Annotated[np.ndarray, "F", np.uint16]  # seen, but more than faces.max_faces
+    xyxy: Annotated[np.ndarray, "N", 4, np.float32]
+    score: Annotated[np.ndarray, "N", np.float32]
+    landmarks: Annotated[np.ndarray, "N", NUM_LANDMARKS, 2, np.float32]
+    landmark_score: Annotated[np.ndarray, "N", np.float32]
+    transform: Annotated[np.ndarray, "N", 2, 3, np.float32]
+    pose: Annotated[np.ndarray, "N", 3, np.float32]
+    quality: Annotated[np.ndarray, "N", np.float32]
 
     def __post_init__(self) -> None:
-        frames: dict[str, int] = {}
-        check_array(self, "frame_index", ("F",), np.int64, frames)
-        check_array(self, "pts_seconds", ("F",), np.float64, frames)
-        check_array(self, "signature", ("F", "K"), np.float16, frames)
-        check_array(self, "num_faces", ("F",), np.uint16, frames)
-        check_array(self, "num_left_out", ("F",), np.uint16, frames)
-        faces: dict[str, int] = {"N": int(self.num_faces.sum())}
-        check_array(self, "xyxy", ("N", 4), np.float32, faces)
-        check_array(self, "score", ("N",), np.float32, faces)
-        check_array(self, "landmarks", ("N", NUM_LANDMARKS, 2), np.float32, faces)
-        check_array(self, "landmark_score", ("N",), np.float32, faces)
-        check_array(self, "transform", ("N", 2, 3), np.float32, faces)
-        check_array(self, "pose", ("N", 3), np.float32, faces)
-        check_array(self, "quality", ("N",), np.float32, faces)
+        check_arrays(self, N=int(np.sum(self.num_faces)))
 
     def frames(self) -> SampledFrames:
         """Return the frames, with the hard cuts that their signatures show; found once, however often it is asked."""
@@ -151,13 +141,8 @@ class FacesTable(Table):
 class EmbeddingsTable(Table):
     """FaceEmbeddings as it is cached."""
 
-    vectors: np.ndarray  # (N, D) float16
-    logits: np.ndarray  # (N, K) float32
-
-    def __post_init__(self) -> None:
-        dims: dict[str, int] = {}
-        check_array(self, "vectors", ("N", "D"), np.float16, dims)
-        check_array(self, "logits", ("N", "K"), np.float32, dims)
+    vectors: Annotated[np.ndarray, "N", "D", np.float16]
+    logits: Annotated[np.ndarray, "N", "K", np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,15 +153,12 @@ class IdentityTable(Table):
     the first frame of a chunk it is not known.
     """
 
-    previous: np.ndarray  # (N,) int32
-    has_vector: np.ndarray  # (N,) bool
-    vectors: np.ndarray  # (V, D) float16 of length 1, of the faces that have one, in order
+    previous: Annotated[np.ndarray, "N", np.int32]
+    has_vector: Annotated[np.ndarray, "N", np.bool_]
+    vectors: Annotated[np.ndarray, "V", "D", np.float16]  # of length 1, of the faces that have one, in order
 
     def __post_init__(self) -> None:
-        dims: dict[str, int] = {"V": int(np.count_nonzero(self.has_vector))}
-        check_array(self, "previous", ("N",), np.int32, dims)
-        check_array(self, "has_vector", ("N",), np.bool_, dims)
-        check_array(self, "vectors", ("V", "D"), np.float16, dims)
+        check_arrays(self, V=int(np.count_nonzero(self.has_vector)))
 
     def vector_of(self) -> np.ndarray:
         """Return the row of each face (N,) in ``vectors``, -1 for faces without."""
@@ -197,10 +179,7 @@ class IdentityTable(Table):
 class TracksTable(Table):
     """FaceTracks as it is cached."""
 
-    track_id: np.ndarray  # (N,) int32
-
-    def __post_init__(self) -> None:
-        check_array(self, "track_id", ("N",), np.int32, {})
+    track_id: Annotated[np.ndarray, "N", np.int32]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,23 +194,15 @@ class TrackVectorsTable(Table):
     As long as vectors of good faces went into it, by their quality; 0 for a track without any.
     """
 
-    sums: np.ndarray  # (T, D) float32
-
-    def __post_init__(self) -> None:
-        check_array(self, "sums", ("T", "D"), np.float32, {})
+    sums: Annotated[np.ndarray, "T", "D", np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
 class EmotionsTable(Table):
     """The probabilities of EmotionTimeline as they are cached, and what ``[emotions]`` had to do with them."""
 
-    probabilities: np.ndarray  # (N, K) float32
-    shift: np.ndarray  # (N, K) float16: what prior and baseline added to their logarithms, before they summed to 1
-
-    def __post_init__(self) -> None:
-        dims: dict[str, int] = {}
-        check_array(self, "probabilities", ("N", "K"), np.float32, dims)
-        check_array(self, "shift", ("N", "K"), np.float16, dims)
+    probabilities: Annotated[np.ndarray, "N", "K", np.float32]
+    shift: Annotated[np.ndarray, "N", "K", np.float16]  # what prior and baseline added to their logarithms
 
 
 def identity_in(tables: Mapping[str, Table]) -> IdentityTable | None:

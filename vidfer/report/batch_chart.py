@@ -13,7 +13,8 @@ from vidfer.labels import EMOTION_COLOURS, EMOTIONS, STATE_COLOURS, STATES
 from vidfer.report.chart import time_step
 from vidfer.report.chart_format import PAPER, SCREEN, ChartFormat
 from vidfer.report.chart_options import WHITE_ON, ChartSize
-from vidfer.report.drawing import draw_pixels, name_fonts
+from vidfer.report.chart_panel import FAINT, INK
+from vidfer.report.drawing import draw_pixels, keep_spines, name_fonts
 from vidfer.report.png import palette_png
 from vidfer.report.wording import clock, count, display_name
 from vidfer.timeline.summary import state_shares
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 Align = Literal["start", "fraction"]
 
 MAX_BARS = 80
-_INK, _FAINT = "#222222", "#666666"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,13 +102,14 @@ def share_chart(summaries: Sequence[Mapping[str, Any]], *, size: ChartSize = "sc
             )  # fmt: skip
         left += share
     for row in np.flatnonzero(left == 0).tolist():
-        axes.text(0.01, row, "no face", va="center", fontsize=form.small, color=_FAINT)
+        axes.text(0.01, row, "no face", va="center", fontsize=form.small, color=FAINT)
     labels = [display_name(str(summary["clip"]), longest=sheet.name_letters) for summary in shown]
     axes.set_yticks(range(bars), labels, fontfamily=name_fonts(), parse_math=False)
     axes.set_ylim(bars - 0.5, -0.5)
     axes.set_xlim(0, 1)
     axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "25 %", "50 %", "75 %", "100 %"])
-    _plain(axes, form, keep=())
+    axes.tick_params(labelsize=form.small, colors=FAINT, length=0)
+    keep_spines(axes)
     _legend(figure, axes, height, sheet)
     if len(summaries) > bars:
         text = f"{count(len(summaries) - bars, 'further clip')}: see summary.csv"
@@ -116,12 +117,14 @@ def share_chart(summaries: Sequence[Mapping[str, Any]], *, size: ChartSize = "sc
     return _png(figure, size)
 
 
-def average_chart(courses: Sequence[Mapping[str, Any]], *, align: Align = "start", size: ChartSize = "screen") -> bytes:
+def average_chart(
+    time_courses: Sequence[Mapping[str, Any]], *, align: Align = "start", size: ChartSize = "screen"
+) -> bytes:
     """Draw the mean probability of each emotion over clips, with the range of the middle 80 % of clips; a PNG.
 
     Parameters
     ----------
-    courses
+    time_courses
         What ``timeline.time_course.time_course`` returned, one per clip, at least one.
     align
         ``start``: clips begin together, in seconds. ``fraction``: clips are stretched to one length.
@@ -130,7 +133,7 @@ def average_chart(courses: Sequence[Mapping[str, Any]], *, align: Align = "start
     """
     sheet = _SHEETS[size]
     form, height = sheet.form, sheet.height
-    seen = [course for course in courses if not np.isnan(time_course_array(course)).all()]
+    seen = [of_clip for of_clip in time_courses if not np.isnan(time_course_array(of_clip)).all()]
     times, values, num_clips = average_time_course(seen, by_fraction=align == "fraction")
     title = f"Average of {count(len(seen), 'clip')}"
     figure = _figure(height, title, form)
@@ -148,11 +151,12 @@ def average_chart(courses: Sequence[Mapping[str, Any]], *, align: Align = "start
             low[some], high[some] = np.nanpercentile(values[:, some, label], [10, 90], axis=0)
         axes.fill_between(times, low, high, color=colour, alpha=0.25, linewidth=0)
         axes.plot(times, mean, color=colour, linewidth=sheet.line)
-        axes.set_title(name, loc="left", fontsize=form.heading, fontweight="bold", color=_INK)
+        axes.set_title(name, loc="left", fontsize=form.heading, fontweight="bold", color=INK)
         axes.set_ylim(0, 1.02)
         axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
         axes.grid(axis="y", color="#dddddd", linewidth=0.6)
-        _plain(axes, form, keep=("left", "bottom"))
+        axes.tick_params(labelsize=form.small, colors=FAINT, length=3)
+        keep_spines(axes, "left", "bottom")
     _time_axes(grid, times, align, sheet)
     band = (
         "Line: mean over clips. Band: the middle 80 % of clips." if len(seen) > 1 else "A single clip." if seen else ""
@@ -163,10 +167,10 @@ def average_chart(courses: Sequence[Mapping[str, Any]], *, align: Align = "start
         else ""
     )
     text = "" if form.titled else f"{title}. "
-    left_out = len(courses) - len(seen)
+    left_out = len(time_courses) - len(seen)
     rest = f" {count(left_out, 'clip')} without a face left out." if left_out else ""
     note = textwrap.fill(text + band + fewest + rest, form.note_letters)
-    figure.text(left, 0.1 / height, note, fontsize=form.text, color=_FAINT, va="bottom")
+    figure.text(left, 0.1 / height, note, fontsize=form.text, color=FAINT, va="bottom")
     return _png(figure, size)
 
 
@@ -184,7 +188,7 @@ def _time_axes(grid: np.ndarray, times: np.ndarray, align: Align, sheet: _Sheet)
         axes.xaxis.set_major_formatter(FuncFormatter(formatter))
     for axes in grid[-1]:
         axes.set_xlabel(
-            "part of the clip" if by_fraction else "time from the start", fontsize=sheet.form.small, color=_FAINT
+            "part of the clip" if by_fraction else "time from the start", fontsize=sheet.form.small, color=FAINT
         )
 
 
@@ -193,19 +197,12 @@ def _figure(height: float, title: str, form: ChartFormat) -> Figure:
 
     figure = Figure(figsize=(form.width, height), dpi=form.dpi, facecolor="white")
     if form.titled:
-        figure.text(0.015, 1 - 0.14 / height, title, fontsize=form.title, fontweight="bold", va="top", color=_INK)
+        figure.text(0.015, 1 - 0.14 / height, title, fontsize=form.title, fontweight="bold", va="top", color=INK)
     return figure
 
 
 def _png(figure: Figure, size: ChartSize) -> bytes:
     return palette_png(draw_pixels(figure), dpi=_SHEETS[size].form.dpi if size == "paper" else None)
-
-
-def _plain(axes: Axes, form: ChartFormat, *, keep: Sequence[str]) -> None:
-    axes.tick_params(labelsize=form.small, colors=_FAINT, length=0 if not keep else 3)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side in keep)
-        spine.set_color("#bbbbbb")
 
 
 def _legend(figure: Figure, axes: Axes, height: float, sheet: _Sheet) -> None:
@@ -214,5 +211,5 @@ def _legend(figure: Figure, axes: Axes, height: float, sheet: _Sheet) -> None:
         handles, labels, loc="upper left", bbox_to_anchor=(0.015, 1 - sheet.legend_top / height),
         ncols=sheet.legend_columns, frameon=False, fontsize=sheet.form.text, handlelength=1.1, handleheight=0.9,
         columnspacing=1.6, labelspacing=0.35, borderpad=0, borderaxespad=0,
-        labelcolor=_INK,
+        labelcolor=INK,
     )  # fmt: skip

@@ -27,7 +27,7 @@ from vidfer.report.chart_pictures import draw_pictures, strip_inches
 from vidfer.report.drawing import draw_pdf, draw_pixels, draw_svg, name_fonts
 from vidfer.report.lanes import LANES, draw_lanes, face_lanes
 from vidfer.report.png import full_colour_png, palette_png
-from vidfer.report.wording import clock, count, display_name, people
+from vidfer.report.wording import clock, count, display_name, ends_early, people
 from vidfer.timeline.series import end_seconds, main_faces
 from vidfer.types import ClipResult
 
@@ -230,6 +230,5 @@ def _notes(clip: ClipResult, hidden: Sequence[int], options: ChartOptions, form:
     if left_out := sum(not person.include for person in clip.roster.people) if clip.roster else 0:
         notes.append(f"{people(left_out)} left out, as people.csv says.")
     if clip.decode.truncated:
-        decoded, expected = clip.decode.decoded_frames, clip.decode.expected_frames
-        notes.append(f"The video is damaged or ends early: {decoded:,} of {expected:,} frames could be read.")
+        notes.append(ends_early(clip.decode.decoded_frames, clip.decode.expected_frames))
     return textwrap.wrap("  ".join(notes), form.note_letters)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 
-from vidfer.types.validation import check_array
+from vidfer.types.validation import Columns
 
 if TYPE_CHECKING:
     from vidfer.config import OutputConfig
@@ -19,7 +19,7 @@ WHITE_ON = frozenset({"sadness", "contempt", "anger", "disgust"})  # colours on 
 
 
 @dataclass(frozen=True, kw_only=True)
-class ApexFrame:
+class ApexFrame(Columns):
     """A face at the peak of an episode.
 
     Attributes
@@ -39,15 +39,12 @@ class ApexFrame:
     track_id: int
     emotion: str
     seconds: float
-    picture: np.ndarray
+    picture: Annotated[np.ndarray, "S", "S", 3, np.uint8]
     probability: float
-
-    def __post_init__(self) -> None:
-        check_array(self, "picture", ("S", "S", 3), np.uint8, {})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Portrait:
+class Portrait(Columns):
     """One person at their best: large, clear, facing the camera.
 
     Attributes
@@ -62,10 +59,7 @@ class Portrait:
 
     label: str
     include: bool
-    picture: np.ndarray
-
-    def __post_init__(self) -> None:
-        check_array(self, "picture", ("S", "S", 3), np.uint8, {})
+    picture: Annotated[np.ndarray, "S", "S", 3, np.uint8]
 
 
 @dataclass(frozen=True, kw_only=True)

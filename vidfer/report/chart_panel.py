@@ -10,6 +10,7 @@ import numpy as np
 from vidfer.labels import EMOTION_COLOURS, EMOTIONS, STATE_COLOURS, UNSURE, UNSURE_COLOUR
 from vidfer.report.chart_format import ChartFormat
 from vidfer.report.chart_options import WHITE_ON, ChartStyle
+from vidfer.report.drawing import keep_spines
 from vidfer.report.wording import count, duration
 from vidfer.timeline.series import FaceSeries, face_series
 from vidfer.types import ClipResult, EmotionSegment
@@ -49,9 +50,15 @@ def draw_face(
             _shade(axes, start, stop)
     _veil(curves, series, over=stacked)
     _draw_ribbon(ribbon, _bars(segments, series.unsure), end, form)
-    seen = clip.frames.durations_seconds[clip.timeline.frame_row[clip.timeline.track_id == track]].sum()
-    _note(curves, clip.label(track), f"seen for {duration(float(seen))}, {count(len(segments), 'episode')}", form)
+    _note(curves, clip.label(track), face_note(clip, track), form)
     return banded
+
+
+def face_note(clip: ClipResult, track: int) -> str:
+    """Return for how long a face is seen and how many episodes it has, e.g. ``seen for 4.2 s, 2 episodes``."""
+    seen = clip.frames.durations_seconds[clip.timeline.frame_row[clip.timeline.track_id == track]].sum()
+    episodes = sum(segment.track_id == track for segment in clip.segments)
+    return f"seen for {duration(float(seen))}, {count(episodes, 'episode')}"
 
 
 def draw_nobody(panel: tuple[Axes, Axes], clip: ClipResult, *, end: float, form: ChartFormat) -> None:
@@ -130,9 +137,8 @@ def _style(curves: Axes, ribbon: Axes, end: float, form: ChartFormat) -> None:
     for axes in (curves, ribbon):
         axes.tick_params(labelsize=form.small, colors=FAINT)
         axes.set_facecolor("white")
-        for side, spine in axes.spines.items():
-            spine.set_visible(axes is curves and side in ("left", "bottom"))
-            spine.set_color("#bbbbbb")
+    keep_spines(curves, "left", "bottom")
+    keep_spines(ribbon)
 
 
 def _bars(segments: Sequence[EmotionSegment], unsure: np.ndarray) -> list[tuple[float, float, str]]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import warnings
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 # Tried first to last; the first comes with matplotlib, the others draw scripts that it lacks, where installed.
@@ -20,8 +23,7 @@ def draw_pixels(figure: Figure) -> np.ndarray:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     canvas = FigureCanvasAgg(figure)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
+    with _glyphs_may_be_missing():
         canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
@@ -33,8 +35,7 @@ def draw_svg(figure: Figure, *, text_as_text: bool) -> bytes:
 
     buffer = io.BytesIO()
     fonttype = "none" if text_as_text else "path"
-    with matplotlib.rc_context({"svg.hashsalt": "vidfer", "svg.fonttype": fonttype}), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
+    with matplotlib.rc_context({"svg.hashsalt": "vidfer", "svg.fonttype": fonttype}), _glyphs_may_be_missing():
         FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})
     return buffer.getvalue()
 
@@ -45,10 +46,23 @@ def draw_pdf(figure: Figure) -> bytes:
     from matplotlib.backends.backend_pdf import FigureCanvasPdf
 
     buffer = io.BytesIO()
-    with matplotlib.rc_context({"pdf.fonttype": 42}), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
+    with matplotlib.rc_context({"pdf.fonttype": 42}), _glyphs_may_be_missing():
         FigureCanvasPdf(figure).print_pdf(buffer, metadata={"CreationDate": None, "Creator": None, "Producer": None})
     return buffer.getvalue()
+
+
+@contextlib.contextmanager
+def _glyphs_may_be_missing() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
+        yield
+
+
+def keep_spines(axes: Axes, *sides: str) -> None:
+    """Leave of the frame around axes only these sides, in gray."""
+    for side, spine in axes.spines.items():
+        spine.set_visible(side in sides)
+        spine.set_color("#bbbbbb")
 
 
 def name_fonts() -> list[str]:

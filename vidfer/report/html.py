@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from typing import Any
 
@@ -10,11 +9,23 @@ from vidfer.labels import EMOTION_COLOURS, EMOTIONS, UNSURE, WRONG
 from vidfer.people.by_person import by_person
 from vidfer.report.chart import timeline_chart
 from vidfer.report.chart_options import ApexFrame, ChartOptions
-from vidfer.report.page import CLIPS, cell, escape, page, percent, swatch, table, warnings_box
+from vidfer.report.page import (
+    CLIPS,
+    cell,
+    data_url,
+    escape,
+    number,
+    page,
+    percent,
+    row,
+    swatch,
+    table,
+    warnings_box,
+)
 from vidfer.report.people_section import people_data, people_section
 from vidfer.report.png import full_colour_png
 from vidfer.report.report_data import report_data, script_json
-from vidfer.report.wording import clock, count, duration, people
+from vidfer.report.wording import clock, count, duration, ends_early, people
 from vidfer.timeline.series import main_faces
 from vidfer.timeline.summary import summarise
 from vidfer.types import ClipResult, VideoInfo
@@ -93,8 +104,7 @@ def _facts(summary: dict[str, Any]) -> str:
 def _warnings(summary: dict[str, Any]) -> list[str]:
     decode, warnings = summary["decode"], list(summary["warnings"])
     if summary["truncated"]:
-        decoded, expected = decode["decoded_frames"], decode["expected_frames"]
-        warnings.insert(0, f"The video is damaged or ends early: {decoded:,} of {expected:,} frames could be read.")
+        warnings.insert(0, ends_early(decode["decoded_frames"], decode["expected_frames"]))
     return warnings
 
 
@@ -148,11 +158,9 @@ def _switches(data: dict[str, Any], *, layers: bool) -> str:
 
 def _chart(clip: ClipResult, options: ChartOptions) -> str:
     """Return the place of the live chart, and the still one that stands there until it is drawn, and in print."""
-    png = base64.b64encode(
-        timeline_chart(clip, title=False, options=ChartOptions(style=options.style, lanes=options.lanes)).png
-    ).decode()
+    chart = timeline_chart(clip, title=False, options=ChartOptions(style=options.style, lanes=options.lanes))
     text = f"Probability of each emotion over time, per face, in {clip.clip_id}"
-    still = f'<img id="still" src="data:image/png;base64,{png}" alt="{escape(text)}">'
+    still = f'<img id="still" src="{data_url(chart.png)}" alt="{escape(text)}">'
     return (
         f'<div class="chart"><div id="plot">{still}<div id="chart" hidden></div><div id="cursor" hidden></div></div>'
         f'<p id="band" class="faint" hidden>{BAND_EXPLAINED}</p>{_left_out(clip)}</div>'
@@ -173,14 +181,8 @@ def _left_out(clip: ClipResult) -> str:
 def _labels() -> str:
     """Return where people mark stretches and say what they see: see labels.js."""
     options = "".join(f"<option>{name}</option>" for name in (*EMOTIONS, WRONG))
-    headings = [
-        ("", "number"),
-        ("label", ""),
-        ("from", "number"),
-        ("to", "number"),
-        ("intensity", ""),
-        ("annotator", ""),
-    ]
+    times = [("from", "number"), ("to", "number")]
+    headings = [("", "number"), ("label", ""), *times, ("intensity", ""), ("annotator", "")]
     keys = "<kbd>M</kbd> begins and ends a stretch, <kbd>,</kbd> <kbd>.</kbd> choose its label, <kbd>U</kbd> undoes, "
     return (
         '<section class="no-print"><details id="label-section"><summary>Label what you see</summary>'
@@ -207,10 +209,10 @@ def _apexes(clip: ClipResult, options: ChartOptions) -> str:
 
 
 def _apex(apex: ApexFrame, who: str) -> str:
-    png = base64.b64encode(full_colour_png(apex.picture)).decode()
+    picture = data_url(full_colour_png(apex.picture))
     return (
         f'<button data-seconds="{apex.seconds:.6f}" data-face="{apex.track_id}">'
-        f'<img src="data:image/png;base64,{png}" alt="" style="border-color:{EMOTION_COLOURS[apex.emotion]}">'
+        f'<img src="{picture}" alt="" style="border-color:{EMOTION_COLOURS[apex.emotion]}">'
         f"{escape(apex.emotion)}<br>{clock(apex.seconds, decimals=1)}, {escape(who)}</button>"
     )
 
@@ -219,17 +221,17 @@ def _emotions(clip: ClipResult, summary: dict[str, Any]) -> str:
     if not summary["num_people"]:
         return ""
     rows = [
-        "<tr>"
-        + cell(swatch(name))
-        + cell(percent(numbers["share_of_time"]), kind="number")
-        + cell(percent(numbers["mean_probability"]), kind="number")
-        + cell(str(numbers["episodes"]), kind="number")
-        + _peak(clip, summary["peaks"].get(name))
-        + "</tr>"
+        row(
+            cell(swatch(name)),
+            number(percent(numbers["share_of_time"])),
+            number(percent(numbers["mean_probability"])),
+            number(str(numbers["episodes"])),
+            _peak(clip, summary["peaks"].get(name)),
+        )
         for name, numbers in summary["emotions"].items()
     ]
-    unsure = cell(percent(summary["unsure_share_of_time"]), kind="number")
-    rows.append(f"<tr>{cell(swatch(UNSURE))}{unsure}{cell('–', kind='number') * 2}{cell('–')}</tr>")
+    unsure = number(percent(summary["unsure_share_of_time"]))
+    rows.append(row(cell(swatch(UNSURE)), unsure, number("–"), number("–"), cell("–")))
     headings = [
         *(("emotion", ""), ("share of time", "number"), ("mean probability", "number")),
         *(("episodes", "number"), ("strongest", "")),
@@ -240,26 +242,25 @@ def _emotions(clip: ClipResult, summary: dict[str, Any]) -> str:
 def _peak(clip: ClipResult, peak: dict[str, Any] | None) -> str:
     if peak is None:
         return cell("–")
-    text = (
-        f"{clock(peak['seconds'], decimals=1)} ({escape(clip.label(peak['person']))}, {percent(peak['probability'])})"
-    )
-    return f'<td data-person="{peak["person"]}">{text}</td>'
+    when, who = clock(peak["seconds"], decimals=1), escape(clip.label(peak["person"]))
+    return f'<td data-person="{peak["person"]}">{when} ({who}, {percent(peak["probability"])})</td>'
 
 
 def _episodes(clip: ClipResult) -> str:
     if not clip.segments:
         return ""
     rows = [
-        f'<tr data-seconds="{segment.start_seconds:.6f}" data-face="{segment.track_id}" tabindex="0">'
-        + cell(escape(clip.label(segment.track_id)))
-        + cell(swatch(segment.emotion))
-        + cell(clock(segment.start_seconds, decimals=2), kind="number")
-        + cell(clock(segment.end_seconds, decimals=2), kind="number")
-        + cell(duration(segment.end_seconds - segment.start_seconds), kind="number")
-        + cell(clock(segment.peak_seconds, decimals=2), kind="number")
-        + cell(percent(segment.mean_probability), kind="number")
-        + cell(percent(segment.peak_probability), kind="number")
-        + "</tr>"
+        row(
+            cell(escape(clip.label(segment.track_id))),
+            cell(swatch(segment.emotion)),
+            number(clock(segment.start_seconds, decimals=2)),
+            number(clock(segment.end_seconds, decimals=2)),
+            number(duration(segment.end_seconds - segment.start_seconds)),
+            number(clock(segment.peak_seconds, decimals=2)),
+            number(percent(segment.mean_probability)),
+            number(percent(segment.peak_probability)),
+            attributes=f' data-seconds="{segment.start_seconds:.6f}" data-face="{segment.track_id}" tabindex="0"',
+        )
         for segment in clip.segments
     ]
     numbers = ("from", "to", "lasts", "peak at", "mean probability", "peak probability")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from vidfer.report.page import cell, escape, page, percent, share_bar, swatch, table
+from vidfer.report.page import cell, escape, number, page, percent, row, share_bar, swatch, table
 from vidfer.report.sparkline import sparkline
 from vidfer.report.wording import count, duration
 from vidfer.timeline.summary import state_shares
@@ -76,13 +76,8 @@ def _picture(name: str) -> str:
 def _clips(summaries: Sequence[Mapping[str, Any]], present: set[str]) -> str:
     headings = [
         *(("clip", ""), ("duration", "number"), ("with a face", "number"), ("people", "number")),
-        *(
-            ("mostly", ""),
-            ("over time", "picture"),
-            ("share of time", ""),
-            ("episodes", "number"),
-            ("quality", "number"),
-        ),
+        *(("mostly", ""), ("over time", "picture"), ("share of time", "")),
+        *(("episodes", "number"), ("quality", "number")),
     ]
     with_notes = any(_notes(summary) for summary in summaries)
     if with_notes:
@@ -101,23 +96,22 @@ def _clip_row(summary: Mapping[str, Any], present: set[str], *, with_notes: bool
     sampled, seen = summary["sampled_frames"], summary["frames_with_face"]
     with_face = seen / sampled if sampled else None
     shares = state_shares(summary)
+    largest = max((share for share in shares.values() if share is not None), default=None)
     dominant = summary["dominant_emotion"]
     cells = [
         cell(f'{name}<br><span class="faint">{" · ".join(links)}</span>', sort=summary["clip"], kind="name"),
-        cell(duration(summary["duration_seconds"] or 0.0), sort=_sort(summary["duration_seconds"]), kind="number"),
-        cell(percent(with_face), sort=_sort(with_face), kind="number"),
-        cell(_people(summary), sort=summary.get("num_people", summary["num_faces"]), kind="number"),
+        number(duration(summary["duration_seconds"] or 0.0), sort=_sort(summary["duration_seconds"])),
+        number(percent(with_face), sort=_sort(with_face)),
+        number(_people(summary), sort=summary.get("num_people", summary["num_faces"])),
         cell(swatch(dominant) if dominant else '<span class="faint">no face</span>', sort=dominant or ""),
         cell(sparkline(summary.get("course"))),
-        cell(
-            share_bar(shares), sort=_sort(max((share for share in shares.values() if share is not None), default=None))
-        ),
-        cell(str(summary["num_episodes"]), kind="number"),
-        cell(percent(summary["mean_quality"]), sort=_sort(summary["mean_quality"]), kind="number"),
+        cell(share_bar(shares), sort=_sort(largest)),
+        number(str(summary["num_episodes"])),
+        number(percent(summary["mean_quality"]), sort=_sort(summary["mean_quality"])),
     ]
     if with_notes:
         cells.append(cell("<br>".join(escape(note) for note in _notes(summary)), kind="name"))
-    return f"<tr>{''.join(cells)}</tr>"
+    return row(*cells)
 
 
 def _people(summary: Mapping[str, Any]) -> str:
@@ -147,11 +141,5 @@ def _failure_row(failure: Mapping[str, Any]) -> str:
     clip, path, stage, reason, message, attempts = (
         escape(failure.get(key, "")) for key in ("clip", "path", "stage", "reason", "message", "attempts")
     )
-    cells = [
-        cell(f'{clip}<br><span class="faint">{path}</span>', kind="name"),
-        cell(stage),
-        cell(reason.replace("_", " ")),
-        cell(message, kind="text"),
-        cell(attempts, kind="number"),
-    ]
-    return f"<tr>{''.join(cells)}</tr>"
+    name = cell(f'{clip}<br><span class="faint">{path}</span>', kind="name")
+    return row(name, cell(stage), cell(reason.replace("_", " ")), cell(message, kind="text"), number(attempts))

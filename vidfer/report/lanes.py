@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from vidfer.report.chart_format import ChartFormat
+from vidfer.report.drawing import keep_spines
 from vidfer.types import ClipResult
 
 if TYPE_CHECKING:
@@ -97,6 +98,4 @@ def draw_lanes(axes: Axes, lanes: FaceLanes, form: ChartFormat) -> None:
     axes.set_yticks([row + 0.45 for row in range(count)], names, fontsize=0.9 * form.small)
     axes.tick_params(axis="both", length=0, colors="#666666", labelbottom=False)
     axes.set_facecolor("white")
-    for side in ("top", "right", "left"):
-        axes.spines[side].set_visible(False)
-    axes.spines["bottom"].set_color("#bbbbbb")
+    keep_spines(axes, "bottom")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import html
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -65,11 +66,26 @@ def cell(markup: str, *, sort: object = None, kind: str = "") -> str:
     return f"<td{attributes}>{markup}</td>"
 
 
+def number(markup: str, *, sort: object = None) -> str:
+    """Return a table cell that holds a number."""
+    return cell(markup, sort=sort, kind="number")
+
+
+def row(*cells: str, attributes: str = "") -> str:
+    """Return a table row of cells; ``attributes`` is markup."""
+    return f"<tr{attributes}>{''.join(cells)}</tr>"
+
+
 def table(headings: Sequence[tuple[str, str]], rows: Iterable[str], *, name: str = "") -> str:
     """Return a table from (heading, CSS class) pairs and ready-made rows."""
     head = "".join(f'<th scope="col" class="{kind}">{escape(text)}</th>' for text, kind in headings)
     identity = f' id="{name}"' if name else ""
     return f"<table{identity}><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+
+
+def data_url(data: bytes, kind: str = "image/png") -> str:
+    """Return the URL that is a file itself, for a page that holds its pictures."""
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def warnings_box(warnings: Sequence[Any]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 
 from vidfer.people.table import COLUMNS
 from vidfer.report.chart_options import ChartOptions
-from vidfer.report.page import cell, escape, percent, share_bar, swatch, table
+from vidfer.report.page import cell, data_url, escape, number, percent, row, share_bar, swatch, table
 from vidfer.report.png import full_colour_png
 from vidfer.report.wording import clock, duration
 from vidfer.timeline.summary import state_shares
@@ -54,23 +53,22 @@ def _seconds_seen(person: Mapping[str, Any]) -> tuple[float, int]:
 
 
 def _row(person: Mapping[str, Any]) -> str:
-    number = person["person"]
     if person["include"]:
-        attributes = f' data-face="{number}" data-numbers="{escape(json.dumps(_numbers(person)))}"'
+        attributes = f' data-face="{person["person"]}" data-numbers="{escape(json.dumps(_numbers(person)))}"'
         who = escape(person["label"])
     else:
         attributes = ' class="left-out"'
         who = f'{escape(person["label"])}<br><span class="faint">left out{_because(person["reason"])}</span>'
-    cells = [
+    return row(
         cell(who, kind="text"),
         cell(escape(person["role"])),
         cell(f"{clock(person['first_seconds'], decimals=1)} – {clock(person['last_seconds'], decimals=1)}"),
-        cell(duration(person["seconds_on_screen"]), kind="number"),
-        cell(percent(person["mean_quality"]), kind="number"),
+        number(duration(person["seconds_on_screen"])),
+        number(percent(person["mean_quality"])),
         cell(swatch(person["dominant_emotion"])),
         cell(share_bar(state_shares(person))),
-    ]
-    return f"<tr{attributes}>{''.join(cells)}</tr>"
+        attributes=attributes,
+    )
 
 
 def _unsure_links(summary: Mapping[str, Any]) -> str:
@@ -78,7 +76,7 @@ def _unsure_links(summary: Mapping[str, Any]) -> str:
     labels = {person["person"]: person["label"] for person in summary["people"]}
     links = sorted(summary.get("unsure_links", ()), key=lambda link: -link["confidence"])
     pairs = [
-        f"{' and '.join(escape(labels[number]) for number in link['people'])} ({percent(link['confidence'])})"
+        f"{' and '.join(escape(labels[one]) for one in link['people'])} ({percent(link['confidence'])})"
         for link in links[:_UNSURE_NAMED]
     ]
     more = f"; and {len(links) - _UNSURE_NAMED} more pairs" if len(links) > _UNSURE_NAMED else ""
@@ -100,9 +98,8 @@ def _numbers(person: Mapping[str, Any]) -> list[list[float]]:
 
 def _strip(options: ChartOptions) -> str:
     figures = "".join(
-        f'<figure{"" if portrait.include else " class=left-out"}><img alt="" src="data:image/png;base64,'
-        f'{base64.b64encode(full_colour_png(portrait.picture)).decode()}"><figcaption>{escape(portrait.label)}'
-        "</figcaption></figure>"
+        f'<figure{"" if portrait.include else " class=left-out"}><img alt="" '
+        f'src="{data_url(full_colour_png(portrait.picture))}"><figcaption>{escape(portrait.label)}</figcaption></figure>'
         for portrait in options.portraits
     )
     return f'<div class="portraits">{figures}</div>' if figures else ""

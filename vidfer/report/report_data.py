@@ -12,9 +12,9 @@ import numpy as np
 
 from vidfer.labels import EMOTION_COLOURS, EMOTION_INDEX, EMOTIONS, UNSURE, UNSURE_COLOUR, UNSURE_LABEL
 from vidfer.report.chart_options import WHITE_ON, ChartStyle
-from vidfer.report.chart_panel import is_stacked
+from vidfer.report.chart_panel import face_note, is_stacked
 from vidfer.report.lanes import LANES, face_lanes
-from vidfer.report.wording import count, display_name, duration
+from vidfer.report.wording import display_name
 from vidfer.timeline.series import FaceSeries, end_seconds, face_series, main_faces
 from vidfer.timeline.states import episode_labels
 from vidfer.types import ClipResult, StoredArray
@@ -72,11 +72,10 @@ def script_json(value: Any) -> str:
 def _face(clip: ClipResult, track: int) -> dict[str, Any]:
     series = face_series(clip, track)
     segments = [segment for segment in clip.segments if segment.track_id == track]
-    seen = clip.frames.durations_seconds[clip.timeline.frame_row[clip.timeline.track_id == track]].sum()
     return {
         "id": track,
         "label": clip.label(track),
-        "note": f"seen for {duration(float(seen))}, {count(len(segments), 'episode')}",
+        "note": face_note(clip, track),
         "seconds": np.round(series.seconds, 4).tolist(),
         "probabilities": _columns(series.probabilities),
         "low": _band(series, series.low),

@@ -13,17 +13,17 @@ from vidfer.timeline.time_course import time_course_array
 _HEIGHT = 30
 
 
-def sparkline(course: Mapping[str, Any] | None) -> str:
+def sparkline(time_course: Mapping[str, Any] | None) -> str:
     """Return the mean probabilities over the clip stacked on top of each other; nothing where none are known.
 
     Parameters
     ----------
-    course
+    time_course
         What ``timeline.time_course.time_course`` returned.
     """
-    if course is None:
+    if time_course is None:
         return ""
-    means = time_course_array(course)  # (B, K)
+    means = time_course_array(time_course)  # (B, K)
     tops = np.cumsum(means, axis=1)
     tops /= tops[:, -1:]
     bottoms = np.concatenate([np.zeros((len(means), 1)), tops[:, :-1]], axis=1)
@@ -42,10 +42,7 @@ def sparkline(course: Mapping[str, Any] | None) -> str:
 def _areas(bottom: np.ndarray, top: np.ndarray) -> Iterator[str]:
     """Yield one closed outline for each stretch in which a face is seen; thinner than half a line is left out."""
     seen = np.concatenate([[False], ~np.isnan(top), [False]])
-    starts, stops = (
-        np.flatnonzero(np.diff(seen.astype(np.int8)) == 1),
-        np.flatnonzero(np.diff(seen.astype(np.int8)) < 0),
-    )
+    starts, stops = np.flatnonzero(np.diff(seen.astype(np.int8))).reshape(-1, 2).T
     for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
         if np.max(top[start:stop] - bottom[start:stop]) * _HEIGHT < 0.5:
             continue

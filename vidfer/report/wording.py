@@ -43,6 +43,11 @@ def people(number: int, kind: str = "") -> str:
     return f"{number:,} {kind} {'person' if number == 1 else 'people'}".replace("  ", " ")
 
 
+def ends_early(decoded_frames: int, expected_frames: int) -> str:
+    """Return what is said of a truncated video."""
+    return f"The video is damaged or ends early: {decoded_frames:,} of {expected_frames:,} frames could be read."
+
+
 def count(number: int, noun: str) -> str:
     """Return ``1 face``, ``2 faces``."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

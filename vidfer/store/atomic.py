@@ -45,8 +45,8 @@ def write_bytes(path: str | Path, data: bytes | bytearray | memoryview) -> None:
     OutputError
         With what, where and what to do, if the disk is full or writing is not allowed. No temporary file is left.
     """
-    with temporary_beside(Path(path)) as temporary:
-        _write_new(temporary, memoryview(data).cast("B"))
+    with temporary_beside(Path(path)) as temporary, temporary.open("xb") as file:
+        file.write(data)
 
 
 @contextlib.contextmanager
@@ -106,18 +106,6 @@ def reported_as_output_error(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise output_error(path, error) from error
-
-
-def _write_new(path: Path, data: memoryview) -> None:
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o666)
-    try:
-        while data:
-            data = data[os.write(file, data) :]
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.close(file)
-        raise
-    os.close(file)  # network file systems report a full disk only here
 
 
 def _sync_folder(folder: Path) -> None:

@@ -18,9 +18,8 @@ _RECENT_COARSE_NS = 2_000_000_000  # and those without to 2 s (FAT)
 _PIECE_BYTES = 16 << 20
 
 
-VideoStamp = tuple[
-    int, int, int
-]  # size in bytes, mtime and ctime in ns; ctime betrays a file of the same size and date
+# Size in bytes, mtime and ctime in ns; ctime betrays a file of the same size and date.
+VideoStamp = tuple[int, int, int]
 
 
 @dataclass(frozen=True, kw_only=True)

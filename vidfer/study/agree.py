@@ -17,7 +17,7 @@ from vidfer.learning.datasets.manifest import Manifest, read_manifest
 from vidfer.spreadsheet import table_csv
 from vidfer.store.outputs import write_if_changed
 from vidfer.study.analysis import analyse
-from vidfer.study.courses import Course
+from vidfer.study.recordings import Recording
 from vidfer.study.settings import load_study
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Stretch:
 Coded = Mapping[str, Sequence[Stretch]]  # by coder, of one clip
 
 
-def read_labels(paths: Sequence[str | Path], courses: Sequence[Course]) -> dict[str, dict[str, list[Stretch]]]:
+def read_labels(paths: Sequence[str | Path], recordings: Sequence[Recording]) -> dict[str, dict[str, list[Stretch]]]:
     """Read labels of coders and add vidfer's own episodes.
 
     Parameters
@@ -51,7 +51,7 @@ def read_labels(paths: Sequence[str | Path], courses: Sequence[Course]) -> dict[
     paths
         Manifests with a column ``annotator``; without one the file's name is the coder. Times are seconds
         from the first frame.
-    courses
+    recordings
         The clips that they are about.
 
     Returns
@@ -63,10 +63,10 @@ def read_labels(paths: Sequence[str | Path], courses: Sequence[Course]) -> dict[
     DataError
         A file is wrong, names a video that is no clip of the study, or a coder labels a moment twice.
     """
-    of_video: dict[str, list[Course]] = defaultdict(list)
-    for course in courses:
-        of_video[str(course.summary.get("video", ""))].append(course)
-        of_video[course.part.clip].append(course)
+    of_video: dict[str, list[Recording]] = defaultdict(list)
+    for recording in recordings:
+        of_video[str(recording.summary.get("video", ""))].append(recording)
+        of_video[recording.part.clip].append(recording)
     found: dict[str, dict[str, list[Stretch]]] = defaultdict(lambda: defaultdict(list))
     for path in map(Path, paths):
         manifest = read_manifest(path, check_files=False, keep_wrong=True)
@@ -76,29 +76,31 @@ def read_labels(paths: Sequence[str | Path], courses: Sequence[Course]) -> dict[
             if manifest.label[row] == WRONG:
                 continue
             where = f"{path}: row {row + 1} (line {row + 2})"
-            course = _course_of(manifest, row, of_video, where)
+            recording = _recording_of(manifest, row, of_video, where)
             coder = (names[row] if names else "") or path.stem
             start, end = float(manifest.start_seconds[row]), float(manifest.end_seconds[row])
             stretch = Stretch(
                 label=EMOTION_INDEX[manifest.label[row]],
                 start=0.0 if np.isnan(start) else start,
-                end=course.clip_seconds if np.isnan(end) else end,
+                end=recording.clip_seconds if np.isnan(end) else end,
                 intensity=_intensity(intensities[row] if intensities else "", where),
             )
-            mine = found[course.part.clip][coder]
+            mine = found[recording.part.clip][coder]
             if any(stretch.start < one.end - 1e-6 and one.start < stretch.end - 1e-6 for one in mine):
-                raise DataError(f"{where}, column start_seconds: {coder} labels a moment of {course.part.clip} twice")
+                raise DataError(
+                    f"{where}, column start_seconds: {coder} labels a moment of {recording.part.clip} twice"
+                )
             mine.append(stretch)
-    for course in courses:
-        if course.part.clip in found and VIDFER not in found[course.part.clip]:
-            found[course.part.clip][VIDFER] = [
-                Stretch(label=int(label), start=start, end=end) for label, start, end, _ in course.episodes
+    for recording in recordings:
+        if recording.part.clip in found and VIDFER not in found[recording.part.clip]:
+            found[recording.part.clip][VIDFER] = [
+                Stretch(label=int(label), start=start, end=end) for label, start, end, _ in recording.episodes
             ]
     return {clip: dict(coders) for clip, coders in sorted(found.items())}
 
 
-def _course_of(manifest: Manifest, row: int, of_video: Mapping[str, Sequence[Course]], where: str) -> Course:
-    """Return the course of a row's video: by its content, then by name and the folders above it."""
+def _recording_of(manifest: Manifest, row: int, of_video: Mapping[str, Sequence[Recording]], where: str) -> Recording:
+    """Return the recording of a row's video: by its content, then by name and the folders above it."""
     path = manifest.path[row]
     known = of_video.get(path.name, ()) or of_video.get(path.stem, ())
     by_content = [one for one in known if one.summary.get("fingerprint") == manifest.sha256[row]]
@@ -134,7 +136,7 @@ def on_one_clock(coded: Coded, coders: Sequence[str], seconds: float, hz: float)
 
 def agreement(
     labels: Mapping[str, Coded],
-    courses: Sequence[Course],
+    recordings: Sequence[Recording],
     *,
     hz: float = 10.0,
     tolerance_seconds: float = 0.5,
@@ -158,8 +160,8 @@ def agreement(
     coders = [*sorted({coder for coded in labels.values() for coder in coded} - {VIDFER}), VIDFER]
     if len(coders) < 2:
         raise DataError("nobody labelled a clip of the study")
-    owner = {course.part.clip: course.part.participant for course in courses}
-    ends = {course.part.clip: course.clip_seconds for course in courses}
+    owner = {recording.part.clip: recording.part.participant for recording in recordings}
+    ends = {recording.part.clip: recording.clip_seconds for recording in recordings}
     frames: dict[str, list[np.ndarray]] = defaultdict(list)  # by participant
     whole: dict[str, list[np.ndarray]] = defaultdict(list)
     for clip, coded in labels.items():
@@ -409,10 +411,10 @@ def run_agreement(
         As there, and as ``read_labels``.
     """
     settings = load_study(study)
-    courses = analyse(Path(results), settings, folder=Path(study).parent).courses
+    recordings = analyse(Path(results), settings, folder=Path(study).parent).recordings
     tables = agreement(
-        read_labels(labels, courses),
-        courses,
+        read_labels(labels, recordings),
+        recordings,
         hz=settings.analysis.hz,
         tolerance_seconds=tolerance_seconds,
         seed=settings.study.seed,

@@ -14,10 +14,10 @@ from vidfer.registry import unknown_name
 from vidfer.store.journal import Records
 from vidfer.store.layout import journal_file
 from vidfer.study.assignment import LeftOut, Part, assign, conditions_of
-from vidfer.study.comparisons import compare, compare_courses, mixed_models
-from vidfer.study.courses import Course, find_clips, read_courses
+from vidfer.study.comparisons import compare, compare_time_courses, mixed_models
 from vidfer.study.events import Event, clip_events, read_events
 from vidfer.study.measures import clip_table, participant_table
+from vidfer.study.recordings import Recording, find_clips, read_recordings
 from vidfer.study.settings import StudySettings
 from vidfer.study.windows import aligned_table, event_tables
 
@@ -33,7 +33,7 @@ class Study:
     ----------
     settings, conditions
         The study file, and the conditions in order.
-    courses
+    recordings
         One per participant and part of a clip.
     tables
         By name; columns are in columns.csv.
@@ -45,7 +45,7 @@ class Study:
 
     settings: StudySettings
     conditions: tuple[str, ...]
-    courses: tuple[Course, ...]
+    recordings: tuple[Recording, ...]
     tables: Mapping[str, pd.DataFrame]
     left: tuple[LeftOut, ...]
     notes: tuple[str, ...] = field(default=())
@@ -62,30 +62,30 @@ def analyse(results: Path, settings: StudySettings, *, folder: Path) -> Study:
     conditions = conditions_of(settings, parts)
     people = read_edits(results, clips, keep=clips)
     events = read_events(settings.events, folder, sorted(clips)) if settings.events.files else []
-    courses = tuple(read_courses(settings, clips, parts, people, left))
-    if not courses:
+    recordings = tuple(read_recordings(settings, clips, parts, people, left))
+    if not recordings:
         raise DataError(f"no clip is left: {left[-1].name}: {left[-1].reason}")
-    left += _incomplete(settings, conditions, parts, courses)
+    left += _incomplete(settings, conditions, parts, recordings)
     analysis, seed = settings.analysis, settings.study.seed
-    participants = participant_table(courses)
+    participants = participant_table(recordings)
     _check_measures(participants, analysis.measures)
-    tables = {"participants": participants, "clips": clip_table(courses)}
-    tables["aligned"] = aligned_table(courses, hz=analysis.hz)
-    dependent = _dependent(courses)
+    tables = {"participants": participants, "clips": clip_table(recordings)}
+    tables["aligned"] = aligned_table(recordings, hz=analysis.hz)
+    dependent = _dependent(recordings)
     tables["comparisons"] = compare(participants, conditions, analysis, seed=seed, dependent=dependent)
-    notes = [*people.table.problems, *sorted({note for course in courses for note in course.notes})]
+    notes = [*people.table.problems, *sorted({note for recording in recordings for note in recording.notes})]
     notes += [dependent] if dependent else []
     if events:
-        of_course, outside = clip_events(events, courses, settings.events, _audio_start(results))
+        of_recording, outside = clip_events(events, recordings, settings.events, _audio_start(results))
         left += outside
-        tables |= _event_tables(settings, courses, of_course, conditions, notes)
+        tables |= _event_tables(settings, recordings, of_recording, conditions, notes)
     if analysis.mixed_model:
-        clip_measures = participant_table(courses, by_clip=True)
+        clip_measures = participant_table(recordings, by_clip=True)
         tables["mixed_models"] = mixed_models(clip_measures, analysis, settings.clips.covariates)
     return Study(
         settings=settings,
         conditions=conditions,
-        courses=courses,
+        recordings=recordings,
         tables=tables,
         left=tuple(left),
         notes=tuple(notes),
@@ -93,12 +93,12 @@ def analyse(results: Path, settings: StudySettings, *, folder: Path) -> Study:
 
 
 def _incomplete(
-    settings: StudySettings, conditions: Sequence[str], parts: Sequence[Part], courses: Sequence[Course]
+    settings: StudySettings, conditions: Sequence[str], parts: Sequence[Part], recordings: Sequence[Recording]
 ) -> Iterator[LeftOut]:
     """Yield the participants of whom nothing is left, and in a paired design those who lack a condition."""
     of: dict[str, set[str]] = {part.participant: set() for part in parts}
-    for course in courses:
-        of[course.part.participant].add(course.part.condition)
+    for recording in recordings:
+        of[recording.part.participant].add(recording.part.condition)
     for name, seen in sorted(of.items()):
         missing = [condition for condition in conditions if condition not in seen]
         if not seen:
@@ -118,23 +118,23 @@ def _check_measures(participants: pd.DataFrame, measures: Sequence[str]) -> None
 
 def _event_tables(
     settings: StudySettings,
-    courses: Sequence[Course],
+    recordings: Sequence[Recording],
     events: Sequence[Sequence[Event]],
     conditions: Sequence[str],
     notes: list[str],
 ) -> dict[str, pd.DataFrame]:
-    of_events, event_courses = event_tables(courses, events, settings.events, hz=settings.analysis.hz)
-    clusters, why_not = compare_courses(event_courses, conditions, settings.analysis, seed=settings.study.seed)
+    of_events, time_courses = event_tables(recordings, events, settings.events, hz=settings.analysis.hz)
+    clusters, why_not = compare_time_courses(time_courses, conditions, settings.analysis, seed=settings.study.seed)
     notes += why_not
-    return {"events": of_events, "event_courses": event_courses, "clusters": clusters}
+    return {"events": of_events, "event_courses": time_courses, "clusters": clusters}
 
 
-def _dependent(courses: Sequence[Course]) -> str:
+def _dependent(recordings: Sequence[Recording]) -> str:
     """Return which observations are of one video, as if copies or pieces of it were samples; empty for none."""
     of: dict[str, list[Part]] = {}
-    for course in courses:
-        if digest := course.summary.get("fingerprint"):
-            of.setdefault(str(digest), []).append(course.part)
+    for recording in recordings:
+        if digest := recording.summary.get("fingerprint"):
+            of.setdefault(str(digest), []).append(recording.part)
     for parts in of.values():
         clips = sorted({part.clip for part in parts})
         if len(clips) > 1:

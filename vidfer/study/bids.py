@@ -1,4 +1,4 @@
-"""BIDS derivatives of a study: episodes as _events.tsv, courses as _physio.tsv.gz, each with its JSON.
+"""BIDS derivatives of a study: episodes as _events.tsv, time courses as _physio.tsv.gz, each with its JSON.
 
 Brain Imaging Data Structure 1.10.0, https://bids-specification.readthedocs.io: derivatives of behavioural recordings.
 """
@@ -18,7 +18,7 @@ import vidfer
 from vidfer.labels import EMOTIONS
 from vidfer.spreadsheet import table_csv
 from vidfer.study.analysis import Study
-from vidfer.study.courses import Course
+from vidfer.study.recordings import Recording
 from vidfer.study.windows import means_of_steps
 
 BIDS_VERSION = "1.10.0"
@@ -39,8 +39,8 @@ def bids_files(study: Study) -> dict[str, bytes]:
     Each participant is a subject, each condition a task; several clips of one are runs. Letters and digits of the names
     are kept, as BIDS allows no others; participants.tsv tells the names as they were.
     """
-    subjects = _names([course.part.participant for course in study.courses])
-    tasks = _names([course.part.condition for course in study.courses])
+    subjects = _names([recording.part.participant for recording in study.recordings])
+    tasks = _names([recording.part.condition for recording in study.recordings])
     description: dict[str, Any] = {
         "Name": study.settings.study.title or "Facial expressions by vidfer",
         "BIDSVersion": BIDS_VERSION,
@@ -49,19 +49,19 @@ def bids_files(study: Study) -> dict[str, bytes]:
     }
     files = {"dataset_description.json": _json(description), "participants.tsv": _participants(study, subjects)}
     files["README.md"] = b"Facial expressions as people would call them, by vidfer. They are no measure of feelings.\n"
-    several = Counter((course.part.participant, course.part.condition) for course in study.courses)
+    several = Counter((recording.part.participant, recording.part.condition) for recording in study.recordings)
     runs: Counter[tuple[str, str]] = Counter()
-    for course in study.courses:
-        part = course.part
+    for recording in study.recordings:
+        part = recording.part
         key = (part.participant, part.condition)
         runs[key] += 1
         run = f"_run-{runs[key]:02d}" if several[key] > 1 else ""
         subject = f"sub-{subjects[part.participant]}"
         stem = f"{subject}/beh/{subject}_task-{tasks[part.condition]}{run}"
         hz = study.settings.analysis.hz
-        files[f"{stem}_events.tsv"] = _events(course)
+        files[f"{stem}_events.tsv"] = _events(recording)
         files[f"{stem}_events.json"] = _json(_LABELS)
-        files[f"{stem}_recording-face_physio.tsv.gz"] = _physio(course, hz)
+        files[f"{stem}_recording-face_physio.tsv.gz"] = _physio(recording, hz)
         files[f"{stem}_recording-face_physio.json"] = _json(_physio_description(hz, part.clip))
     return files
 
@@ -78,7 +78,7 @@ def _names(given: list[str]) -> dict[str, str]:
 
 
 def _participants(study: Study, subjects: Mapping[str, str]) -> bytes:
-    covariates = {course.part.participant: course.part.covariates for course in study.courses}
+    covariates = {recording.part.participant: recording.part.covariates for recording in study.recordings}
     columns = sorted({name for of in covariates.values() for name in of})
     lines = ["\t".join(["participant_id", "name", *columns])]
     for name, label in subjects.items():
@@ -87,24 +87,24 @@ def _participants(study: Study, subjects: Mapping[str, str]) -> bytes:
     return ("\n".join(lines) + "\n").encode(errors="backslashreplace")
 
 
-def _events(course: Course) -> bytes:
+def _events(recording: Recording) -> bytes:
     import pandas as pd
 
-    label, start, end, _ = course.episodes.T
+    label, start, end, _ = recording.episodes.T
     table = pd.DataFrame(
         {
             "onset": start,
             "duration": end - start,
             "trial_type": [EMOTIONS[int(one)] for one in label],
-            "peak_probability": course.strength,
+            "peak_probability": recording.strength,
         }
     ).sort_values(["onset", "trial_type"], kind="stable")
     return table_csv(table).replace(b",", b"\t")
 
 
-def _physio(course: Course, hz: float) -> bytes:
-    edges = np.arange(max(1, round(course.clip_seconds * hz)) + 1) / hz
-    means = means_of_steps(course.seconds, course.step, course.raw, edges)
+def _physio(recording: Recording, hz: float) -> bytes:
+    edges = np.arange(max(1, round(recording.clip_seconds * hz)) + 1) / hz
+    means = means_of_steps(recording.seconds, recording.step, recording.raw, edges)
     lines = ("\t".join("n/a" if value != value else f"{value:.6f}" for value in row) for row in means.tolist())
     return gzip.compress("".join(f"{line}\n" for line in lines).encode(), mtime=0)
 

@@ -18,7 +18,7 @@ from vidfer.study.settings import AnalysisSection
 if TYPE_CHECKING:
     import pandas as pd
 
-BASELINE = "baseline"  # stands for the reference where courses are compared with the time before the event
+BASELINE = "baseline"  # stands for the reference where time courses are compared with the time before the event
 _BATCH = 500  # bootstrap samples at once: bounds memory
 
 
@@ -244,10 +244,10 @@ def _correct(rows: Sequence[dict[str, Any]], correction: str) -> None:
             row["p_corrected"] = p
 
 
-def compare_courses(
-    courses: pd.DataFrame, conditions: Sequence[str], analysis: AnalysisSection, *, seed: int
+def compare_time_courses(
+    time_courses: pd.DataFrame, conditions: Sequence[str], analysis: AnalysisSection, *, seed: int
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Compare event-locked courses over time: two conditions with each other, or one with the time before the event.
+    """Compare event-locked time courses: two conditions with each other, or one with the time before the event.
 
     Returns
     -------
@@ -257,7 +257,7 @@ def compare_courses(
 
     pairs = list(itertools.combinations(conditions, 2)) or [(BASELINE, conditions[0])]
     rows, notes = [], []
-    for place, (kind, of_type) in enumerate(courses.groupby("type", sort=True)):
+    for place, (kind, of_type) in enumerate(time_courses.groupby("type", sort=True)):
         times = np.sort(of_type["seconds"].unique())
         for reference, condition in pairs:
             first, second = (_stacked(of_type, name, analysis) for name in (reference, condition))
@@ -286,7 +286,7 @@ def compare_courses(
             rows += [
                 {
                     "type": kind,
-                    "emotion": analysis.emotions[one.course],
+                    "emotion": analysis.emotions[one.emotion],
                     "reference": reference,
                     "condition": condition,
                     "from_seconds": times[after][one.first] - step / 2,
@@ -300,10 +300,10 @@ def compare_courses(
     return pd.DataFrame(rows, columns=columns), notes
 
 
-def _stacked(courses: pd.DataFrame, condition: str, analysis: AnalysisSection) -> dict[str, np.ndarray]:
-    """Return the course (E, T) of each participant who is seen throughout."""
+def _stacked(time_courses: pd.DataFrame, condition: str, analysis: AnalysisSection) -> dict[str, np.ndarray]:
+    """Return the time course (E, T) of each participant who is seen throughout."""
     found = {}
-    for participant, one in courses[courses["condition"] == condition].groupby("participant", sort=True):
+    for participant, one in time_courses[time_courses["condition"] == condition].groupby("participant", sort=True):
         values = one.sort_values("seconds")[list(analysis.emotions)].to_numpy(np.float64).T
         if not np.isnan(values).any():
             found[str(participant)] = values

@@ -11,7 +11,7 @@ from pathlib import Path
 from vidfer.errors import DataError
 from vidfer.learning.datasets.annotations import SUFFIXES, read_annotations
 from vidfer.study.assignment import LeftOut
-from vidfer.study.courses import Course
+from vidfer.study.recordings import Recording
 from vidfer.study.rows import read_rows
 from vidfer.study.settings import EventsSection
 
@@ -68,15 +68,18 @@ def read_events(settings: EventsSection, folder: Path, clips: Sequence[str]) -> 
 
 
 def clip_events(
-    events: Sequence[Event], courses: Sequence[Course], settings: EventsSection, audio_start: Callable[[str], float]
+    events: Sequence[Event],
+    recordings: Sequence[Recording],
+    settings: EventsSection,
+    audio_start: Callable[[str], float],
 ) -> tuple[list[list[Event]], list[LeftOut]]:
-    """Return for each course its events, on its own clock; and those that lie outside every clip that they are of.
+    """Return for each recording its events, on its own clock; and those that lie outside every clip that they are of.
 
     Parameters
     ----------
     events
         As read.
-    courses
+    recordings
         One per part of a clip; an event is the part's that it begins in.
     settings
         Names the clock.
@@ -88,27 +91,27 @@ def clip_events(
     DataError
         The times are milliseconds.
     """
-    ends: dict[str, float] = {course.part.clip: course.clip_seconds for course in courses}
+    ends: dict[str, float] = {recording.part.clip: recording.clip_seconds for recording in recordings}
     shifts: dict[str, float] = {}
-    for course in courses:
-        if course.part.clip not in shifts:
-            shifts[course.part.clip] = _shift(course, settings, audio_start)
+    for recording in recordings:
+        if recording.part.clip not in shifts:
+            shifts[recording.part.clip] = _shift(recording, settings, audio_start)
     _refuse_milliseconds(events, ends, settings)
     left = [out for event in events if (out := _outside(event, ends, shifts))]
     of_clip: dict[str, list[Event]] = {}
     for event in sorted(events, key=lambda one: one.onset_seconds):
         of_clip.setdefault(event.clip, []).append(event)
     twice: dict[str, LeftOut] = {}
-    found = [_of_course(course, of_clip, shifts[course.part.clip], twice) for course in courses]
+    found = [_of_recording(recording, of_clip, shifts[recording.part.clip], twice) for recording in recordings]
     return found, [*left, *twice.values()]
 
 
-def _of_course(
-    course: Course, of_clip: Mapping[str, Sequence[Event]], shift: float, twice: dict[str, LeftOut]
+def _of_recording(
+    recording: Recording, of_clip: Mapping[str, Sequence[Event]], shift: float, twice: dict[str, LeftOut]
 ) -> list[Event]:
-    """Return the events that begin in a course; of those that are listed twice one, the others go into ``twice``."""
-    part = course.part
-    low, high = max(0.0, part.start_seconds), min(part.end_seconds, course.clip_seconds)
+    """Return the events that begin in a recording; of those listed twice one, the others go into ``twice``."""
+    part = recording.part
+    low, high = max(0.0, part.start_seconds), min(part.end_seconds, recording.clip_seconds)
     found: dict[tuple[float, str], Event] = {}
     for events in (of_clip.get(part.clip, ()), of_clip.get("", ())):
         first = bisect.bisect_left(events, low - shift, key=lambda one: one.onset_seconds)
@@ -138,11 +141,11 @@ def _outside(event: Event, ends: Mapping[str, float], shifts: Mapping[str, float
     return LeftOut(what="event", name=event.type, reason=reason) if outside else None
 
 
-def _shift(course: Course, settings: EventsSection, audio_start: Callable[[str], float]) -> float:
+def _shift(recording: Recording, settings: EventsSection, audio_start: Callable[[str], float]) -> float:
     """Return what brings a time of the events' clock to that of the timeline: seconds from the first frame."""
     if settings.clock == "first_frame":
         return 0.0
-    return (audio_start(course.part.clip) if settings.clock == "audio" else 0.0) - course.start_seconds
+    return (audio_start(recording.part.clip) if settings.clock == "audio" else 0.0) - recording.start_seconds
 
 
 def _refuse_milliseconds(events: Sequence[Event], ends: Mapping[str, float], settings: EventsSection) -> None:

@@ -16,9 +16,9 @@ from vidfer.labels import EMOTION_INDEX, EMOTIONS, NUM_EMOTIONS
 from vidfer.learning.datasets.manifest import read_manifest
 from vidfer.store.layout import PEOPLE_FILE
 from vidfer.store.outputs import write_if_changed
-from vidfer.study.courses import find_clips
 from vidfer.study.fused_tables import tables_of_fused
 from vidfer.study.person import rows_of_person
+from vidfer.study.recordings import find_clips
 from vidfer.study.rows import Row, read_rows
 from vidfer.timeline.saved import read_summary, read_table
 

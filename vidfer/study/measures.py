@@ -19,30 +19,30 @@ from vidfer.timeline.face_movements import gaze_shares
 if TYPE_CHECKING:
     import pandas as pd
 
-    from vidfer.study.courses import Course
+    from vidfer.study.recordings import Recording
 
 
 class Pooled:
     """All clips and stretches of a participant in a condition, one after the other."""
 
-    def __init__(self, courses: Sequence[Course]) -> None:
-        self.courses = courses
-        self.step = np.concatenate([course.step for course in courses])  # (T,) seconds that each row stands for
+    def __init__(self, recordings: Sequence[Recording]) -> None:
+        self.recordings = recordings
+        self.step = np.concatenate([recording.step for recording in recordings])  # (T,) s that each row stands for
         self.seconds = float(self.step.sum())
 
     @cached_property
     def episodes(self) -> np.ndarray:
         """How many of each emotion, (K,)."""
-        labels = np.concatenate([course.episodes[:, 0] for course in self.courses]).astype(np.int64)
+        labels = np.concatenate([recording.episodes[:, 0] for recording in self.recordings]).astype(np.int64)
         return np.bincount(labels, minlength=NUM_EMOTIONS).astype(np.float64)
 
     @cached_property
     def further(self) -> dict[str, np.ndarray]:
         """Each further column of the timelines, (T,); NaN where not measured."""
-        names = dict.fromkeys(name for course in self.courses for name in course.further)
-        nothing = [np.full(len(course.step), np.nan) for course in self.courses]
+        names = dict.fromkeys(name for recording in self.recordings for name in recording.further)
+        nothing = [np.full(len(recording.step), np.nan) for recording in self.recordings]
         return {
-            name: np.concatenate([of.further.get(name, no) for of, no in zip(self.courses, nothing, strict=True)])
+            name: np.concatenate([of.further.get(name, no) for of, no in zip(self.recordings, nothing, strict=True)])
             for name in names
         }
 
@@ -59,21 +59,21 @@ class Pooled:
 
     def blinks(self) -> tuple[int, float]:
         """Return how many there are, and of how many seconds that speaks."""
-        counts = [of.blinks for of in self.courses if of.blinks is not None and of.blinks.count is not None]
+        counts = [of.blinks for of in self.recordings if of.blinks is not None and of.blinks.count is not None]
         return sum(count.count or 0 for count in counts), sum(count.measured_seconds for count in counts)
 
 
 def _share_of_time(pooled: Pooled) -> np.ndarray:
-    held = np.concatenate([course.held for course in pooled.courses])
+    held = np.concatenate([recording.held for recording in pooled.recordings])
     sure = held != UNSURE_LABEL
     return np.bincount(held[sure], weights=pooled.step[sure], minlength=NUM_EMOTIONS) / pooled.seconds
 
 
 def _first_episode(pooled: Pooled) -> np.ndarray:
-    first = np.full((len(pooled.courses), NUM_EMOTIONS), np.nan)
-    for row, course in zip(first, pooled.courses, strict=True):
-        starts = np.maximum(0.0, course.episodes[:, 1] - course.part.start_seconds)
-        np.fmin.at(row, course.episodes[:, 0].astype(np.int64), starts)
+    first = np.full((len(pooled.recordings), NUM_EMOTIONS), np.nan)
+    for row, recording in zip(first, pooled.recordings, strict=True):
+        starts = np.maximum(0.0, recording.episodes[:, 1] - recording.part.start_seconds)
+        np.fmin.at(row, recording.episodes[:, 0].astype(np.int64), starts)
     known = np.isfinite(first)
     with np.errstate(invalid="ignore"):
         return np.asarray(np.where(known, first, 0.0).sum(axis=0) / known.sum(axis=0))
@@ -101,7 +101,7 @@ OF_EMOTIONS: dict[str, Measure] = {
     "mean_probability": Measure(
         words="mean probability",
         meaning="probability, 0..1 (a change where a baseline is taken off)",
-        of=lambda p: np.concatenate([course.probabilities for course in p.courses]).T @ p.step / p.seconds,
+        of=lambda p: np.concatenate([recording.probabilities for recording in p.recordings]).T @ p.step / p.seconds,
     ),
     "share_of_time": Measure(
         words="share of time",
@@ -117,7 +117,7 @@ OF_EMOTIONS: dict[str, Measure] = {
     "peak_probability": Measure(
         words="peak probability",
         meaning="largest of a row, 0..1, no baseline taken off",
-        of=lambda p: np.max([course.raw.max(axis=0) for course in p.courses], axis=0),
+        of=lambda p: np.max([recording.raw.max(axis=0) for recording in p.recordings], axis=0),
     ),
     "first_episode_seconds": Measure(
         words="seconds to first episode",
@@ -157,14 +157,14 @@ def words_of(measure: str) -> str:
     return known.words if known else measure.replace("_", " ")
 
 
-def participant_table(courses: Iterable[Course], *, by_clip: bool = False) -> pd.DataFrame:
+def participant_table(recordings: Iterable[Recording], *, by_clip: bool = False) -> pd.DataFrame:
     """Return the table ``participants``: see columns.csv; with ``by_clip`` a row for each clip instead."""
     import pandas as pd
 
-    groups: dict[tuple[str, ...], list[Course]] = defaultdict(list)
-    for course in courses:
-        key = (course.part.participant, course.part.condition)
-        groups[(*key, course.part.clip, str(course.part.start_seconds)) if by_clip else key].append(course)
+    groups: dict[tuple[str, ...], list[Recording]] = defaultdict(list)
+    for recording in recordings:
+        key = (recording.part.participant, recording.part.condition)
+        groups[(*key, recording.part.clip, str(recording.part.start_seconds)) if by_clip else key].append(recording)
     rows = []
     for (participant, condition, *_), group in sorted(groups.items(), key=lambda one: one[0]):
         pooled = Pooled(group)
@@ -179,36 +179,36 @@ def participant_table(courses: Iterable[Course], *, by_clip: bool = False) -> pd
 
 
 def _has_movements(pooled: Pooled) -> bool:
-    return bool(pooled.gaze) or any(course.blinks is not None for course in pooled.courses)
+    return bool(pooled.gaze) or any(recording.blinks is not None for recording in pooled.recordings)
 
 
-def clip_table(courses: Sequence[Course]) -> pd.DataFrame:
+def clip_table(recordings: Sequence[Recording]) -> pd.DataFrame:
     """Return the table ``clips``."""
     import pandas as pd
 
     rows = [
         {
-            "clip": course.part.clip,
-            "participant": course.part.participant,
-            "condition": course.part.condition,
-            "start_seconds": course.part.start_seconds,
-            "end_seconds": min(course.part.end_seconds, course.clip_seconds),
-            "frames": course.num_frames,
-            "frames_with_face": course.num_seen,
-            "frames_used": course.num_rows,
-            "mean_quality": course.summary.get("mean_quality"),
-            "baseline": course.baseline,
+            "clip": recording.part.clip,
+            "participant": recording.part.participant,
+            "condition": recording.part.condition,
+            "start_seconds": recording.part.start_seconds,
+            "end_seconds": min(recording.part.end_seconds, recording.clip_seconds),
+            "frames": recording.num_frames,
+            "frames_with_face": recording.num_seen,
+            "frames_used": recording.num_rows,
+            "mean_quality": recording.summary.get("mean_quality"),
+            "baseline": recording.baseline,
         }
-        for course in courses
+        for recording in recordings
     ]
     return pd.DataFrame(rows)
 
 
-def _covariates(group: Sequence[Course]) -> dict[str, str]:
+def _covariates(group: Sequence[Recording]) -> dict[str, str]:
     """Return the covariates in which all clips of the group agree; others belong to single clips."""
     first = group[0].part.covariates
     return {
         name: value
         for name, value in first.items()
-        if all(course.part.covariates.get(name) == value for course in group)
+        if all(recording.part.covariates.get(name) == value for recording in group)
     }

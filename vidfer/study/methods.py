@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import vidfer
 from vidfer.config import PipelineConfig
 from vidfer.report.wording import count, display_name
-from vidfer.study.courses import processed_baseline
+from vidfer.study.recordings import processed_baseline
 from vidfer.study.settings import StudySettings
 from vidfer.weights import ComponentKind, assets_folder, digests
 
@@ -42,7 +42,7 @@ LIMITS = (
 def methods_text(study: Study, results: Path) -> bytes:
     """Return methods.md."""
     settings, left, notes = study.settings, study.left, study.notes
-    summaries = list({course.part.clip: course.summary for course in study.courses}.values())
+    summaries = list({recording.part.clip: recording.summary for recording in study.recordings}.values())
     paragraphs = [
         _material(study, has_people=(results / "people.csv").is_file()),
         _processing(results, summaries),
@@ -71,12 +71,13 @@ def _filled(text: str) -> str:
 
 
 def _material(study: Study, *, has_people: bool) -> str:
-    settings, courses, conditions, left = study.settings, study.courses, study.conditions, study.left
-    people = {name: {c.part.participant for c in courses if c.part.condition == name} for name in conditions}
-    frames = sum(course.num_frames for course in courses)
-    seen, used = sum(course.num_seen for course in courses), sum(course.num_rows for course in courses)
+    settings, recordings, conditions, left = study.settings, study.recordings, study.conditions, study.left
+    people = {name: {c.part.participant for c in recordings if c.part.condition == name} for name in conditions}
+    frames = sum(recording.num_frames for recording in recordings)
+    seen = sum(recording.num_seen for recording in recordings)
+    used = sum(recording.num_rows for recording in recordings)
     in_each = ", ".join(f"{len(found)} in {display_name(name)}" for name, found in people.items())
-    clips = len({course.part.clip for course in courses})
+    clips = len({recording.part.clip for recording in recordings})
     out = Counter(one.what for one in left)
     missing = ", ".join(count(number, what) for what, number in sorted(out.items())) or "nothing"
     who = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,11 +9,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from vidfer.labels import EMOTIONS
-from vidfer.report.page import cell, escape, page, swatch, table, warnings_box
+from vidfer.report.page import cell, data_url, escape, number, page, row, swatch, table, warnings_box
 from vidfer.report.wording import clock, count
 from vidfer.study.assignment import LeftOut
-from vidfer.study.courses import Course
 from vidfer.study.measures import words_of
+from vidfer.study.recordings import Recording
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,9 +37,10 @@ def render_page(
     folders
         Each clip's folder, for links to its report relative to ``out``.
     """
-    courses, title = study.courses, study.settings.study.title or "Study"
-    people, clips = {course.part.participant for course in courses}, {course.part.clip for course in courses}
-    seconds = clock(sum(float(course.step.sum()) for course in courses))
+    recordings, title = study.recordings, study.settings.study.title or "Study"
+    people = {recording.part.participant for recording in recordings}
+    clips = {recording.part.clip for recording in recordings}
+    seconds = clock(sum(float(recording.step.sum()) for recording in recordings))
     facts = f"{count(len(people), 'participant')}, {count(len(clips), 'clip')}, {seconds} with the face in view"
     facts += f"; conditions: {', '.join(study.conditions)}"
     body = [
@@ -49,7 +49,7 @@ def render_page(
         *(_picture(heading, svg) for heading, svg in pictures.values()),
         _comparisons(study.tables["comparisons"]),
         _clusters(study.tables["clusters"]) if "clusters" in study.tables else "",
-        _moments(courses, study.conditions, folders, out),
+        _moments(recordings, study.conditions, folders, out),
         _left_out(study.left),
         "<p class='faint'>Tables: <a href='participants.csv'>participants.csv</a>, <a href='comparisons.csv'>"
         "comparisons.csv</a>, <a href='clips.csv'>clips.csv</a>; what their columns mean: <a href='columns.csv'>"
@@ -59,10 +59,9 @@ def render_page(
 
 
 def _picture(heading: str, svg: bytes) -> str:
-    data = base64.b64encode(svg).decode()
     return (
         f"<section><h2>{escape(heading)}</h2><img class='picture' style='max-width:1100px' alt='{escape(heading)}' "
-        f"src='data:image/svg+xml;base64,{data}'></section>"
+        f"src='{data_url(svg, 'image/svg+xml')}'></section>"
     )
 
 
@@ -83,10 +82,8 @@ def _comparisons(comparisons: pd.DataFrame) -> str:
             cell(escape(words_of(one["measure"]))),
             cell(swatch(one["emotion"]) if one["emotion"] else ""),
             cell(escape(f"{one['condition']} − {one['reference']}")),
-            *(cell(text, kind="number") for text in (n, f"{_number(one['difference'])} {interval}", effect)),
-            cell(p, kind="number"),
         ]
-        rows.append(f"<tr>{''.join(cells)}</tr>")
+        rows.append(row(*cells, *map(number, (n, f"{_number(one['difference'])} {interval}", effect, p))))
     headings = [("measure", ""), ("emotion", ""), ("compared", ""), ("n", "number"), ("difference", "number")]
     headings += [(_EFFECTS[comparisons["effect"].iat[0]], "number"), ("p, corrected", "number")]
     refused = sorted(set(comparisons["refused"]) - {""})
@@ -98,28 +95,28 @@ def _clusters(clusters: pd.DataFrame) -> str:
     if clusters.empty:
         return ""
     rows = [
-        "<tr>"
-        + cell(escape(one["type"]))
-        + cell(swatch(one["emotion"]))
-        + cell(escape(f"{one['condition']} − {one['reference']}"))
-        + cell(f"{_number(one['from_seconds'], 1)} to {_number(one['to_seconds'], 1)} s", kind="number")
-        + cell(_number(one["p"]), kind="number")
-        + "</tr>"
+        row(
+            cell(escape(one["type"])),
+            cell(swatch(one["emotion"])),
+            cell(escape(f"{one['condition']} − {one['reference']}")),
+            number(f"{_number(one['from_seconds'], 1)} to {_number(one['to_seconds'], 1)} s"),
+            number(_number(one["p"])),
+        )
         for one in clusters.sort_values(["p", "type"], kind="stable").head(_MOST_LISTED).to_dict("records")
     ]
     headings = [("event", ""), ("emotion", ""), ("compared", ""), ("from the onset", "number"), ("p", "number")]
     return f'<section class="long"><h2>Around events, over time</h2>{table(headings, rows)}</section>'
 
 
-def _moments(courses: Sequence[Course], conditions: Sequence[str], folders: Mapping[str, Path], out: Path) -> str:
+def _moments(recordings: Sequence[Recording], conditions: Sequence[str], folders: Mapping[str, Path], out: Path) -> str:
     """Return links to the strongest episodes of each emotion and condition."""
     import pandas as pd
 
     moments = pd.DataFrame(
         [
-            (EMOTIONS[int(label)], course.part.condition, course.part.participant, course.part.clip, peak, strength)
-            for course in courses
-            for (label, _, _, peak), strength in zip(course.episodes.tolist(), course.strength.tolist(), strict=True)
+            (EMOTIONS[int(label)], one.part.condition, one.part.participant, one.part.clip, peak, strength)
+            for one in recordings
+            for (label, _, _, peak), strength in zip(one.episodes.tolist(), one.strength.tolist(), strict=True)
         ],
         columns=["emotion", "condition", "participant", "clip", "seconds", "strength"],
     )
@@ -137,7 +134,7 @@ def _moments(courses: Sequence[Course], conditions: Sequence[str], folders: Mapp
         name = f"{escape(one.clip)} {clock(one.seconds, decimals=1)}"
         link = f"<a href='{place}'>{name}</a>" if report.is_file() else name
         cells = [swatch(one.emotion), escape(one.condition), escape(one.participant), link]
-        rows.append(f"<tr>{''.join(map(cell, cells))}{cell(_number(one.strength, 2), kind='number')}</tr>")
+        rows.append(row(*map(cell, cells), number(_number(one.strength, 2))))
     headings = [("emotion", ""), ("condition", ""), ("participant", ""), ("when", ""), ("probability", "number")]
     return f'<section class="long"><h2>Strongest moments</h2>{table(headings, rows)}</section>' if rows else ""
 
@@ -145,8 +142,10 @@ def _moments(courses: Sequence[Course], conditions: Sequence[str], folders: Mapp
 def _left_out(left: Sequence[LeftOut]) -> str:
     if not left:
         return ""
-    rows = [f"<tr>{cell(one.what)}{cell(escape(one.name), kind='name')}{cell(escape(one.reason), kind='text')}</tr>"
-            for one in left[:_MOST_LISTED]]  # fmt: skip
+    rows = [
+        row(cell(one.what), cell(escape(one.name), kind="name"), cell(escape(one.reason), kind="text"))
+        for one in left[:_MOST_LISTED]
+    ]
     more = f"<p class='faint'>and {len(left) - _MOST_LISTED} more: left_out.csv</p>" if len(left) > _MOST_LISTED else ""
     heads = [("what", ""), ("name", ""), ("why", "")]
     return f'<section class="long"><h2>Left out</h2>{table(heads, rows)}{more}</section>'

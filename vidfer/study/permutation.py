@@ -1,4 +1,4 @@
-"""Permutation tests over participants: of single figures, and of courses by clusters.
+"""Permutation tests over participants: of single figures, and of time courses by clusters.
 
 Maris, E., Oostenveld, R. (2007). Nonparametric statistical testing of EEG- and MEG-data. J. Neurosci. Methods 164.
 Phipson, B., Smyth, G. K. (2010). Permutation p-values should never be zero. Stat. Appl. Genet. Mol. Biol. 9 (1).
@@ -35,9 +35,9 @@ class Lots:
 
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
-    """A stretch [first, stop) of steps of one course in which t has one sign and is large; ``mass``: its sum."""
+    """A stretch [first, stop) of steps of one emotion in which t has one sign and is large; ``mass``: its sum."""
 
-    course: int
+    emotion: int
     first: int
     stop: int
     mass: float
@@ -119,12 +119,12 @@ def _as_observed(values: np.ndarray, lots: Lots, *, paired: bool) -> np.ndarray:
 
 
 def cluster_test(values: np.ndarray, lots: Lots, *, paired: bool, alpha: float) -> list[Cluster]:
-    """Find the stretches in which courses differ.
+    """Find the stretches in which time courses differ.
 
     Parameters
     ----------
     values
-        (N, C, T): N participants, C courses (emotions), T steps; differences, or of both groups.
+        (N, C, T): N participants, C emotions, T steps; differences, or of both groups.
     lots
         As for ``p_values``.
     paired
@@ -134,33 +134,33 @@ def cluster_test(values: np.ndarray, lots: Lots, *, paired: bool, alpha: float) 
 
     Returns
     -------
-    All clusters, by course and time. Each is compared with the largest of all courses in every permutation, so the
+    All clusters, by emotion and time. Each is compared with the largest of all emotions in every permutation, so the
     p-values hold over all of them.
     """
-    count, courses, steps = values.shape
-    flat = values.reshape(count, courses * steps)
+    count, emotions, steps = values.shape
+    flat = values.reshape(count, emotions * steps)
     statistic = t_paired if paired else t_unpaired
     bound = float(stats.t.isf(alpha / 2, count - 1 if paired else count - 2))
-    observed = statistic(flat, _as_observed(flat, lots, paired=paired)).reshape(courses, steps)
+    observed = statistic(flat, _as_observed(flat, lots, paired=paired)).reshape(emotions, steps)
     found = _clusters(observed[None], bound)
     masses = np.array([abs(cluster[-1]) for cluster in found])
     reached = np.zeros(len(found))
     for start in range(0, len(lots.drawn), _AT_ONCE):
         lot = lots.drawn[start : start + _AT_ONCE]
-        t = statistic(flat, lot).reshape(len(lot), courses, steps)
+        t = statistic(flat, lot).reshape(len(lot), emotions, steps)
         largest = np.zeros(len(lot))
         for place, _, _, _, mass in _clusters(t, bound):
             largest[place] = max(largest[place], abs(mass))
         reached += (largest[:, None] >= masses * (1 - _TIES)).sum(axis=0)
     p = lots.p(reached)
     return [
-        Cluster(course=course, first=first, stop=stop, mass=mass, p=float(p[place]))
-        for place, (_, course, first, stop, mass) in enumerate(found)
+        Cluster(emotion=emotion, first=first, stop=stop, mass=mass, p=float(p[place]))
+        for place, (_, emotion, first, stop, mass) in enumerate(found)
     ]
 
 
 def _clusters(t: np.ndarray, bound: float) -> list[tuple[int, int, int, int, float]]:
-    """Return (lot, course, first, stop, sum of t) of each run of steps beyond the bound with one sign, in (R, C, T)."""
+    """Return (lot, emotion, first, stop, sum of t) of each run of steps beyond the bound with one sign in (R, C, T)."""
     beside = np.zeros((3, 3, 3))
     beside[1, 1] = 1  # steps are neighbours in time only
     found = []
@@ -169,6 +169,6 @@ def _clusters(t: np.ndarray, bound: float) -> list[tuple[int, int, int, int, flo
         if count:
             masses = ndimage.sum_labels(t, labels, np.arange(1, count + 1))
             for where, mass in zip(ndimage.find_objects(labels), masses, strict=True):
-                lot, course, steps = where
-                found.append((lot.start, course.start, steps.start, steps.stop, float(mass)))
+                lot, emotion, steps = where
+                found.append((lot.start, emotion.start, steps.start, steps.stop, float(mass)))
     return sorted(found)

@@ -12,7 +12,8 @@ import numpy as np
 
 from vidfer.labels import EMOTION_COLOURS, EMOTIONS, STATE_COLOURS, STATES, UNSURE
 from vidfer.report.chart import time_step
-from vidfer.report.drawing import draw_pdf, draw_pixels, draw_svg, name_fonts
+from vidfer.report.chart_panel import FAINT, INK
+from vidfer.report.drawing import draw_pdf, draw_pixels, draw_svg, keep_spines, name_fonts
 from vidfer.report.png import full_colour_png
 from vidfer.report.wording import clock, display_name
 from vidfer.study.comparisons import interval
@@ -27,12 +28,11 @@ DPI = 300
 _GAP = 8  # mm between rows of panels
 _FOOT = 11  # mm below the panels: ticks and what they mean
 _LEAST_SPAN = 0.1  # of probability on an axis: no picture of noise
-_INK, _FAINT, _TEXT = "#222222", "#666666", 7.0
+_TEXT = 7.0  # pt
 _ACCENT = "#3b6ea5"  # of what belongs to no emotion
 _LINES: tuple[Any, ...] = ((0, (3, 1.5)), "-", "-.", ":")
 _BAND_SAMPLES = 999
-_MOST_STEPS = 300  # of a drawn course: more than there are pixels between
-_MOST_NAMES = 40  # of participants beside a heat map
+_MOST_STEPS = 300  # of a drawn time course: more than there are pixels between
 
 
 def saved(figure: Figure, formats: Collection[str]) -> dict[str, bytes]:
@@ -82,14 +82,14 @@ class Panels:
             unused.set_visible(False)
         self.lowest = self.axes[-columns:]
         for axes, emotion in zip(self.axes, emotions, strict=True):
-            axes.set_title(emotion, loc="left", fontsize=_TEXT, fontweight="bold", color=_INK, pad=3)
+            axes.set_title(emotion, loc="left", fontsize=_TEXT, fontweight="bold", color=INK, pad=3)
             plain(axes)
         for axes in self.lowest:  # also where nothing stands in the last row below
             axes.tick_params(labelbottom=True)
 
     def colour(self, emotion: str, place: int) -> str:
         """Return the colour of a condition by its place; the first is the reference."""
-        return _INK if place == 0 and len(self.conditions) > 1 else EMOTION_COLOURS.get(emotion, _ACCENT)
+        return INK if place == 0 and len(self.conditions) > 1 else EMOTION_COLOURS.get(emotion, _ACCENT)
 
     def legend(self) -> None:
         """Name the conditions above the panels."""
@@ -98,23 +98,21 @@ class Panels:
         if len(self.conditions) < 2:
             return
         handles = [
-            Line2D([], [], color=_INK if place == 0 else _FAINT, linestyle=_LINES[place % 4], linewidth=1.2)
+            Line2D([], [], color=INK if place == 0 else FAINT, linestyle=_LINES[place % 4], linewidth=1.2)
             for place in range(len(self.conditions))
         ]
         names = [display_name(name, longest=24) for name in self.conditions]
         self.figure.legend(
             handles, names, loc="upper left", bbox_to_anchor=(0.02, 1 - 0.8 / self.height), ncols=4, frameon=False,
-            fontsize=_TEXT, borderpad=0, borderaxespad=0, labelcolor=_INK, handlelength=2.2, prop=_family(),
+            fontsize=_TEXT, borderpad=0, borderaxespad=0, labelcolor=INK, handlelength=2.2, prop=_family(),
         )  # fmt: skip
 
 
 def plain(axes: Axes) -> None:
     """Leave of an axis what is needed."""
-    axes.tick_params(labelsize=_TEXT, colors=_FAINT, length=2, width=0.5, pad=1.5)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side in ("left", "bottom"))
-        spine.set_color("#bbbbbb")
-        spine.set_linewidth(0.5)
+    axes.tick_params(labelsize=_TEXT, colors=FAINT, length=2, width=0.5, pad=1.5)
+    keep_spines(axes, "left", "bottom")
+    axes.spines[:].set_linewidth(0.5)
 
 
 def _family() -> Any:
@@ -123,15 +121,15 @@ def _family() -> Any:
     return FontProperties(family=name_fonts(), size=_TEXT)
 
 
-Courses = tuple[np.ndarray, np.ndarray]  # times (T,); of each participant (P, T, K), NaN where unseen
+TimeCourses = tuple[np.ndarray, np.ndarray]  # times (T,); of each participant (P, T, K), NaN where unseen
 
 
-def participant_courses(courses: pd.DataFrame, condition: str) -> Courses:
-    """Return each participant's course in a condition, the mean over his or her clips, for the pictures below.
+def participant_time_courses(time_courses: pd.DataFrame, condition: str) -> TimeCourses:
+    """Return each participant's time course in a condition, the mean over his or her clips, for the pictures below.
 
-    ``courses``: ``aligned``, or ``event_courses`` of one type.
+    ``time_courses``: ``aligned``, or ``event_courses`` of one type.
     """
-    chosen = courses[courses["condition"] == condition]
+    chosen = time_courses[time_courses["condition"] == condition]
     mean = chosen.groupby(["participant", "seconds"], observed=True)[list(EMOTIONS)].mean()
     wide = mean.unstack("participant").sort_index()  # (T, K * P)
     times = wide.index.to_numpy(np.float64)
@@ -140,8 +138,8 @@ def participant_courses(courses: pd.DataFrame, condition: str) -> Courses:
     return times[::every], values[:, ::every]
 
 
-def course_picture(
-    courses: Sequence[Courses],
+def time_course_picture(
+    time_courses: Sequence[TimeCourses],
     conditions: Sequence[str],
     emotions: Sequence[str],
     width_mm: int,
@@ -150,11 +148,11 @@ def course_picture(
     clusters: pd.DataFrame | None = None,
     alpha: float = 0.05,
 ) -> Figure:
-    """Draw the mean course of each condition over participants, with a bootstrap band of 1 - alpha.
+    """Draw the mean time course of each condition over participants, with a bootstrap band of 1 - alpha.
 
     Parameters
     ----------
-    courses
+    time_courses
         Of each condition; where they are around an event, with the ``clusters`` to mark below the curves.
     conditions, emotions
         What is drawn, in order.
@@ -163,7 +161,7 @@ def course_picture(
     """
     panels = Panels(emotions, width_mm, conditions=conditions, legend=len(conditions) > 1)
     counts: list[tuple[np.ndarray, np.ndarray]] = []
-    for place, (times, stacked) in enumerate(courses):
+    for place, (times, stacked) in enumerate(time_courses):
         if not len(times):  # nobody is seen
             continue
         seen = (~np.isnan(stacked[..., 0])).sum(axis=0)
@@ -199,11 +197,11 @@ def _band(stacked: np.ndarray, rng: np.random.Generator, alpha: float) -> tuple[
 
 def _mark(panels: Panels, clusters: pd.DataFrame, alpha: float) -> None:
     for axes, emotion in zip(panels.axes, panels.emotions, strict=True):
-        axes.axvline(0, color=_FAINT, linewidth=0.5)
+        axes.axvline(0, color=FAINT, linewidth=0.5)
         axes.axhline(0, color="#dddddd", linewidth=0.5, zorder=0)
         for one in clusters[(clusters["emotion"] == emotion) & (clusters["p"] < alpha)].itertuples():
             axes.plot(
-                [one.from_seconds, one.to_seconds], [0.02, 0.02], color=_INK, linewidth=2, solid_capstyle="butt",
+                [one.from_seconds, one.to_seconds], [0.02, 0.02], color=INK, linewidth=2, solid_capstyle="butt",
                 transform=axes.get_xaxis_transform(),
             )  # fmt: skip
 
@@ -230,10 +228,10 @@ def _time_axis(panels: Panels, counts: Sequence[tuple[np.ndarray, np.ndarray]], 
     what = "seconds from the event" if from_event else "time"
     panels.figure.text(
         0.995, 1 / panels.height, f"{what}; below: participants seen", ha="right", va="bottom", fontsize=_TEXT,
-        color=_FAINT,
+        color=FAINT,
     )  # fmt: skip
     panels.figure.supylabel(
-        "change of probability" if from_event else "probability", x=0.005, fontsize=_TEXT, color=_FAINT
+        "change of probability" if from_event else "probability", x=0.005, fontsize=_TEXT, color=FAINT
     )
 
 
@@ -293,10 +291,10 @@ def estimate_picture(
         found = comparisons[(comparisons["measure"] == measure) & (comparisons["emotion"] == emotion)]
         for one in found[found["reference"] == conditions[0]].itertuples():
             place, base = others + conditions.index(one.condition), one.mean_reference
-            axes.plot([-0.25, place + 0.4], [base] * 2, color=_FAINT, linewidth=0.4, linestyle=(0, (2, 2)), zorder=0)
+            axes.plot([-0.25, place + 0.4], [base] * 2, color=FAINT, linewidth=0.4, linestyle=(0, (2, 2)), zorder=0)
             interval = [base + one.difference_low, base + one.difference_high]
-            axes.plot([place] * 2, interval, color=_INK, linewidth=1.2, zorder=3)
-            axes.plot([place], [base + one.difference], "o", color=_INK, markersize=3.2, zorder=4)
+            axes.plot([place] * 2, interval, color=INK, linewidth=1.2, zorder=3)
+            axes.plot([place], [base + one.difference], "o", color=INK, markersize=3.2, zorder=4)
         axes.set_xlim(-0.5, len(ticks) - 0.4)
         axes.set_xticks(range(len(ticks)), ticks, rotation=25 if others < 2 else 40)
         axes.locator_params(axis="y", nbins=4)
@@ -306,7 +304,7 @@ def estimate_picture(
         for text in axes.get_xticklabels():
             text.set(fontfamily=name_fonts(), ha="right", rotation_mode="anchor", parse_math=False)
     if panels[0][1]:
-        grid.figure.supylabel(words_of(panels[0][0]), x=0.005, fontsize=_TEXT, color=_FAINT)
+        grid.figure.supylabel(words_of(panels[0][0]), x=0.005, fontsize=_TEXT, color=FAINT)
     return grid.figure
 
 
@@ -319,16 +317,16 @@ def _spread(values: np.ndarray, paired: bool) -> np.ndarray:
 
 
 def heat_picture(
-    courses: Sequence[Courses], conditions: Sequence[str], emotions: Sequence[str], width_mm: int
+    time_courses: Sequence[TimeCourses], conditions: Sequence[str], emotions: Sequence[str], width_mm: int
 ) -> Figure:
     """Draw participants by time, a row for each participant and condition, darker where an emotion is likelier."""
     from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.ticker import FuncFormatter, MultipleLocator
 
-    rows = [len(values) for _, values in courses]
-    longest = max((times for times, _ in courses), key=len)
+    rows = [len(values) for _, values in time_courses]
+    longest = max((times for times, _ in time_courses), key=len)
     stacked = np.full((sum(rows), len(longest), len(EMOTIONS)), np.nan)
-    for start, (times, values) in zip(np.cumsum([0, *rows]), courses, strict=False):
+    for start, (times, values) in zip(np.cumsum([0, *rows]), time_courses, strict=False):
         stacked[start : start + len(values), : len(times)] = values
     panels = Panels(
         emotions,
@@ -340,14 +338,14 @@ def heat_picture(
     edges = np.cumsum(rows)
     step = time_step(float(longest[-1]), most=4)
     for axes, emotion in zip(panels.axes, emotions, strict=True):
-        scale = LinearSegmentedColormap.from_list(emotion, ["#ffffff", EMOTION_COLOURS[emotion], _INK])
+        scale = LinearSegmentedColormap.from_list(emotion, ["#ffffff", EMOTION_COLOURS[emotion], INK])
         colours = scale.with_extremes(bad="#e8e8e8")
         axes.imshow(
             stacked[..., EMOTIONS.index(emotion)], cmap=colours, vmin=0, vmax=1, aspect="auto", interpolation="nearest",
             extent=(0, float(longest[-1] + longest[0]), sum(rows), 0),
         )  # fmt: skip
         for edge in edges[:-1]:
-            axes.axhline(edge, color=_INK, linewidth=0.7)
+            axes.axhline(edge, color=INK, linewidth=0.7)
         names = [display_name(name, longest=9) for name in conditions]
         axes.set_yticks(edges - np.array(rows) / 2, names, rotation=90, va="center", fontfamily=name_fonts())
         axes.tick_params(axis="y", length=0)
@@ -357,7 +355,7 @@ def heat_picture(
     breaks = "\n" if panels.narrow else " "
     panels.figure.text(
         0.995, 1 / panels.height, f"a row is a participant (n = {people});{breaks}white 0, black 1, gray: not seen",
-        ha="right", va="bottom", fontsize=_TEXT, color=_FAINT,
+        ha="right", va="bottom", fontsize=_TEXT, color=FAINT,
     )  # fmt: skip
     return panels.figure
 
@@ -387,6 +385,6 @@ def share_picture(participants: pd.DataFrame, conditions: Sequence[str], width_m
     figure.legend(
         loc="upper left", bbox_to_anchor=(0.02, 1 - 1 / height), ncols=4 if width_mm < 100 else 9, frameon=False,
         fontsize=_TEXT, handlelength=1, handleheight=0.9, columnspacing=1.0, handletextpad=0.4, borderpad=0,
-        borderaxespad=0, labelcolor=_INK,
+        borderaxespad=0, labelcolor=INK,
     )  # fmt: skip
     return figure

@@ -11,7 +11,7 @@ from vidfer.errors import OutputError, VidferError
 from vidfer.report.wording import count
 from vidfer.store.atomic import write_bytes
 from vidfer.store.layout import clip_ids
-from vidfer.study.courses import find_clips
+from vidfer.study.recordings import find_clips
 from vidfer.study.settings import StudySettings
 from vidfer.video.find import find_videos
 

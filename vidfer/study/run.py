@@ -13,18 +13,18 @@ from vidfer.spreadsheet import table_csv
 from vidfer.store.outputs import write_if_changed
 from vidfer.study.analysis import Study, analyse
 from vidfer.study.bids import bids_files
-from vidfer.study.courses import find_clips
 from vidfer.study.measures import MEANINGS, OF_EMOTIONS, words_of
 from vidfer.study.methods import methods_text
 from vidfer.study.page import render_page
 from vidfer.study.pictures import (
-    course_picture,
     estimate_picture,
     heat_picture,
-    participant_courses,
+    participant_time_courses,
     saved,
     share_picture,
+    time_course_picture,
 )
+from vidfer.study.recordings import find_clips
 from vidfer.study.settings import load_study
 
 if TYPE_CHECKING:
@@ -119,20 +119,20 @@ def _pictures(study: Study) -> Iterator[tuple[str, str, Callable[[int], Figure]]
                     paired=settings.analysis.design == "paired",
                 ),
             )  # fmt: skip
-    stacks = [participant_courses(tables["aligned"], name) for name in conditions]
+    stacks = [participant_time_courses(tables["aligned"], name) for name in conditions]
     yield (
         "courses",
         f"Course per condition: mean over participants, bootstrap band ({1 - alpha:.0%})",
-        partial(course_picture, stacks, conditions, emotions, seed=seed, alpha=alpha),
+        partial(time_course_picture, stacks, conditions, emotions, seed=seed, alpha=alpha),
     )
     events = tables.get("event_courses", tables["aligned"].head(0))
     for place, (kind, of_type) in enumerate(events.groupby("type", sort=True) if len(events) else ()):
         if place < _MOST_TYPES:
-            around = [participant_courses(of_type, name) for name in conditions]
+            around = [participant_time_courses(of_type, name) for name in conditions]
             clusters = tables["clusters"][tables["clusters"]["type"] == kind]
             yield (
                 f"event_{place + 1}",
                 f"Around {kind}: change from before, mean over participants; bar: p < {alpha:g}",
-                partial(course_picture, around, conditions, emotions, seed=seed, alpha=alpha, clusters=clusters),
+                partial(time_course_picture, around, conditions, emotions, seed=seed, alpha=alpha, clusters=clusters),
             )
     yield "participants", "Every participant over time", partial(heat_picture, stacks, conditions, emotions)

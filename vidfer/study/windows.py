@@ -1,4 +1,4 @@
-"""Courses around events, and all courses on one clock: what their columns mean is in columns.csv beside this file."""
+"""Time courses around events and on one clock for all; what their columns mean is in columns.csv beside this file."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vidfer.labels import EMOTIONS, NUM_EMOTIONS
-from vidfer.study.courses import Course
 from vidfer.study.events import Event
+from vidfer.study.recordings import Recording
 from vidfer.study.settings import EventsSection
 
 if TYPE_CHECKING:
@@ -26,15 +26,15 @@ _FIGURES = (
 
 
 def event_tables(
-    courses: Sequence[Course], events: Sequence[Sequence[Event]], settings: EventsSection, *, hz: float
+    recordings: Sequence[Recording], events: Sequence[Sequence[Event]], settings: EventsSection, *, hz: float
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the tables ``events`` and ``event_courses``: see columns.csv."""
     heads: list[dict[str, Any]] = []
     figures: list[np.ndarray] = []
     windows: dict[tuple[str, str, str], list[np.ndarray]] = defaultdict(list)
-    for course, of_course in zip(courses, events, strict=True):
-        for event in of_course:
-            part, around = course.part, _Window(course, event.onset_seconds, settings)
+    for recording, of_recording in zip(recordings, events, strict=True):
+        for event in of_recording:
+            part, around = recording.part, _Window(recording, event.onset_seconds, settings)
             head = {"clip": part.clip, "participant": part.participant, "condition": part.condition}
             times = {"onset_seconds": event.onset_seconds, "duration_seconds": event.duration_seconds}
             heads.append({**head, "type": event.type, **times})
@@ -79,11 +79,11 @@ def window_edges(settings: EventsSection, hz: float) -> np.ndarray:
 class _Window:
     """The rows around the onset of an event."""
 
-    def __init__(self, course: Course, onset: float, settings: EventsSection) -> None:
+    def __init__(self, recording: Recording, onset: float, settings: EventsSection) -> None:
         low, high = onset - settings.before_seconds, onset + settings.after_seconds
-        rows = slice(*np.searchsorted(course.seconds, [low, high]))
-        self.seconds, self.step = course.seconds[rows] - onset, course.step[rows]
-        self.values = course.raw[rows]
+        rows = slice(*np.searchsorted(recording.seconds, [low, high]))
+        self.seconds, self.step = recording.seconds[rows] - onset, recording.step[rows]
+        self.values = recording.raw[rows]
         self.is_before = self.seconds < 0
         self.before_seconds = float(self.step[self.is_before].sum())
         self.after_seconds = float(self.step[~self.is_before].sum())
@@ -115,21 +115,21 @@ class _Window:
         return means_of_steps(self.seconds, self.step, self.values, edges) - self.before
 
 
-def aligned_table(courses: Sequence[Course], *, hz: float) -> pd.DataFrame:
-    """Return the table ``aligned``, each course from the beginning of its clip or stretch."""
+def aligned_table(recordings: Sequence[Recording], *, hz: float) -> pd.DataFrame:
+    """Return the table ``aligned``, each recording from the beginning of its clip or stretch."""
     heads, seconds, values = [], [], []
-    for course in courses:
-        part, start = course.part, course.part.start_seconds
-        edges = np.arange(max(1, round((min(part.end_seconds, course.clip_seconds) - start) * hz)) + 1) / hz
+    for recording in recordings:
+        part, start = recording.part, recording.part.start_seconds
+        edges = np.arange(max(1, round((min(part.end_seconds, recording.clip_seconds) - start) * hz)) + 1) / hz
         heads.append({"participant": part.participant, "condition": part.condition, "clip": part.clip})
         seconds.append((edges[:-1] + edges[1:]) / 2)
-        values.append(means_of_steps(course.seconds - start, course.step, course.probabilities, edges))
+        values.append(means_of_steps(recording.seconds - start, recording.step, recording.probabilities, edges))
     table = _long(heads, [len(one) for one in seconds], {"seconds": np.concatenate(seconds)}, EMOTIONS, values)
     return table.astype({**dict.fromkeys(heads[0], "category"), **dict.fromkeys(EMOTIONS, np.float32)})
 
 
 def means_of_steps(seconds: np.ndarray, step: np.ndarray, values: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """Return the mean in each step of a course that stays at each value until the next row; NaN where it is not seen.
+    """Return the mean in each step of a time course that stays at each value until the next row; NaN where unseen.
 
     Parameters
     ----------

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Annotated, Protocol
 
 import numpy as np
 
 from vidfer.registry import Registry
-from vidfer.types.validation import check_array
+from vidfer.types.validation import Columns, check_array
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrackSequence:
+class TrackSequence(Columns):
     """One person's rows in order of time: what a sequence model reads.
 
     Attributes
@@ -28,21 +28,15 @@ class TrackSequence:
         (T,) float32, 0..1.
     """
 
-    pts_seconds: np.ndarray
+    pts_seconds: Annotated[np.ndarray, "T", np.float64]
     vectors: np.ndarray
-    logits: np.ndarray
-    quality: np.ndarray
+    logits: Annotated[np.ndarray, "T", "K", np.float32]
+    quality: Annotated[np.ndarray, "T", np.float32]
 
     def __post_init__(self) -> None:
-        dims: dict[str, int] = {}
-        check_array(self, "pts_seconds", ("T",), np.float64, dims)
+        super().__post_init__()
         kind = np.float16 if getattr(self.vectors, "dtype", None) == np.float16 else np.float32
-        check_array(self, "vectors", ("T", "D"), kind, dims)
-        check_array(self, "logits", ("T", "K"), np.float32, dims)
-        check_array(self, "quality", ("T",), np.float32, dims)
-
-    def __len__(self) -> int:
-        return len(self.pts_seconds)
+        check_array(self, "vectors", ("T", "D"), kind, {"T": len(self)})
 
 
 class TemporalModel(Protocol):

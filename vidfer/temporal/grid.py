@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Annotated
 
 import numpy as np
 
-from vidfer.types.validation import check_array
+from vidfer.types.validation import Columns
 
 STEP_SECONDS = 0.1  # an expression's onset takes 0.2 s or longer (Ekman and Friesen 1982), so 10 per second suffice
 MAX_GAP_SECONDS = 2.0  # a longer gap counts as this long: nothing of before it helps by then
@@ -24,7 +25,7 @@ _COLUMNS_AT_ONCE = 16  # averaged at a time: all of an hour of embeddings at onc
 
 
 @dataclass(frozen=True, kw_only=True)
-class TimeGrid:
+class TimeGrid(Columns):
     """How the rows of one track lie on the grid. Node 0 is at the first row.
 
     Attributes
@@ -40,16 +41,10 @@ class TimeGrid:
         ``CAUSAL_DELAY_SECONDS`` ago, at nodes that no later row counts for; so its result depends on no later row.
     """
 
-    position: np.ndarray
-    coverage_seconds: np.ndarray
-    trust: np.ndarray
+    position: Annotated[np.ndarray, "T", np.float64]
+    coverage_seconds: Annotated[np.ndarray, "T", np.float64]
+    trust: Annotated[np.ndarray, "T", np.float64]
     causal: bool = False
-
-    def __post_init__(self) -> None:
-        dims: dict[str, int] = {}
-        check_array(self, "position", ("T",), np.float64, dims)
-        check_array(self, "coverage_seconds", ("T",), np.float64, dims)
-        check_array(self, "trust", ("T",), np.float64, dims)
 
     def __len__(self) -> int:
         """Return the number of nodes G."""

@@ -47,19 +47,19 @@ def time_course(clip: ClipResult, *, max_bins: int = MAX_BINS) -> dict[str, Any]
     }
 
 
-def time_course_array(course: Mapping[str, Any]) -> np.ndarray:
+def time_course_array(of_clip: Mapping[str, Any]) -> np.ndarray:
     """Return the means of what ``time_course`` gave as (B, K) float64, NaN where no face is seen."""
-    return np.array([course["means"][name] for name in EMOTIONS], dtype=np.float64).T
+    return np.array([of_clip["means"][name] for name in EMOTIONS], dtype=np.float64).T
 
 
 def average_time_course(
-    courses: Iterable[Mapping[str, Any]], *, by_fraction: bool, points: int = 120
+    time_courses: Iterable[Mapping[str, Any]], *, by_fraction: bool, points: int = 120
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Average time courses over clips.
 
     Parameters
     ----------
-    courses
+    time_courses
         What ``time_course`` gave, one per clip.
     by_fraction
         True: clips are stretched to the same length, and time is 0..1. False: all begin at 0 seconds, and the axis
@@ -76,14 +76,14 @@ def average_time_course(
     num_clips
         (T,) clips that count at each point.
     """
-    known = list(courses)
-    ends = sorted((course["end_seconds"] for course in known), reverse=True)
+    known = list(time_courses)
+    ends = sorted((of_clip["end_seconds"] for of_clip in known), reverse=True)
     end = 1.0 if by_fraction or not ends else ends[fewest_clips(len(ends)) - 1]
     times = (np.arange(points) + 0.5) / points * end
     values = np.full((len(known), points, NUM_EMOTIONS), np.nan)
-    for row, course in enumerate(known):
-        array = time_course_array(course)
-        place = np.floor(times / (1.0 if by_fraction else course["end_seconds"]) * len(array)).astype(int)
+    for row, of_clip in enumerate(known):
+        array = time_course_array(of_clip)
+        place = np.floor(times / (1.0 if by_fraction else of_clip["end_seconds"]) * len(array)).astype(int)
         inside = place < len(array)
         values[row, inside] = array[place[inside]]
     return times, values, (~np.isnan(values[..., 0])).sum(axis=0)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
-from vidfer.types.validation import check_array
+from vidfer.types.validation import Columns, check_arrays
 
 
 @dataclass(frozen=True, kw_only=True)
-class EmotionTimeline:
+class EmotionTimeline(Columns):
     """Probabilities of each expression label at every row; row i belongs to row i of FaceDetections.
 
     Attributes
@@ -25,19 +26,13 @@ class EmotionTimeline:
         The K column names, ``labels.EMOTIONS``.
     """
 
-    track_id: np.ndarray
-    frame_row: np.ndarray
-    probabilities: np.ndarray
+    track_id: Annotated[np.ndarray, "N", np.int32]
+    frame_row: Annotated[np.ndarray, "N", np.int64]
+    probabilities: Annotated[np.ndarray, "N", "K", np.float32]
     labels: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        dims: dict[str, int] = {}
-        check_array(self, "track_id", ("N",), np.int32, dims)
-        check_array(self, "frame_row", ("N",), np.int64, dims)
-        check_array(self, "probabilities", ("N", len(self.labels)), np.float32, dims)
-
-    def __len__(self) -> int:
-        return len(self.track_id)
+        check_arrays(self, K=len(self.labels))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
 from vidfer.types.stored import StoredArray
-from vidfer.types.validation import check_array
+from vidfer.types.validation import Columns, Rows
 
 NUM_LANDMARKS = 68
 NUM_POINTS = 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class FaceBoxes:
+class FaceBoxes(Columns):
     """What a detector found in a batch of images.
 
     Attributes
@@ -30,24 +31,14 @@ class FaceBoxes:
         (the person's right is on the image's left); NaN where a detector gives none.
     """
 
-    image_row: np.ndarray
-    xyxy: np.ndarray
-    score: np.ndarray
-    points5: np.ndarray
-
-    def __post_init__(self) -> None:
-        dims: dict[str, int] = {}
-        check_array(self, "image_row", ("N",), np.int64, dims)
-        check_array(self, "xyxy", ("N", 4), np.float32, dims)
-        check_array(self, "score", ("N",), np.float32, dims)
-        check_array(self, "points5", ("N", NUM_POINTS, 2), np.float32, dims)
-
-    def __len__(self) -> int:
-        return len(self.image_row)
+    image_row: Annotated[np.ndarray, "N", np.int64]
+    xyxy: Annotated[np.ndarray, "N", 4, np.float32]
+    score: Annotated[np.ndarray, "N", np.float32]
+    points5: Annotated[np.ndarray, "N", NUM_POINTS, 2, np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
-class FaceDetections:
+class FaceDetections(Rows):
     """One row per face and frame, ordered by frame, then by descending detector score.
 
     Attributes
@@ -72,38 +63,23 @@ class FaceDetections:
         (N,) float32, 0..1: the chance that the expression label is that of the clean, frontal, large face.
     """
 
-    frame_row: np.ndarray
-    xyxy: np.ndarray
-    score: np.ndarray
-    landmarks: np.ndarray | StoredArray
-    landmark_score: np.ndarray
-    transform: np.ndarray
-    pose: np.ndarray
-    quality: np.ndarray
+    frame_row: Annotated[np.ndarray, "N", np.int64]
+    xyxy: Annotated[np.ndarray, "N", 4, np.float32]
+    score: Annotated[np.ndarray, "N", np.float32]
+    landmarks: Annotated[np.ndarray | StoredArray, "N", NUM_LANDMARKS, 2, np.float32]
+    landmark_score: Annotated[np.ndarray, "N", np.float32]
+    transform: Annotated[np.ndarray, "N", 2, 3, np.float32]
+    pose: Annotated[np.ndarray, "N", 3, np.float32]
+    quality: Annotated[np.ndarray, "N", np.float32]
 
     def __post_init__(self) -> None:
-        dims: dict[str, int] = {}
-        check_array(self, "frame_row", ("N",), np.int64, dims)
-        check_array(self, "xyxy", ("N", 4), np.float32, dims)
-        check_array(self, "score", ("N",), np.float32, dims)
-        check_array(self, "landmarks", ("N", NUM_LANDMARKS, 2), np.float32, dims)
-        check_array(self, "landmark_score", ("N",), np.float32, dims)
-        check_array(self, "transform", ("N", 2, 3), np.float32, dims)
-        check_array(self, "pose", ("N", 3), np.float32, dims)
-        check_array(self, "quality", ("N",), np.float32, dims)
+        super().__post_init__()
         if np.any(np.diff(self.frame_row) < 0):
             raise ValueError("FaceDetections.frame_row must ascend")
 
-    def __len__(self) -> int:
-        return len(self.frame_row)
-
-    def take(self, rows: np.ndarray) -> FaceDetections:
-        """Return some rows (M,), ascending."""
-        return FaceDetections(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
-
 
 @dataclass(frozen=True, kw_only=True)
-class FaceEmbeddings:
+class FaceEmbeddings(Columns):
     """The per-frame network's view of each face; row i belongs to row i of FaceDetections.
 
     Attributes
@@ -114,20 +90,12 @@ class FaceEmbeddings:
         (N, K) float32, before softmax, temperature already applied; columns as ``labels.EMOTIONS``.
     """
 
-    vectors: np.ndarray
-    logits: np.ndarray
-
-    def __post_init__(self) -> None:
-        dims: dict[str, int] = {}
-        check_array(self, "vectors", ("N", "D"), np.float16, dims)
-        check_array(self, "logits", ("N", "K"), np.float32, dims)
-
-    def __len__(self) -> int:
-        return len(self.vectors)
+    vectors: Annotated[np.ndarray, "N", "D", np.float16]
+    logits: Annotated[np.ndarray, "N", "K", np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
-class FaceTracks:
+class FaceTracks(Columns):
     """Who is who; row i belongs to row i of FaceDetections.
 
     Attributes
@@ -136,17 +104,11 @@ class FaceTracks:
         (N,) int32, numbered from 0 by first appearance; -1 = dropped.
     """
 
-    track_id: np.ndarray
-
-    def __post_init__(self) -> None:
-        check_array(self, "track_id", ("N",), np.int32, {})
-
-    def __len__(self) -> int:
-        return len(self.track_id)
+    track_id: Annotated[np.ndarray, "N", np.int32]
 
 
 @dataclass(frozen=True, kw_only=True)
-class FacePeople:
+class FacePeople(Columns):
     """Which tracks are the same person's; row i belongs to row i of FaceDetections.
 
     Attributes
@@ -161,17 +123,7 @@ class FacePeople:
         ... (U,) float32, and how likely they are.
     """
 
-    person_id: np.ndarray
-    confidence: np.ndarray
-    unsure: np.ndarray
-    unsure_confidence: np.ndarray
-
-    def __post_init__(self) -> None:
-        dims: dict[str, int] = {}
-        check_array(self, "person_id", ("N",), np.int32, dims)
-        check_array(self, "confidence", ("N",), np.float32, dims)
-        check_array(self, "unsure", ("U", 2), np.int32, dims)
-        check_array(self, "unsure_confidence", ("U",), np.float32, dims)
-
-    def __len__(self) -> int:
-        return len(self.person_id)
+    person_id: Annotated[np.ndarray, "N", np.int32]
+    confidence: Annotated[np.ndarray, "N", np.float32]
+    unsure: Annotated[np.ndarray, "U", 2, np.int32]
+    unsure_confidence: Annotated[np.ndarray, "U", np.float32]

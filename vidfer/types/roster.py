@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Annotated
 
 import numpy as np
-
-from vidfer.types.validation import check_array
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,12 +61,9 @@ class Roster:
         The clip's rows of people.csv as they are to be written: text by column.
     """
 
-    person_id: np.ndarray
+    person_id: Annotated[np.ndarray, "N", np.int32]
     people: tuple[Person, ...]
     rows: tuple[Mapping[str, str], ...]
-
-    def __post_init__(self) -> None:
-        check_array(self, "person_id", ("N",), np.int32, {})
 
     @cached_property
     def by_number(self) -> dict[int, Person]:

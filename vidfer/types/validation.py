@@ -2,14 +2,67 @@
 
 from __future__ import annotations
 
-from typing import Any
+import dataclasses
+from collections.abc import Sequence
+from functools import cache
+from typing import Annotated, Any, Self, get_origin, get_type_hints
 
 import numpy as np
 
 from vidfer.types.stored import StoredArray
 
+Shape = tuple[int | str, ...]  # fixed sizes, and names that stand for the same size in all columns
 
-def check_array(owner: object, field: str, shape: tuple[int | str, ...], dtype: Any, dims: dict[str, int]) -> None:
+
+class Columns:
+    """Base of dataclasses of arrays whose annotations tell shape and dtype; they are checked where one is built.
+
+    A column is ``xyxy: Annotated[np.ndarray, "N", 4, np.float32]``, say. ``len`` counts the rows of the first.
+    """
+
+    def __post_init__(self) -> None:
+        check_arrays(self)
+
+    def __len__(self) -> int:
+        return len(next(iter(vars(self).values())))
+
+
+class Rows(Columns):
+    """Columns that all have one row for each of the same things."""
+
+    def take(self, rows: np.ndarray) -> Self:
+        """Return the rows that a mask (N,) bool or an index (M,) selects."""
+        names = [field.name for field in dataclasses.fields(self)]  # type: ignore[arg-type]
+        return type(self)(**{name: getattr(self, name)[rows] for name in names})
+
+    @classmethod
+    def join(cls, parts: Sequence[Self]) -> Self:
+        """Return the rows of all parts (at least one), one after the other; a single part as it is."""
+        if len(parts) == 1:
+            return parts[0]
+        names = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
+        return cls(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
+
+
+def check_arrays(owner: object, **sizes: int) -> None:
+    """Raise ValueError unless the columns of a dataclass have the shapes and dtypes that they are annotated with.
+
+    ``sizes`` are those of named dimensions that are known already.
+    """
+    kind: Any = type(owner)
+    for field, (shape, dtype) in _declared(kind).items():
+        check_array(owner, field, shape, dtype, sizes)
+
+
+@cache
+def _declared(owner: type) -> dict[str, tuple[Shape, np.dtype[Any]]]:
+    """Return shape and dtype by the name of each annotated column."""
+    hints = get_type_hints(owner, include_extras=True)
+    declared = {name: hint.__metadata__ for name, hint in hints.items() if get_origin(hint) is Annotated}
+    return {name: (tuple(shape), np.dtype(dtype)) for name, (*shape, dtype) in declared.items()}
+
+
+def check_array(owner: object, field: str, shape: Shape, dtype: Any, dims: dict[str, int]) -> None:
     """Raise ValueError unless ``owner.field`` is an array of this dtype and shape.
 
     ``shape`` mixes fixed sizes and names; a name stands for the same size in every call that shares ``dims``.
@@ -28,7 +81,7 @@ def check_array(owner: object, field: str, shape: tuple[int | str, ...], dtype: 
             raise _wrong(owner, field, expected, _described(value.shape, value.dtype))
 
 
-def _described(shape: tuple[int | str, ...], dtype: np.dtype[Any]) -> str:
+def _described(shape: Shape, dtype: np.dtype[Any]) -> str:
     return f"({', '.join(str(d) for d in shape)}{',' if len(shape) == 1 else ''}) {dtype.name}"
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import numpy as np
 
-from vidfer.types.validation import check_array
+from vidfer.types.validation import Columns, Rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +61,7 @@ class VideoInfo:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FrameBatch:
+class FrameBatch(Rows):
     """Consecutive sampled frames of one video, in display order.
 
     Attributes
@@ -73,22 +74,13 @@ class FrameBatch:
         (B,) float64, the container's timestamp relative to the video's first frame; strictly increasing.
     """
 
-    images: np.ndarray
-    frame_index: np.ndarray
-    pts_seconds: np.ndarray
-
-    def __post_init__(self) -> None:
-        dims: dict[str, int] = {}
-        check_array(self, "images", ("B", "H", "W", 3), np.uint8, dims)
-        check_array(self, "frame_index", ("B",), np.int64, dims)
-        check_array(self, "pts_seconds", ("B",), np.float64, dims)
-
-    def __len__(self) -> int:
-        return len(self.frame_index)
+    images: Annotated[np.ndarray, "B", "H", "W", 3, np.uint8]
+    frame_index: Annotated[np.ndarray, "B", np.int64]
+    pts_seconds: Annotated[np.ndarray, "B", np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
-class SampledFrames:
+class SampledFrames(Columns):
     """Every frame that was looked at, with or without a face.
 
     Attributes
@@ -101,20 +93,14 @@ class SampledFrames:
         (F,) bool, True where a hard cut lies between the previous sampled frame and this one.
     """
 
-    frame_index: np.ndarray
-    pts_seconds: np.ndarray
-    is_cut: np.ndarray
+    frame_index: Annotated[np.ndarray, "F", np.int64]
+    pts_seconds: Annotated[np.ndarray, "F", np.float64]
+    is_cut: Annotated[np.ndarray, "F", np.bool_]
 
     def __post_init__(self) -> None:
-        dims: dict[str, int] = {}
-        check_array(self, "frame_index", ("F",), np.int64, dims)
-        check_array(self, "pts_seconds", ("F",), np.float64, dims)
-        check_array(self, "is_cut", ("F",), np.bool_, dims)
+        super().__post_init__()
         if np.any(np.diff(self.frame_index) <= 0) or np.any(np.diff(self.pts_seconds) <= 0):
             raise ValueError("SampledFrames: frame_index and pts_seconds must strictly increase")
-
-    def __len__(self) -> int:
-        return len(self.frame_index)
 
     @property
     def durations_seconds(self) -> np.ndarray:

@@ -13,9 +13,8 @@ from vidfer.video.clock import ClockJump, continued, spread, usual_step, whole_t
 from vidfer.video.decode_pass import DecodedFrames
 from vidfer.video.packets import NO_TIME, PacketTable, displayed
 
-_LONGEST_GAP_SECONDS = (
-    3600.0  # of a broadcast's clock: beyond lies another recording, or FFmpeg's idea of a wrap-around
-)
+# Of a broadcast's clock: beyond lies another recording, or FFmpeg's idea of a wrap-around.
+_LONGEST_GAP_SECONDS = 3600.0
 _JOINABLE = frozenset({"mpeg", "mpegts"})  # files of these may simply be written one after another
 _CHECKED_PACKETS = 100
 _MOST_NAMED = 3  # jumps in one warning
@@ -23,21 +22,20 @@ _MOST_NAMED = 3  # jumps in one warning
 
 @dataclass(frozen=True, kw_only=True)
 class FrameTimes:
-    """The times of a video's frames; attributes as of ``VideoProbe``, and
-
-    Attributes
-    ----------
-    last_duration
-        Ticks that the last frame is displayed.
-    """
+    """The times of a video's frames; attributes as of ``VideoProbe``."""
 
     packets: PacketTable
     frame_pts: np.ndarray
     time_base: Fraction
     mapping: Literal["pts", "order"]
     is_mended: bool
-    last_duration: int
     warnings: tuple[str, ...]
+
+    @property
+    def last_duration(self) -> int:
+        """Ticks that the last frame is displayed: its packet's duration, else the usual step."""
+        last = self.packets.duration[self.packets.pts == self.frame_pts[-1:].sum()]
+        return int(last[0]) if len(last) and last[0] > 0 else usual_step(self.frame_pts)
 
     @property
     def durations_seconds(self) -> np.ndarray:
@@ -102,14 +100,12 @@ def frame_times(
         is_mended = True
     else:
         is_mended = bool(jumps)
-    frame_pts = np.sort(table.pts[displayed(table)])
     return FrameTimes(
         packets=table,
-        frame_pts=frame_pts,
+        frame_pts=np.sort(table.pts[displayed(table)]),
         time_base=time_base,
         mapping="pts",
         is_mended=is_mended,
-        last_duration=_last_duration(table, frame_pts),
         warnings=warnings,
     )
 
@@ -170,15 +166,8 @@ def _by_order(packets: PacketTable, time_base: Fraction, nominal_rate: float) ->
         time_base=time_base,
         mapping="order",
         is_mended=False,
-        last_duration=_last_duration(packets, frame_pts),
         warnings=warnings,
     )
-
-
-def _last_duration(packets: PacketTable, frame_pts: np.ndarray) -> int:
-    """Return how long the last frame is displayed, in ticks: its packet's duration, else the usual step."""
-    last = packets.duration[packets.pts == frame_pts[-1:].sum()]
-    return int(last[0]) if len(last) and last[0] > 0 else usual_step(frame_pts)
 
 
 def _jump_warnings(

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
-from vidfer.types.validation import check_array
+from vidfer.types.validation import Columns
 
 NO_TIME = np.iinfo(np.int64).min
 
 
 @dataclass(frozen=True, kw_only=True)
-class PacketTable:
+class PacketTable(Columns):
     """One row per packet that holds data, in the order of the file (decoding order).
 
     Attributes
@@ -28,24 +29,14 @@ class PacketTable:
         demuxer or the packet's own structure says; holds a picture to display (VP8 has hidden ones).
     """
 
-    pts: np.ndarray
-    dts: np.ndarray
-    duration: np.ndarray
-    size: np.ndarray
-    is_keyframe: np.ndarray
-    is_discard: np.ndarray
-    is_corrupt: np.ndarray
-    is_shown: np.ndarray
-
-    def __post_init__(self) -> None:
-        dims: dict[str, int] = {}
-        for name in ("pts", "dts", "duration", "size"):
-            check_array(self, name, ("P",), np.int64, dims)
-        for name in ("is_keyframe", "is_discard", "is_corrupt", "is_shown"):
-            check_array(self, name, ("P",), np.bool_, dims)
-
-    def __len__(self) -> int:
-        return len(self.pts)
+    pts: Annotated[np.ndarray, "P", np.int64]
+    dts: Annotated[np.ndarray, "P", np.int64]
+    duration: Annotated[np.ndarray, "P", np.int64]
+    size: Annotated[np.ndarray, "P", np.int64]
+    is_keyframe: Annotated[np.ndarray, "P", np.bool_]
+    is_discard: Annotated[np.ndarray, "P", np.bool_]
+    is_corrupt: Annotated[np.ndarray, "P", np.bool_]
+    is_shown: Annotated[np.ndarray, "P", np.bool_]
 
 
 def displayed(packets: PacketTable) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -72,32 +73,26 @@ def write_painted(
     rows = np.arange(video.num_frames) if between is None else frames_between(video, *between)
     height, width = video.info.height // 2 * 2, video.info.width // 2 * 2  # 4:2:0 colour needs even sizes
     origin = max(0.0, video.info.start_seconds)
-    heard_between = (-math.inf, math.inf)
+    sound_between = (-math.inf, math.inf)
     if between is not None:
         shown = origin + float((video.frame_pts[rows[0]] - video.frame_pts[0]) * video.time_base)
-        origin, heard_between = 0.0, (shown, shown + between[1] - between[0])
+        origin, sound_between = 0.0, (shown, shown + between[1] - between[0])
     with av.open(str(target), "w", format="mp4") as container:
         written = container.add_stream("libx264", options=_X264)
         written.width, written.height, written.pix_fmt = width, height, "yuv420p"
         written.codec_context.time_base = written.time_base = video.time_base
         ticks = round(origin / video.time_base) + video.frame_pts - video.frame_pts[rows[0]]
-        sound = sound_packets(Path(video.info.path), container, video.stream_index, *heard_between)
-        heard = next(sound, None)
+        sound = Sound(Path(video.info.path), container, video.stream_index, *sound_between)
         for batch in reader.read(rows, batch_size=BATCH_FRAMES):
             for image, index, seconds in zip(batch.images, batch.frame_index, batch.pts_seconds, strict=True):
                 painted = paint(image, float(seconds))
                 frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(painted[:height, :width]), format="rgb24")
                 frame.pts, frame.time_base = int(ticks[index]), video.time_base
-                until = float(frame.pts * video.time_base)
-                while heard is not None and float((heard.dts or 0) * heard.time_base) <= until:  # in turn, as played
-                    container.mux(heard)
-                    heard = next(sound, None)
+                sound.write(float(frame.pts * video.time_base))
                 container.mux(written.encode(frame))
             on_progress()
         container.mux(written.encode())
-        while heard is not None:
-            container.mux(heard)
-            heard = next(sound, None)
+        sound.write()
 
 
 def frames_between(video: VideoProbe, start: float, end: float) -> np.ndarray:
@@ -107,58 +102,63 @@ def frames_between(video: VideoProbe, start: float, end: float) -> np.ndarray:
     return rows if len(rows) else np.array([video.num_frames - 1])
 
 
-def sound_packets(
-    source: Path,
-    container: av.container.OutputContainer,
-    video_stream: int,
-    since: float = -math.inf,
-    until: float = math.inf,
-) -> Iterator[av.Packet]:
-    """Add a stream for the video's sound to ``container`` at once, and return its packets in order.
+class Sound:
+    """Writes a video's sound into another file, in turn with its pictures.
 
-    ``since`` and ``until`` are seconds on the clock that players show; where they are given the packets begin at 0.
+    ``since`` and ``until`` are seconds on the clock that players show; where they are given the sound begins at 0.
     """
-    opened = open_container(source)
-    heard = opened.streams.best("audio", related=opened.streams[video_stream])
-    if not isinstance(heard, av.AudioStream) or heard.codec_context is None:
-        opened.close()
-        return iter(())
-    if heard.codec_context.name in _COPIED or heard.codec_context.codec.canonical_name in _COPIED:
-        return _copied(opened, heard, container.add_stream_from_template(heard), since, until)
-    return _encoded(opened, heard, container.add_stream("aac", rate=heard.codec_context.sample_rate), since, until)
+
+    def __init__(
+        self, source: Path, container: av.container.OutputContainer, video_stream: int, since: float, until: float
+    ) -> None:
+        self._container = container
+        self._packets = _sound_packets(source, container, video_stream, since, until)
+        self._next = next(self._packets, None)
+
+    def write(self, until: float | Fraction = math.inf) -> None:
+        """Write what begins until then, in seconds."""
+        while self._next is not None and float((self._next.dts or 0) * self._next.time_base) <= until:
+            self._container.mux(self._next)
+            self._next = next(self._packets, None)
 
 
-def _copied(
-    opened: av.container.InputContainer, heard: av.AudioStream, stream: av.AudioStream, since: float, until: float
+def _sound_packets(
+    source: Path, container: av.container.OutputContainer, video_stream: int, since: float, until: float
 ) -> Iterator[av.Packet]:
-    with opened:
-        for packet in _on_one_clock(opened, heard, since, until):
-            packet.stream = stream
-            yield packet
+    """Add a stream for the video's sound to ``container`` and yield its packets in order."""
+    with open_container(source) as opened:
+        audio = opened.streams.best("audio", related=opened.streams[video_stream])
+        if not isinstance(audio, av.AudioStream) or audio.codec_context is None:
+            return
+        codec, packets = audio.codec_context, _on_one_clock(opened, audio, since, until)
+        if codec.name in _COPIED or codec.codec.canonical_name in _COPIED:
+            copied = container.add_stream_from_template(audio)
+            for packet in packets:
+                packet.stream = copied
+                yield packet
+        else:
+            yield from _encoded(packets, container.add_stream("aac", rate=codec.sample_rate))
 
 
-def _encoded(
-    opened: av.container.InputContainer, heard: av.AudioStream, stream: av.AudioStream, since: float, until: float
-) -> Iterator[av.Packet]:
-    with opened:
-        for packet in _on_one_clock(opened, heard, since, until):
-            with contextlib.suppress(av.FFmpegError):
-                for frame in packet.decode():
-                    if isinstance(frame, av.AudioFrame):
-                        yield from stream.encode(frame)
-        yield from stream.encode(None)
+def _encoded(packets: Iterator[av.Packet], stream: av.AudioStream) -> Iterator[av.Packet]:
+    for packet in packets:
+        with contextlib.suppress(av.FFmpegError):
+            for frame in packet.decode():
+                if isinstance(frame, av.AudioFrame):
+                    yield from stream.encode(frame)
+    yield from stream.encode(None)
 
 
 def _on_one_clock(
-    opened: av.container.InputContainer, heard: av.AudioStream, since: float, until: float
+    opened: av.container.InputContainer, audio: av.AudioStream, since: float, until: float
 ) -> Iterator[av.Packet]:
     """Yield the sound's packets on the clock that players show, which goes on where the container's jumps back."""
     shift, due = None, 0  # ticks
-    for packet in demux_packets(opened, heard):
+    for packet in demux_packets(opened, audio):
         if packet.dts is None or packet.time_base is None:
             continue
         if shift is None:
-            shift = -round(clock_origin(opened, heard) / packet.time_base)
+            shift = -round(clock_origin(opened, audio) / packet.time_base)
         elif packet.dts + shift < due - (packet.duration or 0):
             shift = due - packet.dts
         packet.pts = None if packet.pts is None else packet.pts + shift

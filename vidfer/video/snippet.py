@@ -11,7 +11,7 @@ import numpy as np
 from vidfer.video.container import demux_packets, open_container, stream_at
 from vidfer.video.packets import NO_TIME
 from vidfer.video.probe import VideoProbe
-from vidfer.video.repaint import frames_between, sound_packets, write_painted
+from vidfer.video.repaint import Sound, frames_between, write_painted
 
 _COPIED = frozenset({"h264", "hevc", "av1", "mpeg4"})  # pictures that MP4 players know
 _LONGEST_LEAD_SECONDS = 2.0  # from the key frame to the wanted start: where that is longer it is encoded anew
@@ -89,8 +89,7 @@ def _copy(video: VideoProbe, target: Path, packets: slice, seconds: float) -> No
     with open_container(source) as opened, av.open(str(target), "w", format="mp4") as container:
         stream = stream_at(opened, video.stream_index)
         written = container.add_stream_from_template(stream)
-        sound = sound_packets(source, container, video.stream_index, shown, shown + seconds)
-        heard = next(sound, None)
+        sound = Sound(source, container, video.stream_index, shown, shown + seconds)
         for row, packet in enumerate(demux_packets(opened, stream)):
             if row >= packets.stop:
                 break
@@ -98,10 +97,6 @@ def _copy(video: VideoProbe, target: Path, packets: slice, seconds: float) -> No
                 continue  # of pictures before an open key frame the others are missing
             packet.pts, packet.dts = packet.pts - key, packet.dts - key
             packet.stream = written
-            while heard is not None and float((heard.dts or 0) * heard.time_base) <= packet.dts * video.time_base:
-                container.mux(heard)
-                heard = next(sound, None)
+            sound.write(packet.dts * video.time_base)
             container.mux(packet)
-        while heard is not None:
-            container.mux(heard)
-            heard = next(sound, None)
+        sound.write()

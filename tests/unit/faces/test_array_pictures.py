@@ -6,7 +6,7 @@ import torch
 from skimage.data import astronaut
 
 from vidfer.faces.align import warp_faces
-from vidfer.faces.continuity import looks_of
+from vidfer.faces.continuity import appearance_of
 from vidfer.faces.detectors.embedded import build_embedded
 
 IMAGES = np.ascontiguousarray(np.stack([astronaut(), astronaut()[::-1, ::-1]]))
@@ -49,8 +49,8 @@ def test_nobody_is_cut_alike():
 
 def test_looks_are_alike():
     aligned = warp_faces(IMAGES, ROWS, FACES, size=48)
-    assert np.abs(looks_of(aligned) - looks_of(torch.from_numpy(aligned))).max() < 1e-5
-    assert looks_of(aligned[:0]).shape == looks_of(torch.from_numpy(aligned[:0])).shape
+    assert np.abs(appearance_of(aligned) - appearance_of(torch.from_numpy(aligned))).max() < 1e-5
+    assert appearance_of(aligned[:0]).shape == appearance_of(torch.from_numpy(aligned[:0])).shape
 
 
 def test_the_detector_sees_the_same_light(tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from vidfer.faces.continuity import JUMPED, UNKNOWN, best_of_each, looks_of, previous_faces
+from vidfer.faces.continuity import JUMPED, UNKNOWN, appearance_of, best_of_each, previous_faces
 
 BOX = np.array([10.0, 10, 60, 70], np.float32)
 
@@ -20,7 +20,7 @@ def portraits(people: list[int], *, seed: int = 0) -> torch.Tensor:
 def test_a_face_goes_on_while_place_and_look_do() -> None:
     frame_row = np.arange(5)
     boxes = np.stack([BOX + 2 * k for k in range(5)]).astype(np.float32)
-    previous = previous_faces(frame_row, boxes, looks_of(portraits([0, 0, 0, 1, 1])))
+    previous = previous_faces(frame_row, boxes, appearance_of(portraits([0, 0, 0, 1, 1])))
     assert previous.tolist() == [UNKNOWN, 1, 1, JUMPED, 1]
 
 
@@ -28,20 +28,20 @@ def test_light_alone_is_no_jump_and_another_place_is_one() -> None:
     faces = portraits([0, 0, 0])
     faces[1] = faces[1] * 0.5 + 0.1
     boxes = np.stack([BOX, BOX, BOX + 100])
-    assert previous_faces(np.arange(3), boxes, looks_of(faces)).tolist() == [UNKNOWN, 1, JUMPED]
+    assert previous_faces(np.arange(3), boxes, appearance_of(faces)).tolist() == [UNKNOWN, 1, JUMPED]
 
 
 def test_tiles_that_swap_jump_and_the_third_does_not() -> None:
     boxes = np.tile(np.stack([BOX, BOX + 100, BOX + 200]), (3, 1))
-    looks = looks_of(portraits([0, 1, 2, 0, 1, 2, 1, 0, 2]))
-    previous = previous_faces(np.repeat([0, 1, 2], 3), boxes, looks)
+    appearance = appearance_of(portraits([0, 1, 2, 0, 1, 2, 1, 0, 2]))
+    previous = previous_faces(np.repeat([0, 1, 2], 3), boxes, appearance)
     assert previous.tolist() == [UNKNOWN] * 3 + [3, 3, 3] + [JUMPED, JUMPED, 3]
 
 
 def test_a_frame_without_faces_ends_all() -> None:
-    looks = looks_of(portraits([0, 0, 0]))
-    assert previous_faces(np.array([0, 2, 3]), np.stack([BOX] * 3), looks).tolist() == [UNKNOWN, JUMPED, 1]
-    assert previous_faces(np.zeros(0, np.int64), np.zeros((0, 4)), looks[:0]).tolist() == []
+    appearance = appearance_of(portraits([0, 0, 0]))
+    assert previous_faces(np.array([0, 2, 3]), np.stack([BOX] * 3), appearance).tolist() == [UNKNOWN, JUMPED, 1]
+    assert previous_faces(np.zeros(0, np.int64), np.zeros((0, 4)), appearance[:0]).tolist() == []
 
 
 def test_each_face_that_goes_on_gives_its_best_row() -> None:

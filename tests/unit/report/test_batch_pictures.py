@@ -22,8 +22,8 @@ def test_the_average_has_no_line_where_most_clips_show_no_face(align: Align) -> 
     whole = time_course(make_clip(seconds=10, noise=0))
     rest = time_course(make_clip(seconds=10, noise=0, gaps=[(0, 0, 5)]))
     drawn = [
-        np.asarray(Image.open(io.BytesIO(average_chart(courses, align=align))).convert("RGB"))
-        for courses in ([whole] * 3 + [rest] * 2, [whole] * 2 + [rest] * 3)
+        np.asarray(Image.open(io.BytesIO(average_chart(time_courses, align=align))).convert("RGB"))
+        for time_courses in ([whole] * 3 + [rest] * 2, [whole] * 2 + [rest] * 3)
     ]
     neutral = [int(EMOTION_COLOURS["neutral"][i : i + 2], 16) for i in (1, 3, 5)]
     axes = np.s_[130:450, 100:460]  # of the first emotion, neutral
@@ -36,8 +36,8 @@ def test_clips_without_a_face_do_not_count_in_an_average() -> None:
     seen = time_course(make_clip(seconds=10))
     nobody = time_course(make_clip(seconds=10, faces=0))
     pictures = [
-        np.asarray(Image.open(io.BytesIO(average_chart(courses))).convert("RGB"))
-        for courses in ([seen, seen], [seen, seen] + [nobody] * 5)
+        np.asarray(Image.open(io.BytesIO(average_chart(time_courses))).convert("RGB"))
+        for time_courses in ([seen, seen], [seen, seen] + [nobody] * 5)
     ]
     np.testing.assert_array_equal(pictures[0][:900], pictures[1][:900])  # but for the note below
     assert not (pictures[0] == pictures[1]).all()
@@ -46,10 +46,10 @@ def test_clips_without_a_face_do_not_count_in_an_average() -> None:
 
 @pytest.mark.parametrize("align", ["start", "fraction"])
 def test_the_average_is_drawn_the_same_every_time(align: Align) -> None:
-    courses = [time_course(make_clip(seconds=seconds, faces=faces)) for seconds, faces in ((5, 1), (3, 0), (9, 2))]
-    picture = average_chart(courses, align=align)
+    time_courses = [time_course(make_clip(seconds=seconds, faces=faces)) for seconds, faces in ((5, 1), (3, 0), (9, 2))]
+    picture = average_chart(time_courses, align=align)
     assert Image.open(io.BytesIO(picture)).width == 1800
-    assert picture == average_chart(courses, align=align)
+    assert picture == average_chart(time_courses, align=align)
 
 
 def test_shares_are_drawn_for_any_number_of_clips_and_awkward_names() -> None:

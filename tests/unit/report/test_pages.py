@@ -207,7 +207,7 @@ def test_the_index_shows_failures_with_their_reasons() -> None:
         assert text in page.words
 
 
-def test_the_index_draws_each_clips_course_with_its_gaps() -> None:
+def test_the_index_draws_each_clips_time_course_with_its_gaps() -> None:
     clip = make_clip(seconds=10, gaps=[(0, 4, 6)])
     (drawn,) = Page(render_index([{**summarise(clip), "course": time_course(clip)}])).all("svg")
     assert drawn["aria-label"] == "mean probability of each emotion over time, stacked"

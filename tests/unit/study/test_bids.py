@@ -58,10 +58,10 @@ def test_courses_have_no_heading_and_json_names_their_columns(written: Path) -> 
     described = json.loads(Path(f"{stem}.json").read_text())
     assert (described["SamplingFrequency"], described["StartTime"]) == (HZ, 0.5 / HZ)
     assert described["Columns"] == list(EMOTIONS)
-    courses = pd.read_csv(f"{stem}.tsv.gz", sep="\t", header=None, na_values="n/a")
-    assert courses.shape == (12 * HZ, len(EMOTIONS))
-    seconds = described["StartTime"] + np.arange(len(courses)) / HZ
-    unseen = courses.isna().all(axis=1).to_numpy()
+    time_courses = pd.read_csv(f"{stem}.tsv.gz", sep="\t", header=None, na_values="n/a")
+    assert time_courses.shape == (12 * HZ, len(EMOTIONS))
+    seconds = described["StartTime"] + np.arange(len(time_courses)) / HZ
+    unseen = time_courses.isna().all(axis=1).to_numpy()
     np.testing.assert_array_equal(unseen, (seconds > 4.0) & (seconds < 6.0))
-    happiness = courses[EMOTION_INDEX["happiness"]].to_numpy()
+    happiness = time_courses[EMOTION_INDEX["happiness"]].to_numpy()
     np.testing.assert_allclose(happiness[~unseen], (0.9 + 0.05 * np.sin(seconds))[~unseen], atol=0.01)

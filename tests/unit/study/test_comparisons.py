@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from vidfer.study.comparisons import compare, compare_courses, corrected, mixed_models
+from vidfer.study.comparisons import compare, compare_time_courses, corrected, mixed_models
 from vidfer.study.power import simulated_power
 from vidfer.study.settings import AnalysisSection
 
@@ -112,13 +112,13 @@ def test_a_known_change_after_an_event_is_found_where_it_is() -> None:
     times = np.arange(-10, 30) / 10 + 0.05
     for person in range(12):
         for condition, effect in (("a", 0.0), ("b", 0.3)):
-            course = rng.normal(0, 0.1, 40).cumsum() * 0.1 + effect * ((times > 0.8) & (times < 1.9))
+            time_course = rng.normal(0, 0.1, 40).cumsum() * 0.1 + effect * ((times > 0.8) & (times < 1.9))
             rows.append(
                 pd.DataFrame({"participant": f"P{person}", "condition": condition, "type": "joke", "seconds": times})
-                .assign(happiness=course)
+                .assign(happiness=time_course)
             )  # fmt: skip
     analysis = _analysis("paired")
-    clusters, notes = compare_courses(pd.concat(rows), ["a", "b"], analysis, seed=1)
+    clusters, notes = compare_time_courses(pd.concat(rows), ["a", "b"], analysis, seed=1)
     found = clusters[clusters["p"] < 0.05]
     assert not notes
     assert len(found) == 1

@@ -60,9 +60,9 @@ def test_an_event_is_where_its_clock_says(
 def test_the_clock_of_the_sound_begins_with_the_sound(tmp_path: Path) -> None:
     results = tmp_path / "results"
     write_clip(results, "anna", 0.5, start_seconds=START)
-    courses = analyse(results, load_study(write_study(tmp_path, CLIPS)), folder=tmp_path).courses
+    recordings = analyse(results, load_study(write_study(tmp_path, CLIPS)), folder=tmp_path).recordings
     events = {"files": [_csv(tmp_path)], "clock": "audio"}
     settings = load_study(write_study(tmp_path, {**CLIPS, "events": events})).events
-    (found,), left = clip_events(read_events(settings, tmp_path, ["anna"]), courses, settings, lambda clip: 0.25)
+    (found,), left = clip_events(read_events(settings, tmp_path, ["anna"]), recordings, settings, lambda clip: 0.25)
     assert [one.onset_seconds for one in found] == pytest.approx([ONSET + 0.25 - START])
     assert left == []

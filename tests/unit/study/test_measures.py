@@ -1,4 +1,4 @@
-"""Tables of a study: equal to summary.json where both tell the same, and to known courses."""
+"""Tables of a study: equal to summary.json where both tell the same, and to known time courses."""
 
 import json
 from pathlib import Path
@@ -208,9 +208,9 @@ def test_events_give_change_latency_and_area(tmp_path: Path) -> None:
     assert row["peak_latency_seconds"] == pytest.approx(2.0, abs=0.03)
     assert row["area"] == pytest.approx(0.3 + 1.2, abs=0.02)
     assert row["change"] == pytest.approx(1.5 / 4, abs=0.01)
-    courses = tables["event_courses"].set_index("seconds")["happiness"]
-    assert courses.loc[-0.95:-0.05].to_numpy() == pytest.approx(0.0, abs=1e-6)
-    assert courses.loc[2.05:3.95].to_numpy() == pytest.approx(0.6, abs=1e-6)
+    time_courses = tables["event_courses"].set_index("seconds")["happiness"]
+    assert time_courses.loc[-0.95:-0.05].to_numpy() == pytest.approx(0.0, abs=1e-6)
+    assert time_courses.loc[2.05:3.95].to_numpy() == pytest.approx(0.6, abs=1e-6)
 
 
 def test_aligned_courses_are_means_over_time_of_what_is_seen() -> None:

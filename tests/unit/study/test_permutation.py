@@ -69,14 +69,14 @@ def test_without_an_effect_one_in_twenty_is_found(paired: bool) -> None:
 
 
 def _runs(t: np.ndarray, bound: float) -> list[tuple[int, int, int, float]]:
-    """Return (course, first, stop, mass) of each cluster, step by step."""
+    """Return (emotion, first, stop, mass) of each cluster, step by step."""
     found = []
-    for course, values in enumerate(t):
+    for emotion, values in enumerate(t):
         signs = np.where(values > bound, 1, np.where(values < -bound, -1, 0))
         for sign, steps in itertools.groupby(range(len(values)), key=lambda step: signs[step]):
             places = list(steps)
             if sign:
-                found.append((course, places[0], places[-1] + 1, float(values[places].sum())))
+                found.append((emotion, places[0], places[-1] + 1, float(values[places].sum())))
     return found
 
 
@@ -92,13 +92,13 @@ def test_clusters_are_those_of_a_plain_loop_over_all_permutations() -> None:
         t = stats.ttest_1samp(values * np.array(signs)[:, None, None], 0).statistic
         largest.append(max((abs(mass) for *_, mass in _runs(t, bound)), default=0.0))
     got = cluster_test(values, lots, paired=True, alpha=0.05)
-    assert [(c.course, c.first, c.stop) for c in got] == [run[:3] for run in observed]
+    assert [(c.emotion, c.first, c.stop) for c in got] == [run[:3] for run in observed]
     expected = [np.mean(np.array(largest) >= abs(mass) * (1 - 1e-9)) for *_, mass in observed]
     assert [c.p for c in got] == pytest.approx(expected)
-    assert min(c.p for c in got if c.course == 1 and 9 <= c.first <= 11) < 0.05
+    assert min(c.p for c in got if c.emotion == 1 and 9 <= c.first <= 11) < 0.05
 
 
-def test_cluster_test_keeps_its_level_over_all_courses() -> None:
+def test_cluster_test_keeps_its_level_over_all_emotions() -> None:
     rng = np.random.default_rng(12)
     studies, found = 200, 0
     for _ in range(studies):

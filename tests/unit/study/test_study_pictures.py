@@ -6,7 +6,7 @@ import pytest
 
 from vidfer.labels import EMOTIONS
 from vidfer.study.comparisons import compare
-from vidfer.study.pictures import course_picture, estimate_picture, heat_picture
+from vidfer.study.pictures import estimate_picture, heat_picture, time_course_picture
 from vidfer.study.settings import AnalysisSection
 
 CONDITIONS = ("control", "comedy", "talk")
@@ -45,19 +45,19 @@ def test_each_condition_has_its_difference_from_the_reference(width: int) -> Non
 
 def test_courses_and_heat_map_of_three_conditions_of_unlike_length() -> None:
     rng = np.random.default_rng(2)
-    courses = [(np.arange(count) / 10, rng.random((5, count, len(EMOTIONS)))) for count in (50, 80, 60)]
-    courses[1][1][2, 40:] = np.nan
-    figure = course_picture(courses, CONDITIONS, ["happiness", "fear", "anger"], 85, seed=1)
+    time_courses = [(np.arange(count) / 10, rng.random((5, count, len(EMOTIONS)))) for count in (50, 80, 60)]
+    time_courses[1][1][2, 40:] = np.nan
+    figure = time_course_picture(time_courses, CONDITIONS, ["happiness", "fear", "anger"], 85, seed=1)
     assert [len(line.get_xdata()) for line in figure.axes[0].lines] == [50, 80, 60]
-    heat = heat_picture(courses, CONDITIONS, ["happiness", "fear"], 180)
+    heat = heat_picture(time_courses, CONDITIONS, ["happiness", "fear"], 180)
     assert heat.axes[0].images[0].get_array().shape == (15, 80)
     assert heat.get_figheight() * 25.4 < 60
 
 
 def test_many_participants_do_not_make_a_heat_map_longer_than_a_page() -> None:
-    courses = [(np.arange(20) / 10, np.full((300, 20, len(EMOTIONS)), 0.5)) for _ in range(2)]
+    time_courses = [(np.arange(20) / 10, np.full((300, 20, len(EMOTIONS)), 0.5)) for _ in range(2)]
     for width in (85, 180):
-        figure = heat_picture(courses, CONDITIONS[:2], EMOTIONS, width)
+        figure = heat_picture(time_courses, CONDITIONS[:2], EMOTIONS, width)
         assert figure.get_figheight() * 25.4 < 230
         spans = [axes.get_position().height * figure.get_figheight() * 25.4 for axes in figure.axes]
         assert min(spans) > 35

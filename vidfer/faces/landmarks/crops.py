@@ -17,7 +17,7 @@ _FACES_AT_ONCE = 64  # bounds memory; more are no faster
 
 
 def locate_in_crops(
-    look: Callable[..., tuple[np.ndarray, np.ndarray]],
+    predict: Callable[..., tuple[np.ndarray, np.ndarray]],
     images: Tensor,
     image_row: np.ndarray,
     xyxy: np.ndarray,
@@ -29,7 +29,7 @@ def locate_in_crops(
 
     Parameters
     ----------
-    look
+    predict
         Gives points (M, 68, 2) in the unit square and scores (M,) of gray crops (M, 1, size, size) 0..1.
     images, image_row, xyxy
         As for ``FaceLandmarker.locate``. For a box that is not finite, or has no area, the landmarks are NaN and the
@@ -48,7 +48,7 @@ def locate_in_crops(
     for start in range(0, len(rows), _FACES_AT_ONCE):
         part = rows[start : start + _FACES_AT_ONCE]
         transforms = box_transforms(xyxy[part], margin=margin)
-        points, score = look(warp_faces(images, np.asarray(image_row)[part], transforms, size=size, gray=True))
+        points, score = predict(warp_faces(images, np.asarray(image_row)[part], transforms, size=size, gray=True))
         found = apply_transforms(invert_transforms(transforms), points)  # (M, 68, 2)
         known = np.isfinite(found).all((1, 2)) & np.isfinite(score)  # not so: no area, or damaged weights
         landmarks[part[known]], scores[part[known]] = found[known], score[known]

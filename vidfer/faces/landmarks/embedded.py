@@ -66,9 +66,9 @@ class EmbeddedLandmarker:
             no area, the landmarks are NaN and the score is 0.
         """
         size = self._network.size
-        return locate_in_crops(self._look, images.to(self._device), image_row, xyxy, size=size, margin=self._margin)
+        return locate_in_crops(self._predict, images.to(self._device), image_row, xyxy, size=size, margin=self._margin)
 
     @torch.inference_mode()
-    def _look(self, crops: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    def _predict(self, crops: Tensor) -> tuple[np.ndarray, np.ndarray]:
         points, logits = self._network(crops)
         return points.cpu().numpy(), logits.sigmoid().cpu().numpy()

@@ -12,26 +12,18 @@ from vidfer.labels import NUM_EMOTIONS
 from vidfer.learning.datasets.face_landmarks import FER_SPLIT, MIN_SCORE, read_scenes, scene_faces
 from vidfer.learning.datasets.face_scenes import Split
 from vidfer.learning.datasets.fer2013plus import SIDE, majority_labels, read_fer2013plus
+from vidfer.types.validation import Rows
 
 PATCH_PX = 160
 _FER_SCALE = 2  # a face of FER2013 is then as large in its patch as one of a photograph
 
 
 @dataclass(frozen=True)
-class CleanFaces:
+class CleanFaces(Rows):
     """Patches (N, PATCH_PX, PATCH_PX) uint8 gray around faces about 80 px wide, landmarks (N, 68, 2) px of them."""
 
     patches: np.ndarray
     landmarks: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.patches)
-
-    @staticmethod
-    def join(first: CleanFaces, second: CleanFaces) -> CleanFaces:
-        return CleanFaces(
-            np.concatenate([first.patches, second.patches]), np.concatenate([first.landmarks, second.landmarks])
-        )
 
 
 def photographed_faces(

@@ -124,7 +124,7 @@ class CorpusSequences:
     Parameters
     ----------
     sequences
-        Whole tracks with a target at every row (``clip_target`` for corpora with one label a clip).
+        Whole tracks; of a corpus with one label a clip, every row has it.
     """
 
     def __init__(self, sequences: Sequence[LabelledSequence]) -> None:
@@ -161,8 +161,3 @@ def cut(sequence: LabelledSequence, start: int, stop: int) -> LabelledSequence:
         ),
         target=sequence.target[start:stop],
     )
-
-
-def clip_target(label: int, num_rows: int) -> np.ndarray:
-    """Return targets (T, K) float32 of a clip with one label for all its rows."""
-    return np.broadcast_to(np.eye(NUM_EMOTIONS, dtype=np.float32)[label], (num_rows, NUM_EMOTIONS)).copy()

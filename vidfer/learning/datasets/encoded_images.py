@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from vidfer.errors import DataError
+from vidfer.learning.datasets.hdf5 import opened
 
 ColourMode = Literal["gray", "rgb"]
 
@@ -74,6 +75,14 @@ class EncodedImages:
             raise DataError(f"{self.source}: image {i} cannot be decoded: {error}") from error
 
 
+def as_jpeg(pixels: np.ndarray, quality: int) -> np.ndarray:
+    """Return a picture (H, W) or (H, W, 3) uint8 as JPEG of this quality, 1..95, leaves it."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality)
+    with Image.open(buffer) as image:
+        return np.array(image)
+
+
 def read_encoded_images(path: Path, *, dataset: str, mode: ColourMode) -> EncodedImages:
     """Read the encoded bytes of all images of an HDF5 file into memory.
 
@@ -91,10 +100,5 @@ def read_encoded_images(path: Path, *, dataset: str, mode: ColourMode) -> Encode
     DataError
         If the file is missing, is no HDF5 file or lacks these datasets.
     """
-    import h5py
-
-    try:
-        with h5py.File(path, "r", locking=False) as file:
-            return EncodedImages(file[dataset][:], file["offset"][:], mode, source=str(path))
-    except (OSError, KeyError) as error:
-        raise DataError(f"{path}: expected an HDF5 file with {dataset!r} and 'offset': {error}") from error
+    with opened(path, expected=f"an HDF5 file with {dataset!r} and 'offset'") as file:
+        return EncodedImages(file[dataset][:], file["offset"][:], mode, source=str(path))

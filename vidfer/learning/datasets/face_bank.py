@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -30,8 +29,8 @@ from vidfer.learning.datasets.face_scripts import (
     TALK_DAMAGED,
     WIDE,
 )
-from vidfer.learning.datasets.kept_arrays import load_arrays, save_arrays
 from vidfer.learning.datasets.labelled_pictures import LabelledPictures
+from vidfer.types.validation import Columns
 
 Embed = Callable[[Tensor], tuple[np.ndarray, np.ndarray]]  # faces (N, 1, S, S) 0..1 -> (N, D) float16, (N, K) float32
 Progress = Callable[[int, int], None]  # people done, people in all
@@ -39,7 +38,7 @@ NUM_LEVELS = 4  # intensities of an expression that are rendered, evenly from 0 
 
 
 @dataclass(frozen=True, kw_only=True)
-class RenderedPeople:
+class RenderedPeople(Columns):
     """The pictures of made people, whatever network will look at them.
 
     Attributes
@@ -55,21 +54,9 @@ class RenderedPeople:
     apex_target: np.ndarray
     severity: np.ndarray
 
-    def __len__(self) -> int:
-        return len(self.faces)
-
-    def save(self, path: Path) -> None:
-        """Write as npz, whole or not at all."""
-        save_arrays(path, self)
-
-    @classmethod
-    def load(cls, path: Path) -> RenderedPeople:
-        """Read what ``save`` wrote."""
-        return load_arrays(path, cls)
-
 
 @dataclass(frozen=True, kw_only=True)
-class FaceBank:
+class FaceBank(Columns):
     """What the per-frame network sees of each made person.
 
     Attributes
@@ -87,18 +74,6 @@ class FaceBank:
     neutral_target: np.ndarray
     apex_target: np.ndarray
     severity: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.vectors)
-
-    def save(self, path: Path) -> None:
-        """Write as npz, whole or not at all."""
-        save_arrays(path, self)
-
-    @classmethod
-    def load(cls, path: Path) -> FaceBank:
-        """Read what ``save`` wrote."""
-        return load_arrays(path, cls)
 
 
 def plan_people(

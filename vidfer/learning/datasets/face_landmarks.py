@@ -10,23 +10,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import numpy as np
 import torch
 
-from vidfer.errors import DataError
 from vidfer.faces.align import apply_transforms, box_transforms, landmark_boxes, warp_faces
 from vidfer.learning.datasets import fer2013plus
 from vidfer.learning.datasets.encoded_images import EncodedImages, read_encoded_images
-from vidfer.learning.datasets.face_scenes import NO_FACES_FILE, SCENES_FILE, Split, is_held_back
+from vidfer.learning.datasets.face_scenes import SCENES_FILE, NamedImages, Split, scene_arrays
+from vidfer.learning.datasets.hdf5 import opened
+from vidfer.types.validation import Rows
 
 MIN_SCORE = 0.6  # the file's own line: from 0.3 to 0.6 a detection is neither face nor background
 FER_SPLIT: Final[dict[Split, fer2013plus.Split]] = {"train": "Training", "val": "PublicTest"}
 
 
 @dataclass(frozen=True)
-class LandmarkFaces:
+class LandmarkFaces(Rows):
     """Gray pictures of faces with their landmarks. N faces.
 
     Attributes
@@ -45,22 +46,12 @@ class LandmarkFaces:
         (N,) bool: no other face, not even a doubtful one, is in the picture.
     """
 
-    patches: np.ndarray
-    landmarks: np.ndarray
-    xyxy: np.ndarray
-    disagreement: np.ndarray
-    width: np.ndarray
-    alone: np.ndarray
-
-    def __post_init__(self) -> None:
-        count = len(self.patches)
-        for name, shape in (("landmarks", (68, 2)), ("xyxy", (4,)), ("disagreement", ()), ("width", ()), ("alone", ())):
-            got = getattr(self, name).shape
-            if got != (count, *shape):
-                raise DataError(f"faces with landmarks: expected {name} of shape {(count, *shape)}, got {got}")
-
-    def __len__(self) -> int:
-        return len(self.patches)
+    patches: Annotated[np.ndarray, "N", "S", "S", np.uint8]
+    landmarks: Annotated[np.ndarray, "N", 68, 2, np.float32]
+    xyxy: Annotated[np.ndarray, "N", 4, np.float32]
+    disagreement: Annotated[np.ndarray, "N", np.float32]
+    width: Annotated[np.ndarray, "N", np.float32]
+    alone: Annotated[np.ndarray, "N", np.bool_]
 
 
 @dataclass(frozen=True)
@@ -81,46 +72,11 @@ class Scenes:
         return replace(self, **{name: getattr(self, name)[faces] for name in names})
 
 
-@dataclass(frozen=True)
-class NamedImages:
-    """Pictures without a face, still encoded."""
-
-    images: EncodedImages
-    names: list[str]
-
-
-def read_no_faces(folder: Path) -> NamedImages:
-    """Read ``no_faces.h5``; raises DataError if it is missing or of another form."""
-    import h5py
-
-    path = folder / NO_FACES_FILE
-    images = read_encoded_images(path, dataset="jpeg", mode="rgb")
-    try:
-        with h5py.File(path, "r", locking=False) as file:
-            return NamedImages(images, file["name"][:].astype(str).tolist())
-    except (OSError, KeyError) as error:
-        raise DataError(f"{path}: expected named pictures without faces: {error}") from error
-
-
 def read_scenes(folder: Path) -> Scenes:
     """Read ``faces_in_scenes.h5``; raises DataError if it is missing or of another form."""
-    import h5py
-
-    path = folder / SCENES_FILE
-    images = read_encoded_images(path, dataset="jpeg", mode="rgb")
-    try:
-        with h5py.File(path, "r", locking=False) as file:
-            return Scenes(
-                images=images,
-                split=file["split"][:].astype(str),
-                image_row=file["face/image_row"][:],
-                xyxy=file["face/xyxy"][:],
-                score=file["face/score"][:].astype(np.float32),
-                landmarks=file["face/landmarks68"][:].astype(np.float32) + fer2013plus.PIXEL_CENTRE,
-                disagreement=file["face/landmark_disagreement"][:].astype(np.float32),
-            )
-    except (OSError, KeyError) as error:
-        raise DataError(f"{path}: expected faces in scenes: {error}") from error
+    images = read_encoded_images(folder / SCENES_FILE, dataset="jpeg", mode="rgb")
+    columns = ("image_row", "xyxy", "score", "landmarks68", "landmark_disagreement")
+    return Scenes(images, *scene_arrays(folder, "split", *(f"face/{name}" for name in columns)))
 
 
 def scene_faces(scenes: Scenes, split: Split, *, size: int = 160, margin: float = 1.0) -> LandmarkFaces:
@@ -158,7 +114,8 @@ def scene_faces(scenes: Scenes, split: Split, *, size: int = 160, margin: float 
 def fer_faces(folder: Path, split: Split) -> LandmarkFaces:
     """Return FER2013's pictures (48 x 48) of the official training or validation part that have landmarks."""
     pictures = fer2013plus.read_fer2013plus(folder, FER_SPLIT[split])
-    disagreement = _fer_disagreement(folder / "fer2013plus_landmarks68.h5")[pictures.row]
+    with opened(folder / "fer2013plus_landmarks68.h5", expected="landmarks of FER2013") as file:
+        disagreement = file["disagreement"][:].astype(np.float32)[pictures.row]
     known = np.isfinite(pictures.landmarks68).all((1, 2))
     pictures, disagreement = pictures.take(known), disagreement[known]
     landmarks = pictures.landmarks68
@@ -197,24 +154,14 @@ def background_patches(
         Of the squares' places and sizes.
     """
     rng = np.random.default_rng([seed, len(split)])
-    pictures = [i for i, name in enumerate(no_faces.names) if is_held_back(name) == (split == "val")]
-    cut = [_random_squares(no_faces.images[i], np.zeros((0, 4)), per_picture, size, rng) for i in pictures]
+    nobody = np.zeros((0, 4))
+    cut = [_random_squares(no_faces.images[i], nobody, per_picture, size, rng) for i in no_faces.of_split(split)]
     order = np.argsort(scenes.image_row, kind="stable")
     starts = np.searchsorted(scenes.image_row[order], np.arange(len(scenes.images) + 1))
     for image in np.flatnonzero(scenes.split == split) if per_scene else ():
         faces = scenes.xyxy[order[starts[image] : starts[image + 1]]]
         cut.append(_random_squares(scenes.images[int(image)], faces, per_scene, size, rng))
     return np.concatenate(cut) if cut else np.zeros((0, size, size), np.uint8)
-
-
-def _fer_disagreement(path: Path) -> np.ndarray:
-    import h5py
-
-    try:
-        with h5py.File(path, "r", locking=False) as file:
-            return file["disagreement"][:].astype(np.float32)
-    except (OSError, KeyError) as error:
-        raise DataError(f"{path}: expected landmarks of FER2013: {error}") from error
 
 
 def _by_image(image_row: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:

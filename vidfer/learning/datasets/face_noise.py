@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from vidfer.learning.datasets.encoded_images import as_jpeg
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +90,10 @@ def damaged(face: Tensor, damage: Damage, random: np.random.Generator) -> Tensor
     if damage.noise:
         face = face + torch.from_numpy(random.normal(0.0, damage.noise, face.shape).astype(np.float32))
     face = face.clamp(0.0, 1.0)
-    return _compressed(face, damage.jpeg_quality) if damage.jpeg_quality else face
+    if not damage.jpeg_quality:
+        return face
+    pixels = as_jpeg((face[0] * 255).round().to(torch.uint8).numpy(), damage.jpeg_quality)
+    return torch.from_numpy(pixels.astype(np.float32))[None] / 255
 
 
 def _draw_cover(random: np.random.Generator) -> tuple[float, float, float, float]:
@@ -99,12 +103,3 @@ def _draw_cover(random: np.random.Generator) -> tuple[float, float, float, float
     left = random.uniform(0.0, 1 - width)
     top = (random.uniform(0.6, 0.85), random.uniform(-0.1, 0.1), random.uniform(0.0, 0.7))[place]
     return (left, max(0.0, top), left + width, min(1.0, top + height))
-
-
-def _compressed(face: Tensor, quality: int) -> Tensor:
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray((face[0] * 255).round().to(torch.uint8).numpy()).save(buffer, "JPEG", quality=quality)
-    with Image.open(buffer) as image:
-        return torch.from_numpy(np.array(image, np.float32))[None] / 255

@@ -9,11 +9,13 @@ from typing import Literal
 
 import numpy as np
 
-from vidfer.errors import DataError
-from vidfer.learning.datasets.encoded_images import EncodedImages
+from vidfer.learning.datasets.encoded_images import EncodedImages, read_encoded_images
+from vidfer.learning.datasets.fer2013plus import PIXEL_CENTRE
+from vidfer.learning.datasets.hdf5 import opened
 
 SCENES_FILE = "faces_in_scenes.h5"
 NO_FACES_FILE = "no_faces.h5"
+TEACHERS_FILE = "teachers.h5"  # what other networks say of the same faces
 Split = Literal["train", "val"]
 
 
@@ -68,7 +70,7 @@ def read_scenes(folder: Path, split: Split, *, limit: int = 0) -> list[Scene]:
     DataError
         If a file is missing or damaged.
     """
-    return [*_read_labelled(folder / SCENES_FILE, split, limit), *_read_empty(folder / NO_FACES_FILE, split, limit)]
+    return [*_read_labelled(folder, split, limit), *_read_empty(folder, split, limit)]
 
 
 def is_held_back(name: str) -> bool:
@@ -76,60 +78,78 @@ def is_held_back(name: str) -> bool:
     return hashlib.sha256(name.encode()).digest()[0] % 10 == 0
 
 
-def _read_labelled(path: Path, split: Split, limit: int) -> list[Scene]:
-    import h5py
+def scene_arrays(folder: Path, *names: str) -> list[np.ndarray]:
+    """Return arrays of ``faces_in_scenes.h5``: text as str, half precision as float32, landmarks from pixels' corners.
 
-    try:
-        with h5py.File(path, "r") as file:
-            names = file["name"][:].astype(str)
-            sources = file["source"][:].astype(str)
-            rows = np.flatnonzero(file["split"][:].astype(str) == split)
-            pictures = EncodedImages(file["jpeg"][:], file["offset"][:], "rgb", str(path))
-            face = {name: file["face"][name][:] for name in ("image_row", "xyxy", "landmarks5", "score")}
-            disagreement = file["face"]["landmark_disagreement"][:].astype(np.float32)
-    except (OSError, KeyError) as error:
-        raise DataError(f"{path}: expected an HDF5 file of photographs with their faces, got: {error}") from error
-    order = np.argsort(face["image_row"], kind="stable")
-    starts = np.searchsorted(face["image_row"][order], np.arange(len(names) + 1))
+    Raises DataError if the file is missing, damaged or lacks one.
+    """
+    with opened(folder / SCENES_FILE, expected="photographs with their faces") as file:
+        found = {name: file[name][:] for name in names}
+    as_read = {"S": str, "f": np.float32}
+    arrays = {name: array.astype(as_read.get(array.dtype.kind, array.dtype)) for name, array in found.items()}
+    if "face/landmarks68" in arrays:
+        arrays["face/landmarks68"] += np.float32(PIXEL_CENTRE)
+    return list(arrays.values())
+
+
+@dataclass(frozen=True)
+class NamedImages:
+    """Pictures without a face, still encoded."""
+
+    images: EncodedImages
+    names: list[str]
+
+    def of_split(self, split: Split) -> list[int]:
+        """Return which pictures are learnt from, or those that are held back."""
+        return [i for i, name in enumerate(self.names) if is_held_back(name) == (split == "val")]
+
+
+def read_no_faces(folder: Path) -> NamedImages:
+    """Read ``no_faces.h5``; raises DataError if it is missing or of another form."""
+    path = folder / NO_FACES_FILE
+    with opened(path, expected="named pictures without faces") as file:
+        names = file["name"][:].astype(str).tolist()
+    return NamedImages(read_encoded_images(path, dataset="jpeg", mode="rgb"), names)
+
+
+def _read_labelled(folder: Path, split: Split, limit: int) -> list[Scene]:
+    names, sources, of_split = scene_arrays(folder, "name", "source", "split")
+    columns = ("image_row", "xyxy", "landmarks5", "score", "landmark_disagreement")
+    image_row, xyxy, points5, score, disagreement = scene_arrays(folder, *(f"face/{name}" for name in columns))
+    pictures = read_encoded_images(folder / SCENES_FILE, dataset="jpeg", mode="rgb")
+    order = np.argsort(image_row, kind="stable")
+    starts = np.searchsorted(image_row[order], np.arange(len(names) + 1))
     scenes = []
-    for row in _thin(rows, limit):
+    for row in _thin(np.flatnonzero(of_split == split), limit):
         faces = order[starts[row] : starts[row + 1]]
         scenes.append(
             Scene(
                 name=names[row],
                 source=sources[row],
                 pixels=pictures[int(row)],
-                xyxy=face["xyxy"][faces],
-                points5=face["landmarks5"][faces],
-                score=face["score"][faces].astype(np.float32),
+                xyxy=xyxy[faces],
+                points5=points5[faces],
+                score=score[faces],
                 disagreement=disagreement[faces],
             )
         )
     return scenes
 
 
-def _read_empty(path: Path, split: Split, limit: int) -> list[Scene]:
-    import h5py
-
-    try:
-        with h5py.File(path, "r") as file:
-            names = file["name"][:].astype(str)
-            pictures = EncodedImages(file["jpeg"][:], file["offset"][:], "rgb", str(path))
-    except (OSError, KeyError) as error:
-        raise DataError(f"{path}: expected an HDF5 file of pictures without faces, got: {error}") from error
-    rows = np.array([i for i, name in enumerate(names) if is_held_back(name) == (split == "val")], np.int64)
+def _read_empty(folder: Path, split: Split, limit: int) -> list[Scene]:
+    pictures = read_no_faces(folder)
     none = np.zeros((0,), np.float32)
     return [
         Scene(
-            name=names[row],
+            name=pictures.names[row],
             source="no_faces",
-            pixels=pictures[int(row)],
+            pixels=pictures.images[int(row)],
             xyxy=np.zeros((0, 4), np.float32),
             points5=np.zeros((0, 5, 2), np.float32),
             score=none,
             disagreement=none,
         )
-        for row in _thin(rows, limit)
+        for row in _thin(np.array(pictures.of_split(split), np.int64), limit)
     ]
 
 

@@ -124,7 +124,7 @@ def _draw_expressions(
     if kind < config.calm_share + config.steady_share:
         return np.array([0.0, duration]), random.uniform(0.75, 1.0, 2), _constant(first)
     knots, curve, starts, chosen = [0.0], [0.0], [0.0], [first]
-    # Begin somewhere in the script's course, so that a short one may begin amid an expression.
+    # Begin somewhere within the script, so that a short one may begin amid an expression.
     now = -float(random.uniform(0.0, 8.0))
     while now < duration:
         now += _lognormal(random, config.neutral_seconds, 0.8)

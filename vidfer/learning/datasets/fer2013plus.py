@@ -15,6 +15,7 @@ import numpy as np
 from vidfer.errors import DataError
 from vidfer.labels import EMOTION_INDEX, NUM_EMOTIONS
 from vidfer.learning.datasets.encoded_images import EncodedImages, read_encoded_images
+from vidfer.types.validation import Rows
 
 FER2013_LABELS: Final = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
 VOTE_COLUMNS: Final = (*EMOTION_INDEX, "unknown", "not_a_face")
@@ -28,7 +29,7 @@ PIXEL_CENTRE: Final = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
-class FerPictures:
+class FerPictures(Rows):
     """Pictures of FER2013 with their labels, one row per picture.
 
     Attributes
@@ -51,13 +52,6 @@ class FerPictures:
     landmarks68: np.ndarray
     landmarks5: np.ndarray
     row: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def take(self, keep: np.ndarray) -> FerPictures:
-        """Return the rows that a mask (N,) bool or an index (M,) selects."""
-        return FerPictures(**{name: getattr(self, name)[keep] for name in self.__dataclass_fields__})
 
 
 def read_fer2013plus(folder: Path, split: Split) -> FerPictures:

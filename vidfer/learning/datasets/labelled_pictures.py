@@ -10,26 +10,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vidfer.errors import DataError
 from vidfer.faces.align import apply_transforms
 from vidfer.labels import EMOTION_INDEX, EMOTIONS, NUM_EMOTIONS
 from vidfer.learning.datasets.aligned_faces import align_pictures, face_transforms
 from vidfer.learning.datasets.encoded_images import read_encoded_images
-from vidfer.learning.datasets.fer2013plus import (
-    PIXEL_CENTRE,
-    SIDE,
-    Split,
-    majority_labels,
-    read_fer2013plus,
-    soft_labels,
-)
+from vidfer.learning.datasets.face_scenes import SCENES_FILE, scene_arrays
+from vidfer.learning.datasets.fer2013plus import SIDE, Split, majority_labels, read_fer2013plus, soft_labels
+from vidfer.types.validation import Rows
 
 _BORDER_SHARE = 0.125  # of the face's side
 _LFW_SMOOTHING = 0.1  # of its labels, which students gave and which are noisy
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelledPictures:
+class LabelledPictures(Rows):
     """Aligned faces with a border, their landmarks and labels.
 
     Attributes
@@ -51,13 +45,6 @@ class LabelledPictures:
     target: np.ndarray
     label: np.ndarray
     person: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.label)
-
-    def take(self, keep: np.ndarray) -> LabelledPictures:
-        """Return the rows that a mask (N,) bool or an index (M,) selects."""
-        return LabelledPictures(**{name: getattr(self, name)[keep] for name in self.__dataclass_fields__})
 
     def persons_with_two_faces(self) -> LabelledPictures:
         """Return the pictures of persons who are seen neutral and otherwise."""
@@ -110,23 +97,16 @@ def read_lfw_pictures(folder: Path, split: str, *, size: int, border: int | None
     DataError
         If the file is missing or damaged.
     """
-    import h5py
-
-    path = folder / "faces_in_scenes.h5"
-    try:
-        with h5py.File(path, "r", locking=False) as file:
-            names, emotion = file["name"][:].astype(str), file["emotion"][:].astype(str)
-            wanted = (file["split"][:].astype(str) == split) & (file["source"][:].astype(str) == "lfw")
-            rows, points, xyxy = (file["face"][key][:] for key in ("image_row", "landmarks68", "xyxy"))
-    except (OSError, KeyError) as error:
-        raise DataError(f"{path}: expected photographs with faces and emotions, got: {error}") from error
+    names, emotion, of_split, source = scene_arrays(folder, "name", "emotion", "split", "source")
+    rows, points, xyxy = scene_arrays(folder, "face/image_row", "face/landmarks68", "face/xyxy")
+    wanted = (of_split == split) & (source == "lfw")
     largest = _largest_faces(rows, xyxy, len(names))
     usable = wanted & np.isin(emotion, EMOTIONS) & (largest >= 0)
     usable[usable] &= np.isfinite(points[largest[usable]]).all((1, 2))
     chosen = np.flatnonzero(usable)
-    images = read_encoded_images(path, dataset="jpeg", mode="gray")
+    images = read_encoded_images(folder / SCENES_FILE, dataset="jpeg", mode="gray")
     border = round(size * _BORDER_SHARE) if border is None else border
-    landmarks = points[largest[chosen]].astype(np.float32) + np.float32(PIXEL_CENTRE)  # (N, 68, 2) px
+    landmarks = points[largest[chosen]]  # (N, 68, 2) px
     faces, moved = [], []
     for row, face in zip(chosen, landmarks, strict=True):
         image = images[int(row)]

@@ -7,7 +7,6 @@ missing as a whole. Further columns (sex, age group, site, camera) are kept as t
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import difflib
 import io
@@ -21,9 +20,10 @@ from typing import Any, Final, Literal, get_args
 
 import numpy as np
 
-from vidfer.errors import DataError, OutputError
+from vidfer.errors import DataError
 from vidfer.labels import EMOTION_INDEX, EMOTIONS, WRONG
 from vidfer.spreadsheet import guarded, unguarded
+from vidfer.store.atomic import write_text
 
 ManifestSplit = Literal["train", "validation", "test"]
 SPLITS: Final[tuple[str, ...]] = get_args(ManifestSplit)
@@ -96,6 +96,13 @@ class Manifest:
     def is_frame_level(self) -> np.ndarray:
         """(N,) bool: the label is for a stretch of the video, not for the clip as a whole."""
         return ~(np.isnan(self.start_seconds) & np.isnan(self.end_seconds))
+
+    def rows_by_video(self) -> dict[Path, np.ndarray]:
+        """Return the rows that name each video, (M,) int64."""
+        rows: dict[Path, list[int]] = {}
+        for row, path in enumerate(self.path):
+            rows.setdefault(path, []).append(row)
+        return {path: np.array(members, np.int64) for path, members in rows.items()}
 
     def rows_of(self, split: ManifestSplit) -> np.ndarray:
         """Return the rows of a split, (M,) int64 in order."""
@@ -199,15 +206,7 @@ def write_manifest(manifest: Manifest, path: str | Path) -> None:
                 *(guarded(values[row]) for values in manifest.further.values()),
             ]
         )
-    aside = path.with_name(f".{path.name}.{os.getpid()}.aside")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_text(text.getvalue(), encoding="utf-8", errors="surrogateescape", newline="")
-        os.replace(aside, path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            aside.unlink()
-        raise OutputError(f"{path}: cannot be written: {error.strerror}; choose another --out") from error
+    write_text(path, text.getvalue())
 
 
 def joined(manifests: Sequence[Manifest]) -> Manifest:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,13 +15,8 @@ from vidfer.faces.align import warp_faces
 from vidfer.learning.datasets.manifest import Manifest
 from vidfer.video.pictures import is_picture, read_picture, with_border
 
-
-class FaceFinder(Protocol):
-    """Finds the face that a picture is about: ``pipeline.pictures.PictureFaces``."""
-
-    def find(self, picture: np.ndarray) -> np.ndarray | None:
-        """Return the transform (2, 3) from px of a picture (H, W, 3) uint8 RGB to its aligned face, or None."""
-        ...
+if TYPE_CHECKING:
+    from vidfer.pipeline.pictures import PictureFaces
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +41,7 @@ class ManifestFaces:
 def read_manifest_faces(
     manifest: Manifest,
     rows: Sequence[int] | np.ndarray,
-    finder: FaceFinder,
+    finder: PictureFaces,
     *,
     size: int,
     border: int = 0,

@@ -6,25 +6,26 @@ middle; other faces in it, and those of Flickr8k, are nobody's.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from vidfer.errors import DataError
 from vidfer.faces.align import warp_faces
 from vidfer.learning.datasets.aligned_faces import align_pictures, face_transforms
 from vidfer.learning.datasets.encoded_images import read_encoded_images
-from vidfer.learning.datasets.face_scenes import SCENES_FILE, Split
-from vidfer.learning.datasets.fer2013plus import PIXEL_CENTRE, SIDE, read_fer2013plus
+from vidfer.learning.datasets.face_scenes import SCENES_FILE, TEACHERS_FILE, Split, scene_arrays
+from vidfer.learning.datasets.fer2013plus import SIDE, read_fer2013plus
+from vidfer.learning.datasets.hdf5 import opened
+from vidfer.types.validation import Rows
 
 NOBODY = -1
 _MIDDLE = 0.2  # of the picture's side: how far from its middle the centre of a named face is at most
 
 
 @dataclass(frozen=True)
-class NamedFaces:
+class NamedFaces(Rows):
     """N faces.
 
     Attributes
@@ -47,13 +48,6 @@ class NamedFaces:
     width: np.ndarray
     yaw_share: np.ndarray
 
-    def __len__(self) -> int:
-        return len(self.person)
-
-    def take(self, rows: np.ndarray) -> NamedFaces:
-        """Return some of the faces."""
-        return NamedFaces(*(getattr(self, field.name)[rows] for field in fields(self)))
-
 
 def read_named_faces(folder: Path, split: Split, *, size: int, border: int, min_width: float = 0.0) -> NamedFaces:
     """Read the faces of a split of which the teacher gave a vector.
@@ -74,24 +68,16 @@ def read_named_faces(folder: Path, split: Split, *, size: int, border: int, min_
     DataError
         If a file is missing or damaged.
     """
-    import h5py
-
-    path = folder / SCENES_FILE
-    try:
-        with h5py.File(folder / "teachers.h5", "r", locking=False) as file:
-            face_row, vectors = file["scenes/face_row"][:], file["scenes/identity"][:].astype(np.float32)
-        with h5py.File(path, "r", locking=False) as file:
-            of_split = file["split"][:].astype(str) == split
-            name, is_lfw = file["name"][:].astype(str), file["source"][:].astype(str) == "lfw"
-            image_row, xyxy = file["face/image_row"][:][face_row], file["face/xyxy"][:][face_row]
-            landmarks = file["face/landmarks68"][:][face_row].astype(np.float32) + np.float32(PIXEL_CENTRE)
-            points = file["face/landmarks5"][:][face_row]
-    except (OSError, KeyError) as error:
-        raise DataError(f"{path}: expected photographs with faces and what a teacher says, got: {error}") from error
+    with opened(folder / TEACHERS_FILE, expected="what a teacher says of faces") as file:
+        face_row, vectors = file["scenes/face_row"][:], file["scenes/identity"][:].astype(np.float32)
+    of_image, name, source = scene_arrays(folder, "split", "name", "source")
+    of_split, is_lfw = of_image == split, source == "lfw"
+    columns = scene_arrays(folder, "face/image_row", "face/xyxy", "face/landmarks68", "face/landmarks5")
+    image_row, xyxy, landmarks, points = (column[face_row] for column in columns)
     width = (xyxy[:, 2:] - xyxy[:, :2]).max(1)
     rows = np.flatnonzero(of_split[image_row] & (width >= min_width))
     image_row, xyxy = image_row[rows], xyxy[rows]
-    images = read_encoded_images(path, dataset="jpeg", mode="rgb")
+    images = read_encoded_images(folder / SCENES_FILE, dataset="jpeg", mode="rgb")
     full = size + 2 * border
     pictures = np.empty((len(rows), full, full, 3), np.uint8)
     off_middle = np.empty(len(rows))
@@ -133,14 +119,8 @@ def read_fer_faces(folder: Path, *, size: int, border: int) -> NamedFaces:
     DataError
         If a file is missing or damaged.
     """
-    import h5py
-
-    path = folder / "fer_identity.h5"
-    try:
-        with h5py.File(path, "r", locking=False) as file:
-            row, vectors = file["row"][:], file["vector"][:].astype(np.float32)
-    except (OSError, KeyError) as error:
-        raise DataError(f"{path}: expected what benchmarks/label_identity.py writes, got: {error}") from error
+    with opened(folder / "fer_identity.h5", expected="what benchmarks/label_identity.py writes") as file:
+        row, vectors = file["row"][:], file["vector"][:].astype(np.float32)
     fer = read_fer2013plus(folder, "Training")
     _, of_fer, of_vector = np.intersect1d(fer.row, row, assume_unique=True, return_indices=True)
     fer, vectors = fer.take(of_fer), vectors[of_vector]

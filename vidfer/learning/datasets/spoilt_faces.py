@@ -6,7 +6,6 @@ is drawn as a ``Harm`` and painted into the picture itself, before any network s
 
 from __future__ import annotations
 
-import io
 import math
 from dataclasses import dataclass
 
@@ -17,6 +16,7 @@ from scipy.ndimage import affine_transform, convolve, gaussian_filter
 
 from vidfer.faces.align import landmark_boxes
 from vidfer.faces.pose import MEAN_FACE, head_pose, rotation_matrices
+from vidfer.learning.datasets.encoded_images import as_jpeg
 from vidfer.learning.datasets.face_motion import displaced
 
 # Kinds of harm and how often each is drawn; "clear" is the slight wear of any good video.
@@ -81,8 +81,8 @@ def spoilt(
     picture, points = _shrunk(picture, points, _log_uniform(least, most, random) / side)
     noise = random.uniform(2, 16) if "light" in kinds and random.random() < 0.4 else random.uniform(0, 2)
     quality = int(random.integers(4, 35)) if "compression" in kinds else int(random.integers(55, 96))
-    noisy = picture + random.normal(0, noise, picture.shape)
-    return SpoiltFace(_compressed(noisy, quality), _detected(points, random), points)
+    noisy = np.clip(np.rint(picture + random.normal(0, noise, picture.shape)), 0, 255).astype(np.uint8)
+    return SpoiltFace(as_jpeg(noisy, quality), _detected(points, random), points)
 
 
 def _log_uniform(least: float, most: float, random: np.random.Generator) -> float:
@@ -204,13 +204,6 @@ def _shrunk(picture: np.ndarray, points: np.ndarray, scale: float) -> tuple[np.n
         return picture, points
     small = np.asarray(Image.fromarray(picture).resize((inner, inner), Image.Resampling.BOX, reducing_gap=None))
     return np.pad(small, ((0, size - inner), (0, size - inner)), mode="edge"), points * np.float32(inner / size)
-
-
-def _compressed(picture: np.ndarray, quality: int) -> np.ndarray:
-    buffer = io.BytesIO()
-    Image.fromarray(np.clip(np.rint(picture), 0, 255).astype(np.uint8)).save(buffer, "JPEG", quality=quality)
-    with Image.open(buffer) as image:
-        return np.array(image)
 
 
 def _detected(points: np.ndarray, random: np.random.Generator) -> np.ndarray:

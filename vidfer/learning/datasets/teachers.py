@@ -13,11 +13,12 @@ from typing import Final
 
 import numpy as np
 
-from vidfer.errors import DataError
 from vidfer.labels import EMOTION_INDEX, NUM_EMOTIONS
 from vidfer.learning.datasets.aligned_faces import align_pictures, face_transforms
 from vidfer.learning.datasets.encoded_images import read_encoded_images
-from vidfer.learning.datasets.fer2013plus import PIXEL_CENTRE
+from vidfer.learning.datasets.face_scenes import SCENES_FILE, TEACHERS_FILE, scene_arrays
+from vidfer.learning.datasets.hdf5 import opened
+from vidfer.types.validation import Rows
 
 TEACHER_EMOTIONS: Final = ("neutral", "happiness", "sadness", "surprise", "anger")
 TEACHER_COLUMNS: Final = np.array([EMOTION_INDEX[name] for name in TEACHER_EMOTIONS])
@@ -38,7 +39,7 @@ _BATCH = 512  # pictures in memory at a time
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lessons:
+class Lessons(Rows):
     """What the teachers say of N faces.
 
     Attributes
@@ -52,13 +53,6 @@ class Lessons:
 
     emotion: np.ndarray
     shapes: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.emotion)
-
-    def take(self, rows: np.ndarray) -> Lessons:
-        """Return some rows."""
-        return Lessons(emotion=self.emotion[rows], shapes=self.shapes[rows])
 
 
 def read_fer_lessons(folder: Path) -> Lessons:
@@ -88,25 +82,17 @@ def read_scene_lessons(folder: Path, split: str, *, size: int, border: int) -> t
     DataError
         If a file is missing or damaged.
     """
-    import h5py
-
     keys = ("scenes/face_row", "scenes/emotion5", "scenes/mesh_face_row", "scenes/blendshape")
     face_row, emotion, shaped_row, blendshapes, names = _read(folder, keys)
-    path = folder / "faces_in_scenes.h5"
-    try:
-        with h5py.File(path, "r", locking=False) as file:
-            here = file["split"][:].astype(str) == split
-            image_row = file["face/image_row"][:][face_row]
-            landmarks = file["face/landmarks68"][:][face_row].astype(np.float32) + np.float32(PIXEL_CENTRE)
-            landmarks5 = file["face/landmarks5"][:][face_row]
-    except (OSError, KeyError) as error:
-        raise DataError(f"{path}: expected photographs with faces, got: {error}") from error
+    (of_image,) = scene_arrays(folder, "split")
+    columns = scene_arrays(folder, "face/image_row", "face/landmarks68", "face/landmarks5")
+    image_row, landmarks, landmarks5 = (column[face_row] for column in columns)
     place = {int(row): i for i, row in enumerate(shaped_row)}
     shapes = np.full((len(face_row), NUM_SHAPES), np.nan, np.float32)
     known = [i for i, row in enumerate(face_row) if int(row) in place]
     shapes[known] = _shapes(blendshapes, names)[[place[int(face_row[i])] for i in known]]
-    chosen = np.flatnonzero(here[image_row] & np.isfinite(landmarks).all((1, 2)))
-    images = read_encoded_images(path, dataset="jpeg", mode="gray")
+    chosen = np.flatnonzero((of_image == split)[image_row] & np.isfinite(landmarks).all((1, 2)))
+    images = read_encoded_images(folder / SCENES_FILE, dataset="jpeg", mode="gray")
     full = size + 2 * border
     faces = np.empty((len(chosen), 1, full, full), np.uint8)
     for start in range(0, len(chosen), _BATCH):
@@ -124,14 +110,8 @@ def read_scene_lessons(folder: Path, split: str, *, size: int, border: int) -> t
 
 def _read(folder: Path, keys: Sequence[str]) -> list[np.ndarray]:
     """Return these arrays, and last the names of the shapes."""
-    import h5py
-
-    path = folder / "teachers.h5"
-    try:
-        with h5py.File(path, "r", locking=False) as file:
-            return [*(file[key][:] for key in keys), np.asarray(file.attrs["blendshape_names"]).astype(str)]
-    except (OSError, KeyError) as error:
-        raise DataError(f"{path}: expected what teachers say of the faces, got: {error}") from error
+    with opened(folder / TEACHERS_FILE, expected="what teachers say of the faces") as file:
+        return [*(file[key][:] for key in keys), np.asarray(file.attrs["blendshape_names"]).astype(str)]
 
 
 def _emotions(five: np.ndarray) -> np.ndarray:

@@ -7,20 +7,23 @@ are simply not in the file.
 from __future__ import annotations
 
 import csv
+import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
 from vidfer.errors import DataError
-from vidfer.types.validation import check_array
+from vidfer.store.atomic import write_text
+from vidfer.types.validation import Columns
 
 COLUMNS = ("seconds", "valence", "arousal")
 MAX_GAP_SECONDS = 0.5  # between two values; nothing is known of what lies in a longer one
 
 
 @dataclass(frozen=True, kw_only=True)
-class ValenceArousal:
+class ValenceArousal(Columns):
     """One video's values.
 
     Attributes
@@ -31,13 +34,8 @@ class ValenceArousal:
         (M, 2) float32, -1..1: valence, arousal.
     """
 
-    pts_seconds: np.ndarray
-    values: np.ndarray
-
-    def __post_init__(self) -> None:
-        dims: dict[str, int] = {}
-        check_array(self, "pts_seconds", ("M",), np.float64, dims)
-        check_array(self, "values", ("M", 2), np.float32, dims)
+    pts_seconds: Annotated[np.ndarray, "M", np.float64]
+    values: Annotated[np.ndarray, "M", 2, np.float32]
 
     def at(self, pts_seconds: np.ndarray) -> np.ndarray:
         """Return the values at times (T,), on the line between the neighbours: (T, 2) float32, NaN where unknown."""
@@ -77,14 +75,12 @@ def read_valence_arousal(path: Path) -> ValenceArousal:
 
 def write_valence_arousal(table: ValenceArousal, path: Path) -> None:
     """Write a file, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.aside")
-    with aside.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for seconds, (valence, arousal) in zip(table.pts_seconds, table.values, strict=True):
-            writer.writerow([repr(float(seconds)), f"{valence:.6g}", f"{arousal:.6g}"])
-    aside.replace(path)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for seconds, (valence, arousal) in zip(table.pts_seconds, table.values, strict=True):
+        writer.writerow([repr(float(seconds)), f"{valence:.6g}", f"{arousal:.6g}"])
+    write_text(path, text.getvalue())
 
 
 def _values(row: list[str], where: str) -> list[float]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -33,10 +32,6 @@ class Calibration:
     confidence: tuple[float, ...]
     accuracy: tuple[float, ...]
     count: tuple[int, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain types for ``json.dump``."""
-        return asdict(self)
 
 
 def softmax(logits: np.ndarray, *, temperature: float = 1.0) -> np.ndarray:
@@ -96,12 +91,10 @@ def fit_temperature(logits: np.ndarray, truth: np.ndarray) -> float:
 
 def plot_reliability(figures: Calibration, path: Path) -> None:
     """Draw the reliability diagram as PNG."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     edges, count = np.array(figures.edges), np.array(figures.count)
     figure = Figure(figsize=(5.5, 6), layout="constrained")
-    FigureCanvasAgg(figure)
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     filled = count > 0
     widths = np.diff(edges)

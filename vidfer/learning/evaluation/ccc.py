@@ -1,4 +1,4 @@
-"""Agreement of two continuous courses, as valence and arousal are measured in the field."""
+"""Agreement of two continuous time series, as valence and arousal are measured in the field."""
 
 from __future__ import annotations
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from vidfer.errors import DataError, MissingDependency
+from vidfer.errors import DataError
 from vidfer.labels import EMOTIONS
+from vidfer.learning.evaluation import sklearn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,10 +51,6 @@ class Classification:
     classes: dict[str, ClassFigures]
     confusion: tuple[tuple[int, ...], ...]
 
-    def to_json(self) -> dict[str, Any]:
-        """Return plain types for ``json.dump``."""
-        return asdict(self)
-
 
 def classification(truth: np.ndarray, predicted: np.ndarray, labels: Sequence[str] = EMOTIONS) -> Classification:
     """Compare predictions (N,) with labels (N,), both indices into ``labels``.
@@ -66,14 +62,13 @@ def classification(truth: np.ndarray, predicted: np.ndarray, labels: Sequence[st
     MissingDependency
         Without scikit-learn.
     """
-    try:
-        from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
-    except ImportError as error:
-        raise MissingDependency("scikit-learn", needed_for="evaluation", extra="train") from error
+    metrics = sklearn("metrics")
     truth, predicted = np.asarray(truth), np.asarray(predicted)
     _check(truth, predicted, len(labels))
     indices = np.arange(len(labels))
-    precision, recall, f1, support = precision_recall_fscore_support(truth, predicted, labels=indices, zero_division=0)
+    precision, recall, f1, support = metrics.precision_recall_fscore_support(
+        truth, predicted, labels=indices, zero_division=0
+    )
     present = support > 0
     return Classification(
         samples=len(truth),
@@ -87,21 +82,17 @@ def classification(truth: np.ndarray, predicted: np.ndarray, labels: Sequence[st
             )
             for i, name in enumerate(labels)
         },
-        confusion=tuple(
-            tuple(int(count) for count in row) for row in confusion_matrix(truth, predicted, labels=indices)
-        ),
+        confusion=tuple(map(tuple, metrics.confusion_matrix(truth, predicted, labels=indices).tolist())),
     )
 
 
 def plot_confusion(figures: Classification, path: Path) -> None:
     """Draw the confusion matrix as PNG: counts, coloured by the share of the true class."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     counts = np.array(figures.confusion)
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     figure = Figure(figsize=(7, 6.2), layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for (i, j), count in np.ndenumerate(counts):

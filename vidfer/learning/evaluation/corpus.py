@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +50,9 @@ class CorpusEvaluation:
     def to_json(self) -> dict[str, Any]:
         """Return plain types for ``json.dump``."""
         return {
-            "frames": self.frames.to_json(),
-            "calibration": self.calibration.to_json(),
-            "clips": self.clips and self.clips.to_json(),
+            "frames": asdict(self.frames),
+            "calibration": asdict(self.calibration),
+            "clips": self.clips and asdict(self.clips),
             "clips_without_face": list(self.clips_without_face),
             "clip_accuracy_of_all": self.clip_accuracy_of_all,
             "timing": self.timing and self.timing.to_json(),

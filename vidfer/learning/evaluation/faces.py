@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ class FaceEvaluation:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain types for ``json.dump``."""
-        return {"classification": self.classification.to_json(), "calibration": self.calibration.to_json()}
+        return asdict(self)
 
     def write(self, folder: Path) -> None:
         """Write ``metrics.json``, ``confusion.png`` and ``reliability.png`` into ``folder``."""
@@ -48,9 +48,13 @@ def evaluate_logits(logits: np.ndarray, truth: np.ndarray) -> FaceEvaluation:
     labelled = truth >= 0
     if not labelled.any():
         raise DataError("nothing to evaluate: no face has a label")
-    logits, truth = logits[labelled], truth[labelled]
+    return evaluate_probabilities(softmax(logits[labelled]), truth[labelled])
+
+
+def evaluate_probabilities(probabilities: np.ndarray, truth: np.ndarray) -> FaceEvaluation:
+    """Compare probabilities (N, 8) with labels (N,)."""
     return FaceEvaluation(
-        classification=classification(truth, logits.argmax(1)), calibration=calibration(softmax(logits), truth)
+        classification=classification(truth, probabilities.argmax(1)), calibration=calibration(probabilities, truth)
     )
 
 

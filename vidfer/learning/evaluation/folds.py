@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from vidfer.errors import DataError, MissingDependency
+from vidfer.errors import DataError
 from vidfer.labels import NUM_EMOTIONS
+from vidfer.learning.evaluation import sklearn
 from vidfer.learning.evaluation.calibration import calibration
 from vidfer.learning.evaluation.classification import classification
-from vidfer.learning.evaluation.faces import FaceEvaluation
+from vidfer.learning.evaluation.faces import FaceEvaluation, evaluate_probabilities
 
 STRENGTHS = (0.001, 0.01, 0.1, 1.0)  # inverse regularisation of the linear classifier, chosen within the training folds
 INNER_FOLDS = 3
@@ -58,12 +59,7 @@ class FoldFigures:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain types for ``json.dump``."""
-        return {
-            "folds": [asdict(fold) for fold in self.folds],
-            "mean": self.mean,
-            "sd": self.sd,
-            "pooled": self.pooled.to_json(),
-        }
+        return asdict(self)
 
 
 def subject_folds(subjects: np.ndarray, count: int) -> np.ndarray:
@@ -76,7 +72,7 @@ def subject_folds(subjects: np.ndarray, count: int) -> np.ndarray:
     DataError
         If a sample has no subject, or there are fewer subjects than folds.
     """
-    model_selection = _sklearn("model_selection")
+    model_selection = sklearn("model_selection")
     unknown = np.flatnonzero(subjects == "")
     if len(unknown):
         raise DataError(f"--folds needs to know who is seen: {len(unknown)} rows have no subject_id")
@@ -114,10 +110,7 @@ def figures_by_fold(
         folds=tuple(found),
         mean={name: float(value.mean()) for name, value in values.items()},
         sd={name: float(value.std(ddof=1)) for name, value in values.items()},
-        pooled=FaceEvaluation(
-            classification=classification(labels, probabilities.argmax(1)),
-            calibration=calibration(probabilities, labels),
-        ),
+        pooled=evaluate_probabilities(probabilities, labels),
     )
 
 
@@ -132,8 +125,8 @@ def refitted(vectors: np.ndarray, labels: np.ndarray, subjects: np.ndarray, fold
     DataError
         If the training folds of some fold hold a single class.
     """
-    linear_model, pipeline = _sklearn("linear_model"), _sklearn("pipeline")
-    preprocessing, model_selection = _sklearn("preprocessing"), _sklearn("model_selection")
+    linear_model, pipeline = sklearn("linear_model"), sklearn("pipeline")
+    preprocessing, model_selection = sklearn("preprocessing"), sklearn("model_selection")
     vectors = np.asarray(vectors, np.float64)
     probabilities = np.zeros((len(vectors), NUM_EMOTIONS))
     for number in np.unique(fold):
@@ -160,12 +153,3 @@ def refitted(vectors: np.ndarray, labels: np.ndarray, subjects: np.ndarray, fold
                 classifier.fit(vectors[others], labels[others])
         probabilities[np.ix_(mine, classifier.classes_)] = classifier.predict_proba(vectors[mine])
     return probabilities
-
-
-def _sklearn(module: str) -> Any:
-    import importlib
-
-    try:
-        return importlib.import_module(f"sklearn.{module}")
-    except ImportError as error:
-        raise MissingDependency("scikit-learn", needed_for="evaluation", extra="train") from error

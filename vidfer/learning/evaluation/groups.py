@@ -198,11 +198,9 @@ def groups_table(groups: Sequence[GroupFigures]) -> str:
 
 def plot_groups(groups: Sequence[GroupFigures], path: Path) -> None:
     """Draw each group's figures with their intervals as PNG; groups of few people are hollow and gray."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 1.4 + 0.34 * len(groups)), layout="constrained")
-    FigureCanvasAgg(figure)
     panels = figure.subplots(1, len(FIGURES), sharey=True, squeeze=False)[0]
     for axes, (key, title) in zip(panels, FIGURES.items(), strict=True):
         for y, one in enumerate(groups):

@@ -15,9 +15,7 @@ import numpy as np
 from vidfer.errors import DataError
 from vidfer.labels import EMOTIONS
 from vidfer.learning.datasets.manifest import Manifest
-from vidfer.learning.evaluation.calibration import calibration
-from vidfer.learning.evaluation.classification import classification
-from vidfer.learning.evaluation.faces import FaceEvaluation
+from vidfer.learning.evaluation.faces import FaceEvaluation, evaluate_probabilities
 from vidfer.learning.evaluation.folds import FoldFigures
 from vidfer.learning.evaluation.groups import GroupFigures, figures_by_group, groups_table, plot_groups
 from vidfer.spreadsheet import guarded
@@ -129,14 +127,14 @@ def evaluate_rows(
     labels = manifest.label_index[rows[with_face]]
     found = [one for one in seen if one is not None]
     per_row = np.stack([one.network.mean(0) for one in found])  # (M, 8)
-    figures = {"network": _measured(per_row, labels)}
+    figures = {"network": evaluate_probabilities(per_row, labels)}
     videos = [i for i, one in enumerate(found) if one.timeline is not None]
     if videos:
         frames = np.repeat(labels[videos], [len(found[i].network) for i in videos])
         timelines = [one.timeline for one in found if one.timeline is not None]
-        figures["network_frames"] = _measured(np.concatenate([found[i].network for i in videos]), frames)
-        figures["timeline"] = _measured(np.stack([one.mean(0) for one in timelines]), labels[videos])
-        figures["timeline_frames"] = _measured(np.concatenate(timelines), frames)
+        figures["network_frames"] = evaluate_probabilities(np.concatenate([found[i].network for i in videos]), frames)
+        figures["timeline"] = evaluate_probabilities(np.stack([one.mean(0) for one in timelines]), labels[videos])
+        figures["timeline_frames"] = evaluate_probabilities(np.concatenate(timelines), frames)
     right = int((per_row.argmax(1) == labels).sum())
     return ManifestEvaluation(
         figures=figures,
@@ -153,13 +151,6 @@ def evaluate_rows(
 
 def _of_row(seen: Seen) -> np.ndarray:
     return np.asarray((seen.network if seen.timeline is None else seen.timeline).mean(0, dtype=np.float64))
-
-
-def _measured(probabilities: np.ndarray, labels: np.ndarray) -> FaceEvaluation:
-    return FaceEvaluation(
-        classification=classification(labels, probabilities.argmax(1)),
-        calibration=calibration(probabilities, labels),
-    )
 
 
 def _predictions(manifest: Manifest, rows: np.ndarray, seen: list[Seen | None]) -> str:

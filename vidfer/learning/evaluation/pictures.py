@@ -10,9 +10,10 @@ import torch
 from vidfer.backbones.load import EmotionNetwork
 from vidfer.faces.align import warp_faces
 from vidfer.learning.datasets.manifest import Manifest
-from vidfer.learning.datasets.manifest_faces import FaceFinder, read_labelled_picture
+from vidfer.learning.datasets.manifest_faces import read_labelled_picture
 from vidfer.learning.evaluation.calibration import softmax
 from vidfer.learning.evaluation.labelled import Seen
+from vidfer.pipeline.pictures import PictureFaces
 
 _FACES_AT_ONCE = 32
 
@@ -20,7 +21,7 @@ _FACES_AT_ONCE = 32
 def see_pictures(
     manifest: Manifest,
     rows: np.ndarray,
-    finder: FaceFinder,
+    finder: PictureFaces,
     network: EmotionNetwork,
     *,
     prior_ratio: np.ndarray | None = None,

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from vidfer.errors import DataError, MissingDependency
+from vidfer.errors import DataError
 from vidfer.learning.datasets.corpus_sequences import CorpusSequence
+from vidfer.learning.evaluation import sklearn
 from vidfer.learning.evaluation.ccc import concordance
 from vidfer.temporal import TrackSequence
 from vidfer.temporal.grid import make_grid
@@ -108,18 +109,13 @@ def _known(sequence: CorpusSequence) -> np.ndarray:
 
 
 def _fitted(columns: np.ndarray, values: np.ndarray, videos: np.ndarray) -> Any:
-    try:
-        from sklearn.linear_model import Ridge
-        from sklearn.model_selection import GridSearchCV, GroupKFold
-        from sklearn.pipeline import make_pipeline
-        from sklearn.preprocessing import StandardScaler
-    except ImportError as error:
-        raise MissingDependency("scikit-learn", needed_for="evaluation", extra="train") from error
+    linear_model, model_selection = sklearn("linear_model"), sklearn("model_selection")
     every = -(-len(columns) // MAX_ROWS)
     columns, values, videos = columns[::every], values[::every], videos[::every]
-    ridge = make_pipeline(StandardScaler(), Ridge())
+    ridge = sklearn("pipeline").make_pipeline(sklearn("preprocessing").StandardScaler(), linear_model.Ridge())
     num_videos = len(np.unique(videos))
     if num_videos < 2:  # nothing to choose the penalty on
         return ridge.set_params(ridge__alpha=100.0).fit(columns, values)
-    search = GridSearchCV(ridge, {"ridge__alpha": STRENGTHS}, cv=GroupKFold(min(5, num_videos)))
+    by_video = model_selection.GroupKFold(min(5, num_videos))
+    search = model_selection.GridSearchCV(ridge, {"ridge__alpha": STRENGTHS}, cv=by_video)
     return search.fit(columns, values, groups=videos)

@@ -42,14 +42,12 @@ def train_emotion_cnn(
 
 def plot_log(log: Path, path: Path) -> None:
     """Draw loss and accuracy over the epochs of ``log.csv`` as PNG, if there were any."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     table = np.genfromtxt(log, delimiter=",", names=True, ndmin=1)
     if "loss" not in (table.dtype.names or ()):
         return  # no step was made
     figure = Figure(figsize=(10, 4), layout="constrained")
-    FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
     left.plot(table["epoch"], table["loss"], label="training loss (last step)")
     right.plot(table["epoch"], table["training_accuracy"], label="training, augmented (last step)", alpha=0.5)

@@ -26,10 +26,10 @@ from vidfer.learning.datasets.face_landmarks import (
     LandmarkFaces,
     background_patches,
     fer_faces,
-    read_no_faces,
     read_scenes,
     scene_faces,
 )
+from vidfer.learning.datasets.face_scenes import read_no_faces
 from vidfer.learning.training.augment import AugmentConfig, coarsened, compressed, covered, noisy, relit, resharpened
 from vidfer.learning.training.face_views import MIRROR, boxes_of, darkened, misplaced, random_crops, sample_crops
 from vidfer.learning.training.loop import LoopConfig, ProgressCallback, train
@@ -143,8 +143,7 @@ class LandmarkTask:
         self._mirror = torch.from_numpy(MIRROR)
 
     def build_model(self) -> nn.Module:
-        c = self.recipe.network
-        return PointNetwork(size=c.size, widths=c.widths, blocks=c.blocks, neck=c.neck)
+        return PointNetwork(**self.recipe.network.model_dump(exclude={"margin"}))
 
     def steps_per_epoch(self) -> int:
         """An epoch shows as many faces of photographs as there are."""
@@ -152,16 +151,8 @@ class LandmarkTask:
 
     def metadata(self) -> dict[str, Any]:
         network = self.recipe.network
-        return {
-            "model": "landmarks",
-            "network": {
-                "size": network.size,
-                "widths": list(network.widths),
-                "blocks": list(network.blocks),
-                "neck": network.neck,
-            },
-            "margin": network.margin,
-        }
+        shape = network.model_dump(mode="json", exclude={"margin"})
+        return {"model": "landmarks", "network": shape, "margin": network.margin}
 
     def batch(self, step: int, generator: torch.Generator, device: torch.device) -> Batch:
         config = self.recipe.data

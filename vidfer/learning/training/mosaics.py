@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pydantic import Field
 from torch.nn import functional
 
 from vidfer.config import Section
+from vidfer.learning.datasets.encoded_images import as_jpeg
 from vidfer.learning.datasets.face_scenes import Scene
 
 _SMALL_FACE = 60.0  # px
@@ -112,7 +112,7 @@ class MosaicMaker:
             noise = rng.normal(0.0, rng.uniform(2.0, 14.0), (size, size, 1 if rng.random() < 0.5 else 3))
             pixels = np.clip(pixels + noise.astype(np.float32), 0, 255).astype(np.uint8)
         if rng.random() < config.compress:
-            pixels = _compressed(pixels, int(rng.integers(12, 75)))
+            pixels = as_jpeg(pixels, int(rng.integers(12, 75)))
         return Canvas(pixels=pixels, xyxy=xyxy, points5=points5, valid=valid)
 
     def _background(self, size: int, rng: np.random.Generator) -> np.ndarray:
@@ -307,11 +307,3 @@ def _relit(pixels: np.ndarray, rng: np.random.Generator, *, dark: bool) -> np.nd
     table = ramp**gamma * gain + rng.uniform(-0.12, 0.12) * (not dark)
     table = np.clip(table * 255, 0, 255).astype(np.uint8)  # (256, 3)
     return np.stack([table[:, c][pixels[..., c]] for c in range(3)], axis=-1)
-
-
-def _compressed(pixels: np.ndarray, quality: int) -> np.ndarray:
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality)
-    return np.asarray(Image.open(buffer).convert("RGB"))

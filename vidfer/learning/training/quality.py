@@ -12,7 +12,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,7 @@ from vidfer.learning.datasets.spoilt_faces import MIXED, draw_kinds, spoilt
 from vidfer.learning.evaluation.binary import calibrating_line, expected_error, ranking
 from vidfer.learning.training.augment import AugmentConfig, moved
 from vidfer.learning.training.loop import LoopConfig, ProgressCallback, take_last, train
+from vidfer.types.validation import Rows
 from vidfer.weights import digests, load_tensors, save_tensors
 
 logger = logging.getLogger(__name__)
@@ -102,7 +103,7 @@ class QualityRecipe(Section):
 
 
 @dataclass(frozen=True)
-class JudgedFaces:
+class JudgedFaces(Rows):
     """Spoilt faces as the stage "faces" sees them, and whether their label stayed.
 
     Attributes
@@ -127,9 +128,6 @@ class JudgedFaces:
     label: np.ndarray
     kind: np.ndarray
 
-    def __len__(self) -> int:
-        return len(self.kind)
-
     @property
     def kept(self) -> np.ndarray:
         """(N,) bool: the label is that of the clean picture, and the face is upright."""
@@ -138,10 +136,6 @@ class JudgedFaces:
     def target(self, softness: float) -> np.ndarray:
         """Return how far the label is kept (N,) float64, 0..1; an inverted face has 0."""
         return np.where(self.kind == "inverted", 0.0, expit(self.margin.astype(np.float64) / softness))
-
-    @staticmethod
-    def join(parts: list[JudgedFaces]) -> JudgedFaces:
-        return JudgedFaces(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(JudgedFaces)))
 
 
 class Judge:
@@ -156,7 +150,7 @@ class Judge:
     def __init__(self, landmarker: FaceLandmarker, backbone: EmotionNetwork) -> None:
         self.landmarker, self.backbone = landmarker, backbone
 
-    def look(
+    def predict(
         self, patches: np.ndarray, boxes: np.ndarray, label: np.ndarray | None = None
     ) -> tuple[JudgedFaces, np.ndarray]:
         """Return one face per patch (N, S, S) and box (N, 4) px, and which are confirmed (N,).
@@ -164,7 +158,7 @@ class Judge:
         ``label`` (N,) is that of the clean pictures; None: these are the clean ones.
         """
         images, rows = torch.from_numpy(patches)[..., None], np.arange(len(patches))
-        for _ in range(2):  # the second look is around the landmarks
+        for _ in range(2):  # the second pass is around the landmarks
             landmarks, score = self.landmarker.locate(images, rows, boxes)
             boxes = landmark_boxes(landmarks)
         transforms = similarity_transforms(five_points(landmarks))
@@ -193,7 +187,7 @@ def spoil_faces(
     parts = []
     for start in range(0, len(faces), _AT_ONCE):
         rows = np.arange(start, min(start + _AT_ONCE, len(faces)))
-        clean, confirmed = judge.look(faces.patches[rows], landmark_boxes(faces.landmarks[rows]))
+        clean, confirmed = judge.predict(faces.patches[rows], landmark_boxes(faces.landmarks[rows]))
         for view in range(views):
             draws = [np.random.default_rng([seed, view, int(row)]) for row in rows]
             kinds = [draw_kinds(draw) for draw in draws]
@@ -201,11 +195,10 @@ def spoil_faces(
                 spoilt(faces.patches[r], faces.landmarks[r], k, d) for r, k, d in zip(rows, kinds, draws, strict=True)
             ]
             pixels, boxes = np.stack([b.pixels for b in bad]), np.stack([b.box for b in bad])
-            seen, found = judge.look(pixels, boxes, clean.label)
+            seen, found = judge.predict(pixels, boxes, clean.label)
             keep = confirmed & found
             kind = np.array([k[0] if len(k) == 1 else MIXED for k in kinds], "U16")
-            judged = replace(seen, kind=kind)
-            parts.append(JudgedFaces(*(getattr(judged, field.name)[keep] for field in fields(judged))))
+            parts.append(replace(seen, kind=kind).take(keep))
         progress(int(rows[-1]) + 1)
     if not sum(map(len, parts)):
         raise DataError("no face was found again: expected photographs with faces")
@@ -229,10 +222,9 @@ def _spoilt_faces(recipe: QualityRecipe, folder: Path, split: Split) -> JudgedFa
     config = recipe.data
     part = 1 if split == "train" else _HELD_BACK
     limits = {"min_width": config.min_width, "max_disagreement": config.max_disagreement}
-    faces = CleanFaces.join(
-        photographed_faces(folder, split, count=-(-config.photographs // part), **limits),
-        fer_faces(folder, split, count=-(-config.fer // part), seed=config.seed),
-    )
+    photographs = photographed_faces(folder, split, count=-(-config.photographs // part), **limits)
+    fer = fer_faces(folder, split, count=-(-config.fer // part), seed=config.seed)
+    faces = CleanFaces.join([photographs, fer])
     judge = Judge(
         LANDMARKERS.get("embedded")(device="cpu", weights=""),
         load_backbone(recipe.backbone.name, weights=recipe.backbone.weights).packed(),
@@ -257,7 +249,7 @@ class QualityTask:
         self._weight = torch.from_numpy(weights_in_mixture(training, recipe.data).astype(np.float32))
 
     def build_model(self) -> nn.Module:
-        return QualityNetwork(widths=self.recipe.network.widths, hidden=self.recipe.network.hidden)
+        return QualityNetwork(**self.recipe.network.model_dump())
 
     def steps_per_epoch(self) -> int:
         return max(1, len(self.training) // self.recipe.loop.batch_size)
@@ -266,7 +258,7 @@ class QualityTask:
         network, backbone = self.recipe.network, self.recipe.backbone
         return {
             "model": "quality",
-            "network": {"widths": list(network.widths), "hidden": network.hidden},
+            "network": network.model_dump(mode="json"),
             "fitted_to": {
                 "backbone": backbone.name,
                 "sha256": list(digests("backbone", backbone.name, backbone.weights)),

@@ -32,6 +32,7 @@ from vidfer.learning.datasets.face_bank import (
 )
 from vidfer.learning.datasets.face_scripts import NUM_LOOKS, ScriptConfig
 from vidfer.learning.datasets.face_sequences import FaceSequences, LabelledSequence, SequenceSource
+from vidfer.learning.datasets.kept_arrays import kept_arrays
 from vidfer.learning.datasets.labelled_pictures import LabelledPictures, read_fer_pictures, read_lfw_pictures
 from vidfer.learning.evaluation.calibration import fit_temperature
 from vidfer.learning.evaluation.classification import classification
@@ -276,24 +277,20 @@ class BankBuilder:
         settings += [self._config.seed, network.input_spec.size]
         rendered_path = self._folder / f"{name}-pictures-{_key(settings)}.npz"
         path = self._folder / f"{name}-{_key([*settings, self.backbone])}.npz"
-        if path.is_file():
-            return FaceBank.load(path)
-        people = self._rendered(rendered_path, name, count, progress)
-        bank = embed_people(people, network.embed, progress=_naming(progress, f"{name}, embedding"))
-        bank.save(path)
-        return bank
 
-    def _rendered(self, path: Path, name: str, count: int, progress: BankProgress | None) -> RenderedPeople:
-        if path.is_file():
-            return RenderedPeople.load(path)
+        def embedded() -> FaceBank:
+            people = kept_arrays(rendered_path, RenderedPeople, lambda: self._rendered(name, count, progress))
+            return embed_people(people, network.embed, progress=_naming(progress, f"{name}, embedding"))
+
+        return kept_arrays(path, FaceBank, embedded)
+
+    def _rendered(self, name: str, count: int, progress: BankProgress | None) -> RenderedPeople:
         config, size = self._config, self._loaded().input_spec.size
         pictures = self._pictures(name, size)
         neutral, apex = plan_people(pictures, count, slots=config.slots, shares=config.shares, seed=config.seed)
-        people = render_people(
+        return render_people(
             pictures, neutral, apex, size=size, seed=config.seed, progress=_naming(progress, f"{name}, pictures")
         )
-        people.save(path)
-        return people
 
     def _pictures(self, name: str, size: int) -> LabelledPictures:
         if name == "train_lfw":

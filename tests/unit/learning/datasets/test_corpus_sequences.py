@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from fixtures.tracks import steady_track
+from fixtures.tracks import clip_target, steady_track
 
 from vidfer.errors import DataError
-from vidfer.learning.datasets.corpus_sequences import CorpusSequences, clip_target
+from vidfer.learning.datasets.corpus_sequences import CorpusSequences
 from vidfer.learning.datasets.face_sequences import LabelledSequence
 
 

@@ -19,6 +19,7 @@ from vidfer.learning.datasets.face_motion import MouthShape, blink, displaced, s
 from vidfer.learning.datasets.face_noise import Damage, damaged, draw_damage
 from vidfer.learning.datasets.face_scripts import NUM_LOOKS, ScriptConfig, draw_script
 from vidfer.learning.datasets.face_sequences import FaceSequences, draw_times, render_sequence
+from vidfer.learning.datasets.kept_arrays import load_arrays, save_arrays
 from vidfer.temporal.grid import STEP_SECONDS
 
 SHARES = {"happiness": 0.5, "surprise": 0.3, "anger": 0.2}
@@ -104,13 +105,13 @@ def test_rendering_is_seeded_by_person_and_starts_neutral(tmp_path):
     assert bank.vectors.shape == (3, 2, NUM_LEVELS, NUM_LOOKS, 16)
     assert np.array_equal(bank.vectors[:, 0, 0], bank.vectors[:, 1, 0])  # neutral is neutral, whatever follows
     assert not np.array_equal(bank.vectors[:, 0, -1], bank.vectors[:, 1, -1])
-    people.save(tmp_path / "p.npz")
-    assert np.array_equal(RenderedPeople.load(tmp_path / "p.npz").faces, people.faces)
-    bank.save(tmp_path / "b.npz")
-    assert np.array_equal(FaceBank.load(tmp_path / "b.npz").logits, bank.logits)
+    save_arrays(tmp_path / "p.npz", people)
+    assert np.array_equal(load_arrays(tmp_path / "p.npz", RenderedPeople).faces, people.faces)
+    save_arrays(tmp_path / "b.npz", bank)
+    assert np.array_equal(load_arrays(tmp_path / "b.npz", FaceBank).logits, bank.logits)
     (tmp_path / "b.npz").write_bytes(b"PK nothing")
     with pytest.raises(DataError, match="damaged"):
-        FaceBank.load(tmp_path / "b.npz")
+        load_arrays(tmp_path / "b.npz", FaceBank)
 
 
 @pytest.mark.parametrize("seed", range(20))

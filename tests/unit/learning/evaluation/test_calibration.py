@@ -1,4 +1,5 @@
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,7 @@ def test_temperature_repairs_overconfident_logits() -> None:
 
 def test_goes_through_json_and_is_drawn(tmp_path: Path) -> None:
     figures = calibration(np.array([[0.7, 0.3], [0.2, 0.8]]), np.array([0, 0]))
-    assert json.loads(json.dumps(figures.to_json()))["ece"] == pytest.approx(0.55)
+    assert json.loads(json.dumps(asdict(figures)))["ece"] == pytest.approx(0.55)
     plot_reliability(figures, tmp_path / "reliability.png")
     assert (tmp_path / "reliability.png").read_bytes()[:4] == b"\x89PNG"
 

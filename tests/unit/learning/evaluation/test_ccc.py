@@ -13,19 +13,19 @@ def test_by_hand():
 
 
 def test_equal_is_one_opposite_is_minus_one_and_constant_is_nothing():
-    course = np.sin(np.linspace(0, 9, 200))
-    centred = course - course.mean()
-    assert concordance(course, course) == pytest.approx(1.0)
+    series = np.sin(np.linspace(0, 9, 200))
+    centred = series - series.mean()
+    assert concordance(series, series) == pytest.approx(1.0)
     assert concordance(-centred, centred) == pytest.approx(-1.0)
-    assert concordance(np.full(200, course.mean()), course) == pytest.approx(0.0)
+    assert concordance(np.full(200, series.mean()), series) == pytest.approx(0.0)
     assert concordance(np.full(4, 0.3), np.full(4, 0.3)) == 1.0
 
 
 def test_a_wrong_mean_or_spread_costs_though_correlation_is_one():
-    course = np.random.default_rng(0).normal(0, 0.3, 500)
-    assert concordance(course + 0.3, course) < 0.75
-    assert concordance(0.4 * course, course) < 0.75
-    assert concordance(course, 0.4 * course) == pytest.approx(concordance(0.4 * course, course))
+    series = np.random.default_rng(0).normal(0, 0.3, 500)
+    assert concordance(series + 0.3, series) < 0.75
+    assert concordance(0.4 * series, series) < 0.75
+    assert concordance(series, 0.4 * series) == pytest.approx(concordance(0.4 * series, series))
 
 
 @pytest.mark.parametrize(("found", "truth"), [([], []), ([1.0], [1.0, 2.0]), ([np.nan], [0.0])])

@@ -1,4 +1,5 @@
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ def test_figures_by_hand() -> None:
 
 def test_goes_through_json(tmp_path: Path) -> None:
     figures = classification(TRUTH, PREDICTED)
-    back = json.loads(json.dumps(figures.to_json()))
+    back = json.loads(json.dumps(asdict(figures)))
     assert back["classes"]["surprise"]["recall"] == pytest.approx(0.5)
     plot_confusion(figures, tmp_path / "confusion.png")
     assert (tmp_path / "confusion.png").read_bytes()[:4] == b"\x89PNG"

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fixtures.tracks import steady_track
+from fixtures.tracks import clip_target, steady_track
 
 from vidfer.errors import DataError
-from vidfer.learning.datasets.corpus_sequences import CorpusSequence, clip_target
+from vidfer.learning.datasets.corpus_sequences import CorpusSequence
 from vidfer.learning.evaluation.corpus import clip_predictions, evaluate_timelines
 from vidfer.learning.evaluation.valence_arousal import AffectReadout, affect_features
 

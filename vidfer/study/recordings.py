@@ -33,7 +33,7 @@ _OWN_COLUMNS: Final = frozenset(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Course:
+class Recording:
     """One participant over one part of a clip: T rows in which the face is seen well enough.
 
     Attributes
@@ -106,14 +106,14 @@ def find_clips(results: Path) -> dict[str, Path]:
     return found
 
 
-def read_courses(
+def read_recordings(
     settings: StudySettings,
     clips: Mapping[str, Path],
     parts: Sequence[Part],
     people: Edits,
     left: list[LeftOut],
-) -> Iterator[Course]:
-    """Yield the course of each part, each clip read once; what cannot be used is added to ``left`` with its reason."""
+) -> Iterator[Recording]:
+    """Yield each part's recording, each clip read once; what cannot be used is added to ``left`` with its reason."""
     of_clip: dict[str, list[Part]] = {}
     for part in parts:
         of_clip.setdefault(part.clip, []).append(part)
@@ -126,17 +126,17 @@ def read_courses(
             continue
         for part in group:
             try:
-                course = saved.course(part, people.rows(clip), settings)
+                recording = saved.recording(part, people.rows(clip), settings)
             except DataError as error:
                 left.append(LeftOut(what="clip", name=clip, reason=str(error)))
                 continue
             least = settings.quality.min_face_share
-            if course.num_rows == 0 or course.face_share < least:
-                share = f"{course.face_share:.1%} of its {course.num_frames} frames show the face"
+            if recording.num_rows == 0 or recording.face_share < least:
+                share = f"{recording.face_share:.1%} of its {recording.num_frames} frames show the face"
                 limit = f" with quality {settings.quality.min_quality:g} or more; least: {least:.0%}"
                 left.append(LeftOut(what="clip", name=clip, reason=f"{part.condition}: {share}{limit}"))
                 continue
-            yield course
+            yield recording
 
 
 class _Saved:
@@ -161,7 +161,7 @@ class _Saved:
         self.step = np.append(steps, last)[row]
         self.clip_seconds = float(self.frames[-1] + last) if len(self.frames) else 0.0
 
-    def course(self, part: Part, people: Sequence[Row], settings: StudySettings) -> Course:
+    def recording(self, part: Part, people: Sequence[Row], settings: StudySettings) -> Recording:
         seconds, faces = self.seconds, self.columns["face_id"]
         mine = rows_of_person(self.columns, self.step, people, part.person)
         inside = (seconds >= part.start_seconds) & (seconds < part.end_seconds)
@@ -174,7 +174,7 @@ class _Saved:
         }
         baseline, off, notes = self._baseline(settings, np.flatnonzero(mine & good), further)
         held, episodes, strength = self._episodes(seconds[rows], faces[rows])
-        return Course(
+        return Recording(
             part=part,
             seconds=seconds[rows],
             step=self.step[rows],
