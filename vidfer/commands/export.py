@@ -23,6 +23,10 @@ BOTH = ("default", "live")  # without --pipeline: they share all networks but th
 
 def run(options: argparse.Namespace) -> int:
     """Write the networks of a pipeline for another runtime."""
+    if options.runtime and options.format != "web":
+        raise ConfigError(f"--runtime: expected export web, got {options.format}")
+    if options.int8 and options.format == "executorch":
+        raise ConfigError("--int8: expected export onnx or web, got executorch")
     names = [options.pipeline] if options.pipeline else BOTH if options.format == "onnx" else ["live"]
     configs = [load_pipeline(name, options.set) for name in names]
     from vidfer.export.networks import exportable_networks
@@ -77,8 +81,6 @@ def _executorch(options: argparse.Namespace, configs: list[PipelineConfig]) -> _
     from vidfer.export.networks import check_live
 
     check_live(configs[0], runtime="executorch")
-    if options.int8:
-        raise ConfigError("--int8: expected export onnx or web, got executorch")
     check_executorch()
     return lambda networks: (str(write_executorch(network, Path(options.out))) for network in networks)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from vidfer.cli import main
 from vidfer.config import load_pipeline
 from vidfer.errors import ConfigError
 from vidfer.export.browser import _RUNTIME_FILES, pipeline_numbers, runtime_files
@@ -72,6 +73,13 @@ def test_settings_reach_the_page() -> None:
     assert (other["detector"]["minScore"], other["tracks"]["maxGapSeconds"]) == (0.7, 3)
     changed = {key for key in usual if usual[key] != other[key]}
     assert changed == {"prior", "detector", "tracks"}
+
+
+def test_options_of_another_runtime_are_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    for wrong in (["onnx", "--runtime", "package.tgz"], ["executorch", "--int8"]):
+        assert main(["export", *wrong, "--out", str(tmp_path)]) == 2
+        assert f"{wrong[1]}: expected export " in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_pipeline_that_looks_ahead_is_refused() -> None:

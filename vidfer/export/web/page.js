@@ -35,7 +35,8 @@ async function load() {
   const script = new Blob([`import ${JSON.stringify(new URL("worker.js", location).href)};`], { type: "text/javascript" });
   worker = new Worker(URL.createObjectURL(script), { type: "module" });
   const asked = Number(new URLSearchParams(location.search).get("threads"));
-  const threads = self.crossOriginIsolated ? asked || Math.min(4, navigator.hardwareConcurrency) : 1;
+  const half = Math.floor(navigator.hardwareConcurrency / 2);  // threads that wait for each other need cores to themselves
+  const threads = self.crossOriginIsolated ? asked || Math.max(1, Math.min(4, half)) : 1;
   const networks = Object.fromEntries(about.files.flatMap(({ network }, i) => (network ? [[network, found[i]]] : [])));
   await ask({ about, networks, wasm: found[about.files.findIndex(({ network }) => !network)], threads });
   document.body.dataset.threads = threads;
