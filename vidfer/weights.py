@@ -293,9 +293,9 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, Any
         for name, t in tensors.items()
     }
     data = save(halved, {"vidfer": json.dumps(metadata, sort_keys=True)})
-    aside = path.with_name(path.name + ".part")
-    aside.write_bytes(data)
-    aside.replace(path)
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_bytes(data)
+    temporary.replace(path)
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

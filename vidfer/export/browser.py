@@ -171,7 +171,7 @@ def pipeline_numbers(config: PipelineConfig, networks: Mapping[str, ExportableNe
             "maxFollowSeconds": faces.MAX_FOLLOW_SECONDS,
             "steadySeconds": following.STEADY_SECONDS,
             "seenAgainIou": following.SEEN_AGAIN_IOU,
-            "maxAside": faces.MAX_ASIDE,
+            "maxOffPath": faces.MAX_OFF_PATH,
             "mostInverted": faces.MOST_INVERTED,
             "sureUpright": faces.SURE_UPRIGHT,
             "nearlyAsSure": faces.NEARLY_AS_SURE,

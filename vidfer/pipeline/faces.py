@@ -31,7 +31,7 @@ from vidfer.types import NUM_LANDMARKS, FaceBoxes
 
 MAX_FOLLOW_SECONDS = 0.35  # searched frames are no further apart, unless one comes right after the other
 # A face whose landmarks put its box so far from its path, in face sizes, is searched again there.
-MAX_ASIDE = 0.01
+MAX_OFF_PATH = 0.01
 # The surest score of the detector for a face upside down whose quality was above the most that it may have was 0.92.
 MOST_INVERTED = 0.3
 SURE_UPRIGHT = 0.93  # of the detector: of upright faces one in ten has less
@@ -322,12 +322,12 @@ class FacesStage:
         of_face = known[path.before] & known[path.after]
         path, followed = path.where(of_face), followed.where(of_face)
 
-        aside = followed.xyxy - path.between(found.xyxy)  # (N, 4)
+        off_path = followed.xyxy - path.between(found.xyxy)  # (N, 4)
         size = np.sqrt(np.maximum((followed.given_xyxy[:, 2:] - followed.given_xyxy[:, :2]).prod(1), 1.0))
-        left = np.abs(aside).max(1, initial=0) > MAX_ASIDE * size
+        left = np.abs(off_path).max(1, initial=0) > MAX_OFF_PATH * size
         left &= followed.landmark_score >= least
         if left.any():
-            again = self.place(chunk, path.row[left], (followed.given_xyxy + aside)[left], followed.score[left])
+            again = self.place(chunk, path.row[left], (followed.given_xyxy + off_path)[left], followed.score[left])
             followed = _Faces.join([followed.where(~left), again])
         lost[followed.row[followed.landmark_score < least]] = True
         return found.where(known), followed

@@ -16,7 +16,7 @@ import numpy as np
 from vidfer.faces.boxes import pairwise_iou
 from vidfer.faces.cuts import frame_signatures, is_cut
 from vidfer.pipeline.chunk import FrameChunk
-from vidfer.pipeline.faces import MAX_ASIDE, MAX_FOLLOW_SECONDS, FacesStage, LocatedFaces, _Faces
+from vidfer.pipeline.faces import MAX_FOLLOW_SECONDS, MAX_OFF_PATH, FacesStage, LocatedFaces, _Faces
 from vidfer.pipeline.tables import FacesTable
 from vidfer.types import FaceBoxes
 
@@ -113,10 +113,10 @@ class FaceFollower:
         steady = elapsed <= STEADY_SECONDS
         expected = before.faces.xyxy + (before.velocity * elapsed if steady else 0.0)
         faces = self._stage.place(chunk, np.zeros(len(expected), np.int64), expected, before.faces.score)
-        aside = faces.xyxy - expected  # (N, 4)
+        off_path = faces.xyxy - expected  # (N, 4)
         size = np.sqrt(np.maximum((expected[:, 2:] - expected[:, :2]).prod(1), 1.0))
         # False where the landmarks are none: lost
-        left = np.abs(aside).max(1, initial=0) > (-1.0 if twice else MAX_ASIDE * size)
+        left = np.abs(off_path).max(1, initial=0) > (-1.0 if twice else MAX_OFF_PATH * size)
         if left.any():
             again = self._stage.place(chunk, faces.row[left], faces.xyxy[left], faces.score[left])
             for name in ("given_xyxy", "xyxy", "landmarks", "landmark_score"):

@@ -80,8 +80,8 @@ def assign(settings: StudySettings, clips: Sequence[str], folder: Path) -> tuple
     ]
     parts = _by_table(settings, folder) if settings.clips.table else _by_pattern(settings, wanted)
     known = set(clips)
-    gone = [part for part in parts if part.clip not in known]
-    left += [LeftOut(what="clip", name=one.clip, reason=f"{one.where}: there are no results of it") for one in gone]
+    unknown = [part for part in parts if part.clip not in known]
+    left += [LeftOut(what="clip", name=one.clip, reason=f"{one.where}: there are no results of it") for one in unknown]
     parts = [part for part in parts if part.clip in set(wanted)]
     shown = {part.clip for part in parts}
     how = "the table has no row for it" if settings.clips.table else "the pattern does not fit its name"

@@ -33,11 +33,11 @@ def write_picture_sequence(pictures: Sequence[Path], out: Path, *, fps: int) -> 
     """
     import av
 
-    aside = out.with_name(f".{out.name}.part.mkv")
+    temporary = out.with_name(f".{out.name}.part.mkv")
     first = _read_picture(pictures[0])
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        with av.open(str(aside), "w", container_options={"fflags": "+bitexact"}) as container:  # no random ids
+        with av.open(str(temporary), "w", container_options={"fflags": "+bitexact"}) as container:  # no random ids
             stream = container.add_stream("ffv1", rate=fps)
             stream.time_base = Fraction(1, fps)
             stream.height, stream.width = first.shape[:2]
@@ -48,12 +48,12 @@ def write_picture_sequence(pictures: Sequence[Path], out: Path, *, fps: int) -> 
                 frame.pts = number
                 container.mux(stream.encode(frame))
             container.mux(stream.encode())
-        aside.replace(out)
+        temporary.replace(out)
     except OSError as error:
         raise OutputError(f"{out}: cannot be written: {error.strerror or error}") from error
     finally:
         with contextlib.suppress(OSError):
-            aside.unlink()
+            temporary.unlink()
 
 
 def _read_picture(path: Path, *, like: np.ndarray | None = None) -> np.ndarray:

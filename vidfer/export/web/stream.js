@@ -78,8 +78,8 @@ export class Stream {
     const faces = await this.place(picture, expected), left = [];
     faces.forEach(({ box }, i) => {
       const [x, y, right, bottom] = expected[i].box, size = Math.sqrt(Math.max((right - x) * (bottom - y), 1));
-      const aside = Math.max(...box.map((side, k) => Math.abs(side - expected[i].box[k])));
-      if (twice || aside > this.about.faces.maxAside * size) left.push(i);
+      const offPath = Math.max(...box.map((side, k) => Math.abs(side - expected[i].box[k])));
+      if (twice || offPath > this.about.faces.maxOffPath * size) left.push(i);
     });
     const again = await this.place(picture, left.map((i) => faces[i]));
     left.forEach((i, k) => { faces[i] = again[k]; });

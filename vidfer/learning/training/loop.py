@@ -194,9 +194,9 @@ class _Run:
             "best": self.best,
             "worse_validations": self.worse_validations,
         }
-        aside = self.folder / "checkpoint.pt.part"
-        torch.save(state, aside)
-        aside.replace(self.folder / "checkpoint.pt")
+        temporary = self.folder / "checkpoint.pt.part"
+        torch.save(state, temporary)
+        temporary.replace(self.folder / "checkpoint.pt")
 
     def restore(self) -> None:
         path = self.folder / "checkpoint.pt"
