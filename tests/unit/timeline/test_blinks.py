@@ -102,3 +102,12 @@ def test_nobody_and_a_single_frame_are_fine() -> None:
         found, measured = find_blinks(np.arange(count) / 30, np.full((count, 2), 0.8), track_id=0)
         assert found == []
         assert measured.count is None
+
+
+def test_a_shallow_fall_is_a_blink_only_if_it_is_short_and_of_both_eyes() -> None:
+    opening = curve(30, [(2.0, 0.25, 0.45), (6.0, 1.0, 0.45)])
+    found, _ = find_blinks(times(opening, 30), both(opening), track_id=0)
+    assert [round(blink.closed_seconds) for blink in found] == [2]
+    alone = both(curve(30, []))
+    alone[:, 0] = opening
+    assert find_blinks(times(opening, 30), alone, track_id=0)[0] == []
