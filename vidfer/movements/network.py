@@ -97,9 +97,9 @@ def _body(widths: tuple[int, ...], blocks: tuple[int, ...]) -> nn.Sequential:
 
 def _normal(pictures: Tensor) -> Tensor:
     """Return gray pictures with mean 0 and about unit contrast each: light says nothing of movement."""
-    mean = pictures.mean((2, 3), keepdim=True)
-    spread = pictures.std((2, 3), keepdim=True)
-    return ((pictures - mean) / (spread + 0.02)).contiguous(memory_format=torch.channels_last)
+    centred = pictures - pictures.mean((2, 3), keepdim=True)
+    spread = centred.square().mean((2, 3), keepdim=True).sqrt()
+    return (centred / (spread + 0.02)).contiguous(memory_format=torch.channels_last)
 
 
 def build_network(tensors: dict[str, Tensor], metadata: dict[str, Any], *, source: Path) -> MovementsNetwork:
