@@ -69,9 +69,9 @@ def recipe(**loop: object) -> MovementsRecipe:
     raw["data"]["shares"] = [1.0, 0.0, 0.0]
     raw["augment"] = {"flip": True, "shift": 0.01}
     raw["loop"] |= {
-        "epochs": 24,
+        "epochs": 16,
         "batch_size": 32,
-        "validate_every": 24,
+        "validate_every": 16,
         "average_decay": 0.9,
         "learning_rate": 8e-3,
         **loop,
