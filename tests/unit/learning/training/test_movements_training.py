@@ -27,7 +27,7 @@ from vidfer.learning.training.loop import train
 from vidfer.learning.training.movements import MovementsRecipe, MovementsTask, correlation, predict, put_into, views
 from vidfer.movements import MIRRORED, MOVEMENTS
 from vidfer.movements.network import build_network
-from vidfer.weights import load_tensors
+from vidfer.weights import load_tensors, locate
 
 CPU = torch.device("cpu")
 EYES = np.array([[0.311, 0.396], [0.689, 0.396]], np.float32)
@@ -207,3 +207,14 @@ def test_irises_are_told_from_the_middle_of_the_eye_in_the_faces_own_measure() -
     transform = np.array([[[0.01, 0, 0], [0, 0.01, 0]]], np.float32)
     found = iris_offsets(points, {i: i for i in range(478)}, transform)
     np.testing.assert_allclose(found[0], [[0.02, -0.01], [0.03, 0]], atol=1e-6)
+
+
+def test_both_recipes_are_of_the_network_inside_the_package() -> None:
+    _, metadata = load_tensors(locate("movements", "embedded", "")[0])
+    first, more = (
+        parse_section(MovementsRecipe, read_toml(pipelines_folder() / "train" / name))
+        for name in ("movements.toml", "movements_more.toml")
+    )
+    assert first.network.options() == more.network.options() == metadata["network"]
+    assert (first.data.clips, first.data.held_back) == (more.data.clips, more.data.held_back)
+    assert not set(first.data.clips) & set(first.data.held_back)
