@@ -28,7 +28,7 @@ from vidfer.learning.datasets.movement_faces import BORDER, LABELS_FILE, SIDE, T
 from vidfer.learning.evaluation.binary import ranking
 from vidfer.learning.training.augment import AugmentConfig
 from vidfer.learning.training.movements import MovementsRecipe, correlation, read_movement_faces, views
-from vidfer.movements import MIRRORED, MOVEMENT_NETWORKS, MOVEMENTS, REPORTED, Movements, trust
+from vidfer.movements import MIRRORED, MOVEMENT_NETWORKS, MOVEMENTS, REPORTED, TRUSTED_ERROR, Movements, trust
 from vidfer.movements.eyes import eye_transforms
 from vidfer.pipeline.pipeline import Pipeline
 from vidfer.timeline.blinks import find_blinks
@@ -118,8 +118,14 @@ def quality_table(m: Measuring) -> None:
             e = error[rows]
             print(
                 f"| {low:.1f} to {low + 0.1:.1f} | {rows.sum()} | {e[:, :2].mean():.3f} | {e[:, 2:].mean():.3f} | "
-                f"{worst[rows].mean():.3f} | {(worst[rows] > 0.15).mean():.2f} |"
+                f"{worst[rows].mean():.3f} | {(worst[rows] > TRUSTED_ERROR).mean():.2f} |"
             )
+    wrong, low = worst > TRUSTED_ERROR, quality < 0.5
+    print(
+        f"error over {TRUSTED_ERROR}: {wrong.mean():.2f} of faces; quality under 0.5 in {low[wrong].mean():.2f} of "
+        f"them and {low[~wrong].mean():.2f} of the others; mean error {worst[low].mean():.3f} under 0.5, "
+        f"{worst[~low].mean():.3f} from there; AUC {ranking(-quality, wrong):.3f}"
+    )
 
 
 def conditions(m: Measuring) -> None:

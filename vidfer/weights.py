@@ -200,7 +200,7 @@ TABLE: tuple[WeightFile, ...] = (
         kind="movements",
         name="embedded",
         filename="movements.safetensors",
-        sha256="184e2a3b6c84e1cced74a6e622970041eee9e3785252d70c8b79610f2ecff1be",
+        sha256="757e6182d705bc543da2b950f4c4a4baa6b53bc15f8308285bda4b807eafbfa3",
     ),
 )
 

@@ -9,8 +9,10 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import islice
 from pathlib import Path
 
+import av
 import numpy as np
 import pandas as pd
 import pytest
@@ -124,6 +126,19 @@ def test_in_memory_it_gives_what_the_command_writes(results: Path, sample_video:
     table, written = clip.to_dataframe(), pd.read_parquet(results.parent / "on" / "timeline.parquet")
     assert list(table) == list(written)
     np.testing.assert_allclose(table[OWN].to_numpy(float), written[OWN].to_numpy(float), atol=2e-3)
+
+
+def test_left_and_right_are_the_persons(clips_folder: Path) -> None:
+    """In frame 13 he winks with his left eye and draws up the left of his mouth, in 43 with his right: seen by eye."""
+    with av.open(str(clips_folder / "d19.mp4")) as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in islice(container.decode(video=0), 44)]
+    pair = np.stack([frames[13], frames[43]])
+    on = Pipeline("default", settings=["movements.enabled=true"], device="cpu")
+    for pictures, left, right in ((pair, "left", "right"), (np.ascontiguousarray(pair[:, :, ::-1]), "right", "left")):
+        table = on.frames(pictures, fps=25).to_dataframe()
+        eye, smile = ((table[f"{part}_{left}"] - table[f"{part}_{right}"]).to_numpy() for part in ("eye_open", "smile"))
+        assert eye[0] < -0.1 < 0.1 < eye[1]
+        assert smile[0] > 0.03
 
 
 def test_a_man_who_blinks_and_another_who_smiles(clips_folder: Path) -> None:

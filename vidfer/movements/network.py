@@ -73,6 +73,10 @@ class MovementsNetwork(nn.Module):
 
         ``faces`` (N, 1, S, S) and ``eyes`` (N, 2, 1, E, E) are gray, 0..1; irises are those of ``Movements``.
         """
+        return self.see(faces, eyes)[:3]
+
+    def see(self, faces: Tensor, eyes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return what ``forward`` does, and what is known of the face and both eyes (N, 3 ``hidden``)."""
         face = functional.relu(self.face_vector(self.face(_normal(faces)).flatten(1)))  # (N, H)
         eye = functional.relu(self.eye_vector(self.eye(_normal(eyes.flatten(0, 1))).flatten(1)))  # (2 N, H)
         seen = self.eye_head(self.dropout(eye)).reshape(-1, 2, _NUM_EYE)
@@ -84,7 +88,7 @@ class MovementsNetwork(nn.Module):
         values = torch.cat([opening, self.head(joint)], 1).sigmoid()  # (N, M)
         # What is expected of the errors must not bend what is seen.
         error = functional.softplus(self.error(torch.cat([known, joint], 1).detach()) - 3)
-        return values, iris, error
+        return values, iris, error, known
 
 
 def _body(widths: tuple[int, ...], blocks: tuple[int, ...]) -> nn.Sequential:
@@ -97,9 +101,9 @@ def _body(widths: tuple[int, ...], blocks: tuple[int, ...]) -> nn.Sequential:
 
 def _normal(pictures: Tensor) -> Tensor:
     """Return gray pictures with mean 0 and about unit contrast each: light says nothing of movement."""
-    mean = pictures.mean((2, 3), keepdim=True)
-    spread = pictures.std((2, 3), keepdim=True)
-    return ((pictures - mean) / (spread + 0.02)).contiguous(memory_format=torch.channels_last)
+    centred = pictures - pictures.mean((2, 3), keepdim=True)
+    spread = centred.square().mean((2, 3), keepdim=True).sqrt()
+    return (centred / (spread + 0.02)).contiguous(memory_format=torch.channels_last)
 
 
 def build_network(tensors: dict[str, Tensor], metadata: dict[str, Any], *, source: Path) -> MovementsNetwork:

@@ -98,7 +98,7 @@ STAGES: tuple[StageDeclaration, ...] = (
     ),
     StageDeclaration(
         name="movements",
-        version=1,
+        version=2,
         section="movements",
         stage="vidfer.pipeline.movements:MovementsStage",
         table="vidfer.pipeline.movements:MovementsTable",

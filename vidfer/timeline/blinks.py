@@ -9,10 +9,14 @@ import numpy as np
 from vidfer.types.movements import Blink, BlinkCount, BlinkSide
 
 MIN_FPS: Final = 15.0  # a blink lasts 0.1 to 0.4 s (Schiffman 1990; Caffier et al. 2003): three frames or more
-MIN_DEPTH: Final = 0.45  # of the usual opening: smaller falls are looks downwards and squints
-MAX_SECONDS: Final = 0.7  # an eye that is closed for longer is at rest
+# Of the usual opening, the mean of both eyes: in the teacher's curves of the clips that the network learnt from, few
+# falls lie near it: those of other movements are smaller, those of blinks larger.
+MIN_DEPTH: Final = 0.36
+MAX_SECONDS: Final = 0.5  # below half of the fall; an eye that is closed for longer is at rest
+_SHALLOW, _SHALLOW_SECONDS = 0.5, 0.3  # a smaller fall that lasts longer is a look downwards or a squint
 _ONE_SIDED: Final = 0.5  # a wink: the other eye falls by less than this part
 _EDGE: Final = 0.25  # of the fall: where it begins and ends
+_TAIL: Final = 0.25  # seconds from half of the fall to there at most: lids may go on rising for long
 _USUAL_SECONDS: Final = 3.0  # to either side: what is usual follows the person
 _USUAL_PERCENTILE: Final = 80.0  # of the opening there: eyes are closed for less than a fifth of the time
 
@@ -31,9 +35,10 @@ def find_blinks(seconds: np.ndarray, opening: np.ndarray, *, track_id: int) -> t
 
     Notes
     -----
-    The eye that is closed further is looked at. A blink is a minimum that lies ``MIN_DEPTH`` of the usual opening below
-    what is around it and is left again within ``MAX_SECONDS``. Stretches between gaps are looked at each by itself; one
-    of fewer than ``MIN_FPS`` frames a second is not measured.
+    The mean of both eyes is looked at: a wink lowers it by a half. A blink is a minimum that lies ``MIN_DEPTH`` of the
+    usual opening below what is around it and half of which is made up again within ``MAX_SECONDS``, or sooner if it is
+    shallow.
+    Stretches between gaps are looked at each by itself; one of fewer than ``MIN_FPS`` frames a second is not measured.
     """
     known = np.flatnonzero(np.isfinite(opening).any(1))
     blinks: list[Blink] = []
@@ -77,14 +82,21 @@ def _of_stretch(seconds: np.ndarray, opening: np.ndarray, track_id: int) -> list
     opening = np.where(np.isfinite(opening), opening, other)  # (T, 2)
     usual = np.stack([_usual(seconds, opening[:, eye]) for eye in range(2)], 1)
     closing = 1 - opening / usual  # 0 open, 1 closed
-    more = closing.max(1)  # a wink closes one eye
-    peaks, facts = find_peaks(more, height=MIN_DEPTH, prominence=MIN_DEPTH)
+    mean = closing.mean(1)
+    peaks, facts = find_peaks(mean, height=MIN_DEPTH, prominence=MIN_DEPTH)
     found: list[Blink] = []
     for peak, prominence in zip(peaks.tolist(), facts["prominences"].tolist(), strict=True):
-        start, end = _edges(seconds, more, peak, more[peak] - (1 - _EDGE) * prominence)
-        if not end - start <= MAX_SECONDS or (found and start < found[-1].end_seconds):  # or the same closure again
-            continue
+        closed, opened = _edges(seconds, mean, peak, mean[peak] - prominence / 2)
         left, right = closing[peak]
+        depth = max(left, right)
+        if not opened - closed <= (MAX_SECONDS if depth >= _SHALLOW else _SHALLOW_SECONDS):
+            continue
+        start, end = _edges(seconds, mean, peak, mean[peak] - (1 - _EDGE) * prominence)
+        start, end = max(start, closed - _TAIL, seconds[0]), min(end, opened + _TAIL, seconds[-1])
+        if found:
+            if closed < found[-1].closed_seconds:  # the same closure again
+                continue
+            start = max(start, found[-1].end_seconds)
         both = min(left, right) >= _ONE_SIDED * max(left, right)
         side: BlinkSide = "both" if both else "left" if left > right else "right"
         found.append(
@@ -93,7 +105,7 @@ def _of_stretch(seconds: np.ndarray, opening: np.ndarray, track_id: int) -> list
                 start_seconds=start,
                 closed_seconds=float(seconds[peak]),
                 end_seconds=end,
-                depth=float(min(1.0, more[peak])),
+                depth=float(min(1.0, depth)),
                 side=side,
             )
         )

@@ -102,3 +102,21 @@ def test_nobody_and_a_single_frame_are_fine() -> None:
         found, measured = find_blinks(np.arange(count) / 30, np.full((count, 2), 0.8), track_id=0)
         assert found == []
         assert measured.count is None
+
+
+def test_a_shallow_fall_is_a_blink_only_if_it_is_short_and_of_both_eyes() -> None:
+    opening = curve(30, [(2.0, 0.25, 0.45), (6.0, 1.0, 0.45)])
+    found, _ = find_blinks(times(opening, 30), both(opening), track_id=0)
+    assert [round(blink.closed_seconds) for blink in found] == [2]
+    alone = both(curve(30, []))
+    alone[:, 0] = opening
+    assert find_blinks(times(opening, 30), alone, track_id=0)[0] == []
+
+
+def test_a_blink_whose_lids_go_on_rising_slowly_is_one_and_ends() -> None:
+    at = np.arange(240) / 30
+    tail = 0.55 * np.exp(-(at - 3.1).clip(0) / 0.8) * (at >= 3.1)
+    opening = 0.8 * (1 - np.maximum(tail, np.clip(2 - 20 * np.abs(at - 3), 0, 1)))
+    (blink,), _ = find_blinks(at, both(opening), track_id=0)
+    assert blink.closed_seconds == pytest.approx(3, abs=0.06)
+    assert 2.8 < blink.start_seconds < 3 < blink.end_seconds < 3.5

@@ -66,6 +66,25 @@ BLENDSHAPES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 # Points of MediaPipe's mesh: corners of the right and the left eye, and the centres of the irises.
 _CORNERS, _IRISES = ((33, 133), (362, 263)), (468, 473)
+# The mesh's outlines of eyes, lips (outer, inner) and brows; those of the right eye and brow first.
+_RIGHT = (
+    (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246),
+    (70, 63, 105, 66, 107, 55, 65, 52, 53, 46),
+)
+_LEFT = (
+    (263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466),
+    (300, 293, 334, 296, 336, 285, 295, 282, 283, 276),
+)
+_LIPS = (
+    (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0, 37, 39, 40, 185),
+    (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 415, 310, 311, 312, 13, 82, 81, 80, 191),
+)
+OUTLINES: Final = tuple(point for ring in (*_RIGHT, *_LEFT, *_LIPS) for point in ring)
+# Which point of OUTLINES each becomes in the mirror; lips begin at the right corner and go down.
+_OPPOSITE = {a: b for right, left in zip(_RIGHT, _LEFT, strict=True) for a, b in zip(right, left, strict=True)}
+_OPPOSITE |= {left: right for right, left in _OPPOSITE.items()}
+_OPPOSITE |= {lips[i]: lips[(10 - i) % 20] for lips in _LIPS for i in range(20)}
+OUTLINES_MIRRORED: Final = tuple(OUTLINES.index(_OPPOSITE[point]) for point in OUTLINES)
 _FULL_SHAPE, _NO_FACE = 250.0, 255
 _AT_ONCE = 256  # pictures
 _SAME_FACE = 0.3  # of the eyes' distance: how far the teacher's eyes may lie from ours
@@ -85,6 +104,9 @@ class MovementFaces:
         (N, len(MOVEMENTS)) float32, 0..1.
     iris
         (N, 2, 2) float32, as in ``Movements``; NaN where the teacher gives no points.
+    outlines
+        (N, len(OUTLINES), 2) float32: the teacher's outlines of eyes, brows and lips, turned as the aligned face is,
+        from their own middle, in its sides; NaN where it gives no points.
     size_px
         (N,) float32, longer side of the face's box in its picture.
     pose
@@ -99,6 +121,7 @@ class MovementFaces:
     eyes: np.ndarray
     values: np.ndarray
     iris: np.ndarray
+    outlines: np.ndarray
     size_px: np.ndarray
     pose: np.ndarray
     row: np.ndarray
@@ -139,7 +162,18 @@ def iris_offsets(points: np.ndarray, column: Mapping[int, int], transform: np.nd
         ],
         1,
     )  # (N, 2, 2) px
-    turned: np.ndarray = np.einsum("nij,nej->nei", transform[:, :, :2], offset)
+    return _turned(offset, transform)
+
+
+def outlines(points: np.ndarray, column: Mapping[int, int], transform: np.ndarray) -> np.ndarray:
+    """Return ``MovementFaces.outlines`` (N, len(OUTLINES), 2) of the teacher's points (N, P, 2) px."""
+    chosen = points[:, [column[point] for point in OUTLINES]]
+    return _turned(chosen - chosen.mean(1, keepdims=True), transform)
+
+
+def _turned(offsets: np.ndarray, transform: np.ndarray) -> np.ndarray:
+    """Return offsets (N, P, 2) px as the aligned face shows them, in its sides."""
+    turned: np.ndarray = np.einsum("nij,npj->npi", transform[:, :, :2], offsets)
     return turned.astype(np.float32)
 
 
@@ -164,8 +198,8 @@ def scene_movements(folder: Path, split: Split) -> MovementFaces:
     pictures = ((images[int(image_row[row])], xyxy[row]) for row in rows)
     cut = _located(pictures, len(rows))
     values = movement_values(scores[rows] / _FULL_SHAPE, names)
-    iris = iris_offsets(points[rows].astype(np.float32), {int(m): i for i, m in enumerate(mesh)}, cut["transform"])
-    return _faces(cut, values, iris, row=face_row[rows].astype(np.int64), source=source[rows])
+    seen = points[rows].astype(np.float32), {int(m): i for i, m in enumerate(mesh)}, cut["transform"]
+    return _faces(cut, values, seen, row=face_row[rows].astype(np.int64), source=source[rows])
 
 
 def fer_movements(folder: Path, split: Split, *, count: int, seed: int) -> MovementFaces:
@@ -182,8 +216,7 @@ def fer_movements(folder: Path, split: Split, *, count: int, seed: int) -> Movem
     boxes = landmark_boxes(chosen.landmarks68)
     colours = (np.repeat(picture[..., None], 3, -1) for picture in chosen.images)
     cut = _located(zip(colours, boxes, strict=True), len(rows))
-    iris = np.full((len(rows), 2, 2), np.nan, np.float32)
-    return _faces(cut, values[rows], iris, row=chosen.row.astype(np.int64), source=np.full(len(rows), "fer"))
+    return _faces(cut, values[rows], None, row=chosen.row.astype(np.int64), source=np.full(len(rows), "fer"))
 
 
 def clip_movements(folder: Path, clips: Sequence[str]) -> MovementFaces:
@@ -238,8 +271,8 @@ def _clip_faces(path: Path, points: np.ndarray, values: np.ndarray) -> MovementF
             "xyxy": faces.xyxy,
             "pose": faces.pose,
         }
-        iris = iris_offsets(points[frame], column, faces.transform)
-        parts.append(_faces(cut, values[frame], iris, row=frame, source=np.full(len(row), path.stem)))
+        seen = points[frame], column, faces.transform
+        parts.append(_faces(cut, values[frame], seen, row=frame, source=np.full(len(row), path.stem)))
     return MovementFaces.join(parts)
 
 
@@ -279,14 +312,22 @@ def _tiles(images: np.ndarray, image_row: np.ndarray, landmarks: np.ndarray) -> 
 
 
 def _faces(
-    cut: dict[str, np.ndarray], values: np.ndarray, iris: np.ndarray, *, row: np.ndarray, source: np.ndarray
+    cut: dict[str, np.ndarray],
+    values: np.ndarray,
+    seen: tuple[np.ndarray, Mapping[int, int], np.ndarray] | None,
+    *,
+    row: np.ndarray,
+    source: np.ndarray,
 ) -> MovementFaces:
+    """Return faces; ``seen`` is what ``iris_offsets`` takes, None where the teacher gives no points."""
+    unknown = np.full((len(row), len(OUTLINES), 2), np.nan, np.float32)
     size_px = (cut["xyxy"][:, 2:] - cut["xyxy"][:, :2]).max(1, initial=0)
     return MovementFaces(
         tiles=cut["tiles"],
         eyes=apply_transforms(cut["transform"], eye_centres(cut["landmarks"])),
         values=values,
-        iris=iris,
+        iris=unknown[:, :2] if seen is None else iris_offsets(*seen),
+        outlines=unknown if seen is None else outlines(*seen),
         size_px=size_px,
         pose=cut["pose"],
         row=row,

@@ -1,7 +1,8 @@
 """Training of the movements network: ``vidfer train movements --recipe movements --data D --out O``.
 
 It learns what a teacher says of faces from poorer pictures of them: smaller, blurred, noisy, compressed, badly lit,
-partly covered, and cut out a little beside their place. What error is to be expected is learnt beside it.
+partly covered, and cut out a little beside their place. What error is to be expected is learnt beside it, and the
+outlines of eyes, brows and lips, which only teach: a teacher's scores follow from where its points lie.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -21,10 +23,13 @@ from torch.nn import functional
 
 from vidfer.config import Section, parse_section, read_toml
 from vidfer.device import pick_device
+from vidfer.errors import ConfigError
 from vidfer.learning.datasets.face_scenes import Split
 from vidfer.learning.datasets.kept_arrays import kept_arrays
 from vidfer.learning.datasets.movement_faces import (
     BORDER,
+    OUTLINES,
+    OUTLINES_MIRRORED,
     SIDE,
     TILE,
     MovementFaces,
@@ -35,9 +40,10 @@ from vidfer.learning.datasets.movement_faces import (
 )
 from vidfer.learning.training.augment import AugmentConfig, compressed, covered, noisy, relit, resharpened
 from vidfer.learning.training.loop import LoopConfig, ProgressCallback, take_last, train
-from vidfer.movements import MIRRORED, MOVEMENTS
+from vidfer.movements import EYES, MIRRORED, MOVEMENTS
 from vidfer.movements.eyes import EYE_SIDE
 from vidfer.movements.network import MovementsNetwork
+from vidfer.weights import load_tensors, save_tensors
 
 logger = logging.getLogger(__name__)
 _GROUPS = 4  # resolutions in a batch
@@ -64,12 +70,21 @@ class NetworkConfig(Section):
     face_blocks: tuple[int, int, int] = (0, 1, 1)
     eye_blocks: tuple[int, int] = (1, 1)
     hidden: int = Field(96, ge=8)
+    start: str = Field("", description="weights to begin with, of the same network")
+    replaced: tuple[str, ...] = Field((), description="its parts that the training replaces; none: all")
+
+    def options(self) -> dict[str, Any]:
+        """Return what ``MovementsNetwork`` takes."""
+        return self.model_dump(mode="json", exclude={"start", "replaced"})
 
 
 class LossConfig(Section):
     """``[loss]`` of a movements recipe."""
 
+    beta: float = Field(0.5, gt=0.0, description="error in spreads, below which it counts by its square")
+    eyes_weight: float = Field(0.0, ge=0.0, description="of the eyes' opening once more: one part alone sees it")
     iris_weight: float = Field(2.0, ge=0.0)
+    outlines_weight: float = Field(0.0, ge=0.0)
     error_weight: float = Field(0.05, ge=0.0)
 
 
@@ -91,6 +106,21 @@ class Batch:
     eyes: Tensor
     values: Tensor
     iris: Tensor
+    outlines: Tensor
+
+
+class TaughtNetwork(nn.Module):
+    """A movements network, and a layer that tells the outlines from what it knows; only ``deployed`` is kept."""
+
+    def __init__(self, network: MovementsNetwork) -> None:
+        super().__init__()
+        self.deployed = network
+        self.outlines = nn.Linear(network.joint.in_features, 2 * len(OUTLINES))
+
+    def forward(self, faces: Tensor, eyes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return what the network does, and the outlines (N, len(OUTLINES), 2) in spreads of each coordinate."""
+        values, iris, error, known = self.deployed.see(faces, eyes)
+        return values, iris, error, self.outlines(known).unflatten(1, (-1, 2))
 
 
 class MovementsTask:
@@ -113,17 +143,21 @@ class MovementsTask:
         spread = np.sqrt(np.average((training.values - mean) ** 2, axis=0, weights=weight))
         self._spread = torch.from_numpy(spread).float().clamp_min(0.03)
         self._iris_spread = float(np.nanstd(training.iris))
+        known = training.outlines[np.isfinite(training.outlines).all((1, 2))]
+        known = known if len(known) else np.zeros((1, len(OUTLINES), 2), np.float32)
+        self._outlines = torch.from_numpy(known.mean(0)), torch.from_numpy(known.std(0)).clamp_min(1e-3)
 
     def build_model(self) -> nn.Module:
-        return MovementsNetwork(**self.recipe.network.model_dump())
+        network = MovementsNetwork(**self.recipe.network.options())
+        if self.recipe.network.start:
+            network.load_state_dict(load_tensors(Path(self.recipe.network.start))[0])
+        return TaughtNetwork(network)
 
     def steps_per_epoch(self) -> int:
         return max(1, len(self.training) // self.recipe.loop.batch_size)
 
     def metadata(self) -> dict[str, Any]:
-        network = self.build_model()
-        assert isinstance(network, MovementsNetwork)
-        return {"model": "movements", "network": network.options, "movements": list(MOVEMENTS)}
+        return {"model": "movements", "network": self.recipe.network.options(), "movements": list(MOVEMENTS)}
 
     def batch(self, step: int, generator: torch.Generator, device: torch.device) -> Batch:
         del step
@@ -132,19 +166,24 @@ class MovementsTask:
         return Batch(*(getattr(made, field.name).to(device) for field in fields(Batch)))
 
     def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, float]]:
-        values, iris, expected = (out.float() for out in model(batch.faces, batch.eyes))
+        values, iris, expected, outlines = (out.float() for out in model(batch.faces, batch.eyes))
         spread = self._spread.to(values.device)
-        seen = functional.smooth_l1_loss(values / spread, batch.values / spread, beta=0.5)
+        weights = self.recipe.loss
+        wrong = functional.smooth_l1_loss(values / spread, batch.values / spread, beta=weights.beta, reduction="none")
+        seen, opening = wrong.mean(), wrong[:, : len(EYES)].mean()
         # Where an eye is closed its iris is the teacher's guess.
         known = torch.isfinite(batch.iris) & (batch.values[:, [1, 0]] > 0.25)[:, :, None]
         away = (iris - torch.nan_to_num(batch.iris))[known] / self._iris_spread
-        looks = functional.smooth_l1_loss(away, torch.zeros_like(away), beta=0.5, reduction="sum") / max(
-            1, away.numel()
-        )
+        looks = _size(away, weights.beta)
+        mean, spread = (part.to(outlines.device) for part in self._outlines)
+        away = outlines - (batch.outlines - mean) / spread
+        shape = _size(away[torch.isfinite(away)], weights.beta)
         error = (values - batch.values).abs().detach()
         guess = (error / (expected + 0.005) + torch.log(expected + 0.005)).mean()  # Laplace's likelihood
-        total = seen + self.recipe.loss.iris_weight * looks + self.recipe.loss.error_weight * guess
-        return total, {"seen": float(seen.detach()), "iris": float(looks.detach()), "error": float(error.mean())}
+        total = seen + weights.eyes_weight * opening + weights.iris_weight * looks
+        total = total + weights.outlines_weight * shape + weights.error_weight * guess
+        figures = {"seen": seen, "iris": looks, "error": error.mean(), "outlines": shape}
+        return total, {name: float(figure.detach()) for name, figure in figures.items()}
 
     def validate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
         """Measure held-back faces as they are: the mean correlation with the teacher, and each movement's."""
@@ -160,6 +199,12 @@ class MovementsTask:
         return {"correlation": float(np.nanmean(list(figures.values()))), **figures}
 
 
+def _size(errors: Tensor, beta: float) -> Tensor:
+    """Return the mean loss of errors in spreads, 0 if there are none."""
+    total = functional.smooth_l1_loss(errors, torch.zeros_like(errors), beta=beta, reduction="sum")
+    return total / max(1, errors.numel())
+
+
 def correlation(a: np.ndarray, b: np.ndarray) -> float:
     """Return Pearson's r of two rows of numbers, NaN where one does not vary."""
     if len(a) < 3 or a.std() < 1e-6 or b.std() < 1e-6:
@@ -171,6 +216,7 @@ def predict(
     model: nn.Module, faces: MovementFaces, recipe: MovementsRecipe, device: torch.device, *, side: int = SIDE
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return values, irises and expected errors of faces, shrunk to ``side`` px before."""
+    model = getattr(model, "deployed", model)
     still = recipe.model_copy(update={"augment": AugmentConfig()})
     parts = []
     for rows in np.array_split(np.arange(len(faces)), max(1, len(faces) // 256)):
@@ -183,10 +229,11 @@ def predict(
 def views(faces: MovementFaces, recipe: MovementsRecipe, generator: torch.Generator, *, side: int = 0) -> Batch:
     """Return faces and eyes as the network sees them; ``side`` px are given to all aligned faces, or drawn for 0."""
     config, network = recipe.augment, recipe.network
-    tiles, values, iris, eyes = _mirrored(faces, config, generator)
+    tiles, values, iris, eyes, outlines = _mirrored(faces, config, generator)
     n = len(tiles)
     moves = _moves(n, config, generator)  # (N, 2, 3) from the unit square to the moved face in the aligned one
-    iris = torch.einsum("nij,nej->nei", torch.linalg.inv(moves[:, :, :2]), iris)
+    back = torch.linalg.inv(moves[:, :, :2])
+    iris, outlines = (torch.einsum("nij,nej->nei", back, offsets) for offsets in (iris, outlines))
     shift = (torch.rand(n, 2, 2, generator=generator) * 2 - 1) * config.shift / 2  # of each eye by itself
     places = _grid(moves, network.face_size), *_eye_grids(moves, eyes + shift, network.eye_size)
     tiles = relit(tiles, config, generator)
@@ -198,24 +245,25 @@ def views(faces: MovementFaces, recipe: MovementsRecipe, generator: torch.Genera
         small = functional.interpolate(picture, size=reduced, mode="bilinear", antialias=True)
         face.append(_sample(small, places[0][part]))
         seen.append(torch.stack([_sample(picture, place[part]) for place in places[1:]], 1))
-    return Batch(torch.cat(face), torch.cat(seen), values, iris)
+    return Batch(torch.cat(face), torch.cat(seen), values, iris, outlines)
 
 
 def _mirrored(
     faces: MovementFaces, config: AugmentConfig, generator: torch.Generator
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return tiles (N, 1, T, T) 0..1, values, irises and eyes; half of them in the mirror if that is wanted."""
-    tiles = torch.from_numpy(faces.tiles)[:, None].float() / 255
-    values, iris, eyes = (torch.from_numpy(array) for array in (faces.values, faces.iris, faces.eyes))
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Return tiles (N, 1, T, T) 0..1, values, irises, eyes and outlines; half in the mirror if that is wanted."""
+    arrays = faces.tiles[:, None], faces.values, faces.iris, faces.eyes, faces.outlines
+    tiles, values, iris, eyes, outlines = (torch.from_numpy(array) for array in arrays)
     if not config.flip:
-        return tiles, values, iris, eyes
+        return tiles.float() / 255, values, iris, eyes, outlines
     flip = torch.rand(len(tiles), generator=generator) < 0.5
     mirror, edge = torch.tensor([-1.0, 1.0]), torch.tensor([1.0, 0.0])
     return (
-        torch.where(flip[:, None, None, None], tiles.flip(3), tiles),
+        torch.where(flip[:, None, None, None], tiles.flip(3), tiles).float() / 255,
         torch.where(flip[:, None], values[:, list(MIRRORED)], values),
         torch.where(flip[:, None, None], iris.flip(1) * mirror, iris),
         torch.where(flip[:, None, None], eyes.flip(1) * mirror + edge, eyes),
+        torch.where(flip[:, None, None], outlines[:, list(OUTLINES_MIRRORED)] * mirror, outlines),
     )
 
 
@@ -273,7 +321,9 @@ def _sample(tiles: Tensor, places: Tensor) -> Tensor:
 
 def read_movement_faces(recipe: MovementsRecipe, folder: Path, split: Split, *, kept_in: Path | None) -> MovementFaces:
     """Return the faces of a split; cut out once and kept in ``kept_in``, as that takes minutes."""
-    key = hashlib.sha256(f"{recipe.data.model_dump_json()} {SIDE} {BORDER}".encode()).hexdigest()[:12]
+    chosen = recipe.data.model_dump_json(include={"fer", "clips", "held_back", "seed"})
+    made = f"{chosen} {SIDE} {BORDER} {[field.name for field in fields(MovementFaces)]}"
+    key = hashlib.sha256(made.encode()).hexdigest()[:12]
     path = kept_in / f"faces-{split}-{key}.npz" if kept_in else None
     return kept_arrays(path, MovementFaces, lambda: _cut_faces(recipe, folder, split))
 
@@ -307,4 +357,23 @@ def train_movements(
     training, validation = (read_movement_faces(recipe, data_folder, split, kept_in=out) for split in ("train", "val"))
     task = MovementsTask(recipe, training, validation)
     train(task, recipe.loop, out, device=pick_device(device), recipe=raw, progress=progress)
-    return take_last(out, "movements")
+    figures = take_last(out, "movements")
+    if recipe.network.replaced:
+        put_into(Path(recipe.network.start), out / "movements.safetensors", recipe.network.replaced)
+    return figures
+
+
+def put_into(start: Path, learnt: Path, parts: Sequence[str]) -> None:
+    """Rewrite the weight file ``learnt``: only these parts of its network stay, all others become those of ``start``.
+
+    Raises
+    ------
+    ConfigError
+        The network has no such part.
+    """
+    (tensors, metadata), (before, _) = load_tensors(learnt), load_tensors(start)
+    have = {name.split(".")[0] for name in tensors}
+    if unknown := set(parts) - have:
+        raise ConfigError(f"[network] replaced: expected some of {sorted(have)}, got {sorted(unknown)}")
+    mixed = {name: value if name.split(".")[0] in parts else before[name] for name, value in tensors.items()}
+    save_tensors(learnt, mixed, metadata)

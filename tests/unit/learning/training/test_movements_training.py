@@ -9,21 +9,25 @@ import pytest
 import torch
 
 from vidfer.config import parse_section, pipelines_folder, read_toml
+from vidfer.errors import ConfigError
 from vidfer.learning.datasets.movement_faces import (
     BORDER,
     CLOSED,
+    OUTLINES,
+    OUTLINES_MIRRORED,
     SIDE,
     TILE,
     MovementFaces,
     iris_offsets,
     movement_values,
+    outlines,
 )
 from vidfer.learning.training.augment import AugmentConfig
 from vidfer.learning.training.loop import train
-from vidfer.learning.training.movements import MovementsRecipe, MovementsTask, correlation, predict, views
+from vidfer.learning.training.movements import MovementsRecipe, MovementsTask, correlation, predict, put_into, views
 from vidfer.movements import MIRRORED, MOVEMENTS
 from vidfer.movements.network import build_network
-from vidfer.weights import load_tensors
+from vidfer.weights import load_tensors, locate
 
 CPU = torch.device("cpu")
 EYES = np.array([[0.311, 0.396], [0.689, 0.396]], np.float32)
@@ -51,6 +55,7 @@ def faces(count: int, *, seed: int) -> MovementFaces:
         eyes=np.tile(EYES, (count, 1, 1)),
         values=values,
         iris=iris,
+        outlines=random.normal(0, 0.1, (count, len(OUTLINES), 2)).astype(np.float32),
         size_px=np.full(count, 120, np.float32),
         pose=np.full((count, 3), np.nan, np.float32),
         row=np.arange(count),
@@ -64,9 +69,9 @@ def recipe(**loop: object) -> MovementsRecipe:
     raw["data"]["shares"] = [1.0, 0.0, 0.0]
     raw["augment"] = {"flip": True, "shift": 0.01}
     raw["loop"] |= {
-        "epochs": 24,
+        "epochs": 16,
         "batch_size": 32,
-        "validate_every": 24,
+        "validate_every": 16,
         "average_decay": 0.9,
         "learning_rate": 8e-3,
         **loop,
@@ -128,9 +133,46 @@ def test_views_show_the_same_face_whichever_way_it_is_turned() -> None:
     swapped = torch.from_numpy(seen.values)[:, list(MIRRORED)]
     turned = [row for row in range(8) if torch.equal(some.values[row], swapped[row])]
     assert 0 < len(turned) < 8
+    mirror = torch.tensor([-1.0, 1.0])
     for row in turned:
+        torch.testing.assert_close(some.outlines[row], plain.outlines[row][list(OUTLINES_MIRRORED)] * mirror)
         torch.testing.assert_close(some.eyes[row], plain.eyes[row].flip(0), atol=0.02, rtol=0)
-        torch.testing.assert_close(some.iris[row], plain.iris[row].flip(0) * torch.tensor([-1.0, 1.0]))
+        torch.testing.assert_close(some.iris[row], plain.iris[row].flip(0) * mirror)
+
+
+def test_outlines_are_turned_as_the_face_is_and_trade_places_in_the_mirror() -> None:
+    random = np.random.default_rng(0)
+    points = random.uniform(0, 200, (1, 478, 2)).astype(np.float32)
+    turn = np.array([[[0.0, 0.01, 0.3], [-0.01, 0.0, 0.7]]], np.float32)  # a quarter, 100 px a side
+    found = outlines(points, {i: i for i in range(478)}, turn)[0]
+    np.testing.assert_allclose(found.mean(0), 0, atol=1e-5)
+    corners = points[0, 291] - points[0, 61]  # of the mouth
+    place = {point: i for i, point in enumerate(OUTLINES)}
+    np.testing.assert_allclose(found[place[291]] - found[place[61]], [corners[1] / 100, -corners[0] / 100], atol=1e-5)
+    opposite = {(33, 263), (133, 362), (61, 291), (0, 0), (17, 17), (70, 300), (40, 270), (88, 318)}
+    for one, other in opposite:
+        assert OUTLINES_MIRRORED[place[one]] == place[other]
+    assert [OUTLINES_MIRRORED[i] for i in OUTLINES_MIRRORED] == list(range(len(OUTLINES)))
+
+
+def test_a_training_goes_on_from_weights_and_replaces_the_parts_that_are_named(tmp_path: Path) -> None:
+    settings, data = recipe(epochs=1), (faces(64, seed=0), faces(16, seed=1))
+    train(MovementsTask(settings, *data), settings.loop, tmp_path / "first", device=CPU)
+    start, learnt = tmp_path / "first" / "last.safetensors", tmp_path / "second" / "last.safetensors"
+    further = settings.model_copy(update={"network": settings.network.model_copy(update={"start": str(start)})})
+    before, _ = load_tensors(start)
+    begun = MovementsTask(further, *data).build_model().deployed.state_dict()  # type: ignore[union-attr]
+    torch.testing.assert_close(begun["head.weight"], before["head.weight"].float())
+    train(MovementsTask(further, *data), further.loop, tmp_path / "second", device=CPU)
+    after, _ = load_tensors(learnt)
+    put_into(start, learnt, ("eye", "eye_head"))
+    mixed, metadata = load_tensors(learnt)
+    build_network(mixed, metadata, source=learnt)
+    for name, value in mixed.items():
+        assert torch.equal(value, after[name] if name.startswith(("eye.", "eye_head.")) else before[name]), name
+    assert not torch.equal(mixed["eye_head.weight"], before["eye_head.weight"])
+    with pytest.raises(ConfigError, match="eyebrow"):
+        put_into(start, learnt, ("eyebrow",))
 
 
 def test_a_poorer_picture_keeps_its_size_and_loses_detail() -> None:
@@ -165,3 +207,14 @@ def test_irises_are_told_from_the_middle_of_the_eye_in_the_faces_own_measure() -
     transform = np.array([[[0.01, 0, 0], [0, 0.01, 0]]], np.float32)
     found = iris_offsets(points, {i: i for i in range(478)}, transform)
     np.testing.assert_allclose(found[0], [[0.02, -0.01], [0.03, 0]], atol=1e-6)
+
+
+def test_both_recipes_are_of_the_network_inside_the_package() -> None:
+    _, metadata = load_tensors(locate("movements", "embedded", "")[0])
+    first, more = (
+        parse_section(MovementsRecipe, read_toml(pipelines_folder() / "train" / name))
+        for name in ("movements.toml", "movements_more.toml")
+    )
+    assert first.network.options() == more.network.options() == metadata["network"]
+    assert (first.data.clips, first.data.held_back) == (more.data.clips, more.data.held_back)
+    assert not set(first.data.clips) & set(first.data.held_back)
