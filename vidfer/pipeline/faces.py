@@ -1,8 +1,8 @@
 """Stage 1: where the faces are, with 68 landmarks, head pose and quality.
 
-A face is not searched for anew in every frame. Frames are taken in chunks; the detector runs on every
+A face is not searched for anew in every frame. Frames are looked at in chunks; the detector runs on every
 ``detect_every``-th frame of a chunk and on its last one (sooner where frames lie far apart in time), paths in between
-are interpolated, and the landmark network then places each face exactly, in a second pass if it has left its path. The
+are interpolated, and the landmark network then places each face exactly, in a second look if it has left its path. The
 detector also runs wherever that cannot be trusted: across a hard cut, where a face comes or goes, and where the
 landmark score falls. A chunk depends on others only where there are more faces than may be followed: then who was in
 the frame before it comes first.
@@ -30,12 +30,12 @@ from vidfer.pipeline.tables import NO_TABLES, FacesTable, Table
 from vidfer.types import NUM_LANDMARKS, FaceBoxes
 
 MAX_FOLLOW_SECONDS = 0.35  # searched frames are no further apart, unless one comes right after the other
-# A face whose landmarks put its box so far from its path, in face sizes, is searched again there.
-MAX_OFF_PATH = 0.01
+# A face whose landmarks put its box so far from its path, in face sizes, is looked for again there.
+MAX_ASIDE = 0.01
 # The surest score of the detector for a face upside down whose quality was above the most that it may have was 0.92.
 MOST_INVERTED = 0.3
 SURE_UPRIGHT = 0.93  # of the detector: of upright faces one in ten has less
-NEARLY_AS_SURE = 0.02  # the landmark network's second pass raises its score by no more
+NEARLY_AS_SURE = 0.02  # the landmark network's second look raises its score by no more
 SAME_FACE_IOU = 0.4  # least overlap of a face in two searched frames for its box to be interpolated between them
 
 
@@ -47,8 +47,8 @@ class _Faces:
     ----------
     row
         (N,) the frame.
-    given_xyxy, xyxy
-        (N, 4) px: the box that the landmark network was given, and the one that the landmarks give.
+    looked, xyxy
+        (N, 4) px: where the landmark network looked, and the box that the landmarks give.
     score
         (N,) of the detector.
     landmarks, landmark_score
@@ -56,7 +56,7 @@ class _Faces:
     """
 
     row: np.ndarray
-    given_xyxy: np.ndarray
+    looked: np.ndarray
     xyxy: np.ndarray
     score: np.ndarray
     landmarks: np.ndarray
@@ -188,11 +188,11 @@ class FacesStage:
         rows, place = np.unique(faces.row[doubted], return_inverse=True)
         images = chunk.images_of(rows, inverted=True)
         height, width = images.shape[1:3]
-        given_xyxy = np.array([width, height] * 2, np.float32) - faces.xyxy[doubted][:, [2, 3, 0, 1]]
-        for nearly in (NEARLY_AS_SURE, 0.0):  # the second pass is around the first one's landmarks, as in ``search``
-            landmarks, score = self._loaded()[1].locate(images, place, given_xyxy)
+        looked = np.array([width, height] * 2, np.float32) - faces.xyxy[doubted][:, [2, 3, 0, 1]]
+        for nearly in (NEARLY_AS_SURE, 0.0):  # the second look is around the first one's landmarks, as in ``search``
+            landmarks, score = self._loaded()[1].locate(images, place, looked)
             surer = score > faces.landmark_score[doubted] - nearly
-            doubted, place, given_xyxy = doubted[surer], place[surer], landmark_boxes(landmarks[surer])
+            doubted, place, looked = doubted[surer], place[surer], landmark_boxes(landmarks[surer])
         quality = quality.copy()
         quality[doubted] = np.minimum(quality[doubted], MOST_INVERTED)
         return quality
@@ -298,12 +298,12 @@ class FacesStage:
         of_face = known[path.before] & known[path.after]
         path, followed = path.where(of_face), followed.where(of_face)
 
-        off_path = followed.xyxy - path.between(found.xyxy)  # (N, 4)
-        size = np.sqrt(np.maximum((followed.given_xyxy[:, 2:] - followed.given_xyxy[:, :2]).prod(1), 1.0))
-        left = np.abs(off_path).max(1, initial=0) > MAX_OFF_PATH * size
+        aside = followed.xyxy - path.between(found.xyxy)  # (N, 4)
+        size = np.sqrt(np.maximum((followed.looked[:, 2:] - followed.looked[:, :2]).prod(1), 1.0))
+        left = np.abs(aside).max(1, initial=0) > MAX_ASIDE * size
         left &= followed.landmark_score >= least
         if left.any():
-            again = self.place(chunk, path.row[left], (followed.given_xyxy + off_path)[left], followed.score[left])
+            again = self.place(chunk, path.row[left], (followed.looked + aside)[left], followed.score[left])
             followed = _Faces.join([followed.where(~left), again])
         lost[followed.row[followed.landmark_score < least]] = True
         return found.where(known), followed
@@ -312,10 +312,10 @@ class FacesStage:
         """Return those of which the landmark network is sure."""
         return faces.where(faces.landmark_score >= self._config.min_landmark_score)
 
-    def place(self, chunk: FrameChunk, row: np.ndarray, given_xyxy: np.ndarray, score: np.ndarray) -> _Faces:
+    def place(self, chunk: FrameChunk, row: np.ndarray, looked: np.ndarray, score: np.ndarray) -> _Faces:
         """Return the faces that the landmark network sees where it is told to look; ``score`` is the detector's."""
-        landmarks, landmark_score = self._loaded()[1].locate(chunk.images, row, given_xyxy)
-        return _Faces(row, given_xyxy, landmark_boxes(landmarks), score, landmarks, landmark_score)
+        landmarks, landmark_score = self._loaded()[1].locate(chunk.images, row, looked)
+        return _Faces(row, looked, landmark_boxes(landmarks), score, landmarks, landmark_score)
 
     def _loaded(self) -> tuple[FaceDetector, FaceLandmarker]:
         if self._networks is None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from vidfer.faces.cuts import frame_signatures, is_cut
 from vidfer.pipeline.chunk import FrameChunk
-from vidfer.pipeline.faces import MAX_FOLLOW_SECONDS, MAX_OFF_PATH, FacesStage, LocatedFaces, _Faces
+from vidfer.pipeline.faces import MAX_ASIDE, MAX_FOLLOW_SECONDS, FacesStage, LocatedFaces, _Faces
 from vidfer.pipeline.tables import FacesTable
 
 STEADY_SECONDS = 0.1  # frames further apart than this: a face's motion says nothing of the next
@@ -86,12 +86,12 @@ class FaceFollower:
         steady = elapsed <= STEADY_SECONDS
         expected = before.faces.xyxy + (before.velocity * elapsed if steady else 0.0)
         faces = self._stage.place(chunk, np.zeros(len(expected), np.int64), expected, before.faces.score)
-        off_path = faces.xyxy - expected  # (N, 4)
+        aside = faces.xyxy - expected  # (N, 4)
         size = np.sqrt(np.maximum((expected[:, 2:] - expected[:, :2]).prod(1), 1.0))
-        left = np.abs(off_path).max(1, initial=0) > MAX_OFF_PATH * size  # False where the landmarks are none: lost
+        left = np.abs(aside).max(1, initial=0) > MAX_ASIDE * size  # False where the landmarks are none: lost
         if left.any():
             again = self._stage.place(chunk, faces.row[left], faces.xyxy[left], faces.score[left])
-            for name in ("given_xyxy", "xyxy", "landmarks", "landmark_score"):
+            for name in ("looked", "xyxy", "landmarks", "landmark_score"):
                 getattr(faces, name)[left] = getattr(again, name)
         if len(self._stage.confirmed(faces).row) < len(faces.row):
             return None

@@ -27,7 +27,7 @@ def boxes(row: int, *xyxy: tuple[float, float, float, float]) -> _Faces:
     corners = np.array(xyxy, np.float32).reshape(-1, 4)
     return _Faces(
         row=np.full(len(xyxy), row, np.int64),
-        given_xyxy=corners - 2,
+        looked=corners - 2,
         xyxy=corners,
         score=np.linspace(0.9, 0.8, len(xyxy), dtype=np.float32),
         landmarks=np.zeros((len(xyxy), 68, 2), np.float32),
@@ -64,7 +64,7 @@ def test_boxes_are_interpolated_in_time_not_by_index() -> None:
     assert path is not None
     assert path.row.tolist() == [1]
     assert path.between(seen.xyxy)[0] == pytest.approx([1, 0, 101, 100], abs=1e-3)
-    assert path.between(seen.given_xyxy)[0] == pytest.approx([-1, -2, 99, 98], abs=1e-3)
+    assert path.between(seen.looked)[0] == pytest.approx([-1, -2, 99, 98], abs=1e-3)
 
 
 def test_faces_are_matched_by_overlap_not_by_order() -> None:
