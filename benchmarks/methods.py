@@ -82,10 +82,11 @@ def main() -> None:
         assert faces is not None
         rows.append(faces.measure(file, name))
         print(f"{rows[-1].name} is measured", flush=True)
+        if kept is not None:  # at once: the next file may be damaged
+            options.out.mkdir(parents=True, exist_ok=True)
+            kept.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
     print_table(rows)
-    if kept is not None:
-        options.out.mkdir(parents=True, exist_ok=True)
-        kept.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+    if options.out:
         (options.out / "methods_speed.png").write_bytes(speed_picture(rows))
         (options.out / "methods_corpora.png").write_bytes(corpora_picture(rows))
     if options.bank:
