@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import time
 from collections.abc import Iterator
 from types import TracebackType
@@ -46,7 +47,8 @@ class Screen:
             raise MissingDependency("mss", needed_for=f"the source {name}", extra="screen") from error
         self._name, self._error = name, mss.ScreenShotError
         try:
-            self._mss = mss.MSS()
+            # On Linux by Xlib: by XCB, its default, mss 10.2 was seen to end the process where memory cannot be shared.
+            self._mss = mss.MSS(**({"backend": "xlib"} if sys.platform == "linux" else {}))
             self._region = self._mss.monitors[1]
         except (self._error, IndexError) as error:
             raise VidferError(f"{name}: there is no screen that can be read: {error}") from error
