@@ -48,7 +48,7 @@ class Screen:
         self._name, self._error = name, mss.ScreenShotError
         try:
             # On Linux by Xlib: by XCB, its default, mss 10.2 was seen to end the process where memory cannot be shared.
-            self._mss = mss.MSS(**({"backend": "xlib"} if sys.platform == "linux" else {}))
+            self._mss = mss.MSS(backend="xlib" if sys.platform == "linux" else "default")
             self._region = self._mss.monitors[1]
         except (self._error, IndexError) as error:
             raise VidferError(f"{name}: there is no screen that can be read: {error}") from error
