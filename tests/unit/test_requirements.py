@@ -11,12 +11,15 @@ from packaging.requirements import Requirement
 
 PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
+NOT_TESTED_HERE = {"timm"}  # it brings torchvision, which must be built for the torch that is installed
 ALL = [Requirement(text) for text in [*PROJECT["dependencies"], *(text for extra in EXTRAS.values() for text in extra)]]
 
 
 @pytest.mark.parametrize("required", [one for one in ALL if not one.extras], ids=lambda one: one.name)
 def test_each_requirement_has_a_lower_bound_and_holds_here(required: Requirement) -> None:
     assert any(bound.operator in (">=", "==") for bound in required.specifier)
+    if required.name in NOT_TESTED_HERE:
+        return
     if required.marker is None or required.marker.evaluate():
         assert required.specifier.contains(metadata.version(required.name), prereleases=True)
 
