@@ -18,7 +18,7 @@ ItemT = TypeVar("ItemT")
 ValueT = TypeVar("ValueT")
 Status = Literal["ok", "failed", "crashed", "timeout"]
 
-WORKER_BYTES = 3 << 29  # 1.5 GiB: what one worker may need (issue 7's bound), to keep a small machine from swapping
+WORKER_BYTES = 3 << 29  # 1.5 GiB: what one worker may need, to keep a small machine from swapping
 RUNAWAY_BYTES = 4 << 30  # generous: a guard against runaways, far above WORKER_BYTES, not a budget
 
 
