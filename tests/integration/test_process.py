@@ -177,7 +177,7 @@ def test_every_real_clip_has_a_right_timeline(clip_results: Path, clips_folder: 
 
 
 def test_real_clips_show_one_person_almost_all_the_time(clip_results: Path, clips_folder: Path, tmp_path: Path) -> None:
-    done = vidfer("process", clips_folder / "talking", "--out", tmp_path, "--fps", "3", "--no-plots")
+    done = vidfer("process", clips_folder / "talking", "--out", tmp_path, "--fps", "10", "--no-plots")
     assert done.returncode == 0, done.stderr
     rows = [row for folder in (clip_results, tmp_path) for row in read_csv(folder / "summary.csv")]
     assert len(rows) > 20
