@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -16,7 +15,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from fixtures.commands import TIMEOUT_SECONDS, VIDFER, read_csv, vidfer
+from fixtures.commands import TIMEOUT_SECONDS, VIDFER, ended_in_time, read_csv, vidfer
 from fixtures.live_receivers import check_lsl, osc_server, receiving
 from fixtures.measuring import heed_interrupts
 from fixtures.stream_servers import MjpegServer, free_port, mute_server
@@ -36,14 +35,8 @@ def live(*arguments: str | Path, stdin: Any = subprocess.DEVNULL) -> Iterator[su
         text=True,
         preexec_fn=heed_interrupts,
     )
-    too_late = threading.Timer(TIMEOUT_SECONDS, process.kill)  # also where a test waits for its next line
-    too_late.start()
-    try:
+    with ended_in_time(process, TIMEOUT_SECONDS):
         yield process
-    finally:
-        too_late.cancel()
-        process.kill()
-        process.communicate()
 
 
 def next_lines(process: subprocess.Popen[str], count: int) -> list[dict[str, Any]]:

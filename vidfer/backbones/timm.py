@@ -16,6 +16,7 @@ from vidfer.backbones import BACKBONES, InputSpec
 from vidfer.errors import ConfigError, MissingDependency
 from vidfer.labels import EMOTIONS
 from vidfer.registry import unknown_name
+from vidfer.weights import save_tensors
 
 _ABSENT = 30.0  # how far below its least logit an emotion lies that the network does not know: e^-30 of a probability
 
@@ -61,11 +62,10 @@ def save(
     ValueError
         For labels that are none, or as many as the network has no classes.
     """
-    from vidfer.weights import save_tensors
-
     about = model.pretrained_cfg
     if len(labels) != model.num_classes:
         raise ValueError(f"expected labels for the {model.num_classes} classes of the network, got {len(labels)}")
+    _columns(labels)  # raises for labels that are none
     options = {
         "size": size or about["input_size"][-1],
         "colour": colour,
@@ -73,7 +73,6 @@ def save(
         "std": list(about["std"]),
         "labels": list(labels),
     }
-    _columns(labels)
     name = f"timm:{about['architecture']}"
     tensors = {f"network.{key}": tensor for key, tensor in model.state_dict().items()}
     save_tensors(
@@ -130,8 +129,6 @@ def timm_network(
         raise MissingDependency("timm", needed_for=what, extra="timm", detail=str(error)) from error
     if not timm.is_model(name):
         raise ConfigError(unknown_name("network of timm", name, timm.list_models()))
-    # Made on the processor, whatever the caller's default: some networks work out numbers of their layers as they are
-    # made, which the meta device cannot.
     network = timm.create_model(name, num_classes=len(labels), in_chans=len(mean))
     spec = InputSpec(size=size, colour=colour, mean=0.0, std=1.0)
     return TimmNetwork(network, spec=spec, mean=torch.tensor(mean), std=torch.tensor(std), labels=labels)

@@ -43,12 +43,12 @@ def run(options: argparse.Namespace) -> int:
 _Writer = Callable[[Iterable["ExportableNetwork"]], Iterator[str]]
 
 
-def _onnx(options: argparse.Namespace, configs: list[PipelineConfig]) -> _Writer:
+def _onnx(options: argparse.Namespace, configs: list[PipelineConfig], *, below: str = "") -> _Writer:
     from vidfer.export.eight_bits import quantise
     from vidfer.export.onnx import check_onnx, write_onnx
 
     check_onnx(*(["onnxruntime"] if options.int8 else []))
-    folder = Path(options.out, "networks" if options.format == "web" else "")
+    folder = Path(options.out, below)
 
     def write(networks: Iterable[ExportableNetwork]) -> Iterator[str]:
         faces = _faces(configs[0], options.calibrate) if options.int8 else {}
@@ -65,7 +65,8 @@ def _web(options: argparse.Namespace, configs: list[PipelineConfig]) -> _Writer:
     from vidfer.export.networks import check_live
 
     check_live(configs[0], runtime="web")
-    write_networks, runtime, out = _onnx(options, configs), runtime_files(options.runtime), Path(options.out)
+    write_networks = _onnx(options, configs, below="networks")
+    runtime, out = runtime_files(options.runtime), Path(options.out)
 
     def write(networks: Iterable[ExportableNetwork]) -> Iterator[str]:
         wanted = [network for network in networks if network.name in NETWORKS]

@@ -163,6 +163,14 @@ def peaks(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
     return points, heights
 
 
+def fan4(name: str, weights: str) -> nn.Module:
+    """Return face-alignment's network of four hourglasses with the weights of the landmark network ``name``."""
+    (path,) = weight_files.locate("landmarks", name, weights)
+    network: nn.Module = import_module("face_alignment.models.fan", needed_for=f"the landmark network {name!r}").FAN(4)
+    load_checkpoint(path, network)
+    return network
+
+
 @LANDMARKERS.register("2dfan4")
 def build_2dfan4(*, device: str = "cpu", weights: str = "", flip: bool = True, compile: bool = False) -> Fan4Landmarker:
     """Build 2DFAN-4 with face-alignment's weights, or with the user's own file.
@@ -174,7 +182,4 @@ def build_2dfan4(*, device: str = "cpu", weights: str = "", flip: bool = True, c
     WeightsError
         If the weights are missing or of another network.
     """
-    (path,) = weight_files.locate("landmarks", "2dfan4", weights)
-    network = import_module("face_alignment.models.fan", needed_for="the landmark network '2dfan4'").FAN(4)
-    load_checkpoint(path, network)
-    return Fan4Landmarker(network, device=device, flip=flip, compile=compile)
+    return Fan4Landmarker(fan4("2dfan4", weights), device=device, flip=flip, compile=compile)

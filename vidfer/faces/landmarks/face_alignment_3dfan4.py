@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from vidfer import weights as weight_files
 from vidfer.faces.landmarks import LANDMARKERS
-from vidfer.faces.landmarks.face_alignment_2dfan4 import CROP_SIDE, Fan4Landmarker
+from vidfer.faces.landmarks.face_alignment_2dfan4 import CROP_SIDE, Fan4Landmarker, fan4
 from vidfer.faces.third_party import import_module, load_checkpoint
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
 
-_NEEDED_FOR = "the landmark network '3dfan4'"
 _REACH = 6  # px: how far a drawn spot reaches from its middle
 _SPREAD = 3.25  # px
 
@@ -67,7 +66,8 @@ class Fan4DepthLandmarker(Fan4Landmarker):
     def _depth(self) -> nn.Module:
         if self._depth_network is None:
             (path,) = weight_files.locate("landmarks", "3dfan4_depth", self._depth_weights)
-            network = import_module("face_alignment.models.resnet", needed_for=_NEEDED_FOR).ResNetDepth()
+            module = import_module("face_alignment.models.resnet", needed_for="the landmark network '3dfan4'")
+            network = module.ResNetDepth()
             load_checkpoint(path, network)
             self._depth_network = network.to(self._device).eval()
         return self._depth_network
@@ -101,7 +101,5 @@ def build_3dfan4(
     WeightsError
         If the weights are missing or of another network.
     """
-    (path,) = weight_files.locate("landmarks", "3dfan4", weights)
-    network = import_module("face_alignment.models.fan", needed_for=_NEEDED_FOR).FAN(4)
-    load_checkpoint(path, network)
+    network = fan4("3dfan4", weights)
     return Fan4DepthLandmarker(network, device=device, flip=flip, compile=compile, depth_weights=depth_weights)
