@@ -219,7 +219,7 @@ def _detector(weights: str) -> ExportableNetwork:
 def _landmarks(weights: str) -> ExportableNetwork:
     path = locate("landmarks", "embedded", weights)[0]
     tensors, metadata = load_tensors(path)
-    network = fuse_norms(build_network(tensors, metadata, source=str(path)))
+    network = fuse_norms(build_network(tensors, metadata, source=path))
     return ExportableNetwork(
         name="landmarks",
         module=LandmarkOutputs(network),

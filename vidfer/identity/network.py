@@ -39,7 +39,6 @@ class VectorNetwork(nn.Module):
         vector_size: int = 256,
     ) -> None:
         super().__init__()
-        self.options = {"size": size, "widths": list(widths), "blocks": list(blocks), "vector_size": vector_size}
         self.size = size
         stages = [
             nn.Sequential(ConvUnit(inputs, outputs, stride=2), *(Residual(outputs) for _ in range(count)))

@@ -48,15 +48,6 @@ class MovementsNetwork(nn.Module):
         hidden: int = 96,
     ) -> None:
         super().__init__()
-        self.options = {
-            "face_size": face_size,
-            "eye_size": eye_size,
-            "face_widths": list(face_widths),
-            "eye_widths": list(eye_widths),
-            "face_blocks": list(face_blocks),
-            "eye_blocks": list(eye_blocks),
-            "hidden": hidden,
-        }
         self.face_size, self.eye_size = face_size, eye_size
         self.face = _body(face_widths, face_blocks)
         self.face_vector = nn.Linear(face_widths[-1] * (face_size // 16) ** 2, hidden)

@@ -34,8 +34,9 @@ def eye_distance(landmarks: np.ndarray) -> float:
 
 
 def small_weights(path: Path, **metadata: object) -> Path:
-    network = PointNetwork(size=32, widths=(4, 4, 8, 8), blocks=(1, 1, 1), neck=8)
-    save_tensors(path, network.state_dict(), {"network": network.options, "margin": 0.2, **metadata})
+    shape = {"size": 32, "widths": (4, 4, 8, 8), "blocks": (1, 1, 1), "neck": 8}
+    known = {"model": "landmarks", "network": shape, "margin": 0.2}
+    save_tensors(path, PointNetwork(**shape).state_dict(), known | metadata)
     return path
 
 
@@ -106,7 +107,7 @@ def test_own_weights_replace_the_embedded_ones(tmp_path: Path, portrait: torch.T
 def test_weights_of_another_model_are_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "other.safetensors"
     save_tensors(path, {"weight": torch.zeros(3)}, {"model": "detector"})
-    with pytest.raises(WeightsError, match=r"other\.safetensors.*landmark network"):
+    with pytest.raises(WeightsError, match=r"other\.safetensors.*vidfer train landmarks"):
         EmbeddedLandmarker(weights=str(path))
 
 

@@ -43,7 +43,7 @@ class EmbeddedLandmarker:
         path = locate("landmarks", "embedded", weights)[0]
         tensors, metadata = load_tensors(path)
         self._device = torch.device(device)
-        network = fuse_norms(build_network(tensors, metadata, source=str(path)))
+        network = fuse_norms(build_network(tensors, metadata, source=path))
         network = network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         # Half precision moves the points by 0.05 % of the eye distance and halves the time where the CPU has it.
         network = halve_body(network) if bfloat16_is_fast(self._device) else network

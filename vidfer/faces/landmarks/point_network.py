@@ -8,15 +8,15 @@ points outside the crop.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vidfer.errors import WeightsError
 from vidfer.faces.convolution_units import ConvUnit, Residual
-from vidfer.weights import check_description, fill, in_brief
+from vidfer.weights import described_network
 
 NUM_LANDMARKS = 68
 MAX_SIDE = 512  # px of a crop
@@ -48,7 +48,6 @@ class PointNetwork(nn.Module):
         super().__init__()
         if size % 16:
             raise ValueError(f"size must be a multiple of 16, got {size}")
-        self.options = {"size": size, "widths": list(widths), "blocks": list(blocks), "neck": neck}
         self.size = size
         first, quarter, eighth, sixteenth = widths
         self.stem = ConvUnit(1, first, kernel=5, stride=2)
@@ -93,30 +92,14 @@ def standardise(crops: Tensor) -> Tensor:
     return (crops - mean) / (deviation + 0.01)
 
 
-def build_network(tensors: dict[str, Tensor], metadata: dict[str, Any], *, source: str) -> PointNetwork:
-    """Return the network of a weight file, in evaluation mode.
-
-    Raises
-    ------
-    WeightsError
-        If the file was saved by another kind of model.
-    """
-    try:
-        options = dict(metadata["network"])
-        check_description(options, source=source)
-        if not 16 <= options["size"] <= MAX_SIDE:
-            raise ValueError(f"crops of {options['size']} px")
-        network = fill(lambda: _network_of(options), tensors)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = in_brief(error)
-        raise WeightsError(f"{source}: expected weights of vidfer's landmark network, got: {reason}") from error
-    return network.eval()
+def build_network(tensors: dict[str, Tensor], metadata: dict[str, Any], *, source: Path) -> PointNetwork:
+    """Return the network that a weight file describes, in evaluation mode; raises WeightsError if it does not fit."""
+    return described_network("landmarks", PointNetwork, tensors, metadata, source=source, check=_check_side)
 
 
-def _network_of(options: dict[str, Any]) -> PointNetwork:
-    return PointNetwork(
-        size=options["size"], widths=tuple(options["widths"]), blocks=tuple(options["blocks"]), neck=options["neck"]
-    )
+def _check_side(network: PointNetwork) -> None:
+    if not 16 <= network.size <= MAX_SIDE:
+        raise ValueError(f"crops of {network.size} px")
 
 
 def halve_body(network: PointNetwork) -> PointNetwork:

@@ -323,7 +323,7 @@ def equal_error_logit(task: LandmarkTask, network: PointNetwork) -> float:
 def export_weights(task: LandmarkTask, trained: Path, path: Path) -> None:
     """Write the weights of the best validation to ``path``, with 0.5 as the score where both errors are equal."""
     tensors, metadata = load_tensors(trained)
-    offset = equal_error_logit(task, build_network(tensors, metadata, source=str(trained)))
+    offset = equal_error_logit(task, build_network(tensors, metadata, source=trained))
     tensors["score.2.bias"] = tensors["score.2.bias"] - offset
     save_tensors(path, tensors, {**metadata, "score_offset": offset})
 

@@ -154,7 +154,7 @@ def test_training_learns_resumes_and_saves_what_can_be_loaded(data: LandmarkData
         LandmarkTask(plan, data), tmp_path / "whole" / "best.safetensors", tmp_path / "landmarks.safetensors"
     )
     tensors, metadata = load_tensors(tmp_path / "landmarks.safetensors")
-    network = build_network(tensors, metadata, source="test")
+    network = build_network(tensors, metadata, source=tmp_path)
     assert metadata["margin"] == 0.2
     untrained = LandmarkTask(plan, data)
     before = untrained.validate(untrained.build_model().eval(), CPU)
