@@ -43,7 +43,7 @@ BLINK_MATCH_SECONDS = 0.15
 
 
 class Measuring:
-    """The held-back faces and the network that looks at them."""
+    """The held-back faces and the network that measures them."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
@@ -58,7 +58,7 @@ class Measuring:
             self._faces = read_movement_faces(self.recipe, self.options.data, "val", kept_in=self.options.faces)
         return self._faces
 
-    def look(
+    def predict(
         self, faces: MovementFaces, *, side: int = SIDE, change: Callable[[np.ndarray], np.ndarray] | None = None
     ) -> Movements:
         still = self.recipe.model_copy(update={"augment": AugmentConfig()})
@@ -69,7 +69,7 @@ class Measuring:
                 tiles = np.stack([change(tile) for tile in part.tiles])
                 part = MovementFaces(**{**vars(part), "tiles": tiles})
             made = views(part, still, torch.Generator(), side=min(side, SIDE))
-            parts.append(self.network.look(made.faces, made.eyes))
+            parts.append(self.network.predict(made.faces, made.eyes))
         names = ("values", "iris", "error")
         return Movements(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
 
@@ -82,7 +82,7 @@ class Measuring:
 
 def teacher(m: Measuring) -> None:
     """Print correlation with the teacher, closed against open, and how quality follows error."""
-    seen = m.look(m.faces)
+    seen = m.predict(m.faces)
     print("| movement | " + " | ".join(f"r, {name} ({rows.sum()})" for name, rows in m.groups()) + " | mean error |")
     for i, name in enumerate(MOVEMENTS):
         cells = [correlation(seen.values[rows, i], m.faces.values[rows, i]) for _, rows in m.groups()]
@@ -106,7 +106,7 @@ def teacher(m: Measuring) -> None:
 
 def quality_table(m: Measuring) -> None:
     """Print the mean error of faces by their movement_quality, over all sizes."""
-    parts = [(m.look(m.faces, side=round(size / BOX_OF_ALIGNED)), m.faces.values) for size in (16, 24, 40, 96, 200)]
+    parts = [(m.predict(m.faces, side=round(size / BOX_OF_ALIGNED)), m.faces.values) for size in (16, 24, 40, 96, 200)]
     quality = np.concatenate([trust(seen.error) for seen, _ in parts])
     reported = [MOVEMENTS.index(name) for name in REPORTED]
     error = np.concatenate([np.abs(seen.values - truth)[:, reported] for seen, truth in parts])
@@ -133,11 +133,11 @@ def conditions(m: Measuring) -> None:
     stills = m.faces.take(np.flatnonzero((m.faces.source == "lfw") & (m.faces.size_px > 90)))
     clips = m.faces.take(np.flatnonzero(np.isin(m.faces.source, m.recipe.data.held_back)))
     rows: list[tuple[str, MovementFaces, Movements]] = [
-        (f"{name}, {size} px", faces, m.look(faces, side=round(size / BOX_OF_ALIGNED)))
+        (f"{name}, {size} px", faces, m.predict(faces, side=round(size / BOX_OF_ALIGNED)))
         for name, faces in (("stills", stills), ("clips", clips))
         for size in SIZES
     ]
-    seen = m.look(clips)
+    seen = m.predict(clips)
     yaw = np.abs(clips.pose[:, 1])
     for low, high in YAWS:
         part = np.flatnonzero((yaw >= low) & (yaw < high))
@@ -156,14 +156,14 @@ def conditions(m: Measuring) -> None:
         "light from the side": lambda tile: (tile * ramp).clip(0, 255).astype(np.uint8),
     }
     for name, change in changes.items():
-        rows.append((f"stills, {name}", stills, m.look(stills, change=change)))
+        rows.append((f"stills, {name}", stills, m.predict(stills, change=change)))
     glasses = MovementFaces(
         **{
             **vars(stills),
             "tiles": np.stack([with_glasses(t, e) for t, e in zip(stills.tiles, stills.eyes, strict=True)]),
         }
     )
-    rows.append(("stills, glasses drawn", stills, m.look(glasses)))
+    rows.append(("stills, glasses drawn", stills, m.predict(glasses)))
     print("| faces | " + " | ".join((*MOVEMENTS, "iris x", "iris y", "quality")) + " |")
     for name, faces, found in rows:
         cells = [correlation(found.values[:, i], faces.values[:, i]) for i in range(len(MOVEMENTS))]
@@ -189,7 +189,7 @@ def mirror(m: Measuring) -> None:
     stills = m.faces.take(np.flatnonzero(m.faces.source == "lfw"))
     eyes = stills.eyes[:, ::-1] * np.array([-1, 1], np.float32) + np.array([1, 0], np.float32)
     turned = MovementFaces(**{**vars(stills), "tiles": stills.tiles[:, :, ::-1].copy(), "eyes": eyes.copy()})
-    one, other = m.look(stills), m.look(turned)
+    one, other = m.predict(stills), m.predict(turned)
     apart = np.abs(one.values - other.values[:, list(MIRRORED)]).mean(0)
     print("mirror: mean difference " + ", ".join(f"{n} {d:.3f}" for n, d in zip(MOVEMENTS, apart, strict=True)))
     print(f"iris across: r with the mirror's {correlation(one.iris[:, 0, 0], -other.iris[:, 1, 0]):.3f}")
@@ -321,7 +321,7 @@ def seen_in(m: Measuring, image: torch.Tensor, points: np.ndarray) -> Movements:
     aligned = warp_faces(image, np.zeros(1, int), transform, size=m.network.face_size)
     transforms = eye_transforms(points, transform).reshape(-1, 2, 3)
     eyes = warp_faces(image, np.zeros(2, int), transforms, size=m.network.eye_size, gray=True)
-    return m.network.look(aligned, eyes[None])
+    return m.network.predict(aligned, eyes[None])
 
 
 def apex(m: Measuring) -> None:
@@ -387,7 +387,7 @@ def cost(m: Measuring) -> None:
             gray=True,
         )
         middle = time.process_time()
-        m.network.look(faces, eyes.unflatten(0, (-1, 2)))
+        m.network.predict(faces, eyes.unflatten(0, (-1, 2)))
         end = time.process_time()
         best = {"eyes": min(best["eyes"], middle - start), "network": min(best["network"], end - middle)}
     print(", ".join(f"{name} {1000 * seconds / 64:.2f} ms a face" for name, seconds in best.items()))

@@ -23,7 +23,7 @@ def pictures(network: MovementNetwork, count: int) -> tuple[torch.Tensor, torch.
 
 def test_gives_values_irises_and_errors(network: MovementNetwork) -> None:
     for count in (0, 1, 40):
-        seen = network.look(*pictures(network, count))
+        seen = network.predict(*pictures(network, count))
         assert seen.values.shape == seen.error.shape == (count, len(MOVEMENTS))
         assert seen.iris.shape == (count, 2, 2)
         assert {a.dtype for a in (seen.values, seen.iris, seen.error)} == {np.dtype(np.float32)}
@@ -33,8 +33,8 @@ def test_gives_values_irises_and_errors(network: MovementNetwork) -> None:
 
 def test_a_face_does_not_depend_on_its_neighbours(network: MovementNetwork) -> None:
     faces, eyes = pictures(network, 40)
-    together = network.look(faces, eyes)
-    alone = network.look(faces[17:18], eyes[17:18])
+    together = network.predict(faces, eyes)
+    alone = network.predict(faces[17:18], eyes[17:18])
     np.testing.assert_allclose(alone.values, together.values[17:18], atol=1e-4)
     np.testing.assert_allclose(alone.iris, together.iris[17:18], atol=1e-5)
 
@@ -42,7 +42,7 @@ def test_a_face_does_not_depend_on_its_neighbours(network: MovementNetwork) -> N
 def test_both_eyes_are_seen_alike(network: MovementNetwork) -> None:
     """The left eye comes mirrored: exchanging the pictures exchanges openings and turns the irises about."""
     faces, eyes = pictures(network, 8)
-    one, other = network.look(faces, eyes), network.look(faces, eyes.flip(1))
+    one, other = network.predict(faces, eyes), network.predict(faces, eyes.flip(1))
     number = len(EYES)
     np.testing.assert_allclose(one.values[:, :number], other.values[:, :number][:, ::-1], atol=1e-4)
     np.testing.assert_allclose(one.iris, other.iris[:, ::-1] * [-1, 1], atol=1e-5)
@@ -51,6 +51,6 @@ def test_both_eyes_are_seen_alike(network: MovementNetwork) -> None:
 def test_wrong_sizes_are_named(network: MovementNetwork) -> None:
     faces, eyes = pictures(network, 2)
     with pytest.raises(ValueError, match="expected faces"):
-        network.look(faces[:, :, :-1], eyes)
+        network.predict(faces[:, :, :-1], eyes)
     with pytest.raises(ValueError, match="expected faces"):
-        network.look(faces, eyes[:1])
+        network.predict(faces, eyes[:1])

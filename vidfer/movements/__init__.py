@@ -80,7 +80,7 @@ class MovementNetwork(Protocol):
     face_size: int
     eye_size: int
 
-    def look(self, faces: Tensor, eyes: Tensor) -> Movements:
+    def predict(self, faces: Tensor, eyes: Tensor) -> Movements:
         """Return the movements of N faces.
 
         Parameters

@@ -42,7 +42,7 @@ class EmbeddedMovements:
         self.face_size, self.eye_size = network.face_size, network.eye_size
 
     @torch.inference_mode()
-    def look(self, faces: Tensor, eyes: Tensor) -> Movements:
+    def predict(self, faces: Tensor, eyes: Tensor) -> Movements:
         """Return the movements of faces (N, 1 or 3, S, S) and eyes (N, 2, 1, E, E); N may be 0. See the protocol."""
         shapes = faces.shape[2:], eyes.shape[1:]
         if shapes != ((self.face_size,) * 2, (2, 1, self.eye_size, self.eye_size)) or len(faces) != len(eyes):

@@ -64,9 +64,9 @@ class MovementsNetwork(nn.Module):
 
         ``faces`` (N, 1, S, S) and ``eyes`` (N, 2, 1, E, E) are gray, 0..1; irises are those of ``Movements``.
         """
-        return self.see(faces, eyes)[:3]
+        return self.forward_features(faces, eyes)[:3]
 
-    def see(self, faces: Tensor, eyes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def forward_features(self, faces: Tensor, eyes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return what ``forward`` does, and what is known of the face and both eyes (N, 3 ``hidden``)."""
         face = functional.relu(self.face_vector(self.face(_normal(faces)).flatten(1)))  # (N, H)
         eye = functional.relu(self.eye_vector(self.eye(_normal(eyes.flatten(0, 1))).flatten(1)))  # (2 N, H)

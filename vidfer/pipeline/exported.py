@@ -233,7 +233,7 @@ class ExportedMovements:
         self._exported = ExportedNetwork(weights, "movements embedded")
         self.face_size, self.eye_size = self._exported.side, int(self._exported.about["eye_size"])
 
-    def look(self, faces: np.ndarray, eyes: np.ndarray) -> Movements:
+    def predict(self, faces: np.ndarray, eyes: np.ndarray) -> Movements:
         """Return the movements of faces (N, 3, S, S) and eyes (N, 2, 1, E, E)."""
         values, iris, error = self._exported.of_faces(to_gray(faces), eyes)
         return Movements(values=values, iris=iris, error=error)

@@ -79,7 +79,7 @@ class MovementsStage:
         landmarks = np.asarray(few.landmarks)
         transforms = eye_transforms(landmarks, few.transform).reshape(-1, 2, 3)
         eyes = warp_faces(chunk.images, np.repeat(few.frame_row, 2), transforms, size=network.eye_size, gray=True)
-        seen = network.look(aligned, eyes.reshape(len(rows), 2, *eyes.shape[1:]))
+        seen = network.predict(aligned, eyes.reshape(len(rows), 2, *eyes.shape[1:]))
         found.values[rows], found.quality[rows] = seen.values, trust(seen.error)
         found.gaze[rows] = _gaze(seen.iris, seen.values, few)
         found.iris[rows] = _iris_px(seen.iris, few)

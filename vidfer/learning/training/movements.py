@@ -119,7 +119,7 @@ class TaughtNetwork(nn.Module):
 
     def forward(self, faces: Tensor, eyes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return what the network does, and the outlines (N, len(OUTLINES), 2) in spreads of each coordinate."""
-        values, iris, error, known = self.deployed.see(faces, eyes)
+        values, iris, error, known = self.deployed.forward_features(faces, eyes)
         return values, iris, error, self.outlines(known).unflatten(1, (-1, 2))
 
 
