@@ -13,13 +13,14 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from vidfer.config import FacesConfig, TracksConfig
-from vidfer.learning.evaluation.detection_following import FollowingError, following_error
+from vidfer.faces.boxes import pair_up, pairwise_iou
 from vidfer.pipeline.chunk import CHUNK_FRAMES, FrameChunk
 from vidfer.pipeline.faces import FacesStage
 from vidfer.pipeline.tables import FacesTable
@@ -29,6 +30,52 @@ from vidfer.video.probe import probe
 from vidfer.video.reader import open_reader
 
 CPU = torch.device("cpu")
+SAME_FACE_IOU = 0.3
+
+
+@dataclass(frozen=True, kw_only=True)
+class FollowingError:
+    """Differences of the faces that both ways found, in face sizes (root of the box's area), and those of one only.
+
+    Attributes
+    ----------
+    box
+        (N,) the largest move of a side of the final box.
+    landmarks
+        (N,) the mean move of the 68 landmarks.
+    missing, extra
+        Faces that only detecting in every frame found, and that only following found.
+    """
+
+    box: np.ndarray
+    landmarks: np.ndarray
+    missing: int
+    extra: int
+
+
+def following_error(searched: FaceDetections, followed: FaceDetections) -> FollowingError:
+    """Compare the faces of the same frames, found by detecting in every frame and by following.
+
+    Faces of a frame are paired by the overlap of their boxes.
+    """
+    first: list[np.ndarray] = [np.zeros(0, np.int64)]
+    second: list[np.ndarray] = [np.zeros(0, np.int64)]
+    for row in np.intersect1d(searched.frame_row, followed.frame_row):
+        a, b = np.flatnonzero(searched.frame_row == row), np.flatnonzero(followed.frame_row == row)
+        overlap = pairwise_iou(searched.xyxy[a], followed.xyxy[b])
+        i, j = pair_up(-overlap)
+        same = overlap[i, j] >= SAME_FACE_IOU
+        first.append(a[i[same]])
+        second.append(b[j[same]])
+    i, j = np.concatenate(first), np.concatenate(second)
+    size = np.sqrt((searched.xyxy[i, 2:] - searched.xyxy[i, :2]).prod(axis=1))
+    apart = np.linalg.norm(searched.landmarks[i] - followed.landmarks[j], axis=2)  # (N, 68)
+    return FollowingError(
+        box=np.abs(searched.xyxy[i] - followed.xyxy[j]).max(axis=1, initial=0.0) / size,
+        landmarks=apart.mean(axis=1) / size,
+        missing=len(searched) - len(i),
+        extra=len(followed) - len(j),
+    )
 
 
 def chunks_of(clip: Path) -> Iterator[FrameBatch]:

@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
-import pytest
+from fixtures.benchmarks import load_benchmark
 
+stability = load_benchmark("stability")
 FLOOR = 0.02  # of a probability
 SECONDS = 1.2
 NAMES = ("crf 23", "scaled by 0.75", "scaled by 1.5")
 
 
-@pytest.fixture(scope="module")
-def stability() -> ModuleType:
-    file = Path(__file__).resolve().parents[2] / "benchmarks" / "stability.py"
-    spec = importlib.util.spec_from_file_location("stability_benchmark", file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look there
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_predictions_hold(stability: ModuleType, clips_folder: Path, tmp_path: Path) -> None:
+def test_predictions_hold(clips_folder: Path, tmp_path: Path) -> None:
     """A smile that begins, and a talking child; a copy beyond recognition shows that the measure can fail."""
     clips = [clips_folder / "d0.mp4", clips_folder / "d11.mp4"]
     ruined = stability.Variant("ruined", {"crf": "51", "preset": "ultrafast"})

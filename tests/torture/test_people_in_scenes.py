@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+from fixtures.benchmarks import load_benchmark
 
 from vidfer import Pipeline
 
 pytestmark = pytest.mark.torture
-BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks" / "people.py"
 
-
-def load_benchmark() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("people_benchmark", BENCHMARK)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # its dataclasses look themselves up
-    spec.loader.exec_module(module)
-    return module
-
-
-people = load_benchmark()
+people = load_benchmark("people")
 SCENES = [*people.scenes(6.0), *people.further_scenes(6.0)]
 
 

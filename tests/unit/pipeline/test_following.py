@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from fixtures.benchmarks import load_benchmark
 
 from vidfer.config import FacesConfig, TracksConfig
-from vidfer.learning.evaluation.detection_following import following_error
 from vidfer.pipeline.chunk import CHUNK_FRAMES, FrameChunk
 from vidfer.pipeline.faces import FacesStage
 from vidfer.pipeline.following import FaceFollower
@@ -21,6 +21,7 @@ from vidfer.types import FaceDetections, FrameBatch
 from vidfer.video.probe import probe
 from vidfer.video.reader import open_reader
 
+following_error = load_benchmark("following").following_error
 CLIPS = ("d0", "d11", "d14", "d19", "d20", "d6", "s13", "s18", "s20", "s29", "s32")
 
 
