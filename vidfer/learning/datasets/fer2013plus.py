@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
-import h5py
 import numpy as np
 
 from vidfer.errors import DataError
 from vidfer.labels import EMOTION_INDEX, NUM_EMOTIONS
 from vidfer.learning.datasets.encoded_images import EncodedImages, read_encoded_images
+from vidfer.learning.datasets.hdf5 import opened
 from vidfer.types.validation import Rows
 
 FER2013_LABELS: Final = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
@@ -26,6 +26,10 @@ SIDE: Final = 48  # px
 # (its centre is at 0.5). Seen by a network trained on mirrored and unmirrored pictures alike, which cannot learn a
 # shift in x: its points lay 0.44 px right of the teachers' at every size of face, in photographs and in FER2013.
 PIXEL_CENTRE: Final = 0.5
+_VOTES, _LANDMARKS = (
+    "FER2013 with FER+'s votes (--data names its folder)",
+    "landmarks of FER2013 (beside fer2013plus.h5)",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,10 +67,11 @@ def read_fer2013plus(folder: Path, split: Split) -> FerPictures:
         If a file is missing or damaged, a row's picture cannot be decoded, or columns are not the expected ones.
     """
     main_path = folder / "fer2013plus.h5"
-    main = _open(main_path)
-    points = _open(folder / "fer2013plus_landmarks68.h5")
-    with main, points:
-        _check_columns(main, main_path)
+    points_path = folder / "fer2013plus_landmarks68.h5"
+    with opened(main_path, expected=_VOTES) as main, opened(points_path, expected=_LANDMARKS) as points:
+        columns = tuple(main["votes"].attrs.get("columns", VOTE_COLUMNS))
+        if columns != VOTE_COLUMNS:
+            raise DataError(f"{main_path}: expected the columns {', '.join(VOTE_COLUMNS)}; got {', '.join(columns)}")
         rows = np.flatnonzero(main["usage"][:] == SPLITS.index(split))
         if len(points["landmarks68"]) != len(main["usage"]):
             raise DataError(
@@ -116,24 +121,6 @@ def _without_single_votes(votes: np.ndarray) -> np.ndarray:
     if votes.ndim != 2 or votes.shape[1] != len(VOTE_COLUMNS):
         raise ValueError(f"expected votes (N, {len(VOTE_COLUMNS)}), got {votes.shape}")
     return np.where(votes <= 1, 0, votes).astype(np.int64)
-
-
-def _open(path: Path) -> Any:
-    if not path.is_file():
-        raise DataError(f"{path} is missing: --data must name the folder with fer2013plus.h5 and its landmarks")
-    try:
-        return h5py.File(path, "r", locking=False)
-    except OSError as error:
-        raise DataError(f"{path} is damaged or no HDF5 file: {error}") from error
-
-
-def _check_columns(main: Any, path: Path) -> None:
-    for name in ("votes", "usage", "fer2013_label", "landmarks5", "offset", "webp"):
-        if name not in main:
-            raise DataError(f"{path}: expected a dataset {name!r}, got {', '.join(main)}")
-    columns = tuple(main["votes"].attrs.get("columns", VOTE_COLUMNS))
-    if columns != VOTE_COLUMNS:
-        raise DataError(f"{path}: expected the vote columns {', '.join(VOTE_COLUMNS)}; got {', '.join(columns)}")
 
 
 def _decode(images: EncodedImages, rows: np.ndarray) -> np.ndarray:

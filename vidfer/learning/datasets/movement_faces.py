@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -29,13 +29,15 @@ from vidfer.faces.landmarks import LANDMARKERS
 from vidfer.learning.datasets import fer2013plus
 from vidfer.learning.datasets.encoded_images import read_encoded_images
 from vidfer.learning.datasets.face_landmarks import FER_SPLIT
-from vidfer.learning.datasets.face_scenes import SCENES_FILE, Split
+from vidfer.learning.datasets.face_scenes import SCENES_FILE, TEACHERS_FILE, Split, scene_arrays
+from vidfer.learning.datasets.hdf5 import opened
 from vidfer.movements import MOVEMENTS
 from vidfer.movements.eyes import eye_centres
 from vidfer.pipeline.chunk import FrameChunk, chunk_frames
 from vidfer.pipeline.faces import FacesStage
 from vidfer.pipeline.pipeline import Pipeline
 from vidfer.pipeline.regroup import regrouped
+from vidfer.types.validation import Rows
 from vidfer.video.probe import probe
 
 logger = logging.getLogger(__name__)
@@ -91,7 +93,7 @@ _SAME_FACE = 0.3  # of the eyes' distance: how far the teacher's eyes may lie fr
 
 
 @dataclass(frozen=True, kw_only=True)
-class MovementFaces:
+class MovementFaces(Rows):
     """Tiles around aligned faces and what the teacher says of them. N faces.
 
     Attributes
@@ -126,23 +128,6 @@ class MovementFaces:
     pose: np.ndarray
     row: np.ndarray
     source: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.tiles)
-
-    def take(self, rows: np.ndarray) -> MovementFaces:
-        """Return some faces."""
-        return MovementFaces(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
-
-    @staticmethod
-    def join(parts: Sequence[MovementFaces]) -> MovementFaces:
-        """Return the faces of all parts (at least one)."""
-        return MovementFaces(
-            **{
-                field.name: np.concatenate([getattr(part, field.name) for part in parts])
-                for field in fields(MovementFaces)
-            }
-        )
 
 
 def movement_values(scores: np.ndarray, names: Iterable[str]) -> np.ndarray:
@@ -179,22 +164,13 @@ def _turned(offsets: np.ndarray, transform: np.ndarray) -> np.ndarray:
 
 def scene_movements(folder: Path, split: Split) -> MovementFaces:
     """Return the faces of photographs; raises DataError if a file is missing or damaged."""
-    import h5py
-
-    path = folder / SCENES_FILE
     scores, face_row, points, names, mesh = _read(
         folder, "scenes/blendshape", "scenes/mesh_face_row", "scenes/mesh_points"
     )
-    try:
-        with h5py.File(path, "r", locking=False) as file:
-            image_row = file["face/image_row"][:][face_row]
-            here = file["split"][:].astype(str)[image_row] == split
-            source = file["source"][:].astype(str)[image_row]
-            xyxy = file["face/xyxy"][:][face_row]
-    except (OSError, KeyError) as error:
-        raise DataError(f"{path}: expected photographs with faces, got: {error}") from error
-    rows = np.flatnonzero(here & (scores[:, 0] != _NO_FACE))
-    images = read_encoded_images(path, dataset="jpeg", mode="rgb")
+    image_row, xyxy = (column[face_row] for column in scene_arrays(folder, "face/image_row", "face/xyxy"))
+    of_split, source = (column[image_row] for column in scene_arrays(folder, "split", "source"))
+    rows = np.flatnonzero((of_split == split) & (scores[:, 0] != _NO_FACE))
+    images = read_encoded_images(folder / SCENES_FILE, dataset="jpeg", mode="rgb")
     pictures = ((images[int(image_row[row])], xyxy[row]) for row in rows)
     cut = _located(pictures, len(rows))
     values = movement_values(scores[rows] / _FULL_SHAPE, names)
@@ -227,10 +203,8 @@ def clip_movements(folder: Path, clips: Sequence[str]) -> MovementFaces:
     DataError
         A clip or its labels are missing.
     """
-    import h5py
-
     parts = []
-    with h5py.File(folder / LABELS_FILE, "r", locking=False) as file:
+    with opened(folder / LABELS_FILE, expected="what benchmarks/label_clips.py writes") as file:
         names = list(np.asarray(file.attrs["blendshape_names"]).astype(str))
         for clip in clips:
             found = sorted((folder / "clips").rglob(f"{clip}.*"))
@@ -337,12 +311,6 @@ def _faces(
 
 def _read(folder: Path, *keys: str) -> list[np.ndarray]:
     """Return these arrays of ``teachers.h5``, then the names of the blendshapes and the numbers of the points."""
-    import h5py
-
-    path = folder / "teachers.h5"
-    try:
-        with h5py.File(path, "r", locking=False) as file:
-            names = np.asarray(file.attrs["blendshape_names"]).astype(str)
-            return [*(file[key][:] for key in keys), names, np.asarray(file.attrs["mesh_indices"])]
-    except (OSError, KeyError) as error:
-        raise DataError(f"{path}: expected what a teacher says of the faces, got: {error}") from error
+    with opened(folder / TEACHERS_FILE, expected="what a teacher says of the faces") as file:
+        names = np.asarray(file.attrs["blendshape_names"]).astype(str)
+        return [*(file[key][:] for key in keys), names, np.asarray(file.attrs["mesh_indices"])]

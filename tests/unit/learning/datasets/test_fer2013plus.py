@@ -56,14 +56,14 @@ def test_reads_a_split(tmp_path: Path) -> None:
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"fer2013plus.h5 is missing"):
+    with pytest.raises(DataError, match=r"fer2013plus.h5: expected FER2013 with FER\+'s votes"):
         read_fer2013plus(tmp_path, "Training")
 
 
 def test_damaged_file_is_named(tmp_path: Path) -> None:
     write_fer_files(tmp_path, per_class=1)
     (tmp_path / "fer2013plus.h5").write_bytes(b"no HDF5 at all")
-    with pytest.raises(DataError, match=r"fer2013plus.h5 is damaged"):
+    with pytest.raises(DataError, match=r"fer2013plus.h5: expected FER2013 with FER\+'s votes"):
         read_fer2013plus(tmp_path, "Training")
 
 
