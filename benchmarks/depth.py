@@ -122,7 +122,7 @@ def trained(unit: np.ndarray, depth: np.ndarray):  # type: ignore[no-untyped-def
     import torch
     from torch import nn
 
-    from vidfer.faces.landmarks.face_alignment_2dfan4 import MIRRORED
+    from vidfer.faces.align import MIRRORED_LANDMARKS
 
     torch.set_num_threads(1)
     torch.manual_seed(0)
@@ -130,8 +130,8 @@ def trained(unit: np.ndarray, depth: np.ndarray):  # type: ignore[no-untyped-def
     network = nn.Sequential(nn.Flatten(), *layers)
     print(f"{sum(p.numel() for p in network.parameters()):,} parameters, {len(unit)} faces to learn from\n")
     x, z = torch.from_numpy(unit), torch.from_numpy(depth.astype(np.float32))
-    x = torch.cat([x, x[:, MIRRORED] * torch.tensor([-1.0, 1.0])])
-    z = torch.cat([z, z[:, MIRRORED]])
+    x = torch.cat([x, x[:, MIRRORED_LANDMARKS] * torch.tensor([-1.0, 1.0])])
+    z = torch.cat([z, z[:, MIRRORED_LANDMARKS]])
     steps = EPOCHS * len(x) // BATCH
     optimiser = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)

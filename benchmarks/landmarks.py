@@ -18,12 +18,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vidfer.faces.align import landmark_boxes
+from vidfer.faces.align import MIRRORED_LANDMARKS, landmark_boxes
 from vidfer.faces.detectors import DETECTORS, FaceDetector
 from vidfer.faces.landmarks import LANDMARKERS, FaceLandmarker
 from vidfer.learning.datasets.face_landmarks import Scenes, background_patches, read_scenes
 from vidfer.learning.datasets.face_scenes import read_no_faces
-from vidfer.learning.training.face_views import MIRROR
 
 BATCH = 16
 
@@ -46,7 +45,7 @@ def locate_in_pictures(
             pixels, box = pixels[:, ::-1].copy(), np.array([width - box[2], box[1], width - box[0], box[3]])
         found, score = landmarker.locate(torch.from_numpy(pixels)[None], np.zeros(1, np.int64), box[None])
         if mirror:
-            found = found[:, MIRROR] * [-1, 1] + np.array([width, 0])
+            found = found[:, MIRRORED_LANDMARKS] * [-1, 1] + np.array([width, 0])
         points[i], scores[i] = found[0], score[0]
     return points, scores
 

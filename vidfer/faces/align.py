@@ -23,6 +23,15 @@ Pictures = TypeVar("Pictures", "Tensor", np.ndarray)  # of PyTorch, or of NumPy 
 # symmetric), so that a FER2013 picture is, on average, its own aligned face and nothing has to be invented around it.
 TEMPLATE = np.array([[0.311, 0.396], [0.689, 0.396], [0.5, 0.594], [0.339, 0.779], [0.661, 0.779]], np.float32)
 
+# Which of the 68 landmarks each becomes in a mirror: jaw, brows, nose bridge and wings, eyes, outer and inner lips.
+MIRRORED_LANDMARKS = np.array(
+    [
+        *(*range(16, -1, -1), *range(26, 16, -1), 27, 28, 29, 30, 35, 34, 33, 32, 31),
+        *(45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40),
+        *(54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55, 64, 63, 62, 61, 60, 67, 66, 65),
+    ]
+)
+
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 

@@ -15,12 +15,13 @@ from skimage import data
 
 from vidfer.config import load_pipeline
 from vidfer.errors import WeightsError
+from vidfer.faces.align import MIRRORED_LANDMARKS
 from vidfer.faces.boxes import pairwise_iou
 from vidfer.faces.detectors import DETECTORS
 from vidfer.faces.detectors.face_alignment_scrfd import ScrfdDetector, decode
 from vidfer.faces.detectors.face_alignment_sfd import SfdDetector
 from vidfer.faces.landmarks import LANDMARKERS
-from vidfer.faces.landmarks.face_alignment_2dfan4 import MIRRORED, Fan4Landmarker, crop_transforms, peaks
+from vidfer.faces.landmarks.face_alignment_2dfan4 import Fan4Landmarker, crop_transforms, peaks
 from vidfer.faces.landmarks.face_alignment_3dfan4 import Fan4DepthLandmarker, spots
 
 SHARED = Path(__file__).resolve().parents[3].parent / "shared"
@@ -182,7 +183,7 @@ def test_2dfan4_looks_both_ways_so_mirrored_pictures_give_mirrored_points(portra
     landmarks, score = network.locate(portrait, np.zeros(1, np.int64), PORTRAIT_BOX)
     mirrored_box = np.array([512, 0, 512, 0]) + PORTRAIT_BOX[:, [2, 1, 0, 3]] * [-1, 1, -1, 1]
     mirrored, mirrored_score = network.locate(portrait.flip(2), np.zeros(1, np.int64), mirrored_box)
-    back = mirrored[:, MIRRORED] * [-1, 1] + [512, 0]
+    back = mirrored[:, MIRRORED_LANDMARKS] * [-1, 1] + [512, 0]
     assert np.median(np.abs(back - landmarks)) < 0.1
     np.testing.assert_allclose(mirrored_score, score, atol=1e-3)
 

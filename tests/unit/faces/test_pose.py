@@ -8,16 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vidfer.faces.align import MIRRORED_LANDMARKS
 from vidfer.faces.pose import MEAN_FACE, head_pose, rotation_matrices
 
 SCENES = Path(__file__).resolve().parents[3].parent / "shared" / "data" / "faces_in_scenes.h5"
 SIZE = (1280, 720)
-# fmt: off
-MIRRORED = np.array([
-    *range(16, -1, -1), *range(26, 16, -1), 27, 28, 29, 30, *range(35, 30, -1), 45, 44, 43, 42, 47, 46,
-    39, 38, 37, 36, 41, 40, *range(54, 47, -1), *range(59, 54, -1), *range(64, 59, -1), *range(67, 64, -1),
-])
-# fmt: on
 
 
 def project(pose: np.ndarray, position_mm: np.ndarray, *, focal: float = 1280.0) -> np.ndarray:
@@ -78,7 +73,7 @@ def test_a_mirrored_face_has_yaw_and_roll_of_the_other_sign():
     pose, position = random_heads(100)
     position[:, :2] = np.random.default_rng(2).uniform(-150, 150, (100, 2))
     points = project(pose, position)
-    mirrored = points[:, MIRRORED] * [-1, 1] + [SIZE[0], 0]
+    mirrored = points[:, MIRRORED_LANDMARKS] * [-1, 1] + [SIZE[0], 0]
     expected = head_pose(points, image_size=SIZE) * [1, -1, -1]
     np.testing.assert_allclose(head_pose(mirrored, image_size=SIZE), expected, atol=0.05)
 

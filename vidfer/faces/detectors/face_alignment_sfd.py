@@ -27,8 +27,6 @@ class SfdDetector(BatchDetector):
         ``s3fd`` with its weights.
     device, min_score, long_side
         As for every detector.
-    compile
-        Compile the network with ``torch.compile``: minutes at the start, faster after; pays on a GPU only.
     """
 
     max_iou = 0.3  # as in face-alignment
@@ -41,12 +39,9 @@ class SfdDetector(BatchDetector):
         device: str = "cpu",
         min_score: float = 0.5,
         long_side: int = 640,
-        compile: bool = False,
     ) -> None:
         super().__init__(device=device, min_score=min_score, long_side=long_side)
         self._network = network.to(device).eval()
-        if compile:
-            self._network.compile()
 
     def find(self, frames: Tensor) -> Candidates:
         import torch
@@ -74,9 +69,7 @@ class SfdDetector(BatchDetector):
 
 
 @DETECTORS.register("sfd")
-def build_sfd(
-    *, device: str = "cpu", min_score: float = 0.5, long_side: int = 640, weights: str = "", compile: bool = False
-) -> SfdDetector:
+def build_sfd(*, device: str = "cpu", min_score: float = 0.5, long_side: int = 640, weights: str = "") -> SfdDetector:
     """Build SFD with face-alignment's weights, or with the user's own file.
 
     Raises
@@ -90,4 +83,4 @@ def build_sfd(
     module = import_module("face_alignment.detection.sfd.net_s3fd", needed_for="the detector 'sfd'")
     network = module.s3fd()
     load_checkpoint(path, network)
-    return SfdDetector(network, device=device, min_score=min_score, long_side=long_side, compile=compile)
+    return SfdDetector(network, device=device, min_score=min_score, long_side=long_side)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vidfer import weights as weight_files
-from vidfer.faces.align import apply_transforms, invert_transforms, warp_faces
+from vidfer.faces.align import MIRRORED_LANDMARKS, apply_transforms, invert_transforms, warp_faces
 from vidfer.faces.landmarks import LANDMARKERS
 from vidfer.faces.third_party import import_module, load_checkpoint
 from vidfer.types import NUM_LANDMARKS
@@ -26,14 +26,6 @@ CROP_SIDE = 256
 CROP_PER_BOX = 200 / 195
 CENTRE_ABOVE = 0.12
 MAX_BATCH_SIZE = 8  # faces at a time; about 400 MB of activations
-# Where each point goes when a face is mirrored.
-# fmt: off
-MIRRORED = [
-    16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0, 26, 25, 24, 23, 22, 21, 20, 19, 18, 17,
-    27, 28, 29, 30, 35, 34, 33, 32, 31, 45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40,
-    54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55, 64, 63, 62, 61, 60, 67, 66, 65,
-]
-# fmt: on
 
 
 class Fan4Landmarker:
@@ -49,8 +41,6 @@ class Fan4Landmarker:
         Also look at each face mirrored and add the heatmaps: twice the time, a little more accurate.
     max_batch_size
         Faces per pass.
-    compile
-        Compile the network with ``torch.compile``: minutes at the start, faster after; pays on a GPU only.
     """
 
     def __init__(
@@ -60,11 +50,8 @@ class Fan4Landmarker:
         device: str = "cpu",
         flip: bool = True,
         max_batch_size: int = MAX_BATCH_SIZE,
-        compile: bool = False,
     ) -> None:
         self._network = network.to(device).eval()
-        if compile:
-            self._network.compile()
         self._device, self._flip, self._max_batch_size = device, flip, max_batch_size
 
     def locate(self, images: Tensor, image_row: np.ndarray, xyxy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -109,7 +96,7 @@ class Fan4Landmarker:
             with torch.inference_mode():
                 crops = warp_faces(images.to(self._device), image_row[part], transforms, size=CROP_SIDE)
                 crops = crops.expand(-1, 3, -1, -1)  # (M, 3, 256, 256) RGB, 0..1
-                points, score = self._look(crops)
+                points, score = self._predict(crops)
                 found = depth(crops, points)
             landmarks[part, :, :2] = apply_transforms(back, points.cpu().numpy())
             if found is not None:
@@ -117,12 +104,12 @@ class Fan4Landmarker:
             scores[part] = score.cpu().numpy()
         return landmarks, scores
 
-    def _look(self, crops: Tensor) -> tuple[Tensor, Tensor]:
+    def _predict(self, crops: Tensor) -> tuple[Tensor, Tensor]:
         """Return points (N, 68, 2) in the unit square of each crop, and scores (N,)."""
         heatmaps = self._network(crops)[-1]  # (N, 68, 64, 64), of the last of the four hourglasses
         if self._flip:
             mirrored = self._network(crops.flip(3))[-1]
-            heatmaps = (heatmaps + mirrored.flip(3)[:, MIRRORED]) / 2
+            heatmaps = (heatmaps + mirrored.flip(3)[:, MIRRORED_LANDMARKS]) / 2
         points, heights = peaks(heatmaps.float())
         return points, heights.mean(1).clamp(0, 1)
 
@@ -172,7 +159,7 @@ def fan4(name: str, weights: str) -> nn.Module:
 
 
 @LANDMARKERS.register("2dfan4")
-def build_2dfan4(*, device: str = "cpu", weights: str = "", flip: bool = True, compile: bool = False) -> Fan4Landmarker:
+def build_2dfan4(*, device: str = "cpu", weights: str = "", flip: bool = True) -> Fan4Landmarker:
     """Build 2DFAN-4 with face-alignment's weights, or with the user's own file.
 
     Raises
@@ -182,4 +169,4 @@ def build_2dfan4(*, device: str = "cpu", weights: str = "", flip: bool = True, c
     WeightsError
         If the weights are missing or of another network.
     """
-    return Fan4Landmarker(fan4("2dfan4", weights), device=device, flip=flip, compile=compile)
+    return Fan4Landmarker(fan4("2dfan4", weights), device=device, flip=flip)

@@ -90,7 +90,7 @@ def spots(points: Tensor) -> Tensor:
 
 @LANDMARKERS.register("3dfan4")
 def build_3dfan4(
-    *, device: str = "cpu", weights: str = "", depth_weights: str = "", flip: bool = True, compile: bool = False
+    *, device: str = "cpu", weights: str = "", depth_weights: str = "", flip: bool = True
 ) -> Fan4DepthLandmarker:
     """Build 3DFAN-4 with face-alignment's weights, or with the user's own files.
 
@@ -102,4 +102,4 @@ def build_3dfan4(
         If the weights are missing or of another network.
     """
     network = fan4("3dfan4", weights)
-    return Fan4DepthLandmarker(network, device=device, flip=flip, compile=compile, depth_weights=depth_weights)
+    return Fan4DepthLandmarker(network, device=device, flip=flip, depth_weights=depth_weights)

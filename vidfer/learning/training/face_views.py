@@ -13,16 +13,6 @@ from vidfer.faces.align import landmark_boxes
 from vidfer.learning.datasets.face_landmarks import LandmarkFaces
 from vidfer.learning.training.augment import AugmentConfig
 
-# Which landmark each becomes in a mirror: jaw, brows, nose bridge and wings, eyes, outer and inner lips (the 68 points
-# of Multi-PIE as iBUG numbers them; Sagonas et al. 2013).
-MIRROR = np.array(
-    [
-        *(*range(16, -1, -1), *range(26, 16, -1), 27, 28, 29, 30, 35, 34, 33, 32, 31),
-        *(45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40),
-        *(54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55, 64, 63, 62, 61, 60, 67, 66, 65),
-    ]
-)
-
 
 def random_crops(
     boxes: Tensor, moves: AugmentConfig, generator: torch.Generator, *, margin: float

@@ -21,6 +21,7 @@ from torch.nn import functional
 
 from vidfer.config import Section, parse_section, read_toml
 from vidfer.device import pick_device
+from vidfer.faces.align import MIRRORED_LANDMARKS
 from vidfer.faces.landmarks.point_network import PointNetwork, build_network
 from vidfer.learning.datasets.face_landmarks import (
     LandmarkFaces,
@@ -31,7 +32,7 @@ from vidfer.learning.datasets.face_landmarks import (
 )
 from vidfer.learning.datasets.face_scenes import read_no_faces
 from vidfer.learning.training.augment import AugmentConfig, coarsened, compressed, covered, noisy, relit, resharpened
-from vidfer.learning.training.face_views import MIRROR, boxes_of, darkened, misplaced, random_crops, sample_crops
+from vidfer.learning.training.face_views import boxes_of, darkened, misplaced, random_crops, sample_crops
 from vidfer.learning.training.loop import LoopConfig, ProgressCallback, train
 from vidfer.weights import load_tensors, save_tensors
 
@@ -140,7 +141,7 @@ class LandmarkTask:
         self._fer_rows = np.flatnonzero(data.fer.disagreement <= recipe.data.max_disagreement)
         self._alone_rows = np.flatnonzero(data.scenes.alone)
         self._scene_boxes, self._fer_boxes = boxes_of(data.scenes), boxes_of(data.fer)
-        self._mirror = torch.from_numpy(MIRROR)
+        self._mirror = torch.from_numpy(MIRRORED_LANDMARKS)
 
     def build_model(self) -> nn.Module:
         return PointNetwork(**self.recipe.network.model_dump(exclude={"margin"}))

@@ -11,11 +11,11 @@ import torch
 from vidfer.config import parse_section as parse
 from vidfer.config import pipelines_folder, read_toml
 from vidfer.errors import ConfigError
-from vidfer.faces.align import box_transforms, warp_faces
+from vidfer.faces.align import MIRRORED_LANDMARKS, box_transforms, warp_faces
 from vidfer.faces.landmarks.point_network import build_network
 from vidfer.learning.datasets.face_landmarks import LandmarkFaces
 from vidfer.learning.training.augment import AugmentConfig
-from vidfer.learning.training.face_views import MIRROR, random_crops, sample_crops
+from vidfer.learning.training.face_views import random_crops, sample_crops
 from vidfer.learning.training.landmarks import LandmarkData, LandmarkRecipe, LandmarkTask, export_weights, wing
 from vidfer.learning.training.loop import train
 from vidfer.weights import load_tensors
@@ -73,11 +73,11 @@ def test_a_misspelt_key_is_named() -> None:
 
 
 def test_mirroring_twice_is_the_identity_and_keeps_parts_together() -> None:
-    np.testing.assert_array_equal(MIRROR[MIRROR], np.arange(68))
-    assert MIRROR[36] == 45  # outer eye corners
-    assert MIRROR[48] == 54  # mouth corners
+    np.testing.assert_array_equal(MIRRORED_LANDMARKS[MIRRORED_LANDMARKS], np.arange(68))
+    assert MIRRORED_LANDMARKS[36] == 45  # outer eye corners
+    assert MIRRORED_LANDMARKS[48] == 54  # mouth corners
     for start, stop in ((0, 17), (17, 27), (27, 31), (31, 36), (36, 48), (48, 60), (60, 68)):
-        assert set(MIRROR[start:stop]) == set(range(start, stop))
+        assert set(MIRRORED_LANDMARKS[start:stop]) == set(range(start, stop))
 
 
 def test_crops_of_training_are_those_of_inference() -> None:
