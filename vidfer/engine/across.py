@@ -44,7 +44,7 @@ class Across:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Someone:
+class _PersonOfClip:
     """A person of a clip, with the sum (D,) of their tracks' vectors; None where nothing is kept of the clip."""
 
     clip_id: str
@@ -60,7 +60,7 @@ def people_across(out: Path, records: Iterable[ClipRecord], config: PipelineConf
     several clips is one person, whoever has different names are two.
     """
     cache = StageCache(cache_folder(out))
-    people: list[_Someone] = []
+    people: list[_PersonOfClip] = []
     without = 0
     for record in records:
         if record.status == "ok":
@@ -85,7 +85,7 @@ def _without_vectors(out: Path, clips: int) -> str:
     )
 
 
-def _people_of(record: ClipRecord, sums: np.ndarray | None) -> list[_Someone]:
+def _people_of(record: ClipRecord, sums: np.ndarray | None) -> list[_PersonOfClip]:
     """Return the people of a clip; a track that a user has divided says nothing of its parts."""
     known: list[Mapping[str, Any]] = record.summary.get("people", [])
     parts = {person["person"]: parse_face_ids(person["face_ids"]) for person in known}
@@ -94,11 +94,11 @@ def _people_of(record: ClipRecord, sums: np.ndarray | None) -> list[_Someone]:
     for person in known:
         tracks = [part.face_id for part in parts[person["person"]] if shares[part.face_id] == 1]
         mine = None if sums is None else sums[tracks].sum(0)
-        found.append(_Someone(clip_id=record.clip_id, number=person["person"], name=person["name"], sums=mine))
+        found.append(_PersonOfClip(clip_id=record.clip_id, number=person["person"], name=person["name"], sums=mine))
     return found
 
 
-def _grouped(people: list[_Someone], min_confidence: float) -> dict[str, dict[int, dict[str, str]]]:
+def _grouped(people: list[_PersonOfClip], min_confidence: float) -> dict[str, dict[int, dict[str, str]]]:
     """Return the cells of all people, of whom each group is called by its name, or else numbered from 1."""
     import numpy as np
 
@@ -138,10 +138,10 @@ def _grouped(people: list[_Someone], min_confidence: float) -> dict[str, dict[in
     return cells
 
 
-def _units(people: list[_Someone]) -> list[list[_Someone]]:
+def _units(people: list[_PersonOfClip]) -> list[list[_PersonOfClip]]:
     """Return people who are surely one together: those of one name, but for a second one in a clip."""
-    units: list[list[_Someone]] = []
-    of_name: dict[str, list[_Someone]] = {}
+    units: list[list[_PersonOfClip]] = []
+    of_name: dict[str, list[_PersonOfClip]] = {}
     for person in people:
         unit = of_name.get(person.name) if person.name else None
         if unit is not None and all(other.clip_id != person.clip_id for other in unit):

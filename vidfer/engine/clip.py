@@ -211,7 +211,7 @@ class _ClipWork:
             self.stages.values(), self.config, is_cached=lambda name: self._is_cached(name, keys[name])
         )
         if missing:
-            self._tell_why(missing)
+            self._note_why_decoded_again(missing)
             from vidfer.video.reader import DecoderFailed
 
             try:
@@ -228,7 +228,7 @@ class _ClipWork:
             self._stage_done(name, name in missing)
         return keys, reader
 
-    def _tell_why(self, missing: Sequence[str]) -> None:
+    def _note_why_decoded_again(self, missing: Sequence[str]) -> None:
         """Note that a video is looked at once more only for what is not kept, or was not."""
         if not all(self.stages[name].kept_if for name in missing):
             return

@@ -21,7 +21,12 @@ StageFinished = Callable[[str, bool], None]  # the stage's name, and whether it 
 
 def load_table(cache: StageCache, stage: StageDeclaration, key: str) -> Table:
     """Return a finished table, without reading what ``stays_on_disk``; raises CacheError if it has gone."""
-    return _table_of(cache, stage, key, _there(cache.load(stage.name, key, only=_not_in(stage)), cache, stage, key))
+    return _table_of(
+        cache,
+        stage,
+        key,
+        _require_cached(cache.load(stage.name, key, only=_columns_in_memory(stage)), cache, stage, key),
+    )
 
 
 def clip_tables(
@@ -57,9 +62,9 @@ def clip_tables(
         key = keys[stage.name]
         if not is_needed(stage, running, config, is_cached=lambda name: cache.contains(name, keys[name])):
             continue
-        stored = cache.load(stage.name, key, only=_not_in(stage))
+        stored = cache.load(stage.name, key, only=_columns_in_memory(stage))
         if stage.sees_frames:
-            stored = _there(stored, cache, stage, key)
+            stored = _require_cached(stored, cache, stage, key)
             decode = decode or _decode_report(stored)
         if stored is not None:
             tables[stage.name] = _table_of(cache, stage, key, stored)
@@ -94,7 +99,7 @@ def load_clip_result(
     return clip_result(clip_id, info, decode, tables, config=config, provenance=made_by)
 
 
-def _not_in(stage: StageDeclaration) -> frozenset[str] | None:
+def _columns_in_memory(stage: StageDeclaration) -> frozenset[str] | None:
     """Return the columns to load at once, None for all."""
     return stage.table_type().columns() - set(stage.stays_on_disk) if stage.stays_on_disk else None
 
@@ -102,7 +107,7 @@ def _not_in(stage: StageDeclaration) -> frozenset[str] | None:
 def _table_of(cache: StageCache, stage: StageDeclaration, key: str, stored: CachedTable) -> Table:
     arrays: dict[str, Any] = dict(stored.arrays)
     for name in stage.stays_on_disk:
-        arrays[name] = _there(cache.open_array(stage.name, key, name), cache, stage, key)
+        arrays[name] = _require_cached(cache.open_array(stage.name, key, name), cache, stage, key)
     return stage.table_type().from_arrays(arrays)
 
 
@@ -111,7 +116,7 @@ def _decode_report(stored: CachedTable) -> DecodeReport:
     return DecodeReport(**{**decode, "warnings": tuple(decode["warnings"])})
 
 
-def _there(found: T | None, cache: StageCache, stage: StageDeclaration, key: str) -> T:
+def _require_cached(found: T | None, cache: StageCache, stage: StageDeclaration, key: str) -> T:
     if found is None:
         path = cache.path(stage.name, key)
         raise CacheError(f"{path} was damaged or removed while in use: run the same command again")

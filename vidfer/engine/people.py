@@ -214,14 +214,14 @@ def merge_people(out: Path, file: Path, clip_ids: Collection[str]) -> tuple[tupl
         data = file.read_bytes()
     except OSError as error:
         raise OutputError(f"--people {file}: cannot be read: {error.strerror}") from error
-    given = read_people(data, name=str(file), keep=_Everything())
+    given = read_people(data, name=str(file), keep=_AnyName())
     names = _names(given.clips, clip_ids)
     taken = {clip_id: names.get(clip_id, clip_id) for clip_id in clip_ids if names.get(clip_id, clip_id) in given.clips}
     unknown = [name for name in given.clips if name not in taken.values()]
     notes = [*given.problems, *(_unknown(file, name, given.clips[name], clip_ids) for name in unknown)]
     if not taken:
         raise OutputError("; ".join(notes) or f"{file}: there is no row in it")
-    there = read_edits(out, clip_ids, keep=_Everything())
+    there = read_edits(out, clip_ids, keep=_AnyName())
     replaced = {there.names.get(clip_id, clip_id) for clip_id in taken}
     rows = [row.cells for name, of in there.table.by_clip.items() if name not in replaced for row in of]
     rows += [{**row.cells, "clip": clip_id} for clip_id, name in taken.items() for row in given.by_clip[name]]
@@ -231,6 +231,6 @@ def merge_people(out: Path, file: Path, clip_ids: Collection[str]) -> tuple[tupl
     return tuple(taken), tuple(notes)
 
 
-class _Everything:
+class _AnyName:
     def __contains__(self, name: object) -> bool:
         return True

@@ -114,7 +114,7 @@ class KeyPlan:
         return self.digest + edits
 
     def _add(self, name: str, inputs: list[str], made_by: dict[str, Any]) -> None:
-        self._texts[name] = key_text(name, **made_by, inputs=[_mark(of) for of in inputs]).split(_EDGE)
+        self._texts[name] = key_text(name, **made_by, inputs=[_mark(of) for of in inputs]).split(_OF_THE_CLIP)
 
 
 class KeyPlans:
@@ -147,11 +147,11 @@ class KeyPlans:
 
 
 _FINGERPRINT, _CLIP_ID = "fingerprint", "clip"  # names that no stage has
-_EDGE = "<clip's own>"
+_OF_THE_CLIP = "<clip's own>"
 
 
 def _mark(name: str) -> str:
-    return f"{_EDGE}{name}{_EDGE}"
+    return f"{_OF_THE_CLIP}{name}{_OF_THE_CLIP}"
 
 
 def _probe(config: PipelineConfig) -> dict[str, Any]:

@@ -61,8 +61,8 @@ def _work_on_one(
 
         forward = WarningForwarder(lambda log: messages.put(("log", log)))
         logging.getLogger("vidfer").addHandler(forward)
-        fn: Callable[[Any], Any] = _Unopened(pickled_fn)
-        items: list[Any] = [_Unopened(pickled_item)]
+        fn: Callable[[Any], Any] = _PassedOnPickle(pickled_fn)
+        items: list[Any] = [_PassedOnPickle(pickled_item)]
         try:
             for outcome in _local.run(fn, items, resources=resources, timeout=timeout, retries=0, on_event=tell):
                 messages.put(("outcome", replace(outcome, item=None)))
@@ -83,7 +83,7 @@ def _work_on_one(
         yield message
 
 
-class _Unopened:
+class _PassedOnPickle:
     """A pickle that becomes what it holds in the process that opens the pickle of this object, and not before.
 
     Functions and items thereby cross the process in between without it having to import anything for them.

@@ -79,7 +79,7 @@ def _movements(clip: ClipResult, table: TimelineTable) -> dict[str, np.ndarray]:
     if len(known):
         yaw, pitch = (np.radians(timeline[name][known].astype(np.float64)) for name in ("gaze_yaw", "gaze_pitch"))
         ahead = np.stack([np.sin(yaw) * np.cos(pitch), -np.sin(pitch), -np.cos(yaw) * np.cos(pitch)], 1)
-        seen = _sight(_bridge_offset(clip, table.face_row[known])).inv().apply(ahead)
+        seen = _towards_face(_bridge_offset(clip, table.face_row[known])).inv().apply(ahead)
         angles[known] = np.arctan2(seen[:, :2], -seen[:, 2:])
     blinking = np.zeros(len(table), np.int64)
     assert clip.movements is not None
@@ -102,7 +102,7 @@ def _angles(clip: ClipResult, rows: np.ndarray) -> np.ndarray:
         return angles
     pitch, yaw, roll = pose[known].T.astype(np.float64)
     seen = Rotation.from_euler("YXZ", np.stack([-yaw, -pitch, roll], axis=1), degrees=True)
-    angles[known] = (_sight(offset[known]).inv() * seen).as_euler("XYZ")
+    angles[known] = (_towards_face(offset[known]).inv() * seen).as_euler("XYZ")
     return angles
 
 
@@ -114,7 +114,7 @@ def _bridge_offset(clip: ClipResult, rows: np.ndarray) -> np.ndarray:
     return offset
 
 
-def _sight(offset: np.ndarray) -> Rotation:
+def _towards_face(offset: np.ndarray) -> Rotation:
     """Return the turns from the lines of sight to the optical axis."""
     from scipy.spatial.transform import Rotation
 

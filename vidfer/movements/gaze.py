@@ -16,7 +16,7 @@ from vidfer.faces.pose import MEAN_FACE, rotation_matrices
 # there to the iris. Fitted on clips that the network learnt from, see assets/movements.md.
 BALL_CENTRE = np.array([0.0, -1.8, 6.5])
 IRIS_DISTANCE = 10.9
-_MOST = 0.95  # sine of the largest angle between the eye and the camera
+_MAX_SINE = 0.95  # sine of the largest angle between the eye and the camera
 
 
 def gaze_angles(iris: np.ndarray, landmarks: np.ndarray, transform: np.ndarray, pose: np.ndarray) -> np.ndarray:
@@ -40,7 +40,7 @@ def gaze_angles(iris: np.ndarray, landmarks: np.ndarray, transform: np.ndarray, 
     aside = (offset - centre) / IRIS_DISTANCE
     length = np.linalg.norm(aside, axis=2, keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):
-        aside = np.where(length > _MOST, aside * (_MOST / length), aside)
+        aside = np.where(length > _MAX_SINE, aside * (_MAX_SINE / length), aside)
         ahead = np.sqrt(1 - (aside**2).sum(2))
     yaw, pitch = np.arctan2(aside[..., 0], ahead), np.arcsin(-aside[..., 1])
     return np.degrees(np.stack([yaw, pitch], 2)).astype(np.float32)

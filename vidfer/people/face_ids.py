@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-_PART = re.compile(r"(\d{1,9})(?:\.0+)?(?:@(?:(?:(\d{1,4}):)?(\d{1,4}):)?(\d{1,6}(?:\.\d{1,6})?))?")
+_FACE_PART = re.compile(r"(\d{1,9})(?:\.0+)?(?:@(?:(?:(\d{1,4}):)?(\d{1,4}):)?(\d{1,6}(?:\.\d{1,6})?))?")
 SLACK_SECONDS = 5e-4  # of starts, which are in milliseconds
 EXPECTED = "expected numbers of faces, parted by spaces, with @m:ss where only what comes later is meant: 0 3@0:12"
 
@@ -30,7 +30,7 @@ def parse_face_ids(text: str) -> tuple[FacePart, ...]:
     """Return the parts that a cell names, in order; raises ValueError where it is none of ``EXPECTED``."""
     parts = []
     for word in re.split(r"[\s,;]+", text.strip()):
-        match = _PART.fullmatch(word)
+        match = _FACE_PART.fullmatch(word)
         if match is None:
             raise ValueError(f"{EXPECTED}; got {text[:60]!r}")
         face, hours, minutes, seconds = match.groups()

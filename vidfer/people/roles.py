@@ -10,7 +10,7 @@ from vidfer.people.figures import Figures
 
 MAIN, BYSTANDER, POSTER = "main", "bystander", "poster"
 _BYSTANDER_SHARE = 0.1  # of the time that the main person is seen
-_NEARLY = 0.8  # of that time
+_MAIN_SHARE = 0.8  # of that time
 
 
 class Verdict(NamedTuple):
@@ -32,7 +32,7 @@ def propose(people: Mapping[int, Figures], config: PeopleConfig) -> dict[int, Ve
     largest = max(living, key=lambda n: (living[n].median_size_px, living[n].seconds_on_screen), default=None)
     chosen = {"main": main, "largest": largest}
     longest = sorted((of.seconds_on_screen for of in living.values()), reverse=True)[:2]
-    stands_out = len(longest) < 2 or longest[1] < _NEARLY * longest[0]
+    stands_out = len(longest) < 2 or longest[1] < _MAIN_SHARE * longest[0]
     verdicts = {}
     for number, of in people.items():
         role = MAIN if number == main and stands_out else ""

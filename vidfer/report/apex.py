@@ -13,7 +13,7 @@ from vidfer.types import ClipResult, EmotionSegment
 MAX_PER_FACE = 11  # stand side by side under the chart
 MAX_PORTRAITS = 40
 PICTURE_PX = 120
-_AROUND = 0.15  # of the box's longer side is added on each side
+_MARGIN_SHARE = 0.15  # of the box's longer side is added on each side
 
 
 def apex_episodes(clip: ClipResult) -> list[EmotionSegment]:
@@ -67,7 +67,7 @@ def cut_out(image: np.ndarray, xyxy: np.ndarray, *, size: int = PICTURE_PX) -> n
     from PIL import Image
 
     left, top, right, bottom = (float(value) for value in xyxy)
-    half = max(right - left, bottom - top, 1.0) * (0.5 + _AROUND)
+    half = max(right - left, bottom - top, 1.0) * (0.5 + _MARGIN_SHARE)
     x, y = (left + right) / 2, (top + bottom) / 2
     square = tuple(round(value) for value in (x - half, y - half, x + half, y + half))
     cut = Image.fromarray(image).crop(square)  # type: ignore[arg-type]

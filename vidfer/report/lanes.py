@@ -21,7 +21,7 @@ LANES: Final = (
     ("brows", ("brow_raise_inner", "brow_raise_outer"), ("brow_lower",), "raised filled, lowered as a line"),
 )
 FILL, LINE, TICK = "#9fb4c7", "#1f3a52", "#c0392b"
-_HIGH = 0.86  # of a lane's height that a full movement takes
+_TOP = 0.86  # of a lane's height that a full movement takes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,9 +83,9 @@ def draw_lanes(axes: Axes, lanes: FaceLanes, form: ChartFormat) -> None:
     axes.set_ylim(0, count)
     for lane, (name, _, _, meaning) in enumerate(LANES):
         bottom = count - 1 - lane
-        filled = bottom + _HIGH * lanes.filled[:, lane]
+        filled = bottom + _TOP * lanes.filled[:, lane]
         axes.fill_between(lanes.seconds, bottom, filled, color=FILL, linewidth=0, zorder=2)
-        axes.plot(lanes.seconds, bottom + _HIGH * lanes.lines[:, lane], color=LINE, linewidth=form.faint_line, zorder=3)
+        axes.plot(lanes.seconds, bottom + _TOP * lanes.lines[:, lane], color=LINE, linewidth=form.faint_line, zorder=3)
         axes.axhline(bottom, color="#dddddd", linewidth=0.6, zorder=1)
         if form.titled:
             axes.annotate(

@@ -13,7 +13,7 @@ from vidfer.labels import EMOTION_COLOURS, EMOTIONS
 from vidfer.report.chart_format import SCREEN
 from vidfer.report.chart_panel import FAINT, INK
 
-_AGAINST = "#b0b0b0"
+_NEGATIVE_COLOUR = "#b0b0b0"
 _NAMED_FROM = 0.25  # probability that a curve must reach to be in the legend
 
 
@@ -52,7 +52,7 @@ def draw_time_attribution(
             label=EMOTIONS[label] if named else None,
         )  # fmt: skip
     step = float(np.median(np.diff(seconds))) if len(seconds) > 1 else 0.1
-    colours = np.where(amount >= 0, EMOTION_COLOURS[name], _AGAINST)
+    colours = np.where(amount >= 0, EMOTION_COLOURS[name], _NEGATIVE_COLOUR)
     parts.bar(seconds, amount, width=step, color=colours.tolist(), linewidth=0)
     parts.axhline(0, color="#bbbbbb", linewidth=0.8)
     for axes in (curves, parts):

@@ -33,8 +33,8 @@ _ALSO: Final = {
 }  # fmt: skip
 _LABELS: Final = {name: name for name in EMOTIONS} | _ALSO
 _TIMES: Final = ("clip", "person", "face", "start", "end", "timestamp")
-_LEAST = 1e-4  # nobody is surer than that: a score of 0 would be a veto
-_OFF_ONE = 0.01  # of a row's sum: rounding
+_MIN_SCORE = 1e-4  # nobody is surer than that: a score of 0 would be a veto
+_SUM_TOLERANCE = 0.01  # of a row's sum: rounding
 _WEIGHTS = np.linspace(0, 1, 51)
 
 
@@ -82,7 +82,7 @@ def pooled(face: np.ndarray, other: np.ndarray, *, weight: float, pool: Pool = "
     mass = (f * of).sum(1, keepdims=True)  # of the labels that both know
     within = np.where(of, f, 0.0) / np.maximum(mass, 1e-12)
     if pool == "log":
-        mixed = np.maximum(within, _LEAST) ** (1 - weight) * np.maximum(o, _LEAST) ** weight * of
+        mixed = np.maximum(within, _MIN_SCORE) ** (1 - weight) * np.maximum(o, _MIN_SCORE) ** weight * of
     else:
         mixed = (1 - weight) * within + weight * o
     result[both] = np.where(of, mixed / mixed.sum(1, keepdims=True) * mass, f)
@@ -159,7 +159,7 @@ def _values(row: Row, columns: Mapping[str, str], unused: Sequence[str]) -> np.n
             raise DataError(f"{row.where}, column {name}: expected a probability, got {row.text(name)!r}")
         values[EMOTION_INDEX[label]] = value
     total = float(np.nansum(values))
-    if abs(total - 1) > _OFF_ONE:
+    if abs(total - 1) > _SUM_TOLERANCE:
         remedy = "divide by 100" if abs(total - 100) < 1 else "divide each row by its sum, or take the softmax"
         if unused:
             remedy += f" (not counted, as no emotion of vidfer's: {', '.join(unused)})"
@@ -247,7 +247,7 @@ def learn_weight(clips: Mapping[str, FusedClip], manifest: Path, pool: Pool) -> 
             both = clip.face[there], clip.other[there]
             found = np.stack([pooled(*both, weight=w, pool=pool).mean(0) for w in _WEIGHTS.tolist()])  # (W, 8)
             label = EMOTION_INDEX[rows.label[row]]
-            losses.append(-np.log(np.maximum(found[:, label], _LEAST)))
+            losses.append(-np.log(np.maximum(found[:, label], _MIN_SCORE)))
             right.append(found.argmax(1) == label)
     if not losses:
         raise DataError(f"{manifest}: no labelled stretch has both a face and scores: do its clips have results?")

@@ -103,7 +103,7 @@ def _ratio(mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
 def p_values(values: np.ndarray, lots: Lots, *, paired: bool) -> np.ndarray:
     """Return two-sided p-values, (M,), of (N, M) differences (paired) or values of both groups."""
     statistic = t_paired if paired else t_unpaired
-    observed = np.abs(statistic(values, _as_observed(values, lots, paired=paired)))
+    observed = np.abs(statistic(values, _identity_lot(values, lots, paired=paired)))
     reached = np.zeros(values.shape[1])
     for start in range(0, len(lots.drawn), _AT_ONCE):
         got = np.abs(statistic(values, lots.drawn[start : start + _AT_ONCE]))
@@ -111,7 +111,7 @@ def p_values(values: np.ndarray, lots: Lots, *, paired: bool) -> np.ndarray:
     return lots.p(reached)
 
 
-def _as_observed(values: np.ndarray, lots: Lots, *, paired: bool) -> np.ndarray:
+def _identity_lot(values: np.ndarray, lots: Lots, *, paired: bool) -> np.ndarray:
     if paired:
         return np.ones((1, len(values)))
     second = round(float(lots.drawn[0].sum()))
@@ -141,7 +141,7 @@ def cluster_test(values: np.ndarray, lots: Lots, *, paired: bool, alpha: float) 
     flat = values.reshape(count, emotions * steps)
     statistic = t_paired if paired else t_unpaired
     bound = float(stats.t.isf(alpha / 2, count - 1 if paired else count - 2))
-    observed = statistic(flat, _as_observed(flat, lots, paired=paired)).reshape(emotions, steps)
+    observed = statistic(flat, _identity_lot(flat, lots, paired=paired)).reshape(emotions, steps)
     found = _clusters(observed[None], bound)
     masses = np.array([abs(cluster[-1]) for cluster in found])
     reached = np.zeros(len(found))

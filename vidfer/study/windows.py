@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _LEAST_CHANGE = 0.1  # of probability: below, there is no onset to date
-_SEEN = 0.5  # of a window, or of a step
+_MIN_SEEN_SHARE = 0.5  # of a window, or of a step
 _ROUNDING = 1e-6  # of times that are sums
 _FIGURES = (
     *("before_mean", "after_mean", "change", "onset_latency_seconds", "peak_latency_seconds", "peak", "area"),
@@ -89,8 +89,8 @@ class _Window:
         self.after_seconds = float(self.step[~self.is_before].sum())
         self.settings = settings
         self.is_seen = (
-            self.before_seconds >= (_SEEN - _ROUNDING) * settings.before_seconds
-            and self.after_seconds >= (_SEEN - _ROUNDING) * settings.after_seconds
+            self.before_seconds >= (_MIN_SEEN_SHARE - _ROUNDING) * settings.before_seconds
+            and self.after_seconds >= (_MIN_SEEN_SHARE - _ROUNDING) * settings.after_seconds
         )
         if self.is_seen:
             self.before = np.average(self.values[self.is_before], axis=0, weights=self.step[self.is_before])  # (K,)
@@ -154,6 +154,6 @@ def means_of_steps(seconds: np.ndarray, step: np.ndarray, values: np.ndarray, ed
         at[:, column] = np.interp(edges, knots, grown[:, column])
     gained = np.diff(at, axis=0)
     covered = gained[:, :1]
-    enough = covered >= (_SEEN - _ROUNDING) * np.diff(edges)[:, None]
+    enough = covered >= (_MIN_SEEN_SHARE - _ROUNDING) * np.diff(edges)[:, None]
     means: np.ndarray = np.where(enough, gained[:, 1:] / np.where(enough, covered, 1.0), np.nan)
     return means

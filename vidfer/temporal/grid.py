@@ -180,7 +180,7 @@ def make_grid(pts_seconds: np.ndarray, quality: np.ndarray | None = None, *, cau
     if causal:
         position = _gaps_to_nodes(position)
     trust = np.ones(len(position)) if quality is None else trust_of(quality)
-    seconds = _stands_for(steps, len(position), causal)
+    seconds = _seconds_per_row(steps, len(position), causal)
     return TimeGrid(position=position, coverage_seconds=seconds, trust=trust, causal=causal)
 
 
@@ -210,7 +210,7 @@ def _gaps_to_nodes(position: np.ndarray) -> np.ndarray:
     return np.asarray(position + np.repeat(moved, np.diff(np.append(first, len(position)))))
 
 
-def _stands_for(steps: np.ndarray, num_rows: int, causal: bool) -> np.ndarray:
+def _seconds_per_row(steps: np.ndarray, num_rows: int, causal: bool) -> np.ndarray:
     capped = np.minimum(steps, STEP_SECONDS)
     if causal:
         return np.append(np.full(min(1, num_rows), STEP_SECONDS), capped)

@@ -80,7 +80,7 @@ def _of_stretch(seconds: np.ndarray, opening: np.ndarray, track_id: int) -> list
 
     other = opening[:, ::-1]
     opening = np.where(np.isfinite(opening), opening, other)  # (T, 2)
-    usual = np.stack([_usual(seconds, opening[:, eye]) for eye in range(2)], 1)
+    usual = np.stack([_open_baseline(seconds, opening[:, eye]) for eye in range(2)], 1)
     closing = 1 - opening / usual  # 0 open, 1 closed
     mean = closing.mean(1)
     peaks, facts = find_peaks(mean, height=MIN_DEPTH, prominence=MIN_DEPTH)
@@ -126,7 +126,7 @@ def _edges(seconds: np.ndarray, closing: np.ndarray, peak: int, level: float) ->
     return passed(int(before[-1]), int(before[-1]) + 1), passed(int(after[0]), int(after[0]) - 1)
 
 
-def _usual(seconds: np.ndarray, opening: np.ndarray) -> np.ndarray:
+def _open_baseline(seconds: np.ndarray, opening: np.ndarray) -> np.ndarray:
     """Return how far an eye is open around each frame when it does not blink, (T,), never 0."""
     half = max(1, round(_USUAL_SECONDS / max(float(np.median(np.diff(seconds))), 1e-3)))
     padded = np.pad(opening, half, mode="reflect" if len(opening) > half else "edge")

@@ -51,7 +51,7 @@ def clip_movements(
         first, last = (-np.inf, np.inf) if isinstance(baseline, str) else baseline
         neutral = (seconds >= first) & (seconds < last)
         people = list(_by_number(person_id))
-        columns |= {name + CHANGE: _less_own(columns[name], people, neutral) for name in names}
+        columns |= {name + CHANGE: _less_neutral(columns[name], people, neutral) for name in names}
     blinks, counts = blinks_of(columns, seconds, timeline.track_id)
     return ClipMovements(
         columns=columns,
@@ -91,7 +91,7 @@ def _by_number(ids: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     return zip(numbers.tolist(), np.split(order, starts[1:]), strict=False)
 
 
-def _less_own(values: np.ndarray, people: Sequence[tuple[int, np.ndarray]], neutral: np.ndarray) -> np.ndarray:
+def _less_neutral(values: np.ndarray, people: Sequence[tuple[int, np.ndarray]], neutral: np.ndarray) -> np.ndarray:
     """Return values less each person's median over the rows that are neutral; NaN for who is not seen in them."""
     change = np.full(len(values), np.nan, np.float32)
     for _, rows in people:

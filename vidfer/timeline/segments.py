@@ -160,25 +160,25 @@ class _Run:
             if piece.label >= 0 and self.seconds(piece) < min_seconds:
                 short.append(piece)
                 if self.seconds(_Piece(short[0].first, piece.stop, piece.label)) >= min_seconds:
-                    _append(joined, self._together(short))
+                    _append(joined, self._merged(short))
                     short = []
                 continue
             if short:
-                self._give_away(self._together(short), joined, piece)
+                self._merge_into_neighbour(self._merged(short), joined, piece)
                 short = []
             _append(joined, piece)
         if short:
-            self._give_away(self._together(short), joined, None)
+            self._merge_into_neighbour(self._merged(short), joined, None)
         return joined
 
-    def _together(self, short: list[_Piece]) -> _Piece:
+    def _merged(self, short: list[_Piece]) -> _Piece:
         """Return neighbouring pieces as one, with the likeliest of their labels."""
         whole = _Piece(short[0].first, short[-1].stop, UNSURE_LABEL)
         evidence = self.evidence(whole)
         whole.label = max(sorted({piece.label for piece in short}), key=lambda label: float(evidence[label]))
         return whole
 
-    def _give_away(self, short: _Piece, joined: list[_Piece], following: _Piece | None) -> None:
+    def _merge_into_neighbour(self, short: _Piece, joined: list[_Piece], following: _Piece | None) -> None:
         """Add ``short`` to its likelier neighbour; without one it is unsure, or stands alone as the whole run."""
         evidence = self.evidence(short)
         labelled = [piece for piece in (joined[-1] if joined else None, following) if piece and piece.label >= 0]

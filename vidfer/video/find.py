@@ -83,7 +83,7 @@ def _expand(given: str | Path) -> list[FoundVideo]:
     if path.is_dir():
         videos = list(_walk(path, below=path))
         if not videos:
-            raise VidferError(f"{path}: no video in this folder or below it, {_instead(path)}")
+            raise VidferError(f"{path}: no video in this folder or below it, {_what_is_there(path)}")
         return videos
     if path.exists():
         return [FoundVideo(path, Path(path.name))]
@@ -139,7 +139,7 @@ def _warn(error: OSError) -> None:
     logger.warning("%s: cannot be opened (%s): videos in there are left out", error.filename, error.strerror)
 
 
-def _instead(folder: Path) -> str:
+def _what_is_there(folder: Path) -> str:
     """Return what a folder without videos has, for people."""
     try:
         names = sorted(os.listdir(folder))

@@ -121,7 +121,7 @@ def _camera(
         view = side / SIZE * np.array([[np.cos(tilt), -np.sin(tilt)], [np.sin(tilt), np.cos(tilt)]])
         corner = np.array([x, y]) + 0.5 - view.sum(1) * SIZE / 2  # where the frame's corner is in the photograph
         if expressive and shown != (amounts := _amounts(time)):  # an expression that is held is worked out once
-            shown, seen = amounts, _bent(photograph, amounts)
+            shown, seen = amounts, _with_expression(photograph, amounts)
         frame = Image.fromarray(seen).transform(
             (SIZE, SIZE),
             Image.Transform.AFFINE,
@@ -144,7 +144,7 @@ def _amounts(time: float) -> tuple[float, float, float]:
     return smile, surprise, sadness
 
 
-def _bent(photograph: np.ndarray, amounts: tuple[float, ...]) -> np.ndarray:
+def _with_expression(photograph: np.ndarray, amounts: tuple[float, ...]) -> np.ndarray:
     """Return the portrait with this expression, (H, W, 3) uint8."""
     from scipy.ndimage import map_coordinates
 

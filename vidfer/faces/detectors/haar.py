@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 SCALE_STEP = 1.1  # from one size of faces to the next: OpenCV's default
 LEAST_SIDE = 24  # px of the picture that is searched: the size on which both cascades were trained
-_USUAL = 8  # overlapping finds that make a face, a score of 0.5; with 3 (OpenCV's default) or 4 more false ones pass
+_FINDS_AT_HALF = (
+    8  # overlapping finds that make a face, a score of 0.5; with 3 (OpenCV's default) or 4 more false ones pass
+)
 _FILE = "haarcascade_frontalface_default.xml"
 
 
@@ -53,7 +55,7 @@ class HaarDetector(BatchDetector):
         super().__init__(min_score=min_score, long_side=long_side)
         self._cascade = cascade
         share = min(min_score, 0.99)
-        self._least_finds = max(1, int(np.ceil(_USUAL * share / (1 - share) - 1e-9)))
+        self._least_finds = max(1, int(np.ceil(_FINDS_AT_HALF * share / (1 - share) - 1e-9)))
 
     def find(self, frames: Tensor) -> Candidates:
         pictures = frames.nan_to_num(0.0).round().byte().permute(0, 2, 3, 1).contiguous().numpy()
@@ -69,7 +71,7 @@ class HaarDetector(BatchDetector):
         values[:, :4] = np.concatenate([boxes for boxes, _ in found])
         finds = np.concatenate([finds for _, finds in found])
         rows = np.repeat(np.arange(len(found)), [len(finds) for _, finds in found])
-        return Candidates(rows, values, (finds / (finds + _USUAL)).astype(np.float32))
+        return Candidates(rows, values, (finds / (finds + _FINDS_AT_HALF)).astype(np.float32))
 
 
 def opencv_cascade(cv2: Any, path: Path) -> Cascade:

@@ -27,7 +27,7 @@ PROPOSED, REFINED = 0.6, 0.7  # scores that the first two networks must give, as
 PYRAMID_STEP = 0.709  # from one size to the next, as published: half the area
 LEAST_FACE_PX = 20  # of the picture that is searched, as published
 _CELL, _STRIDE = 12, 2  # px that P-Net sees at a place, and between two places
-_MOST = 600  # boxes of one size, the best by score
+_MAX_BOXES = 600  # boxes of one size, the best by score
 
 
 class MtcnnDetector(BatchDetector):
@@ -134,7 +134,7 @@ def _separate(boxes: Tensor, score: Tensor, most: float, *, of_smaller: bool = F
     """
     import torch
 
-    order = score.argsort(descending=True, stable=True)[:_MOST]
+    order = score.argsort(descending=True, stable=True)[:_MAX_BOXES]
     corners = boxes[order].cpu().numpy()
     shared = pairwise_iou(corners, corners)
     if of_smaller:

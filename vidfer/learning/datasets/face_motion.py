@@ -14,7 +14,7 @@ from torch.nn import functional
 
 _FIELD_SIDE = 24  # nodes of the displacement field along each side
 _REACH = 0.055  # of the unit square: standard deviation of how far a landmark pulls its surroundings along
-_CALM = 0.02  # pull of everything else towards staying where it is
+_STILLNESS = 0.02  # pull of everything else towards staying where it is
 _LOWER_LIP = [55, 56, 57, 58, 59, 65, 66, 67]
 _UPPER_LIP = [49, 50, 51, 52, 53, 61, 62, 63]
 _RIGHT_CORNER, _LEFT_CORNER = [48, 60], [54, 64]
@@ -84,7 +84,7 @@ def displaced(
     ticks = (torch.arange(_FIELD_SIDE) + 0.5) / _FIELD_SIDE
     nodes = torch.stack(torch.meshgrid(ticks, ticks, indexing="xy"), -1).reshape(1, -1, 2)  # (1, M, 2), x then y
     pull = torch.exp(torch.cdist(nodes.expand(n, -1, -1), wanted) ** 2 * (-0.5 / _REACH**2))  # (N, M, 68)
-    field = (pull @ (landmarks - wanted)) / (pull.sum(-1, keepdim=True) + _CALM)  # (N, M, 2)
+    field = (pull @ (landmarks - wanted)) / (pull.sum(-1, keepdim=True) + _STILLNESS)  # (N, M, 2)
     field = field.transpose(1, 2).reshape(n, 2, _FIELD_SIDE, _FIELD_SIDE)
     points = _view_points(n, size or faces.shape[-1], view)  # (N, S, S, 2)
     offset = functional.grid_sample(field, points * 2 - 1, padding_mode="border", align_corners=False)

@@ -120,7 +120,7 @@ def _read_labelled(folder: Path, split: Split, limit: int) -> list[Scene]:
     order = np.argsort(image_row, kind="stable")
     starts = np.searchsorted(image_row[order], np.arange(len(names) + 1))
     scenes = []
-    for row in _thin(np.flatnonzero(of_split == split), limit):
+    for row in _evenly_spaced(np.flatnonzero(of_split == split), limit):
         faces = order[starts[row] : starts[row + 1]]
         scenes.append(
             Scene(
@@ -149,11 +149,11 @@ def _read_empty(folder: Path, split: Split, limit: int) -> list[Scene]:
             score=none,
             disagreement=none,
         )
-        for row in _thin(np.array(pictures.of_split(split), np.int64), limit)
+        for row in _evenly_spaced(np.array(pictures.of_split(split), np.int64), limit)
     ]
 
 
-def _thin(rows: np.ndarray, limit: int) -> np.ndarray:
+def _evenly_spaced(rows: np.ndarray, limit: int) -> np.ndarray:
     if not 0 < limit < len(rows):
         return rows
     return rows[np.linspace(0, len(rows) - 1, limit).astype(np.int64)]

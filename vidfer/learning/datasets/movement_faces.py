@@ -236,7 +236,7 @@ def _clip_faces(path: Path, points: np.ndarray, values: np.ndarray) -> MovementF
     for _, batch in regrouped(reader.read(indices, batch_size=size), indices, size):
         faces = stage.process(FrameChunk(batch, torch.device("cpu"))).detections()
         landmarks = np.asarray(faces.landmarks)
-        row, frame = _meant(eye_centres(landmarks), faces.frame_row, points[batch.frame_index])
+        row, frame = _matched(eye_centres(landmarks), faces.frame_row, points[batch.frame_index])
         faces, frame, landmarks = faces.take(row), batch.frame_index[frame], landmarks[row]
         cut = {
             "tiles": _tiles(batch.images, faces.frame_row, landmarks),
@@ -250,7 +250,7 @@ def _clip_faces(path: Path, points: np.ndarray, values: np.ndarray) -> MovementF
     return MovementFaces.join(parts)
 
 
-def _meant(eyes: np.ndarray, frame_row: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _matched(eyes: np.ndarray, frame_row: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return which faces the teacher speaks of, and in which frame each is."""
     teacher = np.stack([points[:, corners].mean(1) for corners in _CORNERS], 1)  # (F, 2, 2)
     apart = np.linalg.norm(eyes - teacher[frame_row], axis=2).mean(1)  # (N,), NaN where the teacher saw none

@@ -174,10 +174,10 @@ class MovementsTask:
         # Where an eye is closed its iris is the teacher's guess.
         known = torch.isfinite(batch.iris) & (batch.values[:, [1, 0]] > 0.25)[:, :, None]
         away = (iris - torch.nan_to_num(batch.iris))[known] / self._iris_spread
-        looks = _size(away, weights.beta)
+        looks = _mean_smooth_l1(away, weights.beta)
         mean, spread = (part.to(outlines.device) for part in self._outlines)
         away = outlines - (batch.outlines - mean) / spread
-        shape = _size(away[torch.isfinite(away)], weights.beta)
+        shape = _mean_smooth_l1(away[torch.isfinite(away)], weights.beta)
         error = (values - batch.values).abs().detach()
         guess = (error / (expected + 0.005) + torch.log(expected + 0.005)).mean()  # Laplace's likelihood
         total = seen + weights.eyes_weight * opening + weights.iris_weight * looks
@@ -199,7 +199,7 @@ class MovementsTask:
         return {"correlation": float(np.nanmean(list(figures.values()))), **figures}
 
 
-def _size(errors: Tensor, beta: float) -> Tensor:
+def _mean_smooth_l1(errors: Tensor, beta: float) -> Tensor:
     """Return the mean loss of errors in spreads, 0 if there are none."""
     total = functional.smooth_l1_loss(errors, torch.zeros_like(errors), beta=beta, reduction="sum")
     return total / max(1, errors.numel())
@@ -239,7 +239,7 @@ def views(faces: MovementFaces, recipe: MovementsRecipe, generator: torch.Genera
     tiles = relit(tiles, config, generator)
     face, seen = [], []
     for part in torch.arange(n).chunk(_GROUPS):
-        picture = _poorer(tiles[part], recipe, generator, side)
+        picture = _degraded(tiles[part], recipe, generator, side)
         # As faces.align.warp_faces: shrunk without aliasing first.
         reduced = round(network.face_size * 1.5 * TILE / SIDE)
         small = functional.interpolate(picture, size=reduced, mode="bilinear", antialias=True)
@@ -287,7 +287,7 @@ def _moves(n: int, config: AugmentConfig, generator: torch.Generator) -> Tensor:
     return torch.cat([linear, (0.5 - linear.sum(2) / 2 + shift)[:, :, None]], 2)
 
 
-def _poorer(tiles: Tensor, recipe: MovementsRecipe, generator: torch.Generator, side: int) -> Tensor:
+def _degraded(tiles: Tensor, recipe: MovementsRecipe, generator: torch.Generator, side: int) -> Tensor:
     """Return tiles at one lower resolution with its blur, noise and blocks."""
     config = recipe.augment
     if not side:

@@ -46,7 +46,9 @@ from vidfer.weights import digests, load_tensors, save_tensors
 logger = logging.getLogger(__name__)
 _HELD_BACK = 7  # one face for so many that are learnt from
 _AT_ONCE = 64  # faces
-_ASKEW = AugmentConfig(rotation_degrees=35.0, scale=0.35, shift=0.15)  # how landmarks on an inverted face are off
+_LANDMARK_ERROR = AugmentConfig(
+    rotation_degrees=35.0, scale=0.35, shift=0.15
+)  # how landmarks on an inverted face are off
 _FRAME_PX = 640  # a patch is taken for the middle of a frame this large: head_pose asks
 
 
@@ -274,7 +276,7 @@ class QualityTask:
         faces = torch.where(flip[:, None, None, None], faces.flip(3), faces)
         inverted = torch.rand(len(rows), generator=generator) < self.recipe.data.inverted_share
         if inverted.any():
-            over = moved(faces[inverted].flip(2), _ASKEW, generator, size=QUALITY_SIZE, side=QUALITY_SIZE)
+            over = moved(faces[inverted].flip(2), _LANDMARK_ERROR, generator, size=QUALITY_SIZE, side=QUALITY_SIZE)
             faces, kept = faces.masked_scatter(inverted[:, None, None, None], over), kept.masked_fill(inverted, 0.0)
         return faces.to(device), features.to(device), kept.to(device)
 

@@ -213,12 +213,12 @@ class TemporalTask:
                 drawn = self.sequences.draw(random, duration_seconds=float(np.exp(random.uniform(low, high))))
                 grid = make_grid(drawn.track.pts_seconds, drawn.track.quality, causal=recipe.model.causal)
                 features = torch.from_numpy(node_features(drawn.track, grid))
-                wanted = np.maximum(grid.average(self._wanted(drawn)), 0.0)
+                wanted = np.maximum(grid.average(self._targets(drawn)), 0.0)
                 pool.append((features, torch.from_numpy(wanted)))
             self._pool = (epoch, sorted(pool, key=lambda pair: len(pair[0])))
         return self._pool[1]
 
-    def _wanted(self, drawn: LabelledSequence) -> np.ndarray:
+    def _targets(self, drawn: LabelledSequence) -> np.ndarray:
         share = self.recipe.learning.hard_share
         hard = np.eye(len(EMOTIONS))[drawn.labels] * drawn.is_labelled[:, None]
         return share * hard + (1 - share) * drawn.target
@@ -280,7 +280,7 @@ class BankBuilder:
 
         def embedded() -> FaceBank:
             people = kept_arrays(rendered_path, RenderedPeople, lambda: self._rendered(name, count, progress))
-            return embed_people(people, network.embed, progress=_naming(progress, f"{name}, embedding"))
+            return embed_people(people, network.embed, progress=_progress_of(progress, f"{name}, embedding"))
 
         return kept_arrays(path, FaceBank, embedded)
 
@@ -289,7 +289,7 @@ class BankBuilder:
         pictures = self._pictures(name, size)
         neutral, apex = plan_people(pictures, count, slots=config.slots, shares=config.shares, seed=config.seed)
         return render_people(
-            pictures, neutral, apex, size=size, seed=config.seed, progress=_naming(progress, f"{name}, pictures")
+            pictures, neutral, apex, size=size, seed=config.seed, progress=_progress_of(progress, f"{name}, pictures")
         )
 
     def _pictures(self, name: str, size: int) -> LabelledPictures:
@@ -320,7 +320,7 @@ def _key(settings: list[Any]) -> str:
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _naming(progress: BankProgress | None, what: str) -> Progress | None:
+def _progress_of(progress: BankProgress | None, what: str) -> Progress | None:
     return None if progress is None else lambda done, total: progress(what, done, total)
 
 
