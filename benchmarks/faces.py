@@ -6,9 +6,6 @@
 The reference is YuNet through cv2.FaceDetectorYN at a long side of 640 px. Faces of 40 px or more that it gives 0.6
 or more must be found (IoU >= 0.5); a detection is false if the reference gives nothing there even at 0.3 (IoU >= 0.3).
 A false detection may still be a face that the reference missed: ``--draw`` writes those frames for looking at.
-Then follow: recall by yaw, size, light and what covers the face (face_conditions.py); what following faces saves and
-how exact it is (following.py); and, with ``--side-by-side``, face-alignment's default on the same frames
-(side_by_side.py, minutes). Each of these is a script of its own, too.
 
 ``--by-name embedded,yunet,mtcnn,haar`` prints one row for each of these detectors instead, as they come, on the same
 pictures and every ``--every``-th frame of the clips; those without their files are passed over.
@@ -25,14 +22,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from face_conditions import report_conditions
-from following import report_following
-from side_by_side import report_side_by_side
 
 from vidfer.errors import MissingDependency, WeightsError
 from vidfer.faces.boxes import pairwise_iou
 from vidfer.faces.detectors import DETECTORS, FaceDetector
-from vidfer.faces.landmarks import LANDMARKERS
 from vidfer.learning.datasets.face_scenes import read_scenes
 from vidfer.learning.evaluation.detection import detection_figures, detection_outcome, working_point
 
@@ -254,7 +247,6 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path("runs/benchmarks"))
     parser.add_argument("--draw", type=Path, help="write frames with a miss or a false detection into this folder")
     parser.add_argument("--skip-speed", action="store_true")
-    parser.add_argument("--side-by-side", action="store_true", help="time face-alignment's default too")
     parser.add_argument("--by-name", default="", metavar="NAME,NAME", help="only a row for each of these detectors")
     parser.add_argument("--every", type=int, default=10, help="with --by-name: frames of the clips")
     parser.add_argument("--scenes-every", type=int, default=1, help="with --by-name: pictures")
@@ -270,12 +262,8 @@ def main() -> None:
         report_speed(detector)
     if arguments.data:
         report_pictures(arguments.data, detector, build(min_score=0.05), min_score=arguments.min_score)
-        report_conditions(arguments.data, detector, LANDMARKERS.get("embedded")(device="cpu", weights=""))
     if arguments.clips and arguments.reference:
         report_clips(arguments.clips, detector, Reference(arguments.reference, arguments.cache), arguments.draw)
-        report_following(arguments.clips)
-    if arguments.clips and arguments.side_by_side:
-        report_side_by_side(arguments.clips, frames=2, compile=False)
 
 
 if __name__ == "__main__":
