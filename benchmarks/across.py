@@ -20,6 +20,7 @@ import av
 import h5py
 import numpy as np
 import torch
+from made_clips import write_clip
 from people import SAME
 from unseen import enlarged
 
@@ -56,24 +57,13 @@ def halves(clips: Path) -> str:
                 rate = container.streams.video[0].average_rate
                 frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
             for half, part in (("a", frames[: len(frames) // 2]), ("b", frames[len(frames) // 2 :])):
-                write_video(videos / f"{path.stem}_{half}.mp4", part, rate)
+                write_clip(videos / f"{path.stem}_{half}.mp4", part, rate=rate, crf="20", preset="ultrafast")
         process(videos, out, settings=SETTINGS)
         with (out / "people.csv").open(encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))
     names = [line["clip"].split("_")[0] for line in rows]
     whose = np.array([SAME.get(name, name) for name in names])
     return row("halves of clips", whose, np.array([line["across_person"] for line in rows]))
-
-
-def write_video(path: Path, pictures: list[np.ndarray], rate: object) -> None:
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=rate, options={"crf": "20", "preset": "ultrafast"})
-        height, width = (side // 2 * 2 for side in pictures[0].shape[:2])
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        for picture in pictures:
-            cut = np.ascontiguousarray(picture[:height, :width])
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(cut, format="rgb24")))
-        container.mux(stream.encode(None))
 
 
 def linked(vectors: np.ndarray, clip: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

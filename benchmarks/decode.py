@@ -17,6 +17,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from made_clips import write_clip
 
 from vidfer.video.prefetch import prefetch
 from vidfer.video.probe import VideoProbe, probe
@@ -27,14 +28,8 @@ def make_video(path: Path, *, seconds: int = 10, width: int = 1280, height: int 
     """Write moving noise-textured shapes, so that the encoder has something to do."""
     texture = np.random.default_rng(0).integers(0, 255, (height // 4, width // 4, 3), dtype=np.uint8)
     texture = np.kron(texture, np.ones((4, 4, 1), dtype=np.uint8))
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=30, options={"crf": "23", "preset": "veryfast"})
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        for i in range(seconds * 30):
-            image = np.roll(texture, (2 * i, 3 * i), axis=(0, 1))
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24")))
-        container.mux(stream.encode(None))
-    return path
+    pictures = (np.roll(texture, (2 * i, 3 * i), axis=(0, 1)) for i in range(seconds * 30))
+    return write_clip(path, pictures, rate=30, crf="23", preset="veryfast")
 
 
 def raw_pyav(path: Path) -> int:

@@ -15,10 +15,10 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import av
 import h5py
 import numpy as np
 import torch
+from made_clips import write_clip
 from PIL import Image, ImageDraw
 
 from vidfer.config import load_pipeline, parse_section, pipelines_folder, read_toml
@@ -218,23 +218,13 @@ def still(m: Measuring) -> None:
     spread: dict[str, list[float]] = {}
     for number, picture in enumerate(pictures):
         path = m.options.scratch / f"still{number}.mp4"
-        write_video(path, [np.asarray(picture.convert("RGB").resize((500, 500)))] * 48, fps=24)
+        write_clip(path, [np.asarray(picture.convert("RGB").resize((500, 500)))] * 48, rate=24, crf="26")
         columns, _ = movements_of(m, path)
         for name, values in columns.items():
             spread.setdefault(name, []).append(float(np.nanstd(values)))
     print("still photographs as video: standard deviation, median and largest of", len(pictures))
     for name, values in spread.items():
         print(f"| {name} | {np.nanmedian(values):.4f} | {np.nanmax(values):.4f} |")
-
-
-def write_video(path: Path, pictures: list[np.ndarray], *, fps: int) -> None:
-    """Write pictures as H.264."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=fps, options={"crf": "26"})
-        stream.width, stream.height, stream.pix_fmt = pictures[0].shape[1], pictures[0].shape[0], "yuv420p"
-        for picture in pictures:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")))
-        container.mux(stream.encode())
 
 
 def matched(found: list[Blink], truth: list[tuple[float, float]]) -> int:

@@ -19,36 +19,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
-import av
 import numpy as np
+from live import FPS, MEASURE, WARM_UP, call_ms, one_face
+from made_clips import write_clip
+from PIL import Image
 
 ROOT = Path(__file__).parents[1]
-WARM_UP = 30  # frames
-FPS = 30
-
-STREAM = """
-import json, sys, time
-import numpy as np
-from vidfer.pipeline.pipeline import Pipeline
-frames, count, warm_up, fps = np.load(sys.argv[1], mmap_mode="r"), int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
-if "networks.runtime=onnx" not in sys.argv:
-    import torch
-    torch.set_num_threads(1)  # as vidfer live does on two cores
-latencies = []
-with Pipeline("live", device="cpu", settings=sys.argv[5:]).stream() as stream:
-    for number in range(warm_up + count):
-        if number == warm_up:
-            began, used = time.perf_counter(), time.process_time()
-        at = time.perf_counter()
-        stream.push(np.ascontiguousarray(frames[number % len(frames)]), number / fps)
-        latencies.append(time.perf_counter() - at)
-elapsed, cpu = time.perf_counter() - began, time.process_time() - used
-print(json.dumps([count / elapsed, *(1000 * np.percentile(latencies[warm_up:], [50, 95])), 1000 * cpu / count]))
-"""
 START = """
 import sys
 import numpy as np
@@ -76,23 +56,24 @@ def main() -> None:
         sample = folder / "sample.mp4"
         write_sample(sample)
         pictures = folder / "pictures.npy"
-        np.save(pictures, one_face(sample))
+        np.save(pictures, np.stack(one_face(sample)))
         videos = {f"{w}x{h}": video_of(sample, folder / f"{h}.mp4", w, h, options.seconds) for w, h in SIZES}
         runtimes = {
-            "torch": ([], {}),
+            "torch": ([], ["1"], {}),  # one thread, as vidfer live takes on two cores
             "onnx": (
                 ["networks.runtime=onnx", f"networks.folder={networks}"],
+                [],
                 {"PYTHONPATH": os.pathsep.join([str(ROOT / "tests/fixtures/no_torch"), str(ROOT)])},
             ),
         }
         print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
         print("runtime | package MB | first answer s (CPU) | stream frames/s, p50, p95 ms, CPU ms/frame", end="")
         print("".join(f" | process {size}: frames/s (CPU ms/frame)" for size in videos))
-        for runtime, (settings, env) in runtimes.items():
+        for runtime, (settings, threads, env) in runtimes.items():
             package = {"torch": "torch", "onnx": "onnxruntime"}[runtime]
             _, start, start_cpu = timed([sys.executable, "-c", START, str(pictures), *settings], env)
-            numbers = [str(options.frames), str(WARM_UP), str(FPS)]
-            out, _, _ = timed([sys.executable, "-c", STREAM, str(pictures), *numbers, *settings], env)
+            stream = [runtime, str(pictures), *map(str, (1, options.frames, WARM_UP, FPS)), *threads, *settings]
+            out, _, _ = timed([sys.executable, "-c", MEASURE, *stream], env)
             fps, p50, p95, cpu = json.loads(out)
             row = f"{runtime} | {installed_mb(package):.0f} | {start:.1f} ({start_cpu:.1f}) | "
             row += f"{fps:.0f}, {p50:.1f}, {p95:.1f}, {cpu:.1f}"
@@ -121,21 +102,10 @@ def eight_bits(clips: list[Path]) -> None:
             files = [Path(folder, of, f"{name}.onnx") for of in ("exact", "int8")]
             exact, other = map(ExportedNetwork, files)
             sizes = " to ".join(f"{file.stat().st_size / 1e6:.1f}" for file in files)
-            times = " to ".join(f"{call_ms(network, seen[:1]):.2f}" for network in (exact, other))
+            times = " to ".join(f"{call_ms(partial(network, seen[:1])):.2f}" for network in (exact, other))
             print(
                 f"{name} | {other.about['precision']} | {len(seen)} | {sizes} | {times} | {loss(exact, other, seen)[0]}"
             )
-
-
-def call_ms(network: Callable[[np.ndarray], object], face: np.ndarray) -> float:
-    """Return the least processor time of a call, over five rounds."""
-    rounds = []
-    for _ in range(6):
-        used = time.process_time()
-        for _ in range(20):
-            network(face)
-        rounds.append(1000 * (time.process_time() - used) / 20)
-    return min(rounds[1:])
 
 
 VIDFER = [sys.executable, "-m", "vidfer"]
@@ -151,25 +121,10 @@ def timed(command: list[str], env: dict[str, str]) -> tuple[str, float, float]:
     return done.stdout, time.perf_counter() - began, used
 
 
-def one_face(sample: Path) -> np.ndarray:
-    """Return pictures 640x480 of one person (F, 480, 640, 3), forwards and backwards, so that they can be repeated."""
-    with av.open(str(sample)) as video:
-        shown = [frame.reformat(width=480, height=480, format="rgb24").to_ndarray() for frame in video.decode(video=0)]
-    frames = np.pad(np.stack(shown[:50]), ((0, 0), (0, 0), (80, 80), (0, 0)))
-    return np.concatenate([frames, frames[::-1]])
-
-
 def video_of(sample: Path, path: Path, width: int, height: int, seconds: int) -> Path:
     """Write a video of that person at a size."""
-    frames = one_face(sample)
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=FPS)
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        for number in range(seconds * FPS):
-            frame = av.VideoFrame.from_ndarray(frames[number % len(frames)], format="rgb24")
-            container.mux(stream.encode(frame.reformat(width=width, height=height, format="yuv420p")))
-        container.mux(stream.encode(None))
-    return path
+    frames = [np.asarray(Image.fromarray(frame).resize((width, height))) for frame in one_face(sample)]
+    return write_clip(path, (frames[number % len(frames)] for number in range(seconds * FPS)), rate=FPS)
 
 
 def installed_mb(package: str) -> float:

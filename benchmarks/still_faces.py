@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import av
 import numpy as np
+from made_clips import write_clip
 from PIL import Image
 
 from vidfer import Pipeline
@@ -28,20 +30,14 @@ def frames_of(path: Path) -> list[np.ndarray]:
         return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
 
 
-def with_still(frames: list[np.ndarray], still: Image.Image, path: Path, *, width: int, crf: int, noise: float) -> None:
+def with_still(frames: list[np.ndarray], still: Image.Image, *, width: int, noise: float) -> Iterator[np.ndarray]:
     random = np.random.default_rng(0)
     picture = np.asarray(still.resize((width, width)))
-    height, across = (size // 2 * 2 for size in frames[0].shape[:2])
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=25, options={"crf": str(crf), "preset": "veryfast"})
-        stream.width, stream.height, stream.pix_fmt = across, height, "yuv420p"
-        for frame in frames:
-            image = frame[:height, :across].astype(np.float32)
-            image[CORNER : CORNER + width, CORNER : CORNER + width] = picture
-            image += random.normal(0, noise, image.shape) if noise else 0
-            coded = av.VideoFrame.from_ndarray(image.clip(0, 255).astype(np.uint8), format="rgb24")
-            container.mux(stream.encode(coded))
-        container.mux(stream.encode())
+    for frame in frames:
+        image = frame.astype(np.float32)
+        image[CORNER : CORNER + width, CORNER : CORNER + width] = picture
+        image += random.normal(0, noise, image.shape) if noise else 0
+        yield image.clip(0, 255).astype(np.uint8)
 
 
 def tell(name: str, clip: ClipResult) -> None:
@@ -75,8 +71,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for number, path in enumerate(paths[1:]):
             width, crf, noise = KINDS[number % len(KINDS)]
-            made = Path(folder) / "made.mp4"
-            with_still(frames_of(path)[: round(options.seconds * 25)], still, made, width=width, crf=crf, noise=noise)
+            shown = with_still(frames_of(path)[: round(options.seconds * 25)], still, width=width, noise=noise)
+            made = write_clip(Path(folder) / "made.mp4", shown, rate=25, crf=str(crf), preset="veryfast")
             tell(f"still {width} px crf {crf} in {path.stem}", pipeline.video(made).result)
 
 

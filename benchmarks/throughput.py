@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from made_clips import write_clip
 
 from vidfer.api import process
 from vidfer.config import load_pipeline
@@ -35,22 +36,15 @@ TABLES_ONLY = "output.exports=['csv','parquet','segments','summary']"
 
 def make_clip(path: Path, *, width: int, height: int, fps: int, seconds: float) -> Path:
     """Write a camera that circles over the portrait that scikit-image ships: one face of about half the height."""
-    import av
     from skimage import data
     from skimage.transform import resize
 
     portrait = (resize(data.astronaut(), (height * 5 // 4, width * 5 // 4), anti_aliasing=True) * 255).astype(np.uint8)
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=fps, options={"crf": "23", "preset": "veryfast"})
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        for i in range(round(seconds * fps)):
-            angle = i / fps
-            x = round(width / 16 * (1 + np.cos(angle)))
-            y = round(height / 16 * (1 + np.sin(1.3 * angle)))
-            image = np.ascontiguousarray(portrait[y : y + height, x : x + width])
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, "rgb24")))
-        container.mux(stream.encode(None))
-    return path
+    angles = np.arange(round(seconds * fps)) / fps
+    x = np.round(width / 16 * (1 + np.cos(angles))).astype(int)
+    y = np.round(height / 16 * (1 + np.sin(1.3 * angles))).astype(int)
+    pictures = (portrait[top : top + height, left : left + width] for top, left in zip(y, x, strict=True))
+    return write_clip(path, pictures, rate=fps, crf="23", preset="veryfast")
 
 
 def decode_rate(path: Path) -> float:
