@@ -10,7 +10,6 @@ import numpy as np
 
 from vidfer.errors import DataError
 from vidfer.labels import EMOTIONS
-from vidfer.learning.evaluation import sklearn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,16 +58,13 @@ def classification(truth: np.ndarray, predicted: np.ndarray, labels: Sequence[st
     ------
     DataError
         If there are no samples, the lengths differ or an index is no label.
-    MissingDependency
-        Without scikit-learn.
     """
-    metrics = sklearn("metrics")
+    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
     truth, predicted = np.asarray(truth), np.asarray(predicted)
     _check(truth, predicted, len(labels))
     indices = np.arange(len(labels))
-    precision, recall, f1, support = metrics.precision_recall_fscore_support(
-        truth, predicted, labels=indices, zero_division=0
-    )
+    precision, recall, f1, support = precision_recall_fscore_support(truth, predicted, labels=indices, zero_division=0)
     present = support > 0
     return Classification(
         samples=len(truth),
@@ -82,7 +78,7 @@ def classification(truth: np.ndarray, predicted: np.ndarray, labels: Sequence[st
             )
             for i, name in enumerate(labels)
         },
-        confusion=tuple(map(tuple, metrics.confusion_matrix(truth, predicted, labels=indices).tolist())),
+        confusion=tuple(map(tuple, confusion_matrix(truth, predicted, labels=indices).tolist())),
     )
 
 

@@ -17,7 +17,6 @@ import numpy as np
 
 from vidfer.errors import DataError
 from vidfer.labels import NUM_EMOTIONS
-from vidfer.learning.evaluation import sklearn
 from vidfer.learning.evaluation.calibration import calibration
 from vidfer.learning.evaluation.classification import classification
 from vidfer.learning.evaluation.faces import FaceEvaluation, evaluate_probabilities
@@ -72,7 +71,8 @@ def subject_folds(subjects: np.ndarray, count: int) -> np.ndarray:
     DataError
         If a sample has no subject, or there are fewer subjects than folds.
     """
-    model_selection = sklearn("model_selection")
+    from sklearn.model_selection import GroupKFold
+
     unknown = np.flatnonzero(subjects == "")
     if len(unknown):
         raise DataError(f"--folds needs to know who is seen: {len(unknown)} rows have no subject_id")
@@ -80,7 +80,7 @@ def subject_folds(subjects: np.ndarray, count: int) -> np.ndarray:
     if not 2 <= count <= people:
         raise DataError(f"--folds {count}: expected 2 to {people}, the number of subjects")
     fold = np.zeros(len(subjects), np.int64)
-    for number, (_, held_out) in enumerate(model_selection.GroupKFold(count).split(subjects, groups=subjects)):
+    for number, (_, held_out) in enumerate(GroupKFold(count).split(subjects, groups=subjects)):
         fold[held_out] = number
     return fold
 
@@ -125,24 +125,25 @@ def refitted(vectors: np.ndarray, labels: np.ndarray, subjects: np.ndarray, fold
     DataError
         If the training folds of some fold hold a single class.
     """
-    linear_model, pipeline = sklearn("linear_model"), sklearn("pipeline")
-    preprocessing, model_selection = sklearn("preprocessing"), sklearn("model_selection")
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GridSearchCV, GroupKFold
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     vectors = np.asarray(vectors, np.float64)
     probabilities = np.zeros((len(vectors), NUM_EMOTIONS))
     for number in np.unique(fold):
         mine, others = fold == number, fold != number
         if len(np.unique(labels[others])) < 2:
             raise DataError(f"--folds: without fold {number + 1} a single label is left to learn: use other folds")
-        classifier = pipeline.make_pipeline(
-            preprocessing.StandardScaler(), linear_model.LogisticRegression(class_weight="balanced", max_iter=2000)
-        )
+        classifier = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=2000))
         people = len(np.unique(subjects[others]))
         if people >= INNER_FOLDS:
-            classifier = model_selection.GridSearchCV(
+            classifier = GridSearchCV(
                 classifier,
                 {"logisticregression__C": STRENGTHS},
                 scoring="balanced_accuracy",
-                cv=model_selection.GroupKFold(INNER_FOLDS),
+                cv=GroupKFold(INNER_FOLDS),
                 error_score=0.0,
             )
         with warnings.catch_warnings():

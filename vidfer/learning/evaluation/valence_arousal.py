@@ -11,11 +11,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from scipy.ndimage import convolve1d
 
 from vidfer.errors import DataError
 from vidfer.learning.datasets.corpus_sequences import CorpusSequence
-from vidfer.learning.evaluation import sklearn
-from vidfer.learning.evaluation.ccc import concordance
 from vidfer.temporal import TrackSequence
 from vidfer.temporal.grid import make_grid
 
@@ -24,9 +23,31 @@ SMOOTHING_STEPS = 11  # of the grid: about a second
 MAX_ROWS = 200_000  # for fitting: neighbouring rows say the same
 
 
+def concordance(found: np.ndarray, truth: np.ndarray) -> float:
+    """Return the concordance correlation coefficient of values (N,) with the truth (N,), -1..1.
+
+    1 only where both are equal; a wrong mean or spread lowers it, unlike Pearson's correlation. Lin LI (1989), A
+    concordance correlation coefficient to evaluate reproducibility, Biometrics 45(1):255-268, with variances over N.
+    Two constants that are equal agree wholly (1); a constant against anything else not at all (0).
+
+    Raises
+    ------
+    DataError
+        If there are no values, the lengths differ or a value is not finite.
+    """
+    found, truth = np.asarray(found, np.float64), np.asarray(truth, np.float64)
+    if found.ndim != 1 or found.shape != truth.shape or not len(truth):
+        raise DataError(f"expected as many values as true ones, and some, got {found.shape} and {truth.shape}")
+    if not (np.isfinite(found).all() and np.isfinite(truth).all()):
+        raise DataError("expected finite values only: leave out those that are not known")
+    covariance = float(((found - found.mean()) * (truth - truth.mean())).mean())
+    spread = float(found.var() + truth.var() + (found.mean() - truth.mean()) ** 2)
+    return 2 * covariance / spread if spread > 0 else 1.0
+
+
 @dataclass(frozen=True, kw_only=True)
 class AffectFigures:
-    """Concordance of valence and arousal with the truth (``learning.evaluation.ccc``), -1..1, over ``frames`` rows."""
+    """Concordance of valence and arousal with the truth (``concordance``), -1..1, over ``frames`` rows."""
 
     frames: int
     valence_ccc: float
@@ -51,8 +72,6 @@ class AffectReadout:
     ------
     DataError
         If no row has values.
-    MissingDependency
-        Without scikit-learn.
     """
 
     def __init__(self, sequences: Sequence[CorpusSequence], timelines: Sequence[np.ndarray]) -> None:
@@ -94,11 +113,9 @@ def affect_features(track: TrackSequence, timeline: np.ndarray) -> np.ndarray:
     """Return what valence and arousal are read from at each row: (T, D + K) float64."""
     grid = make_grid(track.pts_seconds, track.quality)
     nodes = grid.average(track.vectors).astype(np.float64)  # (G, D)
-    taps = np.ones(SMOOTHING_STEPS)
-    share = np.convolve(np.ones(len(nodes)), taps, mode="full")[SMOOTHING_STEPS // 2 :][: len(nodes)]
-    smooth = np.stack(
-        [np.convolve(column, taps, mode="full")[SMOOTHING_STEPS // 2 :][: len(nodes)] / share for column in nodes.T], 1
-    )
+    # A column of ones beside them counts the steps that lie within the track.
+    sums = convolve1d(np.c_[nodes, np.ones(len(nodes))], np.ones(SMOOTHING_STEPS), axis=0, mode="constant")
+    smooth = sums[:, :-1] / sums[:, -1:]
     return np.concatenate([grid.at_rows(smooth).astype(np.float64), timeline], 1)
 
 
@@ -109,13 +126,16 @@ def _known(sequence: CorpusSequence) -> np.ndarray:
 
 
 def _fitted(columns: np.ndarray, values: np.ndarray, videos: np.ndarray) -> Any:
-    linear_model, model_selection = sklearn("linear_model"), sklearn("model_selection")
+    from sklearn.linear_model import Ridge
+    from sklearn.model_selection import GridSearchCV, GroupKFold
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     every = -(-len(columns) // MAX_ROWS)
     columns, values, videos = columns[::every], values[::every], videos[::every]
-    ridge = sklearn("pipeline").make_pipeline(sklearn("preprocessing").StandardScaler(), linear_model.Ridge())
+    ridge = make_pipeline(StandardScaler(), Ridge())
     num_videos = len(np.unique(videos))
     if num_videos < 2:  # nothing to choose the penalty on
         return ridge.set_params(ridge__alpha=100.0).fit(columns, values)
-    by_video = model_selection.GroupKFold(min(5, num_videos))
-    search = model_selection.GridSearchCV(ridge, {"ridge__alpha": STRENGTHS}, cv=by_video)
+    search = GridSearchCV(ridge, {"ridge__alpha": STRENGTHS}, cv=GroupKFold(min(5, num_videos)))
     return search.fit(columns, values, groups=videos)

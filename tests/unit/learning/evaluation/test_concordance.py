@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vidfer.errors import DataError
-from vidfer.learning.evaluation.ccc import concordance
+from vidfer.learning.evaluation.valence_arousal import concordance
 
 
 def test_by_hand():
