@@ -20,8 +20,8 @@ from vidfer.faces.convolution_units import fuse_norms
 from vidfer.faces.detector_network import STRIDES, DetectorNetwork, cells, decode
 from vidfer.faces.detectors.embedded import network_from
 from vidfer.faces.landmarks.point_network import PointNetwork, build_network
-from vidfer.faces.quality import NUM_FEATURES, QUALITY_SIZE
-from vidfer.faces.quality_network import QualityNetwork, build_quality_network
+from vidfer.faces.quality import QUALITY_SIZE
+from vidfer.faces.quality_network import NUM_FEATURES, QualityNetwork, build_quality_network
 from vidfer.identity.network import VectorNetwork
 from vidfer.identity.network import build_network as build_identity
 from vidfer.labels import EMOTIONS

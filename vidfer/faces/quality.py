@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 QUALITY_SIZE = 48  # px of the aligned face that is judged
-NUM_FEATURES = 6
 # Larger faces hold nothing more once they are aligned at QUALITY_SIZE.
 LARGE_ENOUGH_PX = 80.0
 _SMALLEST_PX = 6.0

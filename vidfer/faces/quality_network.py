@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from vidfer.faces.convolution_units import ConvUnit
-from vidfer.faces.quality import NUM_FEATURES
 from vidfer.weights import described_network
+
+NUM_FEATURES = 6  # of ``vidfer.faces.quality.quality_features``
 
 
 class QualityNetwork(nn.Module):

@@ -14,10 +14,12 @@ from vidfer.faces.nms import suppress
 from vidfer.types import FaceBoxes
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
 MAX_BATCH_SIZE = 8  # frames at a time; SFD holds about 300 MB of activations per 640x360 frame
 MAX_CANDIDATES = 400  # per frame, before suppression
+BGR_MEAN = (104.0, 117.0, 123.0)  # of SFD's and RetinaFace's training pictures
+CENTRE_VARIANCE, SIZE_VARIANCE = 0.1, 0.2  # how both scale their offsets
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,22 @@ class BatchDetector(ABC):
                     kept, score = suppress(values, score, max_iou=self.max_iou, most=MAX_CANDIDATES)
                     boxes.append((kept * np.tile(np.array(scale, np.float32), NUM_VALUES // 2), score))
         return face_boxes(boxes)
+
+
+class AnchorDetector(BatchDetector):
+    """SFD or RetinaFace: a network with its weights that sees BGR less the mean of what it was trained on."""
+
+    multiple = 32
+
+    def __init__(
+        self, network: nn.Module, *, device: str = "cpu", min_score: float = 0.5, long_side: int = 640
+    ) -> None:
+        super().__init__(device=device, min_score=min_score, long_side=long_side)
+        self._network = network.to(device).eval()
+
+    def as_trained(self, frames: Tensor) -> Tensor:
+        """Return frames (b, 3, H, W), as ``find`` gets them, as the network was trained; beyond the picture 0."""
+        return (frames.flip(1) - frames.new_tensor(BGR_MEAN)[:, None, None]).nan_to_num(0.0)
 
 
 def _prepare(images: Tensor, long_side: int, multiple: int) -> tuple[Tensor, tuple[float, float]]:

@@ -9,18 +9,16 @@ import numpy as np
 
 from vidfer import weights as weight_files
 from vidfer.faces.detectors import DETECTORS
-from vidfer.faces.detectors.face_alignment_frames import BatchDetector, Candidates
+from vidfer.faces.detectors.face_alignment_frames import CENTRE_VARIANCE, SIZE_VARIANCE, AnchorDetector, Candidates
 from vidfer.faces.third_party import load_checkpoint
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
-BGR_MEAN = (104.0, 117.0, 123.0)  # of the network's training pictures
-CENTRE_VARIANCE, SIZE_VARIANCE = 0.1, 0.2  # how the network scales its offsets
 ANCHORS = ((8, (16, 32)), (16, (64, 128)), (32, (256, 512)))  # stride and anchor sides of each level, px
 
 
-class RetinaFaceDetector(BatchDetector):
+class RetinaFaceDetector(AnchorDetector):
     """Finds faces with RetinaFace.
 
     The network was trained on BGR pictures (biubug6/Pytorch_Retinaface reads them with OpenCV); face-alignment 1.5.0
@@ -35,25 +33,12 @@ class RetinaFaceDetector(BatchDetector):
     """
 
     max_iou = 0.4  # as in face-alignment
-    multiple = 32
-
-    def __init__(
-        self,
-        network: nn.Module,
-        *,
-        device: str = "cpu",
-        min_score: float = 0.5,
-        long_side: int = 640,
-    ) -> None:
-        super().__init__(device=device, min_score=min_score, long_side=long_side)
-        self._network = network.to(device).eval()
 
     def find(self, frames: Tensor) -> Candidates:
         import torch
 
         with torch.inference_mode():
-            mean = torch.tensor(BGR_MEAN, device=frames.device)[:, None, None]
-            offset, score, point = self._network((frames.flip(1) - mean).nan_to_num(0.0))  # RGB to BGR
+            offset, score, point = self._network(self.as_trained(frames))
             row, cell = torch.nonzero(score >= self._min_score, as_tuple=True)
             anchor = torch.from_numpy(_anchors(*frames.shape[2:])).to(frames.device)[cell]  # (N, 3)
             middle, side = anchor[:, :2], anchor[:, 2:]

@@ -8,17 +8,14 @@ import numpy as np
 
 from vidfer import weights as weight_files
 from vidfer.faces.detectors import DETECTORS
-from vidfer.faces.detectors.face_alignment_frames import BatchDetector, Candidates
+from vidfer.faces.detectors.face_alignment_frames import CENTRE_VARIANCE, SIZE_VARIANCE, AnchorDetector, Candidates
 from vidfer.faces.third_party import import_module, load_checkpoint
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
-
-BGR_MEAN = (104.0, 117.0, 123.0)  # of the network's training pictures
-CENTRE_VARIANCE, SIZE_VARIANCE = 0.1, 0.2  # how the network scales its offsets
+    from torch import Tensor
 
 
-class SfdDetector(BatchDetector):
+class SfdDetector(AnchorDetector):
     """Finds faces with SFD; gives boxes without points.
 
     Parameters
@@ -30,25 +27,12 @@ class SfdDetector(BatchDetector):
     """
 
     max_iou = 0.3  # as in face-alignment
-    multiple = 32
-
-    def __init__(
-        self,
-        network: nn.Module,
-        *,
-        device: str = "cpu",
-        min_score: float = 0.5,
-        long_side: int = 640,
-    ) -> None:
-        super().__init__(device=device, min_score=min_score, long_side=long_side)
-        self._network = network.to(device).eval()
 
     def find(self, frames: Tensor) -> Candidates:
         import torch
 
         with torch.inference_mode():
-            mean = torch.tensor(BGR_MEAN, device=frames.device)[:, None, None]
-            outputs = self._network((frames.flip(1) - mean).nan_to_num(0.0))  # RGB to BGR
+            outputs = self._network(self.as_trained(frames))
         rows, values, scores = [], [], []
         for level in range(len(outputs) // 2):
             stride = 2 ** (level + 2)
