@@ -132,7 +132,7 @@ def load_summary(results: str | Path) -> pd.DataFrame:
     Raises
     ------
     OutputError
-        There is no summary.csv, or it is none of vidfer's.
+        There is no summary.csv, or vidfer did not write it.
     """
     return read_clips(Path(results))
 
@@ -148,7 +148,7 @@ class Timeline:
     Raises
     ------
     OutputError
-        There is no timeline, or it is none of vidfer's.
+        There is no timeline, or vidfer did not write it.
     """
 
     def __init__(self, folder: str | Path) -> None:

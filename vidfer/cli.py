@@ -87,7 +87,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _refuse_unknown_option(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
-    """Name an option that no command has before argparse takes its value for a positional and complains of that."""
+    """Refuse an option that no command has: argparse would take its value for a positional and complain about that."""
     for i, argument in enumerate(arguments):
         if argument == "--":
             return

@@ -41,14 +41,14 @@ def limit_bytes() -> int:
 
 
 def says_out_of_memory(text: str) -> bool:
-    """Return whether a library's message, or what a process last printed, is of memory or threads."""
+    """Return whether a library's message, or what a process last printed, says that memory or threads ran out."""
     return any(sign in text.lower() for sign in _SIGNS)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an exception, or one that it came from, is for want of memory or threads.
+    """Return whether an exception, or one that it came from, means that memory or threads ran out.
 
-    Under a limit that is as good as reached an exception that nobody raises on purpose is one, whatever it says.
+    Where a limit is nearly reached, so does every exception that is not vidfer's own, whatever it says.
     """
     one: BaseException | None = error
     while one is not None:

@@ -54,7 +54,7 @@ class WeightFile:
     filename
         In the package's ``assets`` folder if ``url`` is empty, else what to call it in the user's folder.
     sha256
-        Of the whole file, hex, or its first digits; empty where nobody here could verify the publisher's file.
+        Of the whole file, hex, or its first digits; empty where the publisher's file was never seen.
     url
         Where to get it; empty for an embedded file.
     """
@@ -367,7 +367,7 @@ def check_description(options: Any, *, source: str | Path) -> None:
     Raises
     ------
     WeightsError
-        A number is no size, count or share, or there are too many.
+        A number is too large or not finite, or there are too many.
     """
     numbers: list[Any] = [options]
     for item in numbers:  # grows while it is read
@@ -419,7 +419,7 @@ def described_network(
     build
         Takes what the file says of the network as keyword arguments.
     check
-        Raises ValueError for a network that is none.
+        Raises ValueError for a network that cannot be used.
 
     Raises
     ------
@@ -440,7 +440,7 @@ def described_network(
 
 
 def finite_number(metadata: Mapping[str, Any], name: str, *, default: float, source: str | Path) -> float:
-    """Return a number of a weight file's metadata; raises WeightsError if it is none, or not finite."""
+    """Return a number of a weight file's metadata; raises WeightsError for anything but a finite number."""
     value = metadata.get(name, default)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise WeightsError(f"{source}: expected a number for {name}, got {in_brief(value)}")

@@ -21,7 +21,7 @@ Feature = Literal["lbp", "gabor", "hog", "geometry", "geometry3d"]
 Classifier = Literal["svm", "rbf", "knn"]
 
 
-@fx.wrap  # one step for whoever traces the network: scikit-image computes it, on the CPU
+@fx.wrap  # one step where the network is traced: scikit-image computes it, on the CPU
 def extracted(faces: Tensor, feature: str) -> Tensor:
     """Return features (N, F) float32 of faces (N, 1, 48, 48) float 0..1."""
     return FEATURES[feature].extract(faces.detach().float().cpu()).to(faces.device)

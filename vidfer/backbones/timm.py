@@ -60,12 +60,12 @@ def save(
     Raises
     ------
     ValueError
-        For labels that are none, or as many as the network has no classes.
+        If a label is unknown, or there is not one for each class of the network.
     """
     about = model.pretrained_cfg
     if len(labels) != model.num_classes:
         raise ValueError(f"expected labels for the {model.num_classes} classes of the network, got {len(labels)}")
-    _columns(labels)  # raises for labels that are none
+    _columns(labels)  # raises for unknown labels
     options = {
         "size": size or about["input_size"][-1],
         "colour": colour,

@@ -56,8 +56,8 @@ class _PersonOfClip:
 def people_across(out: Path, records: Iterable[ClipRecord], config: PipelineConfig) -> Across:
     """Compare the people of finished clips; what is in the cache of each is read, and no video.
 
-    Two people of one clip are never one. A name in people.csv says more than any vector: whoever has the same name in
-    several clips is one person, whoever has different names are two.
+    Two people of one clip are never the same. A name in people.csv outweighs any vector: the same name in several
+    clips is one person, different names are different people.
     """
     cache = StageCache(cache_folder(out))
     people: list[_PersonOfClip] = []

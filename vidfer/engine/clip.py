@@ -248,7 +248,7 @@ class _ClipWork:
                 self.cache.remove(name, keys[name])
 
     def _is_cached(self, name: str, key: str) -> bool:
-        """Return whether a complete table is there; a file that is none is set aside and reported."""
+        """Return whether a complete table is there; a damaged file is set aside and reported."""
         if self.cache.contains(name, key):
             return True
         return self.cache.path(name, key).exists() and self.cache.load(name, key) is not None

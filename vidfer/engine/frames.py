@@ -23,7 +23,7 @@ from vidfer.engine.clip_tables import load_table
 from vidfer.engine.events import EventCallback, FramesDone
 from vidfer.errors import CacheError
 from vidfer.pipeline import StageDeclaration
-from vidfer.pipeline.chunk import Relay, chunk_frames, nobody
+from vidfer.pipeline.chunk import Relay, chunk_frames, no_boxes
 from vidfer.pipeline.frame_stages import HELD_BYTES, FrameStages
 from vidfer.pipeline.regroup import regrouped
 from vidfer.pipeline.tables import FACES, FacesTable, Table, faces_in
@@ -245,7 +245,7 @@ class _Replay:
 
     def boxes_before_search(self) -> np.ndarray:
         """Return the faces of the last frame of the segments whose faces an earlier run found, as boxes (M, 4)."""
-        work, num_parts, boxes = self._pass, self._num_parts[FACES], nobody()
+        work, num_parts, boxes = self._pass, self._num_parts[FACES], no_boxes()
         if not num_parts:
             return boxes
         for segment, part in enumerate(work.cache.iter_parts(FACES, work.keys[FACES]), start=1):

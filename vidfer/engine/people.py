@@ -33,9 +33,9 @@ class Edits:
     Attributes
     ----------
     table
-        All of it that says anything.
+        The rows that decide something.
     data
-        The file's content; empty where there is none.
+        The file's content; empty without a file.
     names
         How the table calls a clip, where that is not its id.
     """
@@ -49,7 +49,7 @@ class Edits:
         return self.table.by_clip.get(self.names.get(clip_id, clip_id), ())
 
     def digest(self, clip_id: str) -> str:
-        """Return the digest of what is decided of a clip; empty where nothing is."""
+        """Return the digest of what is decided about a clip; empty if nothing is."""
         return edits_digest(self.rows(clip_id))
 
 
@@ -60,7 +60,7 @@ def edits_digest(rows: Sequence[Row]) -> str:
 
 
 def read_edits(out: Path, clip_ids: Collection[str], *, keep: Container[str] = ()) -> Edits:
-    """Read people.csv of a results folder; raises OutputError where the file is none.
+    """Read people.csv of a results folder; raises OutputError for another file of that name.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def read_edits(out: Path, clip_ids: Collection[str], *, keep: Container[str] = (
     clip_ids
         The clips that it knows, or is about to.
     keep
-        Names of clips whose rows are wanted though none is edited.
+        Names of clips whose rows are returned even if unedited.
     """
     path = out / PEOPLE_FILE
     try:
@@ -83,7 +83,7 @@ def read_edits(out: Path, clip_ids: Collection[str], *, keep: Container[str] = (
 
 
 def _names(written: Mapping[str, int], clip_ids: Collection[str]) -> dict[str, str]:
-    """Return how the table calls clips whose id is no text, or is a number whose zeros a spreadsheet has taken."""
+    """Return the table's names of clips whose id is not valid text, or lost its leading zeros in a spreadsheet."""
     names = {}
     unknown = {name.lstrip("0"): name for name in written if name.isdigit() and name not in clip_ids}
     for clip_id in clip_ids:
@@ -127,7 +127,7 @@ class PeopleWriter:
     clip_ids
         The clips that it knows.
     across
-        Further columns by clip and person; None: there are none.
+        Further columns by clip and person.
     """
 
     def __init__(self, out: Path, clip_ids: Collection[str], across: Across | None = None) -> None:

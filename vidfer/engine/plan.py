@@ -155,7 +155,7 @@ def _mark(name: str) -> str:
 
 
 def _probe(config: PipelineConfig) -> dict[str, Any]:
-    """Return what decides a video's probing; which way up it is shown, the networks say if nobody else does."""
+    """Return what decides a video's probing, with the networks that find which way up it is if no setting says so."""
     settings: dict[str, Any] = config.video.model_dump(mode="json", include={"decoder", "stream", "rotation"})
     weighed: list[str] = []
     if config.video.rotation == "auto":

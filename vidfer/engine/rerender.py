@@ -289,7 +289,7 @@ def _render(
 def _updated(record: ClipRecord, value: RenderedClip, job: RenderJob) -> ClipRecord:
     """Return the journal's record after a render.
 
-    Only files of the run's own exports are watched there: an extra one that is deleted later is nobody's loss.
+    Only files of the run's own exports are watched there: an extra one may be deleted later.
     """
     wanted = {*exported_files(job.config), *((PEOPLE_PICTURE,) if job.config.output.thumbnails else ())}
     files = {name: stamp for name, stamp in {**record.files, **value.files}.items() if name in wanted}

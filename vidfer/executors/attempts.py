@@ -35,7 +35,7 @@ class Attempts(Generic[ItemT, ValueT]):
     Attributes
     ----------
     done
-        Outcomes that nobody has taken yet.
+        Outcomes that have not been taken yet.
     """
 
     def __init__(self, items: Iterable[ItemT], *, retries: int) -> None:

@@ -19,7 +19,7 @@ _HEAD = struct.Struct(f">{TOKEN_BYTES}sII")
 
 
 class ChannelError(Exception):
-    """The other side sent something that is no message."""
+    """The other side sent something that is not a message."""
 
 
 def pickled_function(fn: Callable[..., Any]) -> bytes:

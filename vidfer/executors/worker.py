@@ -39,7 +39,7 @@ def set_event_sink(sink: Callable[[Any], None] | None) -> None:
 
 
 class _Parent:
-    """The connection to the parent; when it breaks, nobody is left to work for and the process ends."""
+    """The connection to the parent; when it breaks, the process ends."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection

@@ -27,7 +27,7 @@ def summary_people_csv(
     summaries
         Of the clips.
     across
-        Further columns, ``ACROSS_COLUMNS``, by person of the one clip; None: there are none.
+        Further columns, ``ACROSS_COLUMNS``, by person of the one clip.
     """
     columns = PERSON_COLUMNS if across is None else (*PERSON_COLUMNS, *ACROSS_COLUMNS)
     more = across or {}

@@ -22,10 +22,10 @@ _COLUMNS = (
 
 
 def moments(clip: ClipResult, *, most: int, apart_seconds: float) -> list[EmotionSegment]:
-    """Return the episodes with the highest peaks of each person, by time; neutral ones are none.
+    """Return the episodes with the highest peaks of each person, by time, without neutral ones.
 
-    Who does not count is left out, and where people.csv names anyone in the clip, who has no name, too. Of moments
-    nearer than ``apart_seconds`` to a stronger one of the same person only that one is kept.
+    People who do not count are left out and, where people.csv names anyone in the clip, those without a name. Moments
+    nearer than ``apart_seconds`` to a stronger one of the same person are dropped.
     """
     named = {person.number for person in clip.roster.people if person.name} if clip.roster else set()
     kept: dict[int, list[EmotionSegment]] = defaultdict(list)

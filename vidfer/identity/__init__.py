@@ -24,7 +24,7 @@ class IdentityNetwork(Protocol):
     Attributes
     ----------
     size
-        Side of the aligned faces that it wants, px: cut them with ``faces.align.warp_faces``.
+        Side of the aligned faces that it takes, px: cut them with ``faces.align.warp_faces``.
     """
 
     size: int

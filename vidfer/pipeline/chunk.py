@@ -29,32 +29,32 @@ def chunk_frames(frame_bytes: int) -> int:
     return frames
 
 
-def nobody() -> np.ndarray:
-    """Return the boxes of no face (0, 4)."""
+def no_boxes() -> np.ndarray:
+    """Return boxes (0, 4) float32: those of a frame without faces."""
     return np.zeros((0, 4), np.float32)
 
 
 class Relay:
-    """Hands the faces of each chunk's last frame on to the next chunk, which may be in another thread's hands.
+    """Hands the faces of each chunk's last frame on to the next chunk, which another thread may have.
 
     Parameters
     ----------
     before
-        Gives the boxes (M, 4) of the frame before this chunk; waits for them. Only asked where they matter: where there
-        are more faces than may be followed.
+        Waits for the boxes (M, 4) of the frame before this chunk and returns them. Called only where there are more
+        faces than may be followed.
     """
 
-    def __init__(self, before: Callable[[], np.ndarray] = nobody) -> None:
+    def __init__(self, before: Callable[[], np.ndarray] = no_boxes) -> None:
         self.before = before
         self._last: Future[np.ndarray] = Future()
 
     def tell(self, boxes: np.ndarray) -> None:
-        """Give the boxes of this chunk's last frame; what is told first holds."""
+        """Give the boxes of this chunk's last frame; only the first call counts."""
         if not self._last.done():
             self._last.set_result(boxes)
 
     def next(self) -> Relay:
-        """Return the next chunk's. Chunks must begin in order, or one could wait for one that waits for a thread."""
+        """Return the next chunk's. Chunks must begin in order, or one could wait for another that has no thread yet."""
         return Relay(self._last.result)
 
 
@@ -73,7 +73,7 @@ class FrameChunk:
     """
 
     def __init__(
-        self, batch: FrameBatch, device: torch.device | None, *, boxes_before: Callable[[], np.ndarray] = nobody
+        self, batch: FrameBatch, device: torch.device | None, *, boxes_before: Callable[[], np.ndarray] = no_boxes
     ) -> None:
         self.batch, self.boxes_before = batch, boxes_before
         self.images: Tensor = batch.images if device is None else _on(device, batch.images)  # type: ignore[assignment]

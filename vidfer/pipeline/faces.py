@@ -107,9 +107,9 @@ class _Path:
 
     @staticmethod
     def join(parts: list[_Path]) -> _Path:
-        nobody = np.zeros(0, np.int64)
-        none = _Path(nobody, nobody, nobody, np.zeros((0, 1), np.float32))
-        return _Path(*(np.concatenate([getattr(p, field.name) for p in (none, *parts)]) for field in fields(_Path)))
+        no_rows = np.zeros(0, np.int64)
+        empty = _Path(no_rows, no_rows, no_rows, np.zeros((0, 1), np.float32))
+        return _Path(*(np.concatenate([getattr(p, field.name) for p in (empty, *parts)]) for field in fields(_Path)))
 
 
 class FacesStage:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from vidfer.device import num_threads, use_threads
 from vidfer.errors import blamed_on
-from vidfer.pipeline.chunk import MAX_CHUNK_BYTES, FrameChunk, Relay, nobody
+from vidfer.pipeline.chunk import MAX_CHUNK_BYTES, FrameChunk, Relay, no_boxes
 from vidfer.pipeline.stage import FrameStage
 from vidfer.pipeline.tables import FACES, NO_TABLES, Table, faces_in
 from vidfer.types import FrameBatch
@@ -98,7 +98,7 @@ class FrameStages:
                 if name == FACES and name in tables:
                     relay.tell(faces_in(tables).last_boxes())
         finally:
-            relay.tell(nobody())  # or who waits would wait for ever
+            relay.tell(no_boxes())  # after an error the next chunk would wait for ever
         return tables
 
     def map(
@@ -106,8 +106,8 @@ class FrameStages:
     ) -> Generator[R, None, None]:
         """Yield what ``compute`` makes of each piece, in order, on as many threads as the stages can share.
 
-        With more than one thread each has a whole chunk in its hands: one chunk's small pictures do not divide well
-        among several. Neither the number of threads nor their timing changes a byte.
+        Each thread works on a whole chunk: the small pictures of one chunk do not divide well among several. Neither
+        the number of threads nor their timing changes a byte.
         """
         on_gpu = self.device is not None and self.device.type != "cpu"
         threads = min(2 if on_gpu else sys.maxsize, num_threads(self.device))

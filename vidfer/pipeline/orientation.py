@@ -1,8 +1,7 @@
 """Whether a clip's picture lies on its side or stands on its head, though its file does not say so.
 
-A few frames are looked at in all four positions, unless faces are so clearly upright that two frames more or less do
-not matter. Reading them must cost little: they are taken at keyframes, and from all over a video with few of these
-only where the first look sees nobody.
+Faces are searched in a few frames turned into all four positions, in fewer where they are clearly upright. Frames at
+keyframes cost least to read; where these show no face, frames spread over the whole video are searched.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ def find_turn(video: VideoProbe, stage: FacesStage) -> int:
         if total < ENOUGH_FRAMES * SURE_FACE and few[-1] < spread[-1]:
             turns = _best_turn(video, stage, spread)[1]
     except VidferError:
-        return 0  # whoever reads all frames will say what is wrong
+        return 0  # reading all frames will report what is wrong
     return 90 * turns
 
 

@@ -78,7 +78,7 @@ class StageDeclaration:
     stays_on_disk
         Columns of the table that are large and that no clip stage reads.
     switched_by
-        Key of ``section`` that decides whether the stage runs; where there is none it does.
+        Key of ``section`` that decides whether the stage runs; without one it always does.
     kept_if
         Key of ``section``: where it is false the table is removed from the cache once no stage needs it any more.
         Empty: it is kept.

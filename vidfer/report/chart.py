@@ -20,7 +20,7 @@ from vidfer.report.chart_panel import (
     GAP_LINES,
     INK,
     draw_face,
-    draw_nobody,
+    draw_no_face,
     is_stacked,
 )
 from vidfer.report.chart_pictures import draw_pictures, strip_inches
@@ -120,7 +120,7 @@ def _timeline_figure(clip: ClipResult, options: ChartOptions, *, title: bool) ->
         if panel.pictures is not None:
             draw_pictures(panel.pictures, panel.last, some, end=end, decimals=1 if end < 600 else 0, form=form)
     if not shown:
-        draw_nobody((panels[0].curves, panels[0].ribbon), clip, end=end, form=form)
+        draw_no_face((panels[0].curves, panels[0].ribbon), clip, end=end, form=form)
     _draw_time_axis(panels[-1].last, end, form)
     _draw_texts(figure, clip, notes, form, title=title, banded=banded)
     return figure

@@ -61,7 +61,7 @@ def face_note(clip: ClipResult, track: int) -> str:
     return f"seen for {duration(float(seen))}, {count(episodes, 'episode')}"
 
 
-def draw_nobody(panel: tuple[Axes, Axes], clip: ClipResult, *, end: float, form: ChartFormat) -> None:
+def draw_no_face(panel: tuple[Axes, Axes], clip: ClipResult, *, end: float, form: ChartFormat) -> None:
     """Draw the empty panel of a clip without a face."""
     curves, ribbon = panel
     _style(curves, ribbon, end, form)

@@ -117,7 +117,7 @@ class StageCache:
         return frozenset(found)
 
     def load(self, stage: str, key: str, *, only: Collection[str] | None = None) -> CachedTable | None:
-        """Return a stage's table, every byte verified; None if there is none or it had to be set aside.
+        """Return a stage's table, every byte verified; None without one, or if it had to be set aside.
 
         ``only`` names the arrays to take into memory, None for all.
         """
@@ -262,7 +262,7 @@ class StageCache:
         write_bytes(self._failure_path(stage, key), (json.dumps(body, indent=1, sort_keys=True) + "\n").encode())
 
     def load_failure(self, stage: str, key: str) -> dict[str, Any] | None:
-        """Return what `store_failure` kept; None if there is none or it had to be set aside."""
+        """Return what `store_failure` kept; None without it, or if it had to be set aside."""
         path = self._failure_path(stage, key)
         try:
             body = json.loads(path.read_bytes())

@@ -122,7 +122,7 @@ def build(
 
 
 def read_header(file: IO[bytes], *, actual_size: int) -> Header:
-    """Return the header of an open file; raises CacheError if there is none, or the file's size is another."""
+    """Return the header of an open file; raises CacheError without one, or if the file's size differs from it."""
     raw = file.read(HEADER_BYTES)
     if len(raw) < HEADER_BYTES or not raw.startswith(_MAGIC):
         raise CacheError("not a vidfer cache file, or its header is damaged")

@@ -128,7 +128,7 @@ class RunLock:
         self._unlock_file()
 
     def _lock_file(self) -> bool:
-        """Take the kernel's lock; False where there are none. The file stays: removing it would race."""
+        """Take the kernel's lock; False on systems without. The file stays: removing it would race."""
         if fcntl is None:
             return False
         self._handle = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)

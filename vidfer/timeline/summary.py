@@ -64,7 +64,7 @@ def summarise(clip: ClipResult) -> dict[str, Any]:
         "people": people,
         "unsure_links": _unsure_links(clip),
         "truncated": decode.truncated,
-        "warnings": [*decode.warnings, *_nobody_counts(people)],
+        "warnings": [*decode.warnings, *_all_left_out(people)],
         "decode": {
             "reader": decode.reader,
             "expected_frames": decode.expected_frames,
@@ -153,8 +153,8 @@ def _unsure(clip: ClipResult, rows: np.ndarray, held: np.ndarray) -> float | Non
     return _mean(held[rows] == UNSURE_LABEL, _durations(clip, rows))
 
 
-def _nobody_counts(people: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    """Return what is said where faces are seen and all are left out: else the clip looks as if it had none."""
+def _all_left_out(people: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return a warning if everyone who is seen is left out: else the clip looks as if it had no face."""
     if not people or any(person["include"] for person in people):
         return ()
     why = "; ".join(dict.fromkeys(person["reason"] for person in people if person["reason"])) or "as people.csv says"

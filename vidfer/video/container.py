@@ -29,7 +29,7 @@ def open_container(path: Path) -> av.container.InputContainer:
     try:
         if path.is_file() and path.stat().st_size == 0:
             raise BadVideo(path, "unreadable", "the file is empty (0 bytes): copy or record it again")
-        # absolute, as FFmpeg takes what is before the colon of "12:30.mp4" for a protocol
+        # absolute: FFmpeg would read "12:30.mp4" as the protocol "12"
         return av.open(str(path.absolute()), metadata_errors="ignore", options=_OPEN_OPTIONS)
     except FileNotFoundError:
         raise BadVideo(path, "unreadable", "the file does not exist") from None

@@ -15,8 +15,8 @@ import numpy as np
 
 from vidfer.errors import MissingDependency, OutputError
 
-# px, width and height. A multiple of 64: other widths are padded in memory with bytes that nobody sets. x264 reads
-# them, and the sample would be other bytes each time.
+# px, width and height. A multiple of 64: other widths are padded in memory with bytes that are not set, which x264
+# reads: the sample would differ each time.
 SIZE = 384
 FPS = 25
 

@@ -44,7 +44,7 @@ class _Candidate:
 def choose_stream(
     path: Path, container: av.container.InputContainer, wanted: int = AUTO
 ) -> tuple[av.VideoStream | None, tuple[str, ...]]:
-    """Return the stream to use, and what people are told where there are several; None where there is no video.
+    """Return the stream to use, and a warning where there are several; None without a video stream.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def choose_stream(
     Raises
     ------
     BadVideo
-        ``no_video_stream``: the wanted number is none of a video stream.
+        ``no_video_stream``: the wanted number is not a video stream's.
     """
     streams = video_streams(container)
     if not streams or (len(streams) == 1 and wanted in (AUTO, streams[0].index)):

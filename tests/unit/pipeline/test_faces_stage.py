@@ -9,7 +9,7 @@ import torch
 from vidfer.config import FacesConfig
 from vidfer.faces.cuts import SIGNATURE_SIZE, frame_signatures
 from vidfer.faces.pose import MEAN_FACE
-from vidfer.pipeline.chunk import FrameChunk, nobody
+from vidfer.pipeline.chunk import FrameChunk, no_boxes
 from vidfer.pipeline.faces import FacesStage, _Faces, _interpolate, _stops, _within_limit
 from vidfer.pipeline.tables import FacesTable
 from vidfer.types import FaceBoxes, FrameBatch
@@ -159,7 +159,7 @@ def kept_lefts(
     faces: FaceBoxes, max_faces: int, others: _Faces | None = None, before: np.ndarray | None = None
 ) -> list[list[float]]:
     rows = np.array([2, 6])[: faces.image_row.max() + 1]
-    first = nobody() if before is None else before
+    first = no_boxes() if before is None else before
     keep = _within_limit(rows, faces, np.ones(len(faces), np.bool_), max_faces, others, lambda: first)
     return [faces.xyxy[keep & (faces.image_row == image), 0].tolist() for image in range(len(rows))]
 

@@ -1,7 +1,7 @@
 """Faces of photographs in colour with a teacher's identity vectors, and whose they are where a file's name says it.
 
 Of ``faces_in_scenes.h5`` and ``teachers.h5`` (see ``teachers``). A picture of LFW is called after the person in its
-middle; other faces in it, and those of Flickr8k, are nobody's.
+middle; other faces in it, and those of Flickr8k, have no name.
 """
 
 from __future__ import annotations

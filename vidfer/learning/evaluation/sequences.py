@@ -112,7 +112,7 @@ def count_changes(labels: np.ndarray) -> int:
 def onset_errors(found: np.ndarray, truth: np.ndarray, pts_seconds: np.ndarray) -> np.ndarray:
     """Return for each true change the distance in seconds to the nearest found change to the same label.
 
-    Infinite where there is none within ``ONSET_REACH_SECONDS``. ``found`` and ``truth`` are labels (T,).
+    Infinite without one within ``ONSET_REACH_SECONDS``. ``found`` and ``truth`` are labels (T,).
     """
     true_at = np.flatnonzero(np.diff(truth)) + 1
     found_at = np.flatnonzero(np.diff(found)) + 1

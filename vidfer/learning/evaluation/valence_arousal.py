@@ -92,7 +92,7 @@ class AffectReadout:
         return np.clip(found, -1.0, 1.0).astype(np.float32)
 
     def evaluate(self, sequences: Sequence[CorpusSequence], timelines: Sequence[np.ndarray]) -> AffectFigures | None:
-        """Return the agreement over all rows with values together; None if there is none."""
+        """Return the agreement over all rows that have values; None if no row has."""
         found, truth = [], []
         for sequence, timeline in zip(sequences, timelines, strict=True):
             known = _known(sequence)

@@ -76,11 +76,11 @@ def supervised_contrastive_loss(embedding: Tensor, label: Tensor, *, temperature
     embedding, label
         (B, D) float, any length but 0, and (B,) int.
     temperature
-        By which cosines are divided.
+        Cosines are divided by it.
 
     Returns
     -------
-    Scalar: mean over those of whose label there is another; 0 where there are none.
+    Scalar: mean over the samples that share their label with another; 0 without any.
     """
     direction = functional.normalize(embedding.float(), dim=1)
     itself = _self_pairs(label)

@@ -76,7 +76,7 @@ class MosaicMaker:
     config
         Sizes and chances.
     hard
-        Places where an earlier network saw a face that is none: photograph and box (4,) px.
+        False detections of an earlier network: photograph and box (4,) px.
     """
 
     def __init__(

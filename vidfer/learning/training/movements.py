@@ -200,7 +200,7 @@ class MovementsTask:
 
 
 def _mean_smooth_l1(errors: Tensor, beta: float) -> Tensor:
-    """Return the mean loss of errors in spreads, 0 if there are none."""
+    """Return the mean loss of errors, in standard deviations; 0 without any."""
     total = functional.smooth_l1_loss(errors, torch.zeros_like(errors), beta=beta, reduction="sum")
     return total / max(1, errors.numel())
 

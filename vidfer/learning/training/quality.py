@@ -323,7 +323,7 @@ class QualityTask:
 
 
 def weights_in_mixture(faces: JudgedFaces, config: DataConfig) -> np.ndarray:
-    """Return how much each face (N,) counts, 1 on average, so that the mixture is as the recipe wants it."""
+    """Return how much each face (N,) counts, 1 on average, so that the mixture is the recipe's."""
     weight = np.bincount(faces.label).clip(1)[faces.label].astype(np.float64) ** -config.balance
     clear = faces.kind == "clear"
     for rows, share in ((clear, config.clear_share), (~clear, 1 - config.clear_share)):
