@@ -26,7 +26,7 @@ from PIL import Image
 
 from vidfer.video.sample_clip import write_sample
 
-MOST_CLIENTS, MOST_SECONDS, MOST_JOBS = 400, 60.0, 200
+MAX_CLIENTS, MAX_SECONDS, MAX_JOBS = 400, 60.0, 200
 
 
 def main() -> None:
@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0, help="for each kind of request")
     parser.add_argument("--jobs", type=int, default=20)
     options = parser.parse_args()
-    clients, seconds = min(options.clients, MOST_CLIENTS), min(options.seconds, MOST_SECONDS)
+    clients, seconds = min(options.clients, MAX_CLIENTS), min(options.seconds, MAX_SECONDS)
     with tempfile.TemporaryDirectory() as folder:
         video = Path(folder) / "sample.mp4"
         write_sample(video)
@@ -43,7 +43,7 @@ def main() -> None:
         try:
             port = _port_of(process)
             picture = _picture(video)
-            jobs = _Jobs(port, video.read_bytes(), min(options.jobs, MOST_JOBS))
+            jobs = _Jobs(port, video.read_bytes(), min(options.jobs, MAX_JOBS))
             jobs.send()
             print(f"{clients} clients, load {os.getloadavg()[0]:.1f}, {os.cpu_count()} cores")
             print(f"{'':28}{'a second':>10}{'p50, ms':>10}{'p95, ms':>10}{'refused':>10}")

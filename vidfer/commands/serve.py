@@ -19,7 +19,7 @@ from vidfer.errors import ConfigError, MissingDependency
 from vidfer.pipeline.exported_files import exported_settings
 
 TOKEN_VARIABLE = "VIDFER_TOKEN"
-LEAST_TOKEN = 16  # characters; what `openssl rand -hex 32` prints has 64
+MIN_TOKEN_LENGTH = 16  # characters; what `openssl rand -hex 32` prints has 64
 CLOSE_SECONDS = 2  # for answers that are under way when the service ends
 
 
@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
     import uvicorn
 
     from vidfer.service.app import create_app
-    from vidfer.service.connections import MOST_CONNECTIONS, bounded_by
+    from vidfer.service.connections import MAX_CONNECTIONS, bounded_by
     from vidfer.service.guard import Guard, is_loopback
     from vidfer.service.jobs import Jobs
     from vidfer.service.networks import Networks
@@ -65,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
                     server_header=False,
                     proxy_headers=False,  # whoever asks may write anything into them
                     lifespan="off",
-                    limit_concurrency=MOST_CONNECTIONS,
+                    limit_concurrency=MAX_CONNECTIONS,
                     ws_max_size=limits.max_picture_mib << 20,
                     timeout_graceful_shutdown=CLOSE_SECONDS,
                 )
@@ -89,10 +89,10 @@ def _token(options: argparse.Namespace) -> str:
             raise ConfigError(f"{source}: cannot be read: {error}") from error
     elif not token:
         return ""
-    if len(token) < LEAST_TOKEN or not (token.isascii() and token.isprintable()) or {*' ",;\\'} & {*token}:
+    if len(token) < MIN_TOKEN_LENGTH or not (token.isascii() and token.isprintable()) or {*' ",;\\'} & {*token}:
         raise ConfigError(
-            f"{source}: expected {LEAST_TOKEN} or more letters, digits and the like, without spaces, quotes, commas, "
-            f"semicolons and backslashes: e.g. what openssl rand -hex 32 prints"
+            f"{source}: expected {MIN_TOKEN_LENGTH} or more letters, digits and the like, without spaces, quotes, "
+            f"commas, semicolons and backslashes: e.g. what openssl rand -hex 32 prints"
         )
     return token
 

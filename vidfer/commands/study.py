@@ -9,7 +9,7 @@ from pathlib import Path
 from vidfer.commands import EXIT_FAILED, EXIT_OK
 from vidfer.report.wording import count, display_name
 
-_MOST_SHOWN = 10
+_MAX_SHOWN = 10
 
 
 def run(options: argparse.Namespace) -> int:
@@ -31,10 +31,10 @@ def _run(options: argparse.Namespace) -> int:
     from vidfer import study
 
     found = study.run(options.results, options.study, out=options.out, exports=options.export)
-    for one in found.left[:_MOST_SHOWN]:
+    for one in found.left[:_MAX_SHOWN]:
         print(f"vidfer: left out: {one.what} {display_name(one.name)}: {one.reason}", file=sys.stderr)
-    if len(found.left) > _MOST_SHOWN:
-        print(f"vidfer: and {len(found.left) - _MOST_SHOWN} more: left_out.csv", file=sys.stderr)
+    if len(found.left) > _MAX_SHOWN:
+        print(f"vidfer: and {len(found.left) - _MAX_SHOWN} more: left_out.csv", file=sys.stderr)
     for note in found.notes:
         print(f"vidfer: {note}", file=sys.stderr)
     if not options.quiet:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 VECTORS = "track_vectors"  # the stage that keeps them
-MOST_PEOPLE = 4000  # the memory that comparing takes grows with the square of their number: 700 MB
-_MOST_TOLD = 5  # of the people who may be the same as one
+MAX_PEOPLE = 4000  # the memory that comparing takes grows with the square of their number: 700 MB
+_MAX_LISTED = 5  # of the people who may be the same as one
 _NOT_COMPARED = "not compared: no face is good enough"
 
 Cells = Mapping[int, Mapping[str, str]]  # of people.csv by person of a clip
@@ -69,10 +69,10 @@ def people_across(out: Path, records: Iterable[ClipRecord], config: PipelineConf
             without += table is None
             people += _people_of(record, table.arrays["sums"] if table else None)
     notes = [] if not without else [_without_vectors(out, without)]
-    if len(people) > MOST_PEOPLE:
+    if len(people) > MAX_PEOPLE:
         notes.append(
             f"{out / PEOPLE_FILE}: {len(people):,} people are too many to find each in other clips (people.across): "
-            f"expected at most {MOST_PEOPLE:,}; process parts of them into folders of their own"
+            f"expected at most {MAX_PEOPLE:,}; process parts of them into folders of their own"
         )
         return Across(notes=tuple(notes))
     return Across(cells=_grouped(people, config.people.min_confidence), notes=tuple(notes))
@@ -128,7 +128,7 @@ def _grouped(people: list[_PersonOfClip], min_confidence: float) -> dict[str, di
             unsure.setdefault(one, []).append((-chance, labels[other]))
     for number, unit in enumerate(units):
         group, is_known = int(links.person[number]), bool(sums[number].any() or names[number])
-        maybe = [f"{label} {-chance:.2f}" for chance, label in sorted(unsure.get(group, []))[:_MOST_TOLD]]
+        maybe = [f"{label} {-chance:.2f}" for chance, label in sorted(unsure.get(group, []))[:_MAX_LISTED]]
         for person in unit:
             cells[person.clip_id][person.number] = {
                 ACROSS_PERSON: labels[group] if is_known else "",

@@ -41,7 +41,7 @@ from vidfer.video.find import FoundVideo
 
 # Of what a file's content makes fail; a file that is truncated gives results without --strict.
 PERMANENT = frozenset(get_args(BadVideoReason)) - {"truncated"}
-MOST_BYTES = 8 << 30  # of a worker's memory: five times what embedded defaults take at any size of frame
+MAX_WORKER_BYTES = 8 << 30  # of a worker's memory: five times what embedded defaults take at any size of frame
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -255,7 +255,7 @@ class _Run:
 
     def _local_resources(self, items: int | None) -> Resources:
         resources = plan_resources(self.config.run.jobs, items=items)
-        most = min(resources.max_rss_bytes, MOST_BYTES)  # one worker's share may be the whole machine
+        most = min(resources.max_rss_bytes, MAX_WORKER_BYTES)  # one worker's share may be the whole machine
         return replace(resources, max_rss_bytes=most)
 
     def _run_on(

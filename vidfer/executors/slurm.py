@@ -21,7 +21,7 @@ from vidfer.executors.driver import SubmissionLost, drive
 from vidfer.executors.node import Message, work
 
 ITEMS_PER_JOB = 8  # the networks are loaded once for so many videos; a job that is lost costs one of them an attempt
-MOST_JOBS = 64  # in SLURM's queue at a time, unless --jobs says otherwise
+MAX_JOBS = 64  # in SLURM's queue at a time, unless --jobs says otherwise
 _HOURS = 24  # a job's limit; $SBATCH_TIMELIMIT overrides it, as $SBATCH_PARTITION and the like do
 _POLL_SECONDS = 0.1
 _SILENCE_SECONDS = 180.0
@@ -125,7 +125,7 @@ class _Jobs:
         self.ending: list[_Job] = []  # they have told all, or are being cancelled
 
     def room(self) -> int:
-        return self.resources.jobs or MOST_JOBS
+        return self.resources.jobs or MAX_JOBS
 
     def submit(self, pickled_items: Sequence[bytes]) -> _Job:
         token = secrets.token_bytes(TOKEN_BYTES)

@@ -28,11 +28,11 @@ from vidfer.video.probe import probe
 from vidfer.video.pyav_reader import PyAVReader
 
 FRAMES_OF_A_VIDEO = 48
-LEAST_FACES = 20
-LEAST_SAME_LABELS = 0.985
-MOST_PROBABILITY = 0.03  # by which a probability may change, of 95 faces in 100
+MIN_FACES = 20
+MIN_SAME_LABELS = 0.985
+MAX_PROBABILITY_SHIFT = 0.03  # by which a probability may change, of 95 faces in 100
 MOST_POINTS = 0.005  # by which landmarks may move, in sides of the crop, of 95 faces in 100
-LEAST_COSINE = 0.98  # of a vector with what it was, of 95 faces in 100
+MIN_COSINE = 0.98  # of a vector with what it was, of 95 faces in 100
 # Light that calibration faces are seen in, too: gain and contrast.
 _LIGHT = ((1.0, 1.0), (0.5, 1.0), (1.3, 1.0), (1.0, 0.4))
 
@@ -45,7 +45,7 @@ def calibration_faces(config: PipelineConfig, videos: Iterable[Path]) -> dict[st
     BadVideo
         A video cannot be read.
     DataError
-        There are fewer than ``LEAST_FACES`` faces in them.
+        There are fewer than ``MIN_FACES`` faces in them.
     """
     pipeline = Pipeline(config)
     faces_stage, backbone = pipeline.stage("faces"), pipeline.stage("embeddings")._loaded()
@@ -69,8 +69,8 @@ def calibration_faces(config: PipelineConfig, videos: Iterable[Path]) -> dict[st
             for name, pictures in cut.items():
                 found[name].append(pictures.cpu().numpy())
     joined = {name: np.concatenate(parts) for name, parts in found.items() if parts}
-    if not joined or len(joined["landmarks"]) < LEAST_FACES:
-        raise DataError(f"--calibrate: expected {LEAST_FACES} faces or more, found {len(joined.get('landmarks', ()))}")
+    if not joined or len(joined["landmarks"]) < MIN_FACES:
+        raise DataError(f"--calibrate: expected {MIN_FACES} faces or more, found {len(joined.get('landmarks', ()))}")
     return joined
 
 
@@ -128,12 +128,12 @@ def loss(exact: ExportedNetwork, other: ExportedNetwork, faces: np.ndarray) -> t
         change = np.abs(a - b).max(1)
         most = float(np.quantile(change, 0.95))
         lost = {"same_labels": same, "probability_p95": most, "probability_most": float(change.max())}
-        return lost, same >= LEAST_SAME_LABELS and most <= MOST_PROBABILITY
+        return lost, same >= MIN_SAME_LABELS and most <= MAX_PROBABILITY_SHIFT
     if exact.about["name"] == "landmarks":
         moved = float(np.quantile(np.abs(ours[0] - theirs[0]).mean((1, 2)), 0.95))
         return {"points_p95": moved}, moved <= MOST_POINTS
     cosine = float(np.quantile((ours[0] * theirs[0]).sum(1), 0.05))
-    return {"cosine_p5": cosine}, cosine >= LEAST_COSINE
+    return {"cosine_p5": cosine}, cosine >= MIN_COSINE
 
 
 class _Reader:

@@ -11,7 +11,7 @@ from vidfer.labels import EMOTIONS
 from vidfer.report.wording import display_name
 from vidfer.types import ClipResult
 
-_MOST_CELLS = 4_000_000  # faces times frames: 300 MB; of more faces those seen longest are kept, and it is said
+_MAX_CELLS = 4_000_000  # faces times frames: 300 MB; of more faces those seen longest are kept, and it is said
 _OF_FACE = {
     "quality": "chance that the label is that of the clean, frontal, large face",
     "confidence": "how sure the landmark network is of the face",
@@ -31,7 +31,7 @@ def render(clip: ClipResult) -> dict[str, bytes]:
 
     rows = np.flatnonzero(clip.timeline.track_id >= 0)
     faces, seen = np.unique(clip.timeline.track_id[rows], return_counts=True)
-    most = max(1, _MOST_CELLS // max(1, len(clip.frames)))
+    most = max(1, _MAX_CELLS // max(1, len(clip.frames)))
     kept = np.sort(faces[np.argsort(-seen, kind="stable")[:most]])
     rows = rows[np.isin(clip.timeline.track_id[rows], kept)]
     at = np.searchsorted(kept, clip.timeline.track_id[rows]), clip.timeline.frame_row[rows]

@@ -21,7 +21,7 @@ STEP = 4  # frames from one to the next behind a keyframe
 UPRIGHT = 0.28
 SURE_FACE = 0.25
 MARGIN = 1.1  # times the evidence of another position; the least that was measured for the right one is 1.17
-MOST_FRAMES = 0.75  # of those with a face must agree
+MIN_AGREEING = 0.75  # of those with a face must agree
 
 
 def find_turn(video: VideoProbe, stage: FacesStage) -> int:
@@ -84,7 +84,7 @@ def _best_position(seen: list[list[np.ndarray]]) -> tuple[float, int]:
     with_face = np.count_nonzero(total.max(1, initial=0) > 0)
     turned = (
         sums[best] > MARGIN * sums[0]
-        and np.count_nonzero(wins) >= max(MOST_FRAMES * with_face, min(ENOUGH_FRAMES, len(seen)))
+        and np.count_nonzero(wins) >= max(MIN_AGREEING * with_face, min(ENOUGH_FRAMES, len(seen)))
         and best_face[wins, best].mean() >= SURE_FACE
     )
     return float(sums[best]), best if turned else 0

@@ -7,8 +7,8 @@ import asyncio
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-MOST_CONNECTIONS = 500  # more are answered with 503 ...
-_MOST_OPEN = 600  # ... and still more cut off at once: each takes a file handle, of which a process may have 1024
+MAX_CONNECTIONS = 500  # more are answered with 503 ...
+_MAX_OPEN = 600  # ... and still more cut off at once: each takes a file handle, of which a process may have 1024
 
 
 def bounded_by(seconds: float) -> type[H11Protocol]:
@@ -24,7 +24,7 @@ def bounded_by(seconds: float) -> type[H11Protocol]:
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
-            if len(self.connections) > _MOST_OPEN:
+            if len(self.connections) > _MAX_OPEN:
                 transport.abort()
             self._expect_a_request()
 

@@ -26,7 +26,7 @@ COOKIE = "vidfer_token"
 OPEN_PATHS = frozenset({"/", "/page.js", "/page.css", "/health"})  # nothing of anybody
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 _BURST_SECONDS = 10
-_MOST_ADDRESSES = 10_000
+_MAX_ADDRESSES = 10_000
 _SMALL_BODY = 64 << 10  # bytes, of what is neither a video nor a picture
 _HEADERS = {
     "x-content-type-options": "nosniff",
@@ -191,7 +191,7 @@ class _Rate:
         left = min(self._most, left + (now - at) * self._per_second)
         if left < 1:
             return (1 - left) / self._per_second
-        if len(self._left) >= _MOST_ADDRESSES:
+        if len(self._left) >= _MAX_ADDRESSES:
             whole = now - _BURST_SECONDS  # who asked nothing for so long has all requests again
             self._left = {who: entry for who, entry in self._left.items() if entry[1] > whole}
         self._left[address] = (left - 1, now)

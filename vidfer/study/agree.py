@@ -27,7 +27,7 @@ VIDFER: Final = "vidfer"
 STATES: Final = (*EMOTIONS, UNSURE)
 MISSING: Final = -1  # not labelled by this coder
 _SAMPLES = 999
-_LEAST_PEOPLE = 3  # for an interval over them
+_MIN_PEOPLE = 3  # for an interval over them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -284,7 +284,7 @@ def _with_interval(
 
 def _interval(drawn: np.ndarray, people: int, alpha: float) -> dict[str, float]:
     known = drawn[np.isfinite(drawn)]
-    if people < _LEAST_PEOPLE or not len(known):
+    if people < _MIN_PEOPLE or not len(known):
         return {"low": float("nan"), "high": float("nan")}
     low, high = np.quantile(known, [alpha / 2, 1 - alpha / 2])
     return {"low": float(low), "high": float(high)}

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _EFFECTS = {"hedges_g": "Hedges’ g", "hedges_g_z": "Hedges’ g_z"}
 _STRONGEST = 3  # moments of each emotion and condition, each of another clip
-_MOST_LISTED = 50
+_MAX_LISTED = 50
 
 
 def render_page(
@@ -102,7 +102,7 @@ def _clusters(clusters: pd.DataFrame) -> str:
             number(f"{_number(one['from_seconds'], 1)} to {_number(one['to_seconds'], 1)} s"),
             number(_number(one["p"])),
         )
-        for one in clusters.sort_values(["p", "type"], kind="stable").head(_MOST_LISTED).to_dict("records")
+        for one in clusters.sort_values(["p", "type"], kind="stable").head(_MAX_LISTED).to_dict("records")
     ]
     headings = [("event", ""), ("emotion", ""), ("compared", ""), ("from the onset", "number"), ("p", "number")]
     return f'<section class="long"><h2>Around events, over time</h2>{table(headings, rows)}</section>'
@@ -144,8 +144,8 @@ def _left_out(left: Sequence[LeftOut]) -> str:
         return ""
     rows = [
         row(cell(one.what), cell(escape(one.name), kind="name"), cell(escape(one.reason), kind="text"))
-        for one in left[:_MOST_LISTED]
+        for one in left[:_MAX_LISTED]
     ]
-    more = f"<p class='faint'>and {len(left) - _MOST_LISTED} more: left_out.csv</p>" if len(left) > _MOST_LISTED else ""
+    more = f"<p class='faint'>and {len(left) - _MAX_LISTED} more: left_out.csv</p>" if len(left) > _MAX_LISTED else ""
     heads = [("what", ""), ("name", ""), ("why", "")]
     return f'<section class="long"><h2>Left out</h2>{table(heads, rows)}{more}</section>'

@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 DPI = 300
 _GAP = 8  # mm between rows of panels
 _FOOT = 11  # mm below the panels: ticks and what they mean
-_LEAST_SPAN = 0.1  # of probability on an axis: no picture of noise
+_MIN_SPAN = 0.1  # of probability on an axis: no picture of noise
 _TEXT = 7.0  # pt
 _ACCENT = "#3b6ea5"  # of what belongs to no emotion
 _LINES: tuple[Any, ...] = ((0, (3, 1.5)), "-", "-.", ":")
 _BAND_SAMPLES = 999
-_MOST_STEPS = 300  # of a drawn time course: more than there are pixels between
+_MAX_STEPS = 300  # of a drawn time course: more than there are pixels between
 
 
 def saved(figure: Figure, formats: Collection[str]) -> dict[str, bytes]:
@@ -134,7 +134,7 @@ def participant_time_courses(time_courses: pd.DataFrame, condition: str) -> Time
     wide = mean.unstack("participant").sort_index()  # (T, K * P)
     times = wide.index.to_numpy(np.float64)
     values = wide.to_numpy(np.float64).reshape(len(times), len(EMOTIONS), -1).transpose(2, 0, 1)
-    every = max(1, -(-len(times) // _MOST_STEPS))
+    every = max(1, -(-len(times) // _MAX_STEPS))
     return times[::every], values[:, ::every]
 
 
@@ -238,8 +238,8 @@ def _time_axis(panels: Panels, counts: Sequence[tuple[np.ndarray, np.ndarray]], 
 def _widen(axes: Axes, *, is_change: bool = False) -> None:
     """Give the axis of a probability its least span; where nothing is below 0 the axis begins there."""
     low, high = axes.dataLim.intervaly
-    if high - low < _LEAST_SPAN:
-        low, high = (low + high - _LEAST_SPAN) / 2, (low + high + _LEAST_SPAN) / 2
+    if high - low < _MIN_SPAN:
+        low, high = (low + high - _MIN_SPAN) / 2, (low + high + _MIN_SPAN) / 2
         if low < 0 <= axes.dataLim.y0 and not is_change:
             low, high = 0.0, high - low
     margin = 0.05 * (high - low)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _PARQUET_ONLY = frozenset({"aligned", "event_courses"})
 _PAGE_MM = 180  # of the pictures in study.html: the widest
-_MOST_TYPES = 12  # of events that are drawn
+_MAX_TYPES = 12  # of events that are drawn
 
 
 def run_study(
@@ -127,7 +127,7 @@ def _pictures(study: Study) -> Iterator[tuple[str, str, Callable[[int], Figure]]
     )
     events = tables.get("event_courses", tables["aligned"].head(0))
     for place, (kind, of_type) in enumerate(events.groupby("type", sort=True) if len(events) else ()):
-        if place < _MOST_TYPES:
+        if place < _MAX_TYPES:
             around = [participant_time_courses(of_type, name) for name in conditions]
             clusters = tables["clusters"][tables["clusters"]["type"] == kind]
             yield (

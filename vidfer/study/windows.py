@@ -16,7 +16,7 @@ from vidfer.study.settings import EventsSection
 if TYPE_CHECKING:
     import pandas as pd
 
-_LEAST_CHANGE = 0.1  # of probability: below, there is no onset to date
+_MIN_CHANGE = 0.1  # of probability: below, there is no onset to date
 _MIN_SEEN_SHARE = 0.5  # of a window, or of a step
 _ROUNDING = 1e-6  # of times that are sums
 _FIGURES = (
@@ -104,7 +104,7 @@ class _Window:
             seconds, step, values = self.seconds[after], self.step[after], self.values[after]
             change, mean = values - self.before, np.average(values, axis=0, weights=step)
             place, largest = change.argmax(axis=0), change.max(axis=0)
-            onset = np.where(largest >= _LEAST_CHANGE, seconds[(change >= largest / 2).argmax(axis=0)], np.nan)
+            onset = np.where(largest >= _MIN_CHANGE, seconds[(change >= largest / 2).argmax(axis=0)], np.nan)
             peak = values.max(axis=0)
             found[:-2] = self.before, mean, mean - self.before, onset, seconds[place], peak, step @ change
         return found.T

@@ -20,7 +20,7 @@ from vidfer.labels import EMOTION_INDEX, EMOTIONS
 SHARE: Final = 0.5
 NEUTRAL_LOG_ODDS: Final = "neutral_log_odds"  # of a weight file's metadata
 _STILLEST: Final = 1 / 3  # of a person's rows
-_LEAST_ROWS: Final = 5
+_MIN_ROWS: Final = 5
 _NEUTRAL: Final = EMOTION_INDEX["neutral"]
 
 
@@ -61,12 +61,12 @@ def baseline_shift(logits: np.ndarray, pts_seconds: np.ndarray, baseline: Baseli
     if baseline == "none":
         return np.zeros(len(EMOTIONS))
     if baseline == "clip":
-        count = max(_LEAST_ROWS, round(len(odds) * _STILLEST))
+        count = max(_MIN_ROWS, round(len(odds) * _STILLEST))
         rows = np.argsort(-odds[:, _NEUTRAL], kind="stable")[:count]
     else:
         start, end = baseline
         rows = np.flatnonzero((pts_seconds >= start) & (pts_seconds <= end))
-    if len(rows) < _LEAST_ROWS or len(odds) < _LEAST_ROWS:
+    if len(rows) < _MIN_ROWS or len(odds) < _MIN_ROWS:
         return np.zeros(len(EMOTIONS))
     own = np.median(odds[rows], axis=0)
     if baseline == "clip" and _NEUTRAL not in np.argsort(own)[-2:]:

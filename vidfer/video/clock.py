@@ -15,7 +15,7 @@ import numpy as np
 from vidfer.video.packets import NO_TIME
 
 _LOOK_AHEAD = 8  # packets that decide whether the clock jumped or one packet has a wrong time
-_MOST_OUTLIERS = 3  # packets in a row whose time may be too late before the clock counts as having jumped
+_MAX_OUTLIERS = 3  # packets in a row whose time may be too late before the clock counts as having jumped
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,7 +153,7 @@ def _stretches(times: np.ndarray, step: int, longest_gap: int | None) -> tuple[l
 
 def _too_late(fine: Sequence[tuple[int, int]], row: int, time: int, step: int) -> int:
     """Return how many of the last times must be wrong for this one to be right: 0 if that does not explain it."""
-    for wrong in range(1, min(_MOST_OUTLIERS, len(fine) - 1) + 1):
+    for wrong in range(1, min(_MAX_OUTLIERS, len(fine) - 1) + 1):
         before_row, before = fine[-1 - wrong]
         if abs(time - (before + (row - before_row) * step)) <= step and time > before:
             return wrong

@@ -25,7 +25,7 @@ from vidfer.video.probe import VideoProbe
 
 _NUM_THREADS = 2  # VP9 fails at 0 and above 2
 _TARGET_BYTES = 128 << 20  # short GOPs are joined up to so much decoded, as opening a piece costs a few ms
-_LEAST_FRAMES = 8  # decord finds no duration in a VP8 piece of 3 frames; and a piece should be worth opening
+_MIN_FRAMES = 8  # decord finds no duration in a VP8 piece of 3 frames; and a piece should be worth opening
 _NO_REPEATS = 1e-9  # share of frames that decord may replace by their neighbours before it raises
 _TIME_BASE = Fraction(1, 25)
 
@@ -169,7 +169,7 @@ def _segments(probe: VideoProbe, piece_frames: int) -> list[_Segment]:
     segments: list[_Segment] = []
     for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
         last = segments[-1] if segments else None
-        short = last is not None and min(stop - start, last.stop - last.start) < _LEAST_FRAMES
+        short = last is not None and min(stop - start, last.stop - last.start) < _MIN_FRAMES
         if last is not None and (short or stop - last.start <= most):
             segments[-1] = _Segment(last.start, stop)
         else:

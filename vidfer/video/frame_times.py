@@ -14,10 +14,10 @@ from vidfer.video.decode_pass import DecodedFrames
 from vidfer.video.packets import NO_TIME, PacketTable, displayed
 
 # Of a broadcast's clock: beyond lies another recording, or FFmpeg's idea of a wrap-around.
-_LONGEST_GAP_SECONDS = 3600.0
+_MAX_GAP_SECONDS = 3600.0
 _JOINABLE = frozenset({"mpeg", "mpegts"})  # files of these may simply be written one after another
 _CHECKED_PACKETS = 100
-_MOST_NAMED = 3  # jumps in one warning
+_MAX_NAMED = 3  # jumps in one warning
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +80,7 @@ def frame_times(
     decode_first, decode
         Decode so many packets, or all: asked only where the packets' times cannot be right.
     """
-    longest_gap = round(_LONGEST_GAP_SECONDS / time_base) if container in _JOINABLE else None
+    longest_gap = round(_MAX_GAP_SECONDS / time_base) if container in _JOINABLE else None
     counts = packets.is_shown & ~packets.is_discard
     pts, jumps = continued(packets.pts, packets.dts, counts, longest_gap_ticks=longest_gap)
     table = replace(packets, pts=pts)
@@ -179,10 +179,10 @@ def _jump_warnings(
     timed = counts & (pts != NO_TIME)
     first = pts[timed].min()
     places = []
-    for jump in jumps[:_MOST_NAMED]:
+    for jump in jumps[:_MAX_NAMED]:
         after = pts[jump.row :][timed[jump.row :]]
         where = float((after.min() - first) * time_base)
         by = float(abs(jump.ticks) * time_base)
         places.append(f"at {where:.2f} s ({by:.2f} s {'back' if jump.ticks < 0 else 'ahead'})")
-    more = f" and {len(jumps) - _MOST_NAMED} more times" if len(jumps) > _MOST_NAMED else ""
+    more = f" and {len(jumps) - _MAX_NAMED} more times" if len(jumps) > _MAX_NAMED else ""
     return (f"the file's clock jumps {', '.join(places)}{more}, as in joined recordings: times go on from there",)

@@ -9,8 +9,8 @@ import numpy as np
 from vidfer.video.decode_pass import DecodedFrames
 from vidfer.video.display import Display, square_width
 
-_LEAST_SECONDS = 2.0  # a size is one of the video's own where it is seen for so long,
-_LEAST_SHARE = 0.05  # or in so many of its frames
+_MIN_SECONDS = 2.0  # a size is one of the video's own where it is seen for so long,
+_MIN_SHARE = 0.05  # or in so many of its frames
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,8 +56,8 @@ def choose_size(frames: DecodedFrames, seconds: np.ndarray, *, container_aspect:
     for size, span, count in zip(sizes, spans.tolist(), counts.tolist(), strict=True):
         before = seen.get(size, (0.0, 0))
         seen[size] = (before[0] + span, before[1] + count)
-    least = _LEAST_SHARE * len(frames.shape)
-    own = [size for size, (span, count) in seen.items() if span >= _LEAST_SECONDS or count >= least] or list(seen)
+    least = _MIN_SHARE * len(frames.shape)
+    own = [size for size, (span, count) in seen.items() if span >= _MIN_SECONDS or count >= least] or list(seen)
     chosen = max(own, key=lambda size: (size[0] * size[1], seen[size]))
     target = max((place for place, size in enumerate(sizes) if size == chosen), key=lambda place: counts[place])
     listed = ", ".join(f"{width} x {height} ({count} frames)" for (width, height), (_, count) in seen.items())

@@ -14,7 +14,7 @@ import numpy as np
 
 from vidfer.errors import MissingDependency, VidferError
 
-MOST_FPS = 30.0
+MAX_FPS = 30.0
 _REGION = re.compile(r"screen(?::(-?\d+),(-?\d+),(\d+)x(\d+))?")
 
 
@@ -63,11 +63,11 @@ class Screen:
             raise VidferError(f"{self._name}: cannot be read: is the region on the screen? {error}") from error
 
     def frames(self) -> Iterator[tuple[av.VideoFrame, float | None]]:
-        """Yield what is shown, at most ``MOST_FPS`` times a second; it has no clock of its own."""
+        """Yield what is shown, at most ``MAX_FPS`` times a second; it has no clock of its own."""
         due = time.monotonic()
         while True:
             yield self._grabbed(), None
-            due = max(due + 1 / MOST_FPS, time.monotonic())
+            due = max(due + 1 / MAX_FPS, time.monotonic())
             time.sleep(max(0.0, due - time.monotonic()))
 
     def picture(self, frame: av.VideoFrame) -> np.ndarray:

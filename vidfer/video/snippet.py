@@ -14,7 +14,7 @@ from vidfer.video.probe import VideoProbe
 from vidfer.video.repaint import Sound, frames_between, write_painted
 
 _COPIED = frozenset({"h264", "hevc", "av1", "mpeg4"})  # pictures that MP4 players know
-_LONGEST_LEAD_SECONDS = 2.0  # from the key frame to the wanted start: where that is longer it is encoded anew
+_MAX_LEAD_SECONDS = 2.0  # from the key frame to the wanted start: where that is longer it is encoded anew
 
 
 def cut(
@@ -73,7 +73,7 @@ def _packets(video: VideoProbe, rows: np.ndarray) -> slice | None:
         return None
     first, last = video.frame_pts[rows[0]], video.frame_pts[rows[-1]]
     keys = np.flatnonzero(packets.is_keyframe & (packets.pts <= first))
-    if not len(keys) or (first - packets.pts[keys[-1]]) * video.time_base > _LONGEST_LEAD_SECONDS:
+    if not len(keys) or (first - packets.pts[keys[-1]]) * video.time_base > _MAX_LEAD_SECONDS:
         return None
     wanted = np.flatnonzero((packets.pts >= packets.pts[keys[-1]]) & (packets.pts <= last))
     found = slice(int(keys[-1]), int(wanted.max()) + 1)

@@ -103,7 +103,7 @@ def test_clips_of_which_nothing_is_kept_are_told(tmp_path: Path) -> None:
 
 
 def test_more_people_than_can_be_compared_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vidfer.engine.across, "MOST_PEOPLE", 1)
+    monkeypatch.setattr(vidfer.engine.across, "MAX_PEOPLE", 1)
     found = compared(tmp_path, {"a": [("0", "", 0)], "b": [("0", "", 0)]})
     assert found.cells == {}
     assert "too many" in found.notes[0]

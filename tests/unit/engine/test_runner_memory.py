@@ -30,7 +30,7 @@ class Recorder:
         pass
 
 
-@pytest.mark.parametrize(("share", "limit"), [(64 << 30, runner.MOST_BYTES), (5 << 30, 5 << 30)])
+@pytest.mark.parametrize(("share", "limit"), [(64 << 30, runner.MAX_WORKER_BYTES), (5 << 30, 5 << 30)])
 def test_a_single_worker_may_not_take_the_whole_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: int, limit: int
 ) -> None:

@@ -18,7 +18,7 @@ SMALLEST_SIDE = 320  # px: pictures are searched at no less, unless the settings
 # third, 89 % (benchmarks/small_faces.py).
 SHRINK = 2.5
 LARGEST_SIDE = 1280  # px: beyond 3200 px the time would grow without bound
-LEAST_SEARCHED_PX = 16  # width from which the embedded detector finds most faces, px of the picture that it searches
+MIN_SEARCHED_PX = 16  # width from which the embedded detector finds most faces, px of the picture that it searches
 
 
 def search_side(long_side: int, *, height: int, width: int) -> int:
@@ -29,7 +29,7 @@ def search_side(long_side: int, *, height: int, width: int) -> int:
 def least_face_px(long_side: int, *, height: int, width: int) -> float:
     """Return the width below which faces are hardly found in pictures of this size, px of the picture."""
     longest = max(height, width)
-    return LEAST_SEARCHED_PX * max(1.0, longest / search_side(long_side, height=height, width=width))
+    return MIN_SEARCHED_PX * max(1.0, longest / search_side(long_side, height=height, width=width))
 
 
 class FaceDetector(Protocol):

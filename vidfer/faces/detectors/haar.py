@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SCALE_STEP = 1.1  # from one size of faces to the next: OpenCV's default
-LEAST_SIDE = 24  # px of the picture that is searched: the size on which both cascades were trained
+MIN_SIDE = 24  # px of the picture that is searched: the size on which both cascades were trained
 _FINDS_AT_HALF = (
     8  # overlapping finds that make a face, a score of 0.5; with 3 (OpenCV's default) or 4 more false ones pass
 )
@@ -63,7 +63,7 @@ class HaarDetector(BatchDetector):
             pictures = pictures.repeat(3, 3)
         found = [
             self._cascade(picture, self._least_finds)
-            if min(picture.shape[:2]) > LEAST_SIDE
+            if min(picture.shape[:2]) > MIN_SIDE
             else (np.zeros((0, 4)), np.zeros(0))
             for picture in pictures
         ]
@@ -87,7 +87,7 @@ def opencv_cascade(cv2: Any, path: Path) -> Cascade:
     def run(picture: np.ndarray, least_finds: int) -> tuple[np.ndarray, np.ndarray]:
         gray = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
         boxes, finds = classifier.detectMultiScale2(
-            gray, scaleFactor=SCALE_STEP, minNeighbors=least_finds, minSize=(LEAST_SIDE, LEAST_SIDE)
+            gray, scaleFactor=SCALE_STEP, minNeighbors=least_finds, minSize=(MIN_SIDE, MIN_SIDE)
         )
         corner_size = np.asarray(boxes, np.float64).reshape(-1, 4)
         return np.concatenate([corner_size[:, :2], corner_size[:, :2] + corner_size[:, 2:]], 1), np.ravel(finds)
@@ -105,7 +105,7 @@ def skimage_cascade(feature: Any, path: Path) -> Cascade:
     def run(picture: np.ndarray, least_finds: int) -> tuple[np.ndarray, np.ndarray]:
         largest = min(picture.shape[:2])
         found = cascade.detect_multi_scale(
-            img=picture, scale_factor=SCALE_STEP, step_ratio=1, min_size=(LEAST_SIDE, LEAST_SIDE),
+            img=picture, scale_factor=SCALE_STEP, step_ratio=1, min_size=(MIN_SIDE, MIN_SIDE),
             max_size=(largest, largest), min_neighbor_number=least_finds,
         )  # fmt: skip
         boxes = [(one["c"], one["r"], one["c"] + one["width"], one["r"] + one["height"]) for one in found]

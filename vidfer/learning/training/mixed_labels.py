@@ -33,7 +33,7 @@ from vidfer.learning.training.emotion_cnn import (
 
 _CONTEMPT = EMOTION_INDEX["contempt"]
 _SCENES = SOURCES.index("scenes")
-_SMALLEST_SHARE = 1e-4
+_MIN_SHARE = 1e-4
 
 
 class TaughtNetwork(nn.Module):
@@ -115,9 +115,9 @@ class MixedTask(EmotionTask):
         natural = self.training.votes[self.training.source == SOURCES.index("fer")].mean(0)
         self.class_shares = natural / natural.sum()
         seen = torch.stack([(weights * self.training.target)[rows].sum(0) for rows in (~of_scene, of_scene)])
-        seen = (seen / seen.sum(1, keepdim=True)).clamp_min(_SMALLEST_SHARE)
+        seen = (seen / seen.sum(1, keepdim=True)).clamp_min(_MIN_SHARE)
         # (2, 8): by how much each class was seen more often than it occurs, in stills and in scenes.
-        self._excess = seen.log() - self.class_shares.clamp_min(_SMALLEST_SHARE).log()
+        self._excess = seen.log() - self.class_shares.clamp_min(_MIN_SHARE).log()
         self._known = torch.ones(2, NUM_EMOTIONS, dtype=torch.bool)
         self._known[1] = False
         self._known[1, TEACHER_COLUMNS] = True
