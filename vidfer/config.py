@@ -165,7 +165,7 @@ class TemporalConfig(Section):
 
     @property
     def weights_name(self) -> str:
-        """What the model is called in the table of weights: a causal network has weights of its own."""
+        """The model's name in the table of weights: a causal network has its own."""
         return temporal_weights_name(self.name, causal=self.causal)
 
 
@@ -199,7 +199,7 @@ def _stretch(value: str | tuple[float, float]) -> str | tuple[float, float]:
     return value
 
 
-# When a person is neutral: not told, to be found in the clip, or [start, end] in seconds from the first frame.
+# When a person is neutral: not known, to be found in the clip, or [start, end] in seconds from the first frame.
 Baseline = Annotated[Literal["none", "clip"] | tuple[float, float], AfterValidator(_stretch)]
 
 

@@ -27,7 +27,7 @@ _SIGNS = (  # what PyTorch, oneDNN, the loader of libraries, OpenMP, OpenBLAS, F
     "pthread_create failed",
     "memoryerror",
 )
-_NEAR_BYTES = 64 << 20  # a limit is as good as reached: what was asked for and refused counts nowhere
+_NEAR_BYTES = 64 << 20  # nearer than this a limit counts as reached: memory that was refused is not counted
 
 
 def limit_bytes() -> int:

@@ -1,4 +1,4 @@
-"""Features by hand and a classifier of the time before networks, as backbones: ``hog_svm``, ``lbp_knn`` and so on.
+"""Hand-made features with a classifier from before neural networks, as backbones: ``hog_svm``, ``lbp_knn`` and so on.
 
 Fitted by scikit-learn (``vidfer train classical``), kept as plain arrays, and evaluated here without it.
 """

@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigError(f"--root {root}: expected a folder of videos")
     streams = load_pipeline("live").model_copy(update={"run": config.run, "networks": config.networks})
     for pipeline in (config, streams):
-        exported_settings(pipeline)  # what is wrong with networks.folder is told now, not to clients
+        exported_settings(pipeline)  # raises now, not at a client's request, if networks.folder is wrong
     with closing(_listen(options.host, options.port)) as listening:
         jobs = Jobs(Path(options.out), config, root=root, keep_videos=options.keep_videos)
         networks = Networks(config, streams, max_pixels=limits.max_megapixels * 1e6, max_streams=limits.max_streams)
@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
                     log_config=None,  # its lines name what clients ask for
                     access_log=False,
                     server_header=False,
-                    proxy_headers=False,  # whoever asks may write anything into them
+                    proxy_headers=False,  # clients may write anything into these headers
                     lifespan="off",
                     limit_concurrency=MAX_CONNECTIONS,
                     ws_max_size=limits.max_picture_mib << 20,

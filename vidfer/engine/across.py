@@ -86,7 +86,7 @@ def _without_vectors(out: Path, clips: int) -> str:
 
 
 def _people_of(record: ClipRecord, sums: np.ndarray | None) -> list[_PersonOfClip]:
-    """Return the people of a clip; a track that a user has divided says nothing of its parts."""
+    """Return the people of a clip; vectors of a track that a user has divided do not count for its parts."""
     known: list[Mapping[str, Any]] = record.summary.get("people", [])
     parts = {person["person"]: parse_face_ids(person["face_ids"]) for person in known}
     shares = Counter(part.face_id for of in parts.values() for part in of)

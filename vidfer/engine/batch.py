@@ -153,7 +153,7 @@ def _filenames(exporters: Sequence[Output]) -> list[str]:
 
 
 def _origin(out: Path, records: Sequence[ClipRecord], made_by: list[Any]) -> list[Any]:
-    """Return what the files follow from, told without reading a record; empty where only the records tell."""
+    """Return what the files follow from, as far as it is known without reading a record; else empty."""
     journal = _stamps([journal_file(out)])
     if not isinstance(records, SomeRecords) or None in journal:
         return []

@@ -43,7 +43,7 @@ CACHE_TRIES = 2  # a cache file may be set aside or removed between two looks at
 
 @dataclass(frozen=True, kw_only=True)
 class ClipJob:
-    """What a worker is asked to do.
+    """What a worker has to do.
 
     Attributes
     ----------
@@ -180,7 +180,7 @@ class _ClipWork:
         self.cache.store(PROBE, probe_key(info.fingerprint, self.config), {}, {"info": known, "reader": reader})
 
     def _open(self, fingerprint: str) -> VideoProbe:
-        """Demux the file, once however often it is asked for."""
+        """Demux the file; only the first call does."""
         from vidfer.video.probe import probe
 
         if self._video is None:

@@ -20,7 +20,7 @@ PROBE_VERSION = 3
 OUTPUTS = "outputs"  # nothing that is cached: the key of the files that users read
 DECODE = "decode"  # of failures: reading the file, before any network has seen a frame
 NUMBERS = "numbers"  # neither: that of what they say, however it is drawn and written
-EDITS = "edits"  # nor this: the digest of what people.csv says of a clip; empty where it says nothing
+EDITS = "edits"  # nor this: the digest of a clip's rows in people.csv; empty without any
 
 
 def _highlights(config: PipelineConfig) -> dict[str, Any]:

@@ -34,7 +34,7 @@ from vidfer.types import ClipResult, VideoInfo
 
 @dataclass(frozen=True, kw_only=True)
 class RenderJob:
-    """What a worker is asked to write again.
+    """What a worker has to write again.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""The driver's side of executors of several machines: hand out, listen, give up on what is silent, try again.
+"""The driver's side of executors on several machines: hands out items, receives results, retries what is silent.
 
 What differs between engines is behind `Engine`: how a submission begins, which messages come from it, how it is ended.
 """

@@ -122,7 +122,7 @@ class _Jobs:
 
     def __init__(self, executor: SlurmExecutor, pickled_fn: bytes, resources: Resources, timeout: float) -> None:
         self.executor, self.pickled_fn, self.resources, self.timeout = executor, pickled_fn, resources, timeout
-        self.ending: list[_Job] = []  # they have told all, or are being cancelled
+        self.ending: list[_Job] = []  # they have sent all results, or are being cancelled
 
     def room(self) -> int:
         return self.resources.jobs or MAX_JOBS

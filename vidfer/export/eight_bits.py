@@ -152,7 +152,7 @@ class _Reader:
 
 @contextmanager
 def silenced() -> Iterator[None]:
-    """Keep other packages' warnings back: ONNX Runtime's are of what is meant here, ExecuTorch's of its own parts."""
+    """Suppress warnings of other packages: ONNX Runtime's are about what is intended, ExecuTorch's about itself."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -25,7 +25,7 @@ _FACES_AT_ONCE = 64  # bounds memory
 
 
 def quality_features(*, size_px: np.ndarray, pose: np.ndarray, landmark_score: np.ndarray) -> np.ndarray:
-    """Return what the network is told beside the picture (N, 6) float32; NaN where something is not known.
+    """Return the network's second input, (N, 6) float32; NaN where something is not known.
 
     Parameters
     ----------

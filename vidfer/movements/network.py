@@ -91,7 +91,7 @@ def _body(widths: tuple[int, ...], blocks: tuple[int, ...]) -> nn.Sequential:
 
 
 def _normal(pictures: Tensor) -> Tensor:
-    """Return gray pictures with mean 0 and about unit contrast each: light says nothing of movement."""
+    """Return gray pictures with mean 0 and about unit contrast each: light is no sign of movement."""
     centred = pictures - pictures.mean((2, 3), keepdim=True)
     spread = centred.square().mean((2, 3), keepdim=True).sqrt()
     return (centred / (spread + 0.02)).contiguous(memory_format=torch.channels_last)

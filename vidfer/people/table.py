@@ -219,7 +219,7 @@ class _Lines:
         return unguarded(text if column == "clip" else text.strip())
 
     def is_as_proposed(self, cells: Sequence[str]) -> bool:
-        """Return whether a row is as vidfer wrote it, told without looking into it: there may be a hundred thousand."""
+        """Return whether a row is as vidfer wrote it, without parsing it: there may be a hundred thousand."""
         include, parts, role = (self.cell(cells, column) for column in ("include", "face_ids", "role"))
         as_proposed = self.cell(cells, "proposed") == f"{include}; {parts}; {role}".strip()
         return as_proposed and not any(self.cell(cells, column) for column in ("name", *self.further_columns))

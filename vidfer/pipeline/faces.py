@@ -337,7 +337,7 @@ class FacesStage:
         return faces.where(faces.landmark_score >= self._config.min_landmark_score)
 
     def place(self, chunk: FrameChunk, row: np.ndarray, given_xyxy: np.ndarray, score: np.ndarray) -> _Faces:
-        """Return the faces that the landmark network sees where it is told to look; ``score`` is the detector's."""
+        """Return the faces that the landmark network finds at given boxes; ``score`` is the detector's."""
         landmarks, landmark_score = self._loaded()[1].locate(chunk.images, row, given_xyxy)
         return _Faces(row, given_xyxy, landmark_boxes(landmarks), score, landmarks, landmark_score)
 

@@ -1,4 +1,4 @@
-"""Vectors by which faces are compared, of a few faces of each chunk: what tracks and people are told apart by."""
+"""Vectors of a few faces of each chunk: tracks and people are told apart by them."""
 
 from __future__ import annotations
 

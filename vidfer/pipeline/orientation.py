@@ -41,7 +41,7 @@ def find_turn(video: VideoProbe, stage: FacesStage) -> int:
 
 
 def turn_warning(degrees: int) -> str:
-    """Return what people are told of a clip that was turned."""
+    """Return the warning about a clip that was turned."""
     how = "stands on its head" if degrees == 180 else "lies on its side"
     return f"the picture {how}: turned by {degrees} degrees clockwise; video.rotation=0 leaves it"
 

@@ -89,7 +89,7 @@ class FacesTable(Table):
         check_arrays(self, N=int(np.sum(self.num_faces)))
 
     def frames(self) -> SampledFrames:
-        """Return the frames, with the hard cuts that their signatures show; found once, however often it is asked."""
+        """Return the frames, with the hard cuts that their signatures show; found at the first call."""
         return self._frames
 
     @cached_property
@@ -100,7 +100,7 @@ class FacesTable(Table):
         return SampledFrames(frame_index=self.frame_index, pts_seconds=self.pts_seconds, is_cut=cuts)
 
     def warnings(self) -> tuple[str, ...]:
-        """Return what people are told of faces that were left out, one line, or none."""
+        """Return the warning about faces that were left out, at most one line."""
         frames = np.count_nonzero(self.num_left_out)
         if not frames:
             return ()

@@ -9,7 +9,7 @@ import numpy as np
 
 
 def full_colour_png(pixels: np.ndarray, *, dpi: int | None = None) -> bytes:
-    """Return (H, W, 3) uint8 pixels as a PNG, exactly: for pictures that hold photographs; ``dpi`` is told in it."""
+    """Return (H, W, 3) uint8 pixels as a PNG, without loss: for pictures that hold photographs; it states ``dpi``."""
     from PIL import Image
 
     buffer = io.BytesIO()

@@ -31,7 +31,7 @@ _PAGE = {
     "/page.js": ("page.js", "text/javascript"),
     "/page.css": ("page.css", "text/css"),
 }
-_LOOK_SECONDS = 0.2  # how soon a client is told of progress
+_LOOK_SECONDS = 0.2  # between two messages of progress
 _SIGN_OF_LIFE_SECONDS = 15.0  # proxies cut off what is silent
 _WRITE_BYTES = 1 << 20
 _EXAMPLE_JOB: dict[str, Any] = {

@@ -140,12 +140,12 @@ def read_header(file: IO[bytes], *, actual_size: int) -> Header:
 
 @contextmanager
 def open_verified(path: Path, *, stage: str, key: str, part: int = -1) -> Iterator[tuple[Header, h5py.File]]:
-    """Open a cache file after checking that every byte of it is as it was written, for this stage and key.
+    """Open a cache file after checking that it is of this stage and key, and every byte as it was written.
 
     Raises
     ------
     FileNotFoundError
-        There is none.
+        There is no such file.
     CacheError
         It is cut off, damaged, or was written for something else.
     OSError

@@ -40,7 +40,7 @@ class Fingerprint:
 
 
 def is_unchanged(path: str | Path, stamp: VideoStamp | None) -> bool:
-    """Return whether a file is as it was when it got this stamp; False if that is not known, or it has gone."""
+    """Return whether a file is unchanged since it got this stamp; False if that is unknown, or it is gone."""
     try:
         return stamp is not None and _stamp(os.stat(path)) == stamp
     except OSError:

@@ -82,13 +82,13 @@ class ClipRecord:
 
 
 _FIELDS = frozenset(field.name for field in fields(ClipRecord))
-_FORMAT = 2  # where checksums begin: lines of another format are as good as damaged
+_FORMAT = 2  # the first with checksums: lines of another format count as damaged
 _READ_BYTES = 1 << 20
 _SYNC_SECONDS = 1.0
 
 
 class Records(Mapping[str, ClipRecord]):
-    """The last record of each clip by id, read from the journal whenever it is asked for.
+    """The last record of each clip by id, read from the journal when it is needed.
 
     Parameters
     ----------

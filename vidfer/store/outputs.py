@@ -100,7 +100,7 @@ def _write_video(clip: ClipResult, path: Path, exporter: VideoExporter, on_progr
 def _write_snippets(
     clip: ClipResult, folder: Path, exporter: SnippetExporter, options: ChartOptions, on_progress: Callable[[], None]
 ) -> dict[str, FileStamp]:
-    """Cut out what is asked for, remove what earlier runs cut out, and write the index."""
+    """Cut out the wanted moments, remove those of earlier runs, and write the index."""
     from vidfer.video.probe import probe, turned
     from vidfer.video.snippet import cut
 

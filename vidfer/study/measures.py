@@ -1,4 +1,4 @@
-"""What is told of a participant in a condition: one table of measures, from which all else follows.
+"""Measures of each participant in each condition: one table, from which all else follows.
 
 ``participants.csv``, ``[analysis] measures``, comparisons, pictures, columns.csv and power take them from here.
 """
@@ -152,7 +152,7 @@ MEANINGS = {name: measure.meaning for name, measure in (OF_EMOTIONS | OF_PEOPLE)
 
 
 def words_of(measure: str) -> str:
-    """Return what a picture calls a measure; a column of the timelines goes by its name."""
+    """Return a measure's name in pictures; a column of the timelines keeps its own."""
     known = (OF_EMOTIONS | OF_PEOPLE).get(measure)
     return known.words if known else measure.replace("_", " ")
 

@@ -11,7 +11,7 @@ from vidfer.temporal import TrackSequence
 from vidfer.temporal.grid import TimeGrid, make_grid
 from vidfer.temporal.online import OnlineGrid, TrackStream
 
-MIN_PROBABILITY = 1e-4  # of one frame where logarithms are averaged: below, a network's certainty says nothing
+MIN_PROBABILITY = 1e-4  # of one frame where logarithms are averaged: below, a network's certainty means nothing
 REMEMBERED_NODES = 200  # of a stream: 20 s; beyond, none of the smoothers differs by a thousandth
 
 

@@ -140,7 +140,7 @@ class Collector:
 
 
 def damage_warnings(expected: int, decoded: int, bad: int, corrupt: int) -> tuple[str, ...]:
-    """Return what people are told of frames that were lost, one line, or none."""
+    """Return the warning about frames that were lost, at most one line."""
     if decoded == expected and not bad and not corrupt:
         return ()
     return (f"damaged: {decoded} of {expected} frames decoded, {bad} bad packets, {corrupt} corrupt frames",)

@@ -54,7 +54,7 @@ class Screen:
             raise VidferError(f"{name}: there is no screen that can be read: {error}") from error
         if region[1] is not None:
             self._region = dict(zip(("left", "top", "width", "height"), map(int, region.groups()), strict=True))
-        self._grabbed()  # what cannot be read is told now
+        self._grabbed()  # raises now if the screen cannot be read
 
     def _grabbed(self) -> av.VideoFrame:
         try:

@@ -23,7 +23,7 @@ _SPREAD = 3.25  # px
 
 
 class Fan4DepthLandmarker(Fan4Landmarker):
-    """68 points by 3DFAN-4, with depth where it is asked for.
+    """68 points by 3DFAN-4, with depth if wanted.
 
     Parameters
     ----------

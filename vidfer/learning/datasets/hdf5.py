@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def opened(path: Path, *, expected: str) -> Iterator[h5py.File]:
-    """Open a file to read it; raises DataError if it is missing, damaged, or lacks what is asked of it."""
+    """Open a file to read it; raises DataError if it is missing, damaged, or lacks a data set that is read."""
     import h5py
 
     try:

@@ -81,7 +81,7 @@ def read_fer_pictures(folder: Path, split: Split, *, size: int, border: int | No
 
 
 def read_lfw_pictures(folder: Path, split: str, *, size: int, border: int | None = None) -> LabelledPictures:
-    """Read LFW's pictures with an emotion: each is one large face; persons are told by the file's name.
+    """Read LFW's pictures with an emotion: each is one large face; the file's name says whose.
 
     Parameters
     ----------

@@ -95,7 +95,7 @@ def moved(faces: Tensor, config: AugmentConfig, generator: torch.Generator, *, s
         ],
         1,
     )  # (N, 2, 3)
-    if config.shear:  # drawn only where it is asked for: other recipes go on drawing what they drew before
+    if config.shear:  # drawn only if wanted: other recipes keep their random numbers
         theta[:, :, 1] += theta[:, :, 0] * _between(n, config.shear, generator)[:, None]
     grid = functional.affine_grid(theta.to(faces.device), [n, faces.shape[1], side, side], align_corners=False)
     return functional.grid_sample(faces, grid, padding_mode="border", align_corners=False)

@@ -17,7 +17,7 @@ from vidfer.config import Section
 
 
 class LearningConfig(Section):
-    """``[learning]``: what is asked of the embedding besides the emotion that is read from it."""
+    """``[learning]``: a metric loss on the embedding, beside the emotion's."""
 
     metric: Literal["none", "triplet", "supcon"] = Field("none", description="triplet or supervised contrastive loss")
     weight: float = Field(0.1, ge=0.0, description="of that loss beside the cross-entropy")

@@ -80,7 +80,7 @@ class BankConfig(Section):
 
 
 class LearningConfig(Section):
-    """``[learning]``: what is asked of the model."""
+    """``[learning]``: targets, weights of the losses, and sequences to draw."""
 
     sequences: int = Field(16, ge=1, description="validation sequences a hundred people")
     hard_share: float = Field(0.5, ge=0.0, le=1.0, description="of the target: the label; the rest: the votes")

@@ -8,7 +8,7 @@ from vidfer.temporal import TrackSequence
 from vidfer.temporal.grid import STEP_SECONDS, TimeGrid
 from vidfer.temporal.probabilities import log_softmax
 
-MIN_LOG_PROBABILITY = -8.0  # of one frame; below, a network's certainty says nothing
+MIN_LOG_PROBABILITY = -8.0  # of one frame; below, a network's certainty means nothing
 NUM_EXTRA = 3  # coverage, quality, log of the time since the face was seen
 
 

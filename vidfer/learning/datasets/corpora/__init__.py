@@ -49,7 +49,7 @@ class LabelledClip:
 
 @dataclass(frozen=True, kw_only=True)
 class BuildRequest:
-    """What a corpus is asked for.
+    """Options for reading a corpus.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""RAVDESS (Livingstone and Russo 2018): actors speak two sentences; everything is told by the file's name."""
+"""RAVDESS (Livingstone and Russo 2018): actors speak two sentences; labels are in the files' names."""
 
 from __future__ import annotations
 
