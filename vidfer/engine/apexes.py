@@ -14,7 +14,7 @@ from vidfer.report.chart_options import ApexFrame, ChartOptions, Portrait
 from vidfer.store.fingerprint import fingerprint_file
 from vidfer.types import ClipResult
 
-_LOG = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 MOVED = "No pictures: the video is no longer where it was."
 CHANGED = "No pictures: another video lies where the clip's was."
 UNREADABLE = "No pictures: the video can no longer be read."
@@ -46,7 +46,7 @@ def chart_options(clip: ClipResult, output: OutputConfig, exports: tuple[str, ..
         apexes, portraits = read_pictures(clip)
         return replace(options, apexes=apexes, portraits=portraits)
     except (VidferError, OSError) as error:
-        _LOG.warning("%s: no pictures of its apex frames: %s", clip.clip_id, error)
+        logger.warning("%s: no pictures of its apex frames: %s", clip.clip_id, error)
         return replace(options, note=UNREADABLE)
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_LOG = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 _STAGE = re.compile(r"[a-z][a-z0-9_]{0,40}")
 _KEY = re.compile(r"[0-9a-f]{64}")
 _PART = re.compile(r"\.part\d{6}\.h5$")
@@ -339,11 +339,11 @@ class StageCache:
     def _set_aside(self, path: Path, stage: str, reason: str) -> None:
         problem = CacheProblem(path=str(path), stage=stage, reason=reason)
         self.problems.append(problem)
-        _LOG.warning("%s", problem)
+        logger.warning("%s", problem)
         try:
             os.replace(path, path.with_name(path.name + ".bad"))
         except OSError as error:
-            _LOG.warning("%s: could not be renamed to .bad: %s", path, error.strerror)
+            logger.warning("%s: could not be renamed to .bad: %s", path, error.strerror)
 
     def _folder(self, stage: str, key: str) -> Path:
         if not _STAGE.fullmatch(stage) or not _KEY.fullmatch(key):

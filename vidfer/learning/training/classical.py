@@ -25,7 +25,7 @@ from vidfer.learning.evaluation.classification import classification
 from vidfer.learning.training.emotion_cnn import DataConfig, LabelledFaces, load_faces
 from vidfer.weights import save_tensors
 
-_LOG = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 _BATCH = 512
 _NEVER = -10.0  # logit of a class that no face to learn from has
 
@@ -103,7 +103,7 @@ def train_classical(
     best: dict[str, float] = {}
     for classifier, network in fitted_networks(recipe, x, label):
         figures = _figures(network, v, validation)
-        _LOG.info("%s_%s: %s", network.feature, classifier, figures)
+        logger.info("%s_%s: %s", network.feature, classifier, figures)
         names = [f"{network.feature}_{classifier}"]
         if not best or figures["accuracy"] > best["accuracy"]:
             best, names = figures, [*names, "best"]

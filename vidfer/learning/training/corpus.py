@@ -27,7 +27,7 @@ from vidfer.learning.training.temporal import TemporalRecipe, TemporalTask, back
 from vidfer.temporal import TEMPORAL_MODELS, TemporalModel
 from vidfer.temporal.hmm import HiddenMarkov, estimate_transitions
 
-_LOG = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def train_on_corpus(
@@ -57,7 +57,7 @@ def train_on_corpus(
         raise DataError("the corpus gives no labelled track for validation: mark some rows with split validation")
     provenance: dict[str, Any] = {"backbone": backbone_of(recipe.data), "manifest": manifest_digest(corpus.manifest)}
     task = TemporalTask(recipe, CorpusSequences(corpus.part("train")), validation, provenance)
-    _LOG.info("%d tracks to learn from, %d to validate on", len(corpus.part("train")), len(validation))
+    logger.info("%d tracks to learn from, %d to validate on", len(corpus.part("train")), len(validation))
     stamped = {**recipe.model_dump(mode="json"), **provenance}
     return train(task, recipe.loop, out, device=chosen, progress=progress, recipe=stamped)
 
@@ -89,7 +89,7 @@ def cross_validate(
         sequences += found
         timelines += model.predict([sequence.track for sequence in found])
         missing += fold.clips_without_face("test")
-        _LOG.info("fold %d: tested on %d tracks", number, len(sequences) - sequence_count)
+        logger.info("fold %d: tested on %d tracks", number, len(sequences) - sequence_count)
     return evaluate_timelines(timelines, sequences, clips_without_face=missing)
 
 

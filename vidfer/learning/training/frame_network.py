@@ -16,7 +16,7 @@ from vidfer.learning.training.emotion_cnn import EmotionRecipe, EmotionTask
 from vidfer.learning.training.loop import ProgressCallback, train
 from vidfer.learning.training.mixed_labels import MixedTask
 
-_LOG = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def train_emotion_cnn(
@@ -34,7 +34,7 @@ def train_emotion_cnn(
     raw = read_toml(recipe_file)
     recipe = parse_section(EmotionRecipe, raw, source=str(recipe_file))
     task = (MixedTask if recipe.data.labels == "mixed" else EmotionTask)(recipe, data)
-    _LOG.info("%d faces to learn from, %d to validate on", len(task.training), len(task.validation))
+    logger.info("%d faces to learn from, %d to validate on", len(task.training), len(task.validation))
     best = train(task, recipe.loop, out, device=pick_device(device), progress=progress, recipe=recipe.model_dump())
     plot_log(out / "log.csv", out / "curves.png")
     return best

@@ -7,7 +7,6 @@ face, teach the score.
 
 from __future__ import annotations
 
-import logging
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +35,6 @@ from vidfer.learning.training.face_views import boxes_of, darkened, misplaced, r
 from vidfer.learning.training.loop import LoopConfig, ProgressCallback, train
 from vidfer.weights import load_tensors, save_tensors
 
-logger = logging.getLogger(__name__)
 _MEASURED = 4000  # faces, and as many squares without one, that the offset of the score is measured on
 
 
@@ -341,11 +339,6 @@ def train_landmarks(
     raw = read_toml(recipe_file)
     recipe = parse_section(LandmarkRecipe, raw, source=str(recipe_file))
     task = LandmarkTask(recipe, read_landmark_data(data_folder))
-    best = train(task, recipe.loop, out, device=pick_device(device), recipe=raw, progress=progress or _log_progress)
+    best = train(task, recipe.loop, out, device=pick_device(device), recipe=raw, progress=progress)
     export_weights(task, out / "best.safetensors", out / "landmarks.safetensors")
     return best
-
-
-def _log_progress(step: int, total: int, figures: dict[str, float]) -> None:
-    if step % 50 == 0 or step == total:
-        logger.info("%d of %d: %s", step, total, " ".join(f"{name} {value:.4g}" for name, value in figures.items()))

@@ -15,7 +15,7 @@ from vidfer.learning.datasets.manifest import ManifestSplit, read_manifest
 from vidfer.learning.datasets.manifest_faces import read_manifest_faces
 from vidfer.pipeline.pictures import PictureFaces
 
-_LOG = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def read_own_faces(
@@ -51,7 +51,7 @@ def read_own_faces(
         raise DataError(f"{manifest_file}: no face was found in any of the {len(rows)} rows of the split {split}")
     if found.without_face:
         named = ", ".join(manifest.clip_id[row] for row in found.without_face[:5])
-        _LOG.warning("%s: no face in %d of %d rows: %s", split, len(found.without_face), len(rows), named)
+        logger.warning("%s: no face in %d of %d rows: %s", split, len(found.without_face), len(rows), named)
     plain = InputSpec(size=spec.size, colour=spec.colour, mean=0.0, std=1.0)
     faces = (preprocess(found.faces.float() / 255, plain) * 255).round().byte()  # to gray where the network is
     return faces, manifest.label_index[found.row]

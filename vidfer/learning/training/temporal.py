@@ -46,7 +46,7 @@ from vidfer.temporal.networks.predictor import NetworkModel
 from vidfer.temporal.networks.refiner import Refiner
 from vidfer.weights import file_digest, locate
 
-_LOG = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 BANK_VERSION = 2  # raised when the same settings give other pictures
 SEVERE = {"damage_share": 0.5, "damage_every": 4.0}  # of ``[script]``: half of the video bad throughout
 SplitName = Literal["train", "validation", "test"]
@@ -361,7 +361,7 @@ def train_temporal(
     training = builder.banks("train", bank_progress)
     people = builder.banks("validation", bank_progress)
     validation = evaluation_sequences(recipe, people, seed=1)
-    _LOG.info("%d people to learn from, %d sequences to validate on", sum(map(len, training)), len(validation))
+    logger.info("%d people to learn from, %d sequences to validate on", sum(map(len, training)), len(validation))
     sequences = FaceSequences(training, recipe.script)
     severe = severe_sequences(recipe, people)
     task = TemporalTask(recipe, sequences, validation, {"backbone": builder.backbone}, severe=severe)
