@@ -12,7 +12,7 @@ from scipy import stats
 
 from vidfer.errors import MissingDependency
 from vidfer.study.measures import OF_EMOTIONS
-from vidfer.study.permutation import cluster_test, group_lots, p_values, sign_lots
+from vidfer.study.permutation import cluster_test, group_permutations, p_values, sign_permutations
 from vidfer.study.settings import AnalysisSection
 
 if TYPE_CHECKING:
@@ -148,12 +148,12 @@ def _figures(
         low, high = _bootstrap(samples, statistic, analysis, rng) if enough else (estimate, estimate)
     p = np.full(first.shape[1], np.nan)
     if with_p:
-        lots = (
-            sign_lots(len(first), analysis.permutations, rng)
+        permutations = (
+            sign_permutations(len(first), analysis.permutations, rng)
             if paired
-            else group_lots(len(first), len(second), analysis.permutations, rng)
+            else group_permutations(len(first), len(second), analysis.permutations, rng)
         )
-        p = p_values(samples[0] if paired else np.concatenate(samples), lots, paired=paired)
+        p = p_values(samples[0] if paired else np.concatenate(samples), permutations, paired=paired)
     means = [values.mean(axis=0) if len(values) else np.full(values.shape[1], np.nan) for values in (first, second)]
     return [
         {
@@ -274,13 +274,12 @@ def compare_time_courses(
                 continue
             rng = np.random.default_rng([seed, 7, place])
             b = np.stack(list(second.values()))
-            if reference == BASELINE:
-                values, lots = b, sign_lots(len(b), analysis.permutations, rng)
-            elif paired:
-                values, lots = b - np.stack(list(first.values())), sign_lots(len(b), analysis.permutations, rng)
+            if paired:
+                values = b if reference == BASELINE else b - np.stack(list(first.values()))
+                permutations = sign_permutations(len(b), analysis.permutations, rng)
             else:
                 values = np.concatenate([np.stack(list(first.values())), b])
-                lots = group_lots(len(first), len(b), analysis.permutations, rng)
+                permutations = group_permutations(len(first), len(b), analysis.permutations, rng)
             after = times > 0
             step = float(np.diff(times).mean()) if len(times) > 1 else 1 / analysis.hz
             rows += [
@@ -294,7 +293,7 @@ def compare_time_courses(
                     "mass": one.mass,
                     "p": one.p,
                 }
-                for one in cluster_test(values[..., after], lots, paired=paired, alpha=analysis.alpha)
+                for one in cluster_test(values[..., after], permutations, paired=paired, alpha=analysis.alpha)
             ]
     columns = ["type", "emotion", "reference", "condition", "from_seconds", "to_seconds", "mass", "p"]
     return pd.DataFrame(rows, columns=columns), notes

@@ -18,8 +18,8 @@ _TIES = 1e-9  # statistics of the same values added in another order
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lots:
-    """How participants are dealt out anew: (R, N) signs of differences, or whether each is in the second group.
+class Permutations:
+    """Rearrangements of participants: (R, N) signs of differences, or whether each is in the second group.
 
     ``is_exact``: these are all there are, the one that was observed first; else they are drawn, and it is added.
     """
@@ -28,7 +28,7 @@ class Lots:
     is_exact: bool
 
     def p(self, reached: np.ndarray) -> np.ndarray:
-        """Return the p-value for how many of the lots reached what was observed."""
+        """Return the p-value for how many permutations reached what was observed."""
         more = 0 if self.is_exact else 1
         return (reached + more) / (len(self.drawn) + more)
 
@@ -44,22 +44,24 @@ class Cluster:
     p: float
 
 
-def sign_lots(count: int, permutations: int, rng: np.random.Generator) -> Lots:
-    """Return signs for ``count`` differences: all 2**count where those are no more than asked for."""
+def sign_permutations(count: int, permutations: int, rng: np.random.Generator) -> Permutations:
+    """Return signs for ``count`` differences: all 2**count if these are no more than ``permutations``."""
     if 2**count <= permutations + 1:
-        return Lots(drawn=np.array(list(itertools.product((1.0, -1.0), repeat=count))), is_exact=True)
-    return Lots(drawn=rng.integers(0, 2, (permutations, count)) * 2.0 - 1.0, is_exact=False)
+        return Permutations(drawn=np.array(list(itertools.product((1.0, -1.0), repeat=count))), is_exact=True)
+    return Permutations(drawn=rng.integers(0, 2, (permutations, count)) * 2.0 - 1.0, is_exact=False)
 
 
-def group_lots(first: int, second: int, permutations: int, rng: np.random.Generator) -> Lots:
+def group_permutations(first: int, second: int, permutations: int, rng: np.random.Generator) -> Permutations:
     """Return who is in the second of two groups, those of the first coming first."""
     count = first + second
     if math.comb(count, second) <= permutations + 1:
         chosen = list(itertools.combinations(range(count - 1, -1, -1), second))  # what was observed comes first
         drawn = np.zeros((len(chosen), count))
         np.put_along_axis(drawn, np.array(chosen), 1.0, axis=1)
-        return Lots(drawn=drawn, is_exact=True)
-    return Lots(drawn=rng.permuted(np.tile(np.arange(count) >= first, (permutations, 1)), axis=1) * 1.0, is_exact=False)
+        return Permutations(drawn=drawn, is_exact=True)
+    return Permutations(
+        drawn=rng.permuted(np.tile(np.arange(count) >= first, (permutations, 1)), axis=1) * 1.0, is_exact=False
+    )
 
 
 def t_paired(values: np.ndarray, signs: np.ndarray) -> np.ndarray:
@@ -100,32 +102,32 @@ def _ratio(mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
         return np.asarray(np.nan_to_num(mean / np.sqrt(variance), nan=0.0, posinf=np.inf, neginf=-np.inf))
 
 
-def p_values(values: np.ndarray, lots: Lots, *, paired: bool) -> np.ndarray:
+def p_values(values: np.ndarray, permutations: Permutations, *, paired: bool) -> np.ndarray:
     """Return two-sided p-values, (M,), of (N, M) differences (paired) or values of both groups."""
     statistic = t_paired if paired else t_unpaired
-    observed = np.abs(statistic(values, _identity_lot(values, lots, paired=paired)))
+    observed = np.abs(statistic(values, _observed_arrangement(values, permutations, paired=paired)))
     reached = np.zeros(values.shape[1])
-    for start in range(0, len(lots.drawn), _AT_ONCE):
-        got = np.abs(statistic(values, lots.drawn[start : start + _AT_ONCE]))
+    for start in range(0, len(permutations.drawn), _AT_ONCE):
+        got = np.abs(statistic(values, permutations.drawn[start : start + _AT_ONCE]))
         reached += (got >= observed * (1 - _TIES)).sum(axis=0)
-    return lots.p(reached)
+    return permutations.p(reached)
 
 
-def _identity_lot(values: np.ndarray, lots: Lots, *, paired: bool) -> np.ndarray:
+def _observed_arrangement(values: np.ndarray, permutations: Permutations, *, paired: bool) -> np.ndarray:
     if paired:
         return np.ones((1, len(values)))
-    second = round(float(lots.drawn[0].sum()))
+    second = round(float(permutations.drawn[0].sum()))
     return (np.arange(len(values)) >= len(values) - second)[None] * 1.0
 
 
-def cluster_test(values: np.ndarray, lots: Lots, *, paired: bool, alpha: float) -> list[Cluster]:
+def cluster_test(values: np.ndarray, permutations: Permutations, *, paired: bool, alpha: float) -> list[Cluster]:
     """Find the stretches in which time courses differ.
 
     Parameters
     ----------
     values
         (N, C, T): N participants, C emotions, T steps; differences, or of both groups.
-    lots
+    permutations
         As for ``p_values``.
     paired
         Which of the two.
@@ -141,18 +143,18 @@ def cluster_test(values: np.ndarray, lots: Lots, *, paired: bool, alpha: float) 
     flat = values.reshape(count, emotions * steps)
     statistic = t_paired if paired else t_unpaired
     bound = float(stats.t.isf(alpha / 2, count - 1 if paired else count - 2))
-    observed = statistic(flat, _identity_lot(flat, lots, paired=paired)).reshape(emotions, steps)
+    observed = statistic(flat, _observed_arrangement(flat, permutations, paired=paired)).reshape(emotions, steps)
     found = _clusters(observed[None], bound)
     masses = np.array([abs(cluster[-1]) for cluster in found])
     reached = np.zeros(len(found))
-    for start in range(0, len(lots.drawn), _AT_ONCE):
-        lot = lots.drawn[start : start + _AT_ONCE]
-        t = statistic(flat, lot).reshape(len(lot), emotions, steps)
-        largest = np.zeros(len(lot))
+    for start in range(0, len(permutations.drawn), _AT_ONCE):
+        part = permutations.drawn[start : start + _AT_ONCE]
+        t = statistic(flat, part).reshape(len(part), emotions, steps)
+        largest = np.zeros(len(part))
         for place, _, _, _, mass in _clusters(t, bound):
             largest[place] = max(largest[place], abs(mass))
         reached += (largest[:, None] >= masses * (1 - _TIES)).sum(axis=0)
-    p = lots.p(reached)
+    p = permutations.p(reached)
     return [
         Cluster(emotion=emotion, first=first, stop=stop, mass=mass, p=float(p[place]))
         for place, (_, emotion, first, stop, mass) in enumerate(found)
@@ -160,7 +162,7 @@ def cluster_test(values: np.ndarray, lots: Lots, *, paired: bool, alpha: float) 
 
 
 def _clusters(t: np.ndarray, bound: float) -> list[tuple[int, int, int, int, float]]:
-    """Return (lot, emotion, first, stop, sum of t) of each run of steps beyond the bound with one sign in (R, C, T)."""
+    """Return (permutation, emotion, first, stop, sum of t) of each run of steps of one sign beyond the bound."""
     beside = np.zeros((3, 3, 3))
     beside[1, 1] = 1  # steps are neighbours in time only
     found = []
@@ -169,6 +171,6 @@ def _clusters(t: np.ndarray, bound: float) -> list[tuple[int, int, int, int, flo
         if count:
             masses = ndimage.sum_labels(t, labels, np.arange(1, count + 1))
             for where, mass in zip(ndimage.find_objects(labels), masses, strict=True):
-                lot, emotion, steps = where
-                found.append((lot.start, emotion.start, steps.start, steps.stop, float(mass)))
+                permutation, emotion, steps = where
+                found.append((permutation.start, emotion.start, steps.start, steps.stop, float(mass)))
     return sorted(found)
