@@ -2,16 +2,13 @@
 
 ``python benchmarks/backbones.py --data DIR runs/emotion_cnn runs/emotion_vgg13 ...``; each folder holds a
 ``best.safetensors``, and is named after its recipe. Times are processor time of one core in batches of 32,
-preprocessing included. Runs that differ by ``[data] balance`` alone come out in a second table, with the recall of the
-rare classes.
+preprocessing included. The recall of each class is in what ``vidfer evaluate`` writes.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import time
-from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,16 +18,13 @@ from vidfer.backbones.load import EmotionNetwork, load_backbone
 from vidfer.learning.evaluation.faces import FaceEvaluation, evaluate_fer2013, evaluate_ferplus
 from vidfer.weights import load_tensors
 
-RARE = ("disgust", "fear", "contempt")
-
 
 @dataclass(frozen=True)
 class Measured:
-    """One run: its name and file, its recipe ``[data]``, epochs trained, the network and its figures."""
+    """One run: its name and file, the network and its figures."""
 
     name: str
     file: Path
-    recipe: dict[str, dict[str, object]]
     network: EmotionNetwork
     figures: dict[str, FaceEvaluation]
 
@@ -45,25 +39,21 @@ def main() -> None:
     torch.set_num_threads(1)
     print(f"| {options.split} | accuracy | mean recall | calibration error | plurality | parameters | MB | ms/face |")
     print("|---|---|---|---|---|---|---|---|")
-    measured = []
     for run in options.runs:
         file = run / "best.safetensors" if run.is_dir() else run
         if not file.is_file():
             print(f"| {run.stem} | no best.safetensors yet | | | | | | |", flush=True)
             continue
-        measured.append(measure(run, file, options.data, options.split, options.precision))
-        print(row(measured[-1]), flush=True)
-    print_balance(measured, options.split)
+        print(row(measure(run, file, options.data, options.split, options.precision)), flush=True)
 
 
 def measure(run: Path, file: Path, data: Path, split: str, precision: str) -> Measured:
     """Evaluate a run on the labels that it learnt."""
     metadata = load_tensors(file)[1]
-    recipe = metadata.get("training", {}).get("recipe", {})
     network = load_backbone(metadata["backbone"], weights=file, precision=precision)  # type: ignore[arg-type]
-    own_labels = recipe.get("data", {}).get("labels") == "fer2013"
+    own_labels = metadata.get("training", {}).get("recipe", {}).get("data", {}).get("labels") == "fer2013"
     figures = (evaluate_fer2013 if own_labels else evaluate_ferplus)(network, data, split)  # type: ignore[arg-type]
-    return Measured(run.name.removesuffix(".safetensors"), file, recipe, network, figures)
+    return Measured(run.name.removesuffix(".safetensors"), file, network, figures)
 
 
 def row(one: Measured) -> str:
@@ -76,25 +66,6 @@ def row(one: Measured) -> str:
         f"| {sum(p.numel() for p in one.network.module.parameters()):,} | {one.file.stat().st_size / 1e6:.1f} "
         f"| {milliseconds_per_face(one.network):.2f} |"
     )
-
-
-def print_balance(measured: list[Measured], split: str) -> None:
-    """Print what class balancing does, for runs that differ by nothing else."""
-    alike: dict[str, list[tuple[float, Measured]]] = defaultdict(list)
-    for one in measured:
-        if "majority" in one.figures and one.recipe:
-            data = {name: value for name, value in one.recipe["data"].items() if name != "balance"}
-            key = json.dumps({**one.recipe, "data": data}, sort_keys=True)
-            alike[key].append((float(one.recipe["data"]["balance"]), one))  # type: ignore[arg-type]
-    for group in alike.values():
-        if len(group) < 2:
-            continue
-        print(f"\n| {split}, balance | accuracy | mean recall | {' | '.join(f'recall of {name}' for name in RARE)} |")
-        print("|---|---|---|" + "---|" * len(RARE))
-        for balance, one in sorted(group, key=lambda pair: pair[0]):
-            found = one.figures["majority"].classification
-            recalls = " | ".join(f"{found.classes[name].recall:.1%}" for name in RARE)
-            print(f"| {one.name}, {balance:g} | {found.accuracy:.1%} | {found.uar:.1%} | {recalls} |")
 
 
 def milliseconds_per_face(network: EmotionNetwork, *, batch: int = 32, repeats: int = 15) -> float:
