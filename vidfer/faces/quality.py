@@ -56,19 +56,9 @@ def quality_features(*, size_px: np.ndarray, pose: np.ndarray, landmark_score: n
 
 
 class FaceQuality:
-    """The quality network in use.
+    """The quality network; ``weights`` is a file of ``vidfer train quality`` to use instead of its own.
 
-    Parameters
-    ----------
-    device
-        ``cpu``, ``cuda`` or ``cuda:i``.
-    weights
-        The user's own file instead of the embedded one; made by ``vidfer train quality``.
-
-    Raises
-    ------
-    WeightsError
-        If the weights are missing, damaged or of another model.
+    Raises WeightsError if the weights are missing, damaged or of another model.
     """
 
     def __init__(self, *, device: str = "cpu", weights: str = "") -> None:

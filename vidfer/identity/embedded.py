@@ -17,19 +17,9 @@ _FACES_AT_ONCE = 32  # bounds memory; more are no faster
 
 @IDENTITIES.register("embedded")
 class EmbeddedIdentity:
-    """Vectors by ``VectorNetwork``.
+    """Vectors by ``VectorNetwork``; ``weights`` is a file of ``vidfer train identity`` to use instead of its own.
 
-    Parameters
-    ----------
-    device
-        ``cpu``, ``cuda`` or ``cuda:i``.
-    weights
-        The user's own file instead of the embedded one; made by ``vidfer train identity``.
-
-    Raises
-    ------
-    WeightsError
-        If the weights are missing, damaged or of another model.
+    Raises WeightsError if the weights are missing, damaged or of another model.
     """
 
     is_thread_safe = True

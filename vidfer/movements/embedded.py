@@ -18,19 +18,9 @@ _FACES_AT_ONCE = 32  # bounds memory; more are no faster
 
 @MOVEMENT_NETWORKS.register("embedded")
 class EmbeddedMovements:
-    """Movements by ``MovementsNetwork``.
+    """Movements by ``MovementsNetwork``; ``weights`` is a file of ``vidfer train movements`` to use instead of its own.
 
-    Parameters
-    ----------
-    device
-        ``cpu``, ``cuda`` or ``cuda:i``.
-    weights
-        The user's own file instead of the embedded one; made by ``vidfer train movements``.
-
-    Raises
-    ------
-    WeightsError
-        If the weights are missing, damaged or of another model.
+    Raises WeightsError if the weights are missing, damaged or of another model.
     """
 
     def __init__(self, *, device: str = "cpu", weights: str = "") -> None:

@@ -22,19 +22,9 @@ MAX_MARGIN = 4.0  # sides of the box
 
 @LANDMARKERS.register("embedded")
 class EmbeddedLandmarker:
-    """68 landmarks by ``PointNetwork``.
+    """68 landmarks by ``PointNetwork``; ``weights`` is a file of ``vidfer train landmarks`` to use instead of its own.
 
-    Parameters
-    ----------
-    device
-        ``cpu``, ``cuda`` or ``cuda:i``.
-    weights
-        The user's own file instead of the embedded one; made by ``vidfer train landmarks``.
-
-    Raises
-    ------
-    WeightsError
-        If the weights are missing, damaged or of another model.
+    Raises WeightsError if the weights are missing, damaged or of another model.
     """
 
     is_thread_safe = True
@@ -53,17 +43,9 @@ class EmbeddedLandmarker:
             raise WeightsError(f"{path}: expected a margin of 0 to {MAX_MARGIN}, got {self._margin}: it is damaged")
 
     def locate(self, images: Tensor, image_row: np.ndarray, xyxy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return landmarks (N, 68, 2) float32 px of the images and scores (N,) float32 0..1 (is this a face?).
+        """Return landmarks and scores; see ``FaceLandmarker``. Images may be gray.
 
-        Parameters
-        ----------
-        images
-            (B, H, W, C) uint8, RGB or gray.
-        image_row
-            (N,) which image each box is in.
-        xyxy
-            (N, 4) px: a detector's box, or one from ``align.landmark_boxes``. For a box that is not finite, or has
-            no area, the landmarks are NaN and the score is 0.
+        Boxes are a detector's or ``align.landmark_boxes``; one without an area, or not finite, gives NaN and score 0.
         """
         size = self._network.size
         return locate_in_crops(self._predict, images.to(self._device), image_row, xyxy, size=size, margin=self._margin)

@@ -55,19 +55,10 @@ class Fan4Landmarker:
         self._device, self._flip, self._max_batch_size = device, flip, max_batch_size
 
     def locate(self, images: Tensor, image_row: np.ndarray, xyxy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return landmarks (N, 68, 2) float32 px of the images and scores (N,) float32 0..1.
+        """Return landmarks and scores; see ``FaceLandmarker``. Images may be gray.
 
         The score is the mean height of the heatmaps' peaks; about 0.5 and more on clear faces. For a box that is not
         finite the landmarks are NaN and the score is 0.
-
-        Parameters
-        ----------
-        images
-            (B, H, W, C) uint8, RGB or gray.
-        image_row
-            (N,) which image each box is in.
-        xyxy
-            (N, 4) px.
         """
         landmarks, scores = self._in_batches(lambda crops, points: None, images, image_row, xyxy)
         return np.ascontiguousarray(landmarks[..., :2]), scores
