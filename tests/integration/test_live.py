@@ -257,8 +257,8 @@ def test_ctrl_c_ends_it_while_it_connects() -> None:
         (["a.mp4", "--size", "640x480"], "expected - as the source"),
         (["a.mp4", "--record"], "--record: expected --out"),
         (["a.mp4", "--osc", "9000"], "expected HOST:PORT"),
-        (["a.mp4", "--pipeline", "default"], "people.link=false"),
-        (["a.mp4", "--pipeline", "default", "--set", "people.link=false"], "causal"),
+        (["a.mp4", "--pipeline", "default"], "causal"),
+        (["a.mp4", "--set", "people.link=true", "--set", "people.keep_vectors=true"], "people.keep_vectors"),
         (["a.mp4", "--out", "x", "--name", "../y"], "--name"),
     ],
 )

@@ -141,7 +141,7 @@ def test_a_stream_is_the_offline_causal_model(sample_video, folder):
     pipeline = Pipeline("live", settings=settings(folder))
     with pipeline.stream() as stream:
         frames = [
-            stream.look(image, seconds)
+            stream.process(image, seconds)
             for batch in batches
             for image, seconds in zip(batch.images, batch.pts_seconds, strict=True)
         ]
