@@ -25,6 +25,7 @@ MOST_PEOPLE = 100
 # Vectors before a track is compared, and how far apart at least: faces of consecutive frames hardly differ.
 FIRST_VECTORS, FIRST_SECONDS = 3, 0.1
 AGAIN_SECONDS = 1.0  # from then on
+_ROUNDING_SECONDS = 1e-6
 MOST_AT_ONCE = 4  # faces of one frame that get a vector: a full room must not hold up the stream
 
 
@@ -165,7 +166,7 @@ class Gallery:
         due = [
             (one.person is not None, one.seconds, row)
             for row, one in here.items()
-            if quality[row] >= LEAST_QUALITY and seconds - one.seconds >= one.wait_seconds
+            if quality[row] >= LEAST_QUALITY and seconds - one.seconds >= one.wait_seconds - _ROUNDING_SECONDS
         ]
         return np.array([row for _, _, row in sorted(due)[:MOST_AT_ONCE]], np.int64)
 

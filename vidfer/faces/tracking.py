@@ -153,9 +153,9 @@ class Tracker:
         return self._extend(rows, boxes, score, frame_row, seconds)
 
     def end(self, track: Track) -> None:
-        """Let what follows of an open track be a track of its own, which has no face yet."""
+        """Let an open track end before its last face, and another begin with it."""
         begun = copy(track)
-        begun.num_faces, begun.best_score, begun.face_id = 0, -math.inf, DROPPED
+        begun.num_faces, begun.face_id = 1, DROPPED
         self.open[self.open.index(track)] = begun
 
     def _extend(

@@ -74,7 +74,7 @@ class OnlineTracks:
         return self._tracker.open
 
     def end(self, track: Track) -> None:
-        """Let what follows of an open track be a new one."""
+        """Let an open track end before its last face, and another begin with it."""
         self._tracker.end(track)
 
     def push(self, faces: FacesTable, *, is_cut: bool) -> tuple[list[Track | None], TracksTable]:

@@ -97,8 +97,8 @@ class _Person:
     def add(self, row: np.ndarray) -> None:
         if not self._left_out:
             self._rows.append(np.array(row, np.float32))
-            self._left_out, self.has_new_rows = self._every, True
             self._thin_out()
+            self._left_out, self.has_new_rows = self._every, True
         self._left_out -= 1
 
     def join(self, other: _Person) -> None:
