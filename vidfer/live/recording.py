@@ -120,10 +120,10 @@ class Recording:
         write_bytes(self._tables_folder / f"{self._num_files:08d}.npz", buffer.getbuffer())
         told = _as_told(self._name, self._info, tables, self._config)
         columns = timeline_table(told).columns
+        if self._num_files == 1:
+            write_text(self._folder / "timeline.csv", ",".join(columns) + "\n")
         try:
             with (self._folder / "timeline.csv").open("a") as file:
-                if self._num_files == 1:
-                    file.write(",".join(columns) + "\n")
                 file.writelines(line + "\n" for line in format_rows(columns, formats_of(told)))
         except OSError as error:
             raise output_error(self._folder / "timeline.csv", error) from error

@@ -43,12 +43,12 @@ def beside(*columns: Sequence[np.ndarray] | None, side: int = 200) -> list[np.nd
 
 @pytest.fixture(scope="module")
 def first(clips_folder: Path) -> list[np.ndarray]:
-    return pictures(clips_folder / "d0.mp4", 12)
+    return pictures(clips_folder / "d0.mp4", 8)
 
 
 @pytest.fixture(scope="module")
 def second(clips_folder: Path) -> list[np.ndarray]:
-    return pictures(clips_folder / "d14.mp4", 12)
+    return pictures(clips_folder / "d14.mp4", 8)
 
 
 def followed(pipeline: Pipeline, images: Iterable[np.ndarray], *, fps: float = FPS) -> list[LiveFrame]:
@@ -139,15 +139,14 @@ def test_the_network_looks_at_few_faces(linking: Pipeline, first: list[np.ndarra
     with pytest.MonkeyPatch.context() as patch:
         embed = network.embed
         patch.setattr(network, "embed", lambda faces: looked.append(len(faces)) or embed(faces))
-        followed(linking, [*first, *first[::-1], *first])
-    assert 3 + 2 <= sum(looked) <= 3 + 4, "36 frames, 3.6 s"
+        followed(linking, [*first, *first[::-1], *first, *first[::-1]])
+    assert 3 + 2 <= sum(looked) <= 3 + 4, "32 frames, 3.2 s"
 
 
 @pytest.fixture(scope="module")
 def smiling(clips_folder: Path) -> list[np.ndarray]:
-    """A man who is neutral, then smiles, and is neutral again: 4.8 s."""
-    frames = pictures(clips_folder / "d0.mp4", 30)
-    return [*frames, *frames[::-1][:18]]
+    """A man who is neutral, then smiles: 3 s."""
+    return pictures(clips_folder / "d0.mp4", 30)
 
 
 def test_a_stretch_gives_the_offline_baseline_once_it_is_over(smiling: list[np.ndarray]) -> None:
@@ -183,10 +182,10 @@ def test_what_was_seen_so_far_comes_near_the_whole_clip(smiling: list[np.ndarray
 
 
 def test_who_comes_back_keeps_the_baseline(first: list[np.ndarray], second: list[np.ndarray]) -> None:
-    shown = [*first, *first[::-1], *second, *first]
+    shown = [*first, *second, *first]
     shifts = []
     for link in ("true", "false"):
-        settings = [f"people.link={link}", "emotions.baseline=[0.0, 2.0]"]
+        settings = [f"people.link={link}", "emotions.baseline=[0.0, 0.7]"]
         tables = stacked(followed(Pipeline("live", device="cpu", settings=settings), shown))
         shifts.append(tables["emotions"].shift[[-1, 0]])
     linked, unlinked = (last - before for last, before in shifts)
