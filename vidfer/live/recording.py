@@ -75,7 +75,7 @@ class Recording:
             A file cannot be written.
         """
         if not self._num_files and not self._parts:
-            self._begin(picture, codec)
+            self._begin(frame, picture, codec)
         self._parts.append(frame.tables)
         if self._video is not None:
             self._video.add(picture, frame.seconds)
@@ -90,7 +90,7 @@ class Recording:
         self._flush()
         return finish(self._out, self._name) if self._num_files else None
 
-    def _begin(self, picture: np.ndarray, codec: str) -> None:
+    def _begin(self, frame: LiveFrame, picture: np.ndarray, codec: str) -> None:
         self._info = VideoInfo(
             path=str(self._folder / VIDEO) if self._keep_video else "",
             width=picture.shape[1],
@@ -104,6 +104,8 @@ class Recording:
         )
         head = {"info": asdict(self._info), "config": self._config.model_dump(mode="json")}
         write_text(self._tables_folder / _HEAD, json.dumps(head))
+        columns = timeline_table(_as_told(self._name, self._info, frame.tables, self._config)).columns
+        write_text(self._folder / "timeline.csv", ",".join(columns) + "\n")
         if self._keep_video:
             self._video = VideoWriter(self._folder / VIDEO, height=picture.shape[0], width=picture.shape[1])
 
@@ -120,8 +122,6 @@ class Recording:
         write_bytes(self._tables_folder / f"{self._num_files:08d}.npz", buffer.getbuffer())
         told = _as_told(self._name, self._info, tables, self._config)
         columns = timeline_table(told).columns
-        if self._num_files == 1:
-            write_text(self._folder / "timeline.csv", ",".join(columns) + "\n")
         try:
             with (self._folder / "timeline.csv").open("a") as file:
                 file.writelines(line + "\n" for line in format_rows(columns, formats_of(told)))
