@@ -19,8 +19,8 @@ from vidfer.faces.linking import MOST_VECTORS, link_tracks, middle_of, more_of_m
 from vidfer.faces.track_changes import FIRST_MARGIN, LEAST_QUALITY, MAX_OTHER
 from vidfer.faces.tracking import DROPPED, Track
 
-# A kilobyte each. Those not seen for longest are forgotten first; a hundred who come and go are more than a room holds,
-# and of many more one in ten would be taken for another (of LFW's single pictures).
+# A kilobyte each. Those not seen for longest are forgotten first. A hundred who come and go are more than a room holds,
+# and the more there are, the likelier somebody new is taken for one of them.
 MOST_PEOPLE = 100
 # Vectors before a track is compared, and how far apart at least: faces of consecutive frames hardly differ.
 FIRST_VECTORS, FIRST_SECONDS = 3, 0.1
