@@ -101,6 +101,7 @@ def main() -> None:
             ("PyTorch, 1 thread", sys.executable, ["torch", "1"]),
             ("PyTorch, 2 threads", sys.executable, ["torch", "2"]),
             ("ONNX Runtime", sys.executable, ["onnx", *onnx]),
+            ("ONNX Runtime, people linked", sys.executable, ["onnx", *onnx, "people.link=true"]),
         ]
         if options.mediapipe:
             model = str(Path(options.mediapipe).absolute())

@@ -27,8 +27,8 @@ _COUNT = """([id, colour]) => {
 }"""
 
 
-def line_of(number: int) -> str:
-    face = {"face_id": 0, "emotion": "happiness", "x": 100, "y": 80, "width": 120, "height": 140}
+def line_of(number: int, person: int) -> str:
+    face = {"face_id": 0, "person_id": person, "emotion": "happiness", "x": 100, "y": 80, "width": 120, "height": 140}
     values = dict.fromkeys(EMOTIONS, 0.02) | {"happiness": 0.86, "emotion_confidence": 0.86}
     frame = {"frame": number, "timestamp": number / 25, "latency_ms": 12.0, "faces": [face | values]}
     return json.dumps(frame)
@@ -46,13 +46,15 @@ def test_picture_box_and_chart_are_drawn_as_frames_come() -> None:
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     if not CHROMIUM.is_file():
         pytest.skip(f"no browser: {CHROMIUM} is absent (apt-get install chromium)")
-    over = threading.Event()
+    over, is_known = threading.Event(), threading.Event()
     broadcast = Broadcast(0)
 
     def send() -> None:
         number = 0
         while not over.wait(0.04):
-            broadcast.send(line_of(number), np.full((480, 640, 3), (40, 60, 90), np.uint8))
+            broadcast.send(
+                line_of(number, 3 if is_known.is_set() else -1), np.full((480, 640, 3), (40, 60, 90), np.uint8)
+            )
             number += 1
 
     sender = threading.Thread(target=send)
@@ -66,6 +68,8 @@ def test_picture_box_and_chart_are_drawn_as_frames_come() -> None:
             page.on("pageerror", lambda error: problems.append(str(error)))
             page.goto(broadcast.url)
             wait_until(lambda: "face 0: happiness, 12 ms" in page.text_content("#said"))
+            is_known.set()
+            wait_until(lambda: "person 3: happiness, 12 ms" in page.text_content("#said"))
             colour = EMOTION_COLOURS["happiness"]
             assert page.evaluate(_COUNT, ["picture", "#283c5a"]) > 0.8 * 640 * 480
             assert page.evaluate(_COUNT, ["picture", colour]) > 500, "the box around the face"

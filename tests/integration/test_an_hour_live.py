@@ -25,14 +25,16 @@ def resident_mb() -> float:
 
 
 @pytest.mark.torture
-def test_an_hour_takes_no_more_memory_or_time_at_its_end(sample_video, tmp_path):
+@pytest.mark.parametrize("more", [[], ["people.link=true", "emotions.baseline=clip"]], ids=["plain", "people"])
+def test_an_hour_takes_no_more_memory_or_time_at_its_end(sample_video, tmp_path, more):
     """Pictures are small; for one second in eight somebody new is there, 450 people in all."""
     assert vidfer("export", "onnx", "--out", tmp_path, "--quiet").returncode == 0
     (batch,) = PyAVReader(probe(sample_video)).read(np.arange(FPS), batch_size=FPS)
     shown = np.ascontiguousarray(batch.images[:, ::3, ::3])
     nobody = np.full_like(shown[0], 90)
     memory, cost, people = [], [], set()
-    with Pipeline("live", settings=[f"networks.folder={tmp_path}", "networks.runtime=onnx"]).stream() as stream:
+    settings = [f"networks.folder={tmp_path}", "networks.runtime=onnx", *more]
+    with Pipeline("live", settings=settings).stream() as stream:
         for tenth in range(TENTHS):
             used = time.process_time()
             for number in range(tenth * NUM_FRAMES // TENTHS, (tenth + 1) * NUM_FRAMES // TENTHS):

@@ -23,6 +23,8 @@ from fixtures.stream_servers import MjpegServer, free_port, mute_server
 import vidfer as package
 from vidfer.labels import EMOTIONS
 
+LINK = ("--set", "people.link=true")
+
 
 @contextmanager
 def live(*arguments: str | Path, stdin: Any = subprocess.DEVNULL) -> Iterator[subprocess.Popen[str]]:
@@ -54,7 +56,7 @@ def next_lines(process: subprocess.Popen[str], count: int) -> list[dict[str, Any
 def followed(sample_video: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[dict[str, Any]], Path]:
     """The lines of the whole sample, and the results folder."""
     out = tmp_path_factory.mktemp("live")
-    done = vidfer("live", sample_video, "--out", out, "--name", "a", "--record")
+    done = vidfer("live", sample_video, "--out", out, "--name", "a", "--record", *LINK)
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()], out
 
@@ -84,9 +86,20 @@ def test_what_is_kept_is_what_was_printed(followed) -> None:
             assert float(row[name]) == pytest.approx(face[name], abs=1e-6)
 
 
+def test_whose_a_face_is_holds_for_the_whole_track_in_what_is_kept(followed) -> None:
+    lines, out = followed
+    rows = [row for row in read_csv(out / "a" / "timeline.csv") if row["success"] == "1"]
+    printed = [(face["face_id"], face["person_id"]) for line in lines for face in line["faces"]]
+    told = dict(pair for pair in printed if pair[1] >= 0)
+    assert 0 < sum(person < 0 for _, person in printed) <= 20, "the first frames of each track"
+    assert len(set(told.values())) == 2
+    assert [int(row["person_id"]) for row in rows] == [told[face] for face, _ in printed]
+    assert not any("identity" in path.name for path in out.rglob("*")), "no vectors by which faces are compared"
+
+
 def test_files_are_those_of_process(followed, sample_video: Path, tmp_path: Path) -> None:
     _, out = followed
-    assert vidfer("process", sample_video, "--out", tmp_path, "--pipeline", "live").returncode == 0
+    assert vidfer("process", sample_video, "--out", tmp_path, "--pipeline", "live", *LINK).returncode == 0
     kept, processed = ({path.name for path in folder.iterdir()} for folder in (out / "a", tmp_path / "sample"))
     assert kept == processed | {"recording.mkv"}
     ours, theirs = package.load_timeline(out / "a"), package.load_timeline(tmp_path / "sample")
@@ -257,8 +270,8 @@ def test_ctrl_c_ends_it_while_it_connects() -> None:
         (["a.mp4", "--size", "640x480"], "expected - as the source"),
         (["a.mp4", "--record"], "--record: expected --out"),
         (["a.mp4", "--osc", "9000"], "expected HOST:PORT"),
-        (["a.mp4", "--pipeline", "default"], "people.link=false"),
-        (["a.mp4", "--pipeline", "default", "--set", "people.link=false"], "causal"),
+        (["a.mp4", "--pipeline", "default"], "causal"),
+        (["a.mp4", "--set", "people.link=true", "--set", "people.keep_vectors=true"], "people.keep_vectors"),
         (["a.mp4", "--out", "x", "--name", "../y"], "--name"),
     ],
 )

@@ -106,10 +106,11 @@ def test_a_second_run_finds_everything_cached_and_says_what_ran(both, sample_vid
 
 def test_live_without_torch_prints_faces(sample_video, folder, tmp_path):
     clip = short_clip(sample_video, tmp_path / "short.mp4", num_frames=30)
-    done = vidfer("live", clip, *arguments(folder), env=NO_TORCH)
+    done = vidfer("live", clip, *arguments(folder), "--set", "people.link=true", env=NO_TORCH)
     assert done.returncode == 0, done.stderr
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert sum(len(line["faces"]) for line in lines) > 20
+    assert lines[-1]["faces"][0]["person_id"] == 0
 
 
 def test_serve_without_torch_answers(sample_video, folder, tmp_path):
@@ -141,7 +142,7 @@ def test_a_stream_is_the_offline_causal_model(sample_video, folder):
     pipeline = Pipeline("live", settings=settings(folder))
     with pipeline.stream() as stream:
         frames = [
-            stream.look(image, seconds)
+            stream.process(image, seconds)
             for batch in batches
             for image, seconds in zip(batch.images, batch.pts_seconds, strict=True)
         ]

@@ -91,7 +91,7 @@ def _look(
 
     started = time.monotonic()
     for shot in feed:
-        frame = stream.look(shot.picture, shot.seconds)
+        frame = stream.process(shot.picture, shot.seconds)
         if frame is not None:
             latencies.append(time.perf_counter() - shot.arrived)
             line = json_line(frame, latency_seconds=latencies[-1])

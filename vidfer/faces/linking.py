@@ -57,6 +57,22 @@ def link_confidence(cosine: np.ndarray, middle: float = LINK_MIDDLE) -> np.ndarr
     return chance
 
 
+def middle_of(alike: np.ndarray, apart: np.ndarray) -> float:
+    """Return the cosine at which a link is as likely as not: as alike as two who are apart, within bounds.
+
+    Parameters
+    ----------
+    alike, apart
+        (T, T) cosines, and bool: surely two people.
+    """
+    return float(np.clip(alike[apart & (alike < SEEN_TWICE)].max(initial=0), LINK_MIDDLE, MOST_MIDDLE))
+
+
+def more_of_many(count: int) -> float:
+    """Return what is added to the middle among so many people, where each is less likely to be the one."""
+    return float(np.log(max(count, FEW_PEOPLE) / FEW_PEOPLE) / LINK_SLOPE)
+
+
 def link_tracks(sums: np.ndarray, apart: np.ndarray, *, min_confidence: float, middle: float | None = None) -> Links:
     """Join tracks to people.
 
@@ -69,7 +85,7 @@ def link_tracks(sums: np.ndarray, apart: np.ndarray, *, min_confidence: float, m
     min_confidence
         Of a link that is made.
     middle
-        Cosine at which it is as likely as not; None: as alike as two who are apart, within bounds.
+        Cosine at which it is as likely as not; None: see ``middle_of``.
     """
     count = len(sums)
     person, confidence = np.arange(count), np.ones(count)
@@ -80,7 +96,7 @@ def link_tracks(sums: np.ndarray, apart: np.ndarray, *, min_confidence: float, m
     barred[lengths[:, 0] == 0] = barred[:, lengths[:, 0] == 0] = True
     alike = means @ means.T
     if middle is None:
-        middle = float(np.clip(alike[apart & (alike < SEEN_TWICE)].max(initial=0), LINK_MIDDLE, MOST_MIDDLE))
+        middle = middle_of(alike, apart)
     alike = np.where(barred, -np.inf, alike)
     rows = np.arange(count)
     nearest = alike.argmax(1) if count else rows  # of each row, so that a merge costs little however many there are
@@ -125,8 +141,7 @@ def link_clips(sums: np.ndarray, apart: np.ndarray, *, min_confidence: float) ->
     apart = apart | (means @ means.T < LEAST_ALIKE)
     own = means - means.sum(0) / (np.count_nonzero(lengths) + NOBODIES)
     own *= lengths / np.maximum(np.linalg.norm(own, axis=1, keepdims=True), 1e-9)
-    middle = LINK_MIDDLE + np.log(max(count, FEW_PEOPLE) / FEW_PEOPLE) / LINK_SLOPE
-    return link_tracks(own, apart, min_confidence=min_confidence, middle=float(middle))
+    return link_tracks(own, apart, min_confidence=min_confidence, middle=LINK_MIDDLE + more_of_many(count))
 
 
 def track_sums(track_id: np.ndarray, vector_of: np.ndarray, vectors: np.ndarray, quality: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -150,6 +151,12 @@ class Tracker:
         kept = [] if is_cut else self.open
         self.open = [track for track in kept if track.may_continue(frame_row, seconds, self._max_gap_seconds)]
         return self._extend(rows, boxes, score, frame_row, seconds)
+
+    def end(self, track: Track) -> None:
+        """Let an open track end before its last face, and another begin with it."""
+        begun = copy(track)
+        begun.num_faces, begun.face_id = 1, DROPPED
+        self.open[self.open.index(track)] = begun
 
     def _extend(
         self, rows: list[int], boxes: Sequence[_Box], score: np.ndarray, frame_row: int, seconds: float

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from vidfer.exporters.table import PERSON
 from vidfer.exporters.timeline_csv import FORMATS
 from vidfer.pipeline.clip import Face
 from vidfer.pipeline.stream import LiveFace, LiveFrame
@@ -42,7 +43,16 @@ def face_values(face: Face) -> dict[str, Any]:
 
 
 def _others(face: LiveFace) -> dict[str, Any]:
-    return {name: np.asarray(value).tolist() for name, value in face.values.items()}
+    who = {} if face.person_id is None else {PERSON: face.person_id}
+    return who | {name: _plain(value) for name, value in face.values.items()}
+
+
+def _plain(value: Any) -> Any:
+    """Return a number or array as JSON has it: to a millionth, None for a number that is none."""
+    array = np.asarray(value)
+    if array.ndim:
+        return [_plain(part) for part in array]
+    return _rounded(float(array), "%.6f") if array.dtype.kind == "f" else array.tolist()
 
 
 def _rounded(value: float, number_format: str) -> float | None:

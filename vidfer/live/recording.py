@@ -11,7 +11,7 @@ import json
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +21,19 @@ from vidfer.config import PipelineConfig, parse_section, pipeline_model
 from vidfer.errors import OutputError
 from vidfer.exporters import EXPORTERS
 from vidfer.exporters.rows import format_rows
-from vidfer.exporters.table import COLUMNS, timeline_table
-from vidfer.exporters.timeline_csv import FORMATS
+from vidfer.exporters.table import timeline_table
+from vidfer.exporters.timeline_csv import formats_of
 from vidfer.pipeline import stages_of
 from vidfer.pipeline.clip import Clip
+from vidfer.pipeline.people import with_first_faces
 from vidfer.pipeline.provenance import provenance
 from vidfer.pipeline.result import clip_result
 from vidfer.pipeline.stream import LiveFrame
-from vidfer.pipeline.tables import Table, faces_in
+from vidfer.pipeline.tables import PeopleTable, Table, TracksTable, faces_in
 from vidfer.store.atomic import output_error, write_bytes, write_text
 from vidfer.store.layout import clip_folder, private_folder
 from vidfer.store.outputs import write_if_changed, write_outputs
-from vidfer.types import DecodeReport, VideoInfo
+from vidfer.types import ClipResult, DecodeReport, FacePeople, VideoInfo
 from vidfer.video.video_writer import VideoWriter
 
 FLUSH_SECONDS = 0.5
@@ -74,7 +75,7 @@ class Recording:
             A file cannot be written.
         """
         if not self._num_files and not self._parts:
-            self._begin(picture, codec)
+            self._begin(frame, picture, codec)
         self._parts.append(frame.tables)
         if self._video is not None:
             self._video.add(picture, frame.seconds)
@@ -89,7 +90,7 @@ class Recording:
         self._flush()
         return finish(self._out, self._name) if self._num_files else None
 
-    def _begin(self, picture: np.ndarray, codec: str) -> None:
+    def _begin(self, frame: LiveFrame, picture: np.ndarray, codec: str) -> None:
         self._info = VideoInfo(
             path=str(self._folder / VIDEO) if self._keep_video else "",
             width=picture.shape[1],
@@ -103,7 +104,8 @@ class Recording:
         )
         head = {"info": asdict(self._info), "config": self._config.model_dump(mode="json")}
         write_text(self._tables_folder / _HEAD, json.dumps(head))
-        write_text(self._folder / "timeline.csv", ",".join(COLUMNS) + "\n")
+        columns = timeline_table(_as_told(self._name, self._info, frame.tables, self._config)).columns
+        write_text(self._folder / "timeline.csv", ",".join(columns) + "\n")
         if self._keep_video:
             self._video = VideoWriter(self._folder / VIDEO, height=picture.shape[0], width=picture.shape[1])
 
@@ -118,10 +120,11 @@ class Recording:
         buffer = io.BytesIO()
         np.savez(buffer, **arrays)  # type: ignore[arg-type]  # the stubs take them for allow_pickle
         write_bytes(self._tables_folder / f"{self._num_files:08d}.npz", buffer.getbuffer())
-        columns = timeline_table(_clip(self._name, self._info, tables, self._config).result).columns
+        told = _as_told(self._name, self._info, tables, self._config)
+        columns = timeline_table(told).columns
         try:
             with (self._folder / "timeline.csv").open("a") as file:
-                file.writelines(line + "\n" for line in format_rows(columns, FORMATS))
+                file.writelines(line + "\n" for line in format_rows(columns, formats_of(told)))
         except OSError as error:
             raise output_error(self._folder / "timeline.csv", error) from error
 
@@ -143,7 +146,7 @@ def finish(out: Path, name: str) -> Path:
     try:
         head = json.loads((kept / _HEAD).read_text())
         config = parse_section(pipeline_model(), head["config"])
-        tables = _stacked([_loaded(path, config) for path in sorted(kept.glob("*.npz"))])
+        tables = _whole(_stacked([_loaded(path, config) for path in sorted(kept.glob("*.npz"))]))
     except (OSError, ValueError, KeyError) as error:
         raise OutputError(f"{kept}: the recording cannot be read ({error}): remove this folder to go on") from error
     clip = _clip(name, VideoInfo(**head["info"]), tables, config)
@@ -173,7 +176,29 @@ def _loaded(path: Path, config: PipelineConfig) -> dict[str, Table]:
     for key, array in arrays.items():
         name, _, column = key.partition(" ")
         found.setdefault(name, {})[column] = array
-    return {stage.name: stage.table_type().from_arrays(found[stage.name]) for stage in stages_of(config)}
+    return {
+        stage.name: stage.table_type().from_arrays(found[stage.name])
+        for stage in stages_of(config)
+        if stage.name in found  # a stream hands on no vectors by which faces are compared
+    }
+
+
+def _whole(tables: dict[str, Table]) -> dict[str, Table]:
+    """Return the tables of a stream that is over: who somebody was is known of their first faces, too."""
+    people, tracks = tables.get("people"), tables["tracks"]
+    if people is None:
+        return tables
+    assert isinstance(people, PeopleTable)
+    assert isinstance(tracks, TracksTable)
+    return {**tables, "people": with_first_faces(people, tracks.track_id)}
+
+
+def _as_told(name: str, info: VideoInfo, tables: Mapping[str, Table], config: PipelineConfig) -> ClipResult:
+    """Return a stretch of a stream that goes on: people as they were told, and nothing that needs the whole of it."""
+    movements = config.movements.model_copy(update={"baseline": "none"})
+    clip = _clip(name, info, _whole(dict(tables)), config.model_copy(update={"movements": movements})).result
+    people = tables.get("people")
+    return clip if people is None else replace(clip, people=FacePeople(**people.arrays()))
 
 
 def _clip(name: str, info: VideoInfo, tables: Mapping[str, Table], config: PipelineConfig) -> Clip:

@@ -27,6 +27,7 @@ MOVEMENTS: Final = (*EYES, *MOUTH, *BROWS, *LIDS)
 # assets/movements.md), so that a longer training may bring them back.
 LEFT_OUT: Final = ("mouth_pucker", "mouth_press", "corners_down", "eye_wide")
 REPORTED: Final = tuple(name for name in MOVEMENTS if name not in LEFT_OUT)
+REPORTED_COLUMNS: Final = {name: MOVEMENTS.index(name) for name in REPORTED}
 EYE_COLUMNS: Final = tuple(MOVEMENTS.index(name) for name in (*EYES, *LIDS))
 # Which movement each becomes in the mirror.
 MIRRORED: Final = tuple(
@@ -48,7 +49,7 @@ def trust(error: np.ndarray) -> np.ndarray:
     It halves with every ``TRUSTED_ERROR`` of the mean expected error of the eyes' opening, or of the other movements
     that are reported, whichever is larger.
     """
-    reported = error[:, [MOVEMENTS.index(name) for name in REPORTED]]
+    reported = error[:, list(REPORTED_COLUMNS.values())]
     eyes, others = reported[:, : len(EYES)].mean(1), reported[:, len(EYES) :].mean(1)
     quality: np.ndarray = np.exp2(-np.maximum(eyes, others) / TRUSTED_ERROR)
     return quality.astype(np.float32)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from vidfer.config import BackboneConfig, ClassPrior, EmotionsConfig, TemporalConfig, options_of
-from vidfer.errors import ConfigError
+from vidfer.config import BackboneConfig, Baseline, ClassPrior, EmotionsConfig, TemporalConfig, options_of
 from vidfer.faces.tracking import Track
 from vidfer.labels import EMOTIONS
 from vidfer.pipeline.exported_files import SUFFIX, factory_of
@@ -20,6 +19,7 @@ from vidfer.temporal import TEMPORAL_MODELS, TemporalModel, TrackSequence
 from vidfer.temporal.baseline import baseline_shift, neutral_log_odds
 from vidfer.temporal.brief import with_frames
 from vidfer.temporal.online import StreamingModel, TrackStream, check_streams
+from vidfer.temporal.online_baseline import OnlineBaseline
 from vidfer.temporal.prior import class_shares, log_ratio, shifted
 from vidfer.types import FaceDetections, FaceEmbeddings, FaceTracks, SampledFrames
 from vidfer.weights import finite_number, load_tensors, locate
@@ -82,11 +82,18 @@ class EmotionsStage:
         return EmotionsTable(probabilities=probabilities, shift=shift)
 
     def stream(self) -> OnlineEmotions:
-        """Return what answers frame by frame; raises ConfigError if a setting or the model reads ahead."""
-        if self._emotions.baseline != "none":
-            raise ConfigError("emotions.baseline: a stream knows no neutral stretch of the whole clip: set it to none")
+        """Return what answers frame by frame; raises ConfigError if the model reads ahead."""
         model = check_streams(self._loaded(), self._config.name)
-        return OnlineEmotions(model, prior_log_ratio(self._emotions, self._backbone))
+        baseline, ratio = self._emotions.baseline, prior_log_ratio(self._emotions, self._backbone)
+        if baseline == "none":
+            return OnlineEmotions(model, ratio)
+        average = _neutral_average(self._emotions, self._backbone)
+        which: Baseline = baseline if isinstance(baseline, str) else (0.0, 0.0)  # only rows of the stretch are given
+
+        def neutral(logits: np.ndarray) -> np.ndarray:
+            return baseline_shift(logits, np.zeros(len(logits)), which, average)
+
+        return OnlineEmotions(model, ratio, OnlineBaseline(baseline, neutral, np.zeros(len(EMOTIONS))))
 
     def _loaded(self) -> TemporalModel:
         if self._model is None:
@@ -115,39 +122,59 @@ class OnlineEmotions:
         Causal.
     ratio
         (8,) of ``[emotions] prior``.
+    baseline
+        Each person's own neutral, as (8,) that are added like ``ratio``.
     """
 
-    def __init__(self, model: StreamingModel, ratio: np.ndarray) -> None:
-        self._model, self._ratio = model, ratio
+    def __init__(self, model: StreamingModel, ratio: np.ndarray, baseline: OnlineBaseline | None = None) -> None:
+        self._model, self._ratio, self._baseline = model, ratio, baseline
         self._streams: dict[Track, TrackStream] = {}
 
     def push(
-        self, tables: Mapping[str, Table], found: Sequence[Track | None], still_open: Sequence[Track]
+        self,
+        tables: Mapping[str, Table],
+        found: Sequence[Track | None],
+        still_open: Sequence[Track],
+        people: Collection[int] = (),
     ) -> EmotionsTable:
         """Return one row per face of the next frame; NaN for those that do not count yet.
 
         Parameters
         ----------
         tables
-            ``faces``, ``embeddings`` and ``tracks`` of the frame.
-        found, still_open
-            The track of each face, and those to be remembered.
+            ``faces``, ``embeddings`` and ``tracks`` of the frame, and ``people`` where tracks are linked.
+        found, still_open, people
+            The track of each face; tracks and people to be remembered.
         """
         frames, faces, tracks, embeddings = of_clip(tables)
+        seconds = float(frames.pts_seconds[0])
+        added = np.tile(self._ratio, (len(faces), 1))
+        if self._baseline is not None:
+            owners = owners_of(tables, found)
+            added += self._baseline.push(seconds, embeddings.logits, found, owners, {*still_open, *people})
         probabilities = np.full(embeddings.logits.shape, np.nan, np.float32)
         self._streams = {track: self._streams.get(track) or self._model.stream() for track in still_open}
         for row, track in enumerate(found):
             if track is not None:
                 predicted = self._streams[track].push(
-                    float(frames.pts_seconds[0]),
+                    seconds,
                     embeddings.vectors[row],
                     embeddings.logits[row],
                     float(faces.quality[row]),
                 )
                 if tracks.track_id[row] >= 0:
-                    probabilities[row] = shifted(predicted, self._ratio)
-        shift = np.broadcast_to(self._ratio.astype(np.float16), probabilities.shape)
-        return EmotionsTable(probabilities=probabilities, shift=shift)
+                    probabilities[row] = shifted(predicted, added[row])
+        return EmotionsTable(probabilities=probabilities, shift=added.astype(np.float16))
+
+
+def owners_of(tables: Mapping[str, Table], found: Sequence[Track | None]) -> list[int | Track | None]:
+    """Return whose each face of a stream's frame is: the person, or the track as long as that is not known."""
+    people = tables.get("people")
+    if people is None:
+        return list(found)
+    assert isinstance(people, PeopleTable)
+    persons = people.person_id.tolist()
+    return [track if person < 0 else person for person, track in zip(persons, found, strict=True)]
 
 
 def of_clip(tables: Mapping[str, Table]) -> tuple[SampledFrames, FaceDetections, FaceTracks, FaceEmbeddings]:

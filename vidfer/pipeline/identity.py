@@ -14,6 +14,7 @@ from vidfer.identity import IDENTITIES, IdentityNetwork
 from vidfer.pipeline.chunk import FrameChunk
 from vidfer.pipeline.exported_files import as_read, factory_of
 from vidfer.pipeline.tables import IdentityTable, Table, faces_in
+from vidfer.types import FaceDetections
 
 
 class IdentityStage:
@@ -30,19 +31,24 @@ class IdentityStage:
 
     def process(self, chunk: FrameChunk, tables: Mapping[str, Table]) -> IdentityTable:
         """Return one row per face of the chunk, given its ``faces``."""
-        faces, network = faces_in(tables).detections(), self._loaded()
+        faces = faces_in(tables).detections()
         aligned = chunk.aligned_faces(faces.frame_row, faces.transform, QUALITY_SIZE)
         previous = previous_faces(faces.frame_row, faces.xyxy, appearance_of(aligned))
         rows = best_of_each(previous, faces.quality)
         rows = rows[np.isfinite(faces.transform[rows]).all((1, 2))]
         has_vector = np.zeros(len(faces), np.bool_)
         has_vector[rows] = True
-        if network.size == QUALITY_SIZE:
-            best = aligned[rows]
-        else:
-            best = warp_faces(chunk.images, faces.frame_row[rows], faces.transform[rows], size=network.size)
-        vectors = network.embed(best)
+        vectors = self.embed(chunk, faces, rows)
         return IdentityTable(previous=previous, has_vector=has_vector, vectors=vectors.astype(np.float16))
+
+    def embed(self, chunk: FrameChunk, faces: FaceDetections, rows: np.ndarray) -> np.ndarray:
+        """Return vectors (V, D) float32 of length 1 of some faces of the chunk; their transforms must be finite."""
+        network = self._loaded()
+        if network.size == QUALITY_SIZE:  # the stage "faces" has cut these out
+            aligned = chunk.aligned_faces(faces.frame_row, faces.transform, QUALITY_SIZE)
+            return network.embed(aligned[rows])
+        few = warp_faces(chunk.images, faces.frame_row[rows], faces.transform[rows], size=network.size)
+        return network.embed(few)
 
     def load(self) -> bool:
         """Load the network now; return whether threads may share this stage."""

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from vidfer.config import MovementsConfig
+from vidfer.config import Baseline, MovementsConfig
 from vidfer.faces.align import apply_transforms, invert_transforms, warp_faces
+from vidfer.faces.tracking import Track
 from vidfer.movements import (
     EYE_COLUMNS,
     LEAST_EYES_PX,
     LEAST_FACE_PX,
     MOVEMENT_NETWORKS,
     MOVEMENTS,
+    REPORTED,
+    REPORTED_COLUMNS,
     MovementNetwork,
     trust,
 )
 from vidfer.movements.eyes import eye_centres, eye_transforms
 from vidfer.movements.gaze import gaze_angles
 from vidfer.pipeline.chunk import FrameChunk
+from vidfer.pipeline.emotions import owners_of
 from vidfer.pipeline.exported_files import factory_of
 from vidfer.pipeline.tables import Table, faces_in
+from vidfer.temporal.online_baseline import OnlineBaseline
+from vidfer.timeline.movements import CHANGE, movement_columns, own_median
 from vidfer.types import FaceDetections
 from vidfer.types.validation import check_array
 
@@ -93,6 +99,10 @@ class MovementsStage:
         self._loaded()
         return True
 
+    def stream(self) -> OnlineMovements:
+        """Return what gives the columns of the timeline frame by frame."""
+        return OnlineMovements(self._config.baseline)
+
     def empty(self) -> MovementsTable:
         """Return the table of a stretch of video without a decodable frame."""
         return MovementsTable.of(0)
@@ -102,6 +112,45 @@ class MovementsStage:
             make = factory_of(MOVEMENT_NETWORKS, self._config.network, self._config.weights)
             self._network = make(device=self._device, weights=self._config.weights)
         return self._network
+
+
+class OnlineMovements:
+    """The columns of the timeline that a stream has of each face: movements, gaze, and what a baseline adds.
+
+    Parameters
+    ----------
+    baseline
+        Of ``[movements]``.
+    """
+
+    def __init__(self, baseline: Baseline) -> None:
+        self._baseline: OnlineBaseline | None = None
+        if baseline != "none":
+            nothing = np.full(len(REPORTED), np.nan)
+            self._baseline = OnlineBaseline(baseline, _medians, nothing)
+
+    def push(
+        self,
+        tables: Mapping[str, Table],
+        found: Sequence[Track | None],
+        still_open: Sequence[Track],
+        people: Collection[int] = (),
+    ) -> dict[str, np.ndarray]:
+        """Return the columns of the next frame's faces, (N,) each, given what ``OnlineEmotions.push`` is."""
+        table = tables["movements"]
+        assert isinstance(table, MovementsTable)
+        columns = movement_columns(table.arrays(), REPORTED_COLUMNS)
+        if self._baseline is None:
+            return columns
+        values = table.values[:, list(REPORTED_COLUMNS.values())]
+        seconds, owners = float(faces_in(tables).pts_seconds[0]), owners_of(tables, found)
+        own = self._baseline.push(seconds, values, found, owners, {*still_open, *people})
+        change = (values - own).astype(np.float32)
+        return columns | {name + CHANGE: change[:, i] for i, name in enumerate(REPORTED)}
+
+
+def _medians(values: np.ndarray) -> np.ndarray:
+    return np.array([own_median(column) for column in values.T])
 
 
 def _gaze(iris: np.ndarray, values: np.ndarray, faces: FaceDetections) -> np.ndarray:

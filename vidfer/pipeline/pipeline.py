@@ -27,7 +27,7 @@ from vidfer.pipeline.provenance import provenance
 from vidfer.pipeline.regroup import regrouped
 from vidfer.pipeline.result import clip_result
 from vidfer.pipeline.stage import ClipStage, FrameStage
-from vidfer.pipeline.stream import Stream, check_picture
+from vidfer.pipeline.stream import STREAMED, Stream, check_picture
 from vidfer.pipeline.tables import EmbeddingsTable, Table, faces_in
 from vidfer.temporal.prior import shifted
 from vidfer.temporal.probabilities import softmax
@@ -249,8 +249,8 @@ class Pipeline:
         Raises
         ------
         ConfigError
-            A stage needs frames that are still to come: use the pipeline ``live``, or set ``temporal.causal=true`` and
-            ``people.link=false``.
+            A stage needs frames that are still to come: use the pipeline ``live``, or set ``temporal.causal=true``. Or
+            vectors are to be kept (``people.keep_vectors``).
 
         Examples
         --------
@@ -259,7 +259,19 @@ class Pipeline:
         ...         for face in stream.push(rgb, seconds):
         ...             print(face.face_id, face.emotion)
         """
-        return Stream(self)
+        if self.config.people.keep_vectors:
+            raise ConfigError(
+                "people.keep_vectors: a stream keeps no vectors by which faces are compared: expected false (and "
+                "people.across none), got true"
+            )
+        for stage in self.clip_stages:
+            if stage.name not in STREAMED:
+                raise ConfigError(
+                    f"the stage {stage.name!r} needs the whole clip, so a stream cannot have it: "
+                    f"set {stage.section}.{stage.switched_by}=false"
+                )
+        clip_stages = {stage.name: self.stage(stage.name) for stage in self.clip_stages}
+        return Stream(self.config, frame_stages=self.frame_stages, clip_stages=clip_stages)
 
     def turned(self, video: VideoProbe, degrees: int | None = None) -> VideoProbe:
         """Return a probed video turned as the settings say, or as its faces stand.

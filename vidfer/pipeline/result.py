@@ -10,7 +10,7 @@ from typing import Any
 from vidfer.config import FacesConfig, PipelineConfig
 from vidfer.faces.detectors import least_face_px
 from vidfer.labels import EMOTIONS
-from vidfer.movements import LEAST_EYES_PX, LEAST_FACE_PX, MOVEMENTS, REPORTED
+from vidfer.movements import LEAST_EYES_PX, LEAST_FACE_PX, REPORTED_COLUMNS
 from vidfer.people.apply import with_roster
 from vidfer.pipeline import STAGES
 from vidfer.pipeline.emotions import of_clip, whose
@@ -50,7 +50,7 @@ def clip_result(
 
         movements = clip_movements(
             tables[MOVEMENTS_STAGE].arrays(),
-            {name: MOVEMENTS.index(name) for name in REPORTED},
+            REPORTED_COLUMNS,
             timeline,
             frames,
             faces,

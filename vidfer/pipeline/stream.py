@@ -7,24 +7,24 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 
-from vidfer.errors import ConfigError, DataError, VidferError, blamed_on
+from vidfer.config import PipelineConfig
+from vidfer.errors import DataError, VidferError, blamed_on
 from vidfer.pipeline.chunk import FrameChunk
 from vidfer.pipeline.clip import Face, Faces
 from vidfer.pipeline.exported import shared_with
 from vidfer.pipeline.following import FaceFollower
-from vidfer.pipeline.tables import FACES, EmotionsTable, Table, TracksTable, faces_in
+from vidfer.pipeline.frame_stages import FrameStages
+from vidfer.pipeline.tables import FACES, EmotionsTable, PeopleTable, Table, TracksTable, faces_in
 from vidfer.types import FrameBatch
 
-if TYPE_CHECKING:
-    from vidfer.pipeline.pipeline import Pipeline
-
 RESTART_SECONDS = 1.0  # a time this far behind the last is no late frame: the clock has begun anew
-_ONLINE = ("tracks", "emotions")  # the clip stages that have a stream
-_OWN = (FACES, "embeddings", *_ONLINE)
+STREAMED = ("tracks", "people", "emotions")  # the clip stages that have a stream
+_IDENTITY, _PEOPLE, _MOVEMENTS = "identity", "people", "movements"
+_OWN = (FACES, "embeddings", _MOVEMENTS, *STREAMED)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -37,12 +37,16 @@ class LiveFace(Face):
         The frame's time.
     latency_seconds
         From when the frame was given until this answer.
+    person_id
+        Whose face it is: a person who comes back has the number of before. -1 as long as it is not known; None where
+        people are not compared (``people.link``).
     values
-        What further frame stages say of the face, by column.
+        What further frame stages say of the face, by column; movements by the columns of the timeline.
     """
 
     seconds: float
     latency_seconds: float
+    person_id: int | None = None
     values: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -59,7 +63,8 @@ class LiveFrame:
     faces
         Those that count: from the third of a person on.
     tables
-        One row per face that was found, of all stages by name, as clips have them.
+        One row per face that was found, of all stages by name, as clips have them; but vectors by which faces are
+        compared are not handed on.
     """
 
     frame_index: int
@@ -73,8 +78,10 @@ class Stream:
 
     Parameters
     ----------
-    pipeline
-        Whose stages look.
+    config
+        Of the pipeline.
+    frame_stages, clip_stages
+        Its stages, by name; the latter those of ``STREAMED`` that it has.
 
     Attributes
     ----------
@@ -84,22 +91,20 @@ class Stream:
         Frames that were not, for their time was no later than that of the frame before.
     """
 
-    def __init__(self, pipeline: Pipeline) -> None:
-        for stage in pipeline.clip_stages:
-            if stage.name not in _ONLINE:
-                raise ConfigError(
-                    f"the stage {stage.name!r} needs the whole clip, so a stream cannot have it: "
-                    f"set {stage.section}.{stage.switched_by}=false"
-                )
-        self._device = pipeline.device
-        self._frame_stages = {name: stage for name, stage in pipeline.frame_stages.stages.items() if name != FACES}
+    def __init__(self, config: PipelineConfig, *, frame_stages: FrameStages, clip_stages: Mapping[str, Any]) -> None:
+        stages: dict[str, Any] = {**frame_stages.stages, **clip_stages}
+        self._device = frame_stages.device
+        self._frame_stages = {
+            name: stage for name, stage in frame_stages.stages.items() if name not in (FACES, _IDENTITY)
+        }
         # Two: while the detector looks on one, the faces of one frame are shared between this thread and the other.
         self._beside = ThreadPoolExecutor(max_workers=2, thread_name_prefix="vidfer-stream")
-        detect_every = pipeline.config.faces.detect_every
-        self._faces = FaceFollower(pipeline.stage(FACES), detect_every=detect_every, beside=self._beside)
-        self._tracks = pipeline.stage("tracks").stream()
-        self._emotions = pipeline.stage("emotions").stream()
-        for looking in pipeline.frame_stages.stages.values():
+        self._faces = FaceFollower(stages[FACES], detect_every=config.faces.detect_every, beside=self._beside)
+        self._tracks = stages["tracks"].stream()
+        self._people = stages[_PEOPLE].stream(stages[_IDENTITY]) if _PEOPLE in stages else None
+        self._emotions = stages["emotions"].stream()
+        self._movements = stages[_MOVEMENTS].stream() if _MOVEMENTS in stages else None
+        for looking in frame_stages.stages.values():
             looking.load()
         self._clock = _Clock()
         self._closed = False
@@ -123,10 +128,10 @@ class Stream:
         VidferError
             The stream is closed.
         """
-        frame = self.look(picture, seconds)
+        frame = self.process(picture, seconds)
         return [] if frame is None else frame.faces
 
-    def look(self, picture: np.ndarray, seconds: float) -> LiveFrame | None:
+    def process(self, picture: np.ndarray, seconds: float) -> LiveFrame | None:
         """Return everything about the next frame, as ``push`` does; None if it was dropped."""
         started = time.perf_counter()
         if self._closed:
@@ -143,11 +148,12 @@ class Stream:
         )
         self.num_frames += 1
         with shared_with(self._beside):
-            tables = self._tables(FrameChunk(batch, self._device))
-        faces = _counted(tables, placed, time.perf_counter() - started)
+            tables, columns = self._look(FrameChunk(batch, self._device))
+        faces = _counted(tables, columns, placed, time.perf_counter() - started)
         return LiveFrame(frame_index=self.num_frames - 1, seconds=placed, faces=faces, tables=tables)
 
-    def _tables(self, chunk: FrameChunk) -> dict[str, Table]:
+    def _look(self, chunk: FrameChunk) -> tuple[dict[str, Table], dict[str, np.ndarray]]:
+        """Return the tables of a frame, and further columns of its faces."""
         tables: dict[str, Table] = {}
         with blamed_on(FACES):
             tables[FACES], is_cut = self._faces.push(chunk)
@@ -155,9 +161,23 @@ class Stream:
             with blamed_on(name):
                 tables[name] = stage.process(chunk, tables)
         found, tables["tracks"] = self._tracks.push(faces_in(tables), is_cut=is_cut)
+        still_open, people = list(self._tracks.open), set[int]()
+        if self._people is not None:
+            with blamed_on(_PEOPLE):
+                tables[_PEOPLE] = self._people.push(chunk, tables, found, self._tracks)
+            people = self._people.numbers
         with blamed_on("emotions"):
-            tables["emotions"] = self._emotions.push(tables, found, self._tracks.open)
-        return tables
+            tables["emotions"] = self._emotions.push(tables, found, still_open, people)
+        columns = {
+            column: values
+            for name, table in tables.items()
+            for column, values in table.arrays().items()
+            if name not in _OWN and column not in table.PER_FRAME
+        }
+        if self._movements is not None:
+            with blamed_on(_MOVEMENTS):
+                columns |= self._movements.push(tables, found, still_open, people)
+        return tables, columns
 
     def close(self) -> None:
         """Take no further frames."""
@@ -196,24 +216,22 @@ class _Clock:
         return placed
 
 
-def _counted(tables: Mapping[str, Table], seconds: float, latency_seconds: float) -> list[LiveFace]:
-    tracks, emotions = tables["tracks"], tables["emotions"]
+def _counted(
+    tables: Mapping[str, Table], columns: Mapping[str, np.ndarray], seconds: float, latency_seconds: float
+) -> list[LiveFace]:
+    tracks, emotions, people = tables["tracks"], tables["emotions"], tables.get(_PEOPLE)
     assert isinstance(tracks, TracksTable)
     assert isinstance(emotions, EmotionsTable)
+    assert people is None or isinstance(people, PeopleTable)
     found = Faces(
         detections=faces_in(tables).detections(), probabilities=emotions.probabilities, face_id=tracks.track_id
     )
-    columns = {
-        column: values
-        for name, table in tables.items()
-        for column, values in table.arrays().items()
-        if name not in _OWN and column not in table.PER_FRAME
-    }
     return [
         LiveFace(
             **vars(found[row]),
             seconds=seconds,
             latency_seconds=latency_seconds,
+            person_id=None if people is None else int(people.person_id[row]),
             values={name: values[row] for name, values in columns.items()},
         )
         for row in np.flatnonzero(tracks.track_id >= 0).tolist()

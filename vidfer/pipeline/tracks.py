@@ -73,6 +73,10 @@ class OnlineTracks:
         """The tracks that may go on."""
         return self._tracker.open
 
+    def end(self, track: Track) -> None:
+        """Let an open track end before its last face, and another begin with it."""
+        self._tracker.end(track)
+
     def push(self, faces: FacesTable, *, is_cut: bool) -> tuple[list[Track | None], TracksTable]:
         """Return the track of each face of the next frame, and their numbers: -1 for those that do not count yet."""
         found = self._tracker.advance(

@@ -87,7 +87,7 @@ class Networks:
         from vidfer.video.pictures import decode_picture
 
         began = time.perf_counter()
-        frame = stream.look(decode_picture(data, max_pixels=self._max_pixels), seconds)
+        frame = stream.process(decode_picture(data, max_pixels=self._max_pixels), seconds)
         return "" if frame is None else json_line(frame, latency_seconds=time.perf_counter() - began)
 
     def _pipeline(self, name: str) -> Pipeline:

@@ -40,12 +40,7 @@ def clip_movements(
     least_px
         Sides of the smallest face that is measured, and of the smallest whose eyes are.
     """
-    columns = {name: table["values"][:, i] for name, i in names.items()}
-    columns |= {
-        "gaze_yaw": table["gaze"][:, 0],
-        "gaze_pitch": table["gaze"][:, 1],
-        "movement_quality": table["quality"],
-    }
+    columns = movement_columns(table, names)
     seconds = frames.pts_seconds[timeline.frame_row]
     if baseline != "none":
         first, last = (-np.inf, np.inf) if isinstance(baseline, str) else baseline
@@ -60,6 +55,16 @@ def clip_movements(
         counts=counts,
         warnings=tuple(_warnings(timeline.track_id, seconds, faces, counts, least_px)),
     )
+
+
+def movement_columns(table: Mapping[str, np.ndarray], names: Mapping[str, int]) -> dict[str, np.ndarray]:
+    """Return the columns of the timeline, (N,) each, that need no other row; see ``clip_movements``."""
+    return {
+        **{name: table["values"][:, i] for name, i in names.items()},
+        "gaze_yaw": table["gaze"][:, 0],
+        "gaze_pitch": table["gaze"][:, 1],
+        "movement_quality": table["quality"],
+    }
 
 
 def blinks_of(
@@ -95,11 +100,14 @@ def _less_neutral(values: np.ndarray, people: Sequence[tuple[int, np.ndarray]], 
     """Return values less each person's median over the rows that are neutral; NaN for who is not seen in them."""
     change = np.full(len(values), np.nan, np.float32)
     for _, rows in people:
-        own = values[rows[neutral[rows]]]
-        own = own[np.isfinite(own)]
-        if len(own):
-            change[rows] = values[rows] - np.median(own)
+        change[rows] = values[rows] - own_median(values[rows[neutral[rows]]])
     return change
+
+
+def own_median(values: np.ndarray) -> float:
+    """Return the median of the values (n,) that are known; NaN if none is."""
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if len(known) else np.nan
 
 
 def _warnings(

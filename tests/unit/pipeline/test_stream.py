@@ -37,7 +37,7 @@ def shown(sample_video):
 def seen(pipeline, shown):
     """What a stream says of each frame."""
     with pipeline.stream() as stream:
-        return [stream.look(*frame) for frame in shown]
+        return [stream.process(*frame) for frame in shown]
 
 
 def stacked(frames, name):
@@ -87,7 +87,7 @@ def test_numbers_are_those_of_offline_tracking(seen, pipeline):
 
 def test_what_comes_later_changes_nothing(pipeline, shown, seen):
     with pipeline.stream() as stream:
-        again = [stream.look(*frame) for frame in shown[:20]]
+        again = [stream.process(*frame) for frame in shown[:20]]
     for name in ("faces", "embeddings", "tracks", "emotions"):
         first, second = stacked(seen[:20], name).arrays(), stacked(again, name).arrays()
         for column, values in first.items():
@@ -114,7 +114,7 @@ def test_what_is_looked_at_beside_changes_nothing(pipeline, shown):
     streams = [pipeline.stream(), pipeline.stream()]
     streams[1]._faces._beside.shutdown()
     streams[1]._beside = streams[1]._faces._beside = AtOnce()
-    seen = [[stream.look(*frame) for frame in frames] for stream in streams]
+    seen = [[stream.process(*frame) for frame in frames] for stream in streams]
     for ours, theirs in zip(*seen, strict=True):
         for name, table in ours.tables.items():
             for column, values in table.arrays().items():
@@ -129,9 +129,9 @@ def test_somebody_new_is_seen_when_the_detector_looks_again_and_who_goes_is_gone
         return np.concatenate([image, image if num_people == 2 else empty], axis=1), seconds
 
     with pipeline.stream() as stream:
-        counts = [len(stream.look(*frame(number, 1)).tables["emotions"].probabilities) for number in range(3)]
-        counts += [len(stream.look(*frame(number, 2)).tables["emotions"].probabilities) for number in range(3, 15)]
-        counts += [len(stream.look(*frame(number, 1)).tables["emotions"].probabilities) for number in range(15, 18)]
+        counts = [len(stream.process(*frame(number, 1)).tables["emotions"].probabilities) for number in range(3)]
+        counts += [len(stream.process(*frame(number, 2)).tables["emotions"].probabilities) for number in range(3, 15)]
+        counts += [len(stream.process(*frame(number, 1)).tables["emotions"].probabilities) for number in range(15, 18)]
     every = pipeline.config.faces.detect_every
     assert counts[:3] == [1, 1, 1]
     assert set(counts[3 : every + 1]) <= {1, 2}
@@ -152,8 +152,8 @@ def test_late_and_doubled_frames_are_dropped_and_counted(pipeline, shown):
 
 def test_a_clock_that_begins_anew_goes_on(pipeline, shown):
     with pipeline.stream() as stream:
-        times = [stream.look(image, 100 + seconds).seconds for image, seconds in shown[:6]]
-        later = [stream.look(image, seconds - shown[6][1]) for image, seconds in shown[6:10]]
+        times = [stream.process(image, 100 + seconds).seconds for image, seconds in shown[:6]]
+        later = [stream.process(image, seconds - shown[6][1]) for image, seconds in shown[6:10]]
     times += [frame.seconds for frame in later]
     assert np.allclose(np.diff(times), np.diff([seconds for _, seconds in shown[:10]]), atol=1e-3)
     assert [face.face_id for frame in later for face in frame.faces] == [0, 0, 0, 0], "still the same person"
@@ -186,10 +186,14 @@ def test_a_closed_stream_says_so(pipeline, shown):
 
 
 def test_a_pipeline_that_reads_ahead_cannot_stream():
-    with pytest.raises(ConfigError, match=r"people\.link=false"):
-        Pipeline("default", device="cpu").stream()
     with pytest.raises(ConfigError, match="causal"):
-        Pipeline("default", device="cpu", settings=["people.link=false"]).stream()
+        Pipeline("default", device="cpu").stream()
+
+
+def test_a_stream_keeps_no_vectors():
+    kept = ["people.link=true", "people.keep_vectors=true", "people.across='folder'"]
+    with pytest.raises(ConfigError, match=r"people\.keep_vectors"):
+        Pipeline("live", device="cpu", settings=kept).stream()
 
 
 def test_memory_does_not_grow_with_the_stream(pipeline, shown):
