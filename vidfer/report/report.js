@@ -337,14 +337,14 @@ function watchVideo() {
 }
 
 function onKey(event) {
-  if (event.ctrlKey || event.altKey || event.metaKey || event.target.closest('input, a, button, summary, video')) return;
-  const step = event.shiftKey ? 0.1 : 1, boxes = document.querySelectorAll('#faces input');
+  if (event.ctrlKey || event.altKey || event.metaKey || event.target.closest('input, select, a, button, summary, video')) return;
+  const step = event.shiftKey ? 0.1 : 1, letter = event.key.toLowerCase(), boxes = document.querySelectorAll('#faces input');
   if (event.key === ' ' && video && !video.hidden) { if (video.paused) video.play(); else video.pause(); }
   else if (event.key === 'ArrowLeft') seek(now - step);
   else if (event.key === 'ArrowRight') seek(now + step);
-  else if (event.key === 'b') document.getElementById('show-boxes').click();
-  else if (event.key === 'a') document.getElementById('show-areas')?.click();
-  else if (event.key === 'l') document.getElementById('show-landmarks').click();
+  else if (letter === 'b') document.getElementById('show-boxes').click();
+  else if (letter === 'a') document.getElementById('show-areas')?.click();
+  else if (letter === 'l') document.getElementById('show-landmarks').click();
   else if (boxes[+event.key - 1]) boxes[+event.key - 1].click();
   else return;
   event.preventDefault();
