@@ -220,10 +220,12 @@ def test_a_camera_gives_the_probabilities_of_python(folder: Path, sample_video: 
         assert "Article 50(3)" in page.inner_text("#notice")
         assert "Article 5(1)(f)" in page.inner_text("#notice")
         before = len(server.asked)
-        page.click("#camera")
+        page.focus("#camera")
+        page.keyboard.press("Enter")
         wait_until(lambda: page.evaluate("kept.length") >= CAMERA_FRAMES, page)
-        page.click("#stop")
+        page.keyboard.press("Enter")  # the keyboard is where it can stop again
         wait_until(lambda: said(page) == "Stopped.", page)
+        assert page.evaluate("document.activeElement.id") == "camera"
         kept = page.evaluate("kept")
         assert check_against_python(kept, folder) > CAMERA_FRAMES
         assert check_who_is_shown(kept) == [0]

@@ -118,6 +118,8 @@ def test_who_is_shown_follows_and_a_stream_that_stops_is_told_from_one_that_runs
         assert send(1.5, face1="anger") == ("Shown: face 0, there the longest.", "–")  # missed for a moment
         assert send(2.5, face1="anger") == ("Shown: face 1.", "2 %")  # somebody else is there
         send(3, face1="anger", face2="happiness")
+        border = "name => getComputedStyle(view.people.querySelector(`[value='${name}']`)).borderStyle"
+        assert [page.evaluate(border, name) for name in "012"] == ["dashed", "solid", "solid"]  # who has left
         page.get_by_role("button", name="face 2").press("Enter")
         assert shown() == ("Shown: face 2, as you pressed.", "86 %")
         assert send(3.2, face1="anger", face2="happiness") == ("Shown: face 2, as you pressed.", "86 %")
@@ -128,7 +130,7 @@ def test_who_is_shown_follows_and_a_stream_that_stops_is_told_from_one_that_runs
         assert page.locator("#people button").all_text_contents() == ["face 1"]
         assert send(75) == ("Nobody is in the picture.", "–")
         wait_until(lambda: page.text_content("#said").startswith("No new picture comes"))
-        assert page.evaluate("getComputedStyle(document.getElementById('view')).opacity") < "1"
+        assert page.evaluate("getComputedStyle(view.picture).opacity") < "1"
         broadcast.close()
         wait_until(lambda: page.text_content("#said").startswith("The stream has ended."))
         broadcast = Broadcast(broadcast.port)  # and begins again, with a clock of its own

@@ -57,6 +57,7 @@ function ask(message, transfer = []) {
 function ready() {
   byId("camera").disabled = byId("file").disabled = false;
   byId("choose").removeAttribute("aria-disabled");
+  if (document.activeElement === byId("stop")) byId("camera").focus();  // the keyboard goes on from there
   byId("stop").hidden = true;
 }
 
@@ -72,6 +73,7 @@ async function begin(what, duration) {
   view.begin(duration);
   byId("notice").open = false;
   byId("stop").hidden = false;
+  if ([document.body, byId("camera")].includes(document.activeElement)) byId("stop").focus();  // who pressed a button stays among them
   byId("hint").hidden = true;
   byId("save").disabled = true;
   await ask({ begin: true });
