@@ -351,6 +351,8 @@ def test_on_a_phone_nothing_lies_over_anything_else(report: Visit) -> None:
         return page.locator(selector).first.bounding_box()  # type: ignore[no-any-return]
 
     legend, note, plot = box("#chart .legend"), box("#chart .annotation"), box("#chart .nsewdrag")
+    tools = box("#chart .modebar-group")
+    assert tools["y"] + tools["height"] <= legend["y"] + 2
     assert legend["y"] + legend["height"] <= note["y"] + 2
     assert note["y"] + note["height"] <= plot["y"] + 2
     switches = box(".switches")
