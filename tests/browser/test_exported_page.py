@@ -31,12 +31,22 @@ playwright = pytest.importorskip("playwright.sync_api", reason="playwright is no
 
 CHROMIUM = Path("/usr/bin/chromium")
 CAMERA_FRAMES = 20
-# Keeps what the page saw and said.
+# Keeps what the page saw and said, and whose numbers stand beside the chart.
 _LISTEN = """() => {
   window.kept = [];
-  document.addEventListener("vidfer:frame", ({ detail: { seconds, faces, picture } }) =>
-    kept.push({ seconds, faces, picture: picture.toDataURL("image/png").split(",")[1] }));
+  document.addEventListener("vidfer:frame", ({ detail: { seconds, faces, picture } }) => kept.push({
+    seconds, faces, picture: picture.toDataURL("image/png").split(",")[1],
+    shown: [...document.querySelectorAll("#people [aria-pressed=true]")].map((button) => Number(button.value)),
+    numbers: [...document.querySelectorAll("#legend b")].map((number) => number.textContent),
+  }));
 }"""
+# A camera that stops giving pictures, and one that is unplugged.
+_KEEP_CAMERA = """() => {
+  const devices = navigator.mediaDevices, get = devices.getUserMedia.bind(devices);
+  devices.getUserMedia = async (wanted) => (window.camera = await get(wanted));
+}"""
+_STALL = "() => { HTMLVideoElement.prototype.requestVideoFrameCallback = () => 0; }"
+_UNPLUG = "() => camera.getTracks().forEach((track) => track.dispatchEvent(new Event('ended')))"
 _DROP = """([name, data]) => {
   const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0)), transfer = new DataTransfer();
   transfer.items.add(new File([bytes], name));
@@ -185,23 +195,53 @@ def check_against_python(kept: list[dict[str, Any]], folder: Path) -> int:
     return count
 
 
+def check_who_is_shown(kept: list[dict[str, Any]]) -> list[int]:
+    """Check whose numbers stood beside each picture; return who was shown, in turn."""
+    seen, turn = {}, []
+    for one in kept:
+        there = {face["faceId"]: face["probabilities"] for face in one["faces"]}
+        seen |= dict.fromkeys(there, one["seconds"])
+        if not seen:
+            assert one["shown"] == []
+            continue
+        (shown,) = one["shown"]
+        missed = one["seconds"] - seen[shown]
+        assert missed < 1 or not there, "somebody else is there, and is not shown"
+        # Halves are rounded up in JavaScript, and to even here.
+        numbers = [f"{int(100 * value + 0.5)} %" for value in there[shown]] if shown in there else ["–"] * len(EMOTIONS)
+        assert one["numbers"] == numbers
+        turn += [shown] if turn[-1:] != [shown] else []
+    return turn
+
+
 def test_a_camera_gives_the_probabilities_of_python(folder: Path, sample_video: Path, tmp_path: Path) -> None:
     camera = write_camera(tmp_path / "camera.y4m", two_faces(sample_video))
     with served(folder) as server, opened(server.url, camera) as (page, problems, asked):
         assert "Article 50(3)" in page.inner_text("#notice")
         assert "Article 5(1)(f)" in page.inner_text("#notice")
         before = len(server.asked)
-        page.click("#camera")
+        page.focus("#camera")
+        page.keyboard.press("Enter")
         wait_until(lambda: page.evaluate("kept.length") >= CAMERA_FRAMES, page)
-        page.click("#stop")
+        page.keyboard.press("Enter")  # the keyboard is where it can stop again
         wait_until(lambda: said(page) == "Stopped.", page)
+        assert page.evaluate("document.activeElement.id") == "camera"
         kept = page.evaluate("kept")
         assert check_against_python(kept, folder) > CAMERA_FRAMES
+        assert check_who_is_shown(kept) == [0]
         assert {face["faceId"] for one in kept for face in one["faces"]} == {0, 1}
         assert [button.text_content() for button in page.locator("#people button").all()] == ["face 0", "face 1"]
         with page.expect_download() as download:
             page.click("#save")
         check_table(Path(download.value.path()), kept)
+        page.evaluate(_KEEP_CAMERA)
+        page.click("#camera")
+        wait_until(lambda: said(page) == "Looking at the camera.", page)
+        page.evaluate(_STALL)
+        wait_until(lambda: said(page) == "The camera gives no pictures.", page)
+        page.evaluate(_UNPLUG)
+        wait_until(lambda: said(page) == "The camera was taken away.", page)
+        assert page.is_enabled("#camera")
         assert len(server.asked) == before, "nothing is asked of the server once the networks are there"
         assert not [one for one in asked if not one.startswith((f"GET {server.url}", "GET blob:", "GET data:"))]
         assert problems == []
@@ -236,7 +276,10 @@ def test_nothing_can_be_sent_by_the_page_or_its_worker(folder: Path) -> None:
 def test_a_dropped_video_is_looked_at_in_steps_of_a_tenth_of_a_second(
     folder: Path, sample_video: Path, tmp_path: Path
 ) -> None:
-    images = [*two_faces(sample_video)[:50], *[np.full((270, 480, 3), 90, np.uint8)] * 25]
+    images, nobody = two_faces(sample_video), np.full((270, 480, 3), 90, np.uint8)
+    for image in images[25:]:  # who was there first goes
+        image[:, :240] = 90
+    images += [nobody] * 25
     with av.open(str(tmp_path / "two.mp4"), "w") as container:
         stream = container.add_stream("libx264", rate=25)
         stream.height, stream.width = images[0].shape[:2]
@@ -254,10 +297,13 @@ def test_a_dropped_video_is_looked_at_in_steps_of_a_tenth_of_a_second(
     with served(folder, isolated=True) as server, opened(server.url, query="?threads=2") as (page, problems, _):
         assert page.evaluate("document.body.dataset.threads") == "2"
         drop(page, "none.mp4", b"nothing" * 99, "This did not work: this browser cannot read none.mp4.")
-        drop(page, "two.mp4", (tmp_path / "two.mp4").read_bytes(), "two.mp4: all 3.0 s were looked at.")
+        drop(page, "two.mp4", (tmp_path / "two.mp4").read_bytes(), "two.mp4: all 4.0 s were looked at.")
         kept = page.evaluate("kept")
-        assert [one["seconds"] for one in kept] == pytest.approx(np.arange(30) / 10)
+        assert [one["seconds"] for one in kept] == pytest.approx(np.arange(40) / 10)
         assert check_against_python(kept, folder) > 30
+        turn = check_who_is_shown(kept)
+        assert len(turn) > 1
+        assert turn == sorted(turn)
         assert [len(one["faces"]) for one in kept[-9:]] == [0] * 9
         with page.expect_download() as download:
             page.click("#save")

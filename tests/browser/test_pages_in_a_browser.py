@@ -351,6 +351,8 @@ def test_on_a_phone_nothing_lies_over_anything_else(report: Visit) -> None:
         return page.locator(selector).first.bounding_box()  # type: ignore[no-any-return]
 
     legend, note, plot = box("#chart .legend"), box("#chart .annotation"), box("#chart .nsewdrag")
+    tools = box("#chart .modebar-group")
+    assert tools["y"] + tools["height"] <= legend["y"] + 2
     assert legend["y"] + legend["height"] <= note["y"] + 2
     assert note["y"] + note["height"] <= plot["y"] + 2
     switches = box(".switches")
@@ -364,7 +366,7 @@ def test_on_a_phone_nothing_lies_over_anything_else(report: Visit) -> None:
 
 
 @pytest.mark.parametrize(
-    ("faces", "width", "height"), [(3, 1400, 500), (4, 1400, 900), (12, 1400, 700), (4, 390, 844), (4, 800, 600)]
+    ("faces", "width", "height"), [(3, 1400, 500), (4, 1400, 900), (12, 1400, 700), (4, 390, 844), (6, 800, 1000)]
 )
 def test_the_video_stays_in_view_over_the_curves_of_many_faces(
     visit: Callable[[Path], Visit], sample_video: Path, results: Path, faces: int, width: int, height: int
@@ -391,6 +393,15 @@ def test_the_video_stays_in_view_over_the_curves_of_many_faces(
         if width < 1000:  # the curves are below it, not beside it
             assert video["height"] <= 0.36 * height
     assert page.evaluate("scrollY") > 100
+    if width < 1000:  # and below the curves, too
+        page.evaluate("scrollTo(0, document.body.scrollHeight)")
+        assert page.locator("#people").bounding_box()["y"] < height
+        assert page.locator("video").bounding_box()["y"] == 0
+        page.locator("tr[data-seconds]").first.focus()  # what the keyboard reaches is not behind it
+        row, video = page.locator("tr[data-seconds]").first.bounding_box(), page.locator("video").bounding_box()
+        assert video["y"] + video["height"] <= row["y"] < height
+        page.keyboard.press("Enter")
+        opened.wait("!video.seeking")
     page.locator("#chart .nsewdrag").last.click(position={"x": 100, "y": 5})  # seen while one points at the last face
     opened.wait("!video.seeking && video.currentTime > 0")
     assert opened.errors == []

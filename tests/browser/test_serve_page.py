@@ -12,6 +12,8 @@ from fixtures.commands import TIMEOUT_SECONDS
 from fixtures.fuzz_trials import short_clip
 from fixtures.service import serving
 
+# The page looks at the jobs at once, as when one comes back to it.
+_LOOK = "() => document.dispatchEvent(new Event('visibilitychange'))"
 CHROMIUM = Path("/usr/bin/chromium")
 TOKEN = "a-token-that-is-long-enough"
 _DROP = """([name, data]) => {
@@ -29,6 +31,11 @@ def wait_until(done: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
+def expected(problem: str) -> bool:
+    """Tell what Chromium says of a wrong token, and of a service that is gone for a while."""
+    return "401" in problem or "ERR_CONNECTION_REFUSED" in problem
+
+
 def test_a_dropped_video_shows_its_progress_and_results(sample_video: Path, tmp_path: Path) -> None:
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     if not CHROMIUM.is_file():
@@ -44,12 +51,14 @@ def test_a_dropped_video_shows_its_progress_and_results(sample_video: Path, tmp_
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.on(
             "console",
-            lambda said: problems.append(said.text) if said.type == "error" and "401" not in said.text else None,
+            lambda said: problems.append(said.text) if said.type == "error" and not expected(said.text) else None,
         )
         page.goto(f"http://127.0.0.1:{service.port}/")
         page.fill("#token", "wrong")
         page.click("#login button")
         wait_until(lambda: page.input_value("#token") == "" and page.is_visible("#login"))
+        assert page.text_content("#said") == "This is not the service's token."
+        assert page.is_visible("#said")
         page.fill("#token", TOKEN)
         page.click("#login button")
         wait_until(lambda: page.is_visible("#drop"))
@@ -74,10 +83,20 @@ def test_a_dropped_video_shows_its_progress_and_results(sample_video: Path, tmp_
         page.reload()  # the cookie is known, and so are the jobs
         wait_until(lambda: page.locator("#jobs li").count() == 2)
         page.screenshot(path=tmp_path / "page.png", full_page=True)
-        for _ in range(2):
-            count = page.locator("#jobs li").count()
-            page.locator("#jobs li .delete").first.click()
-            wait_until(lambda count=count: page.locator("#jobs li").count() == count - 1)
-        assert not list((tmp_path / "out").glob("*/job.json"))
+        service.process.terminate()
+        service.process.wait(TIMEOUT_SECONDS)
+        page.evaluate(_LOOK)
+        wait_until(lambda: page.text_content("#said").startswith("The service does not answer."))
+        with serving(tmp_path / "out", *settings, port=service.port) as again:
+            wait_until(lambda: page.text_content("#said") == "")
+            assert page.locator("#jobs li").count() == 2
+            again.headers["authorization"] = f"Bearer {TOKEN}"
+            assert again.ask("DELETE", f"/jobs/{again.ask('GET', '/jobs').json[0]['id']}").status == 204
+            page.evaluate(_LOOK)  # it was deleted from elsewhere
+            wait_until(lambda: page.locator("#jobs li").count() == 1)
+            page.locator("#jobs li .delete").focus()
+            page.keyboard.press("Enter")
+            wait_until(lambda: page.locator("#jobs li").count() == 0)
+            assert not list((tmp_path / "out").glob("*/job.json"))
         assert problems == []
         browser.close()

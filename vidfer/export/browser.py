@@ -27,6 +27,7 @@ from vidfer.faces.detectors import LARGEST_SIDE, SHRINK, SMALLEST_SIDE, embedded
 from vidfer.labels import EMOTION_COLOURS, EMOTIONS
 from vidfer.pipeline import faces, following, tracks
 from vidfer.pipeline.emotions import prior_log_ratio
+from vidfer.report.chart_options import INKS
 from vidfer.store.atomic import write_bytes
 from vidfer.temporal import grid, online
 from vidfer.temporal.networks import features, predictor
@@ -112,7 +113,8 @@ def write_web(
     sizes = [{**part, "bytes": (folder / part["path"]).stat().st_size} for part in parts]
     about = {**pipeline_numbers(config, given), "files": sizes}
     write_bytes(folder / "pipeline.json", json.dumps(about, separators=(",", ":")).encode())
-    for file in (resources.files("vidfer.export") / "web").iterdir():
+    drawing = resources.files("vidfer.report") / "faces_over_time.js"
+    for file in (drawing, *(resources.files("vidfer.export") / "web").iterdir()):
         write_bytes(folder / file.name, file.read_bytes())
 
 
@@ -128,6 +130,7 @@ def pipeline_numbers(config: PipelineConfig, networks: Mapping[str, ExportableNe
         "vidfer": vidfer.__version__,
         "labels": EMOTIONS,
         "colours": EMOTION_COLOURS,
+        "inks": INKS,
         "columns": COLUMNS,
         "decimals": {name: int(number_format[2:-1]) for name, number_format in FORMATS.items()},
         "prior": prior_log_ratio(config.emotions, config.backbone).tolist(),

@@ -7,7 +7,7 @@ from vidfer.report.chart_options import ChartOptions
 from vidfer.types import ClipResult
 
 
-@chart_exporter("chart", filenames=("timeline.png",), version=4)
+@chart_exporter("chart", filenames=("timeline.png",), version=5)
 def draw_png(clip: ClipResult, options: ChartOptions) -> dict[str, bytes]:
     """Return timeline.png."""
     from vidfer.report.chart import timeline_chart
@@ -15,7 +15,7 @@ def draw_png(clip: ClipResult, options: ChartOptions) -> dict[str, bytes]:
     return {"timeline.png": timeline_chart(clip, options=options).png}
 
 
-@chart_exporter("chart-svg", filenames=("timeline.svg",), version=4)
+@chart_exporter("chart-svg", filenames=("timeline.svg",), version=5)
 def draw_svg(clip: ClipResult, options: ChartOptions) -> dict[str, bytes]:
     """Return timeline.svg."""
     from vidfer.report.chart import timeline_svg
@@ -23,7 +23,7 @@ def draw_svg(clip: ClipResult, options: ChartOptions) -> dict[str, bytes]:
     return {"timeline.svg": timeline_svg(clip, options=options)}
 
 
-@chart_exporter("chart-pdf", filenames=("timeline.pdf",), version=2)
+@chart_exporter("chart-pdf", filenames=("timeline.pdf",), version=3)
 def draw_pdf(clip: ClipResult, options: ChartOptions) -> dict[str, bytes]:
     """Return timeline.pdf."""
     from vidfer.report.chart import timeline_pdf

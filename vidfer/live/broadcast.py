@@ -20,7 +20,8 @@ import numpy as np
 from PIL import Image
 
 from vidfer.errors import ConfigError, MissingDependency
-from vidfer.labels import EMOTION_COLOURS
+from vidfer.labels import EMOTION_COLOURS, EMOTIONS
+from vidfer.report.chart_options import INKS
 
 HOST = "127.0.0.1"
 PICTURES = "/pictures"  # who connects here gets each frame's JPEG before its line
@@ -142,8 +143,10 @@ class Broadcast:
 
 
 def _page() -> str:
+    about = {"labels": EMOTIONS, "colours": EMOTION_COLOURS, "inks": INKS, "pictures": PICTURES}
     text = (resources.files("vidfer.live") / "page.html").read_text(encoding="utf-8")
-    return text.replace("{{colours}}", json.dumps(EMOTION_COLOURS)).replace("{{pictures}}", json.dumps(PICTURES))
+    drawing = (resources.files("vidfer.report") / "faces_over_time.js").read_text(encoding="utf-8")
+    return text.replace("{{about}}", json.dumps(about)).replace("{{drawing}}", drawing)
 
 
 def _jpeg(picture: np.ndarray) -> bytes:

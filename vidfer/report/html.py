@@ -138,8 +138,8 @@ def _player(clip: ClipResult, data: dict[str, Any], video_href: str | None) -> s
         "browser does not know its format. Everything else on this page is complete.</p>"
         f"{_switches(data, layers=True)}"
         '<p id="keys" class="faint no-print"><kbd>Space</kbd> plays, <kbd>←</kbd> <kbd>→</kbd> step a second '
-        "(with <kbd>Shift</kbd> a tenth), <kbd>1</kbd>… faces, <kbd>b</kbd> boxes, <kbd>l</kbd> landmarks, "
-        "<kbd>a</kbd> stacked areas. Click on the chart or an episode to go there; drag on the chart to zoom, "
+        "(with <kbd>Shift</kbd> a tenth), <kbd>1</kbd>… faces, <kbd>B</kbd> boxes, <kbd>L</kbd> landmarks, "
+        "<kbd>A</kbd> stacked areas. Click on the chart or an episode to go there; drag on the chart to zoom, "
         "double-click to see all.</p></div>"
     )
 

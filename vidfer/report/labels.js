@@ -13,7 +13,9 @@ function showMarks() {
     const row = document.createElement('tr');
     for (const text of [number + 1, mark.label, clock(mark.start), clock(mark.end), mark.intensity, mark.annotator])
       row.insertCell().textContent = text;
+    row.tabIndex = 0;
     row.addEventListener('click', () => seek(mark.start));
+    row.addEventListener('keydown', event => { if (event.key === 'Enter') seek(mark.start); });
     return row;
   }));
   field('save').disabled = !marks.length;
@@ -64,7 +66,7 @@ function saveLabels() {
 
 document.addEventListener('keydown', event => {
   if (event.ctrlKey || event.altKey || event.metaKey || event.target.closest('input, select, a, button, summary, video')) return;
-  const does = {m: mark, u: undo, s: () => marks.length && saveLabels(), ',': () => choose(-1), '.': () => choose(1)}[event.key];
+  const does = {m: mark, u: undo, s: () => marks.length && saveLabels(), ',': () => choose(-1), '.': () => choose(1)}[event.key.toLowerCase()];
   if (!does) return;
   field('section').open = true;
   does();

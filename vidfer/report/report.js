@@ -68,9 +68,11 @@ if (place >= 0) {
 // ---- the chart ----
 
 const themed = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const lineColour = label => themed(`--${data.emotions[label]}`) || data.colours[label];  // two are too dark for dark pages
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => drawChart());
 
-const CURVES = 150, RIBBON = 20, SPACE = 34, BOTTOM = 34, LEGEND_ROW = 19, LEGEND_ITEM = 112, SIDES = 56, LANE = 28;  // px
+const CURVES = 150, RIBBON = 20, SPACE = 34, BOTTOM = 34, LEGEND_ROW = 19, LEGEND_ITEM = 112, SIDES = 56, LANE = 28,
+  TOOLS = 22;  // px; Plotly's buttons, which a touch screen always shows
 
 // The axis is one of dates, for its ticks; numbers of four digits would be taken for years, hence the offset.
 const MIDNIGHT = Date.UTC(2000, 0, 1);
@@ -89,10 +91,10 @@ function traces(faces) {
     const leading = new Set(face.episodes.map(episode => episode.emotion));
     const areas = stacked(), edges = areas ? stack(face) : face;
     const fills = data.emotions.flatMap((name, label) => edges.low[label] && (areas || leading.has(label)) ? [{...common(label), ...band(edges, label, x), name,
-      showlegend: areas && panel === 0, hoverinfo: 'skip', fill: 'toself', line: {width: 0, color: data.colours[label]},
-      fillcolor: data.colours[label] + (areas ? '' : '1f')}] : []);
+      showlegend: areas && panel === 0, hoverinfo: 'skip', fill: 'toself', line: {width: 0, color: lineColour(label)},
+      fillcolor: lineColour(label) + (areas ? '' : '1f')}] : []);
     const lines = data.emotions.map((name, label) => ({...common(label), x, y: face.probabilities[label], name,
-      showlegend: !areas && panel === 0, hovertemplate: '%{y:.2f}', line: {color: data.colours[label],
+      showlegend: !areas && panel === 0, hovertemplate: '%{y:.2f}', line: {color: lineColour(label),
         width: areas ? 0 : leading.has(label) ? 2.2 : 1}, opacity: areas || leading.has(label) ? 1 : 0.75}));
     const episodes = face.episodes;
     const ribbon = {type: 'bar', orientation: 'h', yaxis: `y${2 * panel + 2}`, y: episodes.map(() => 0), width: 1,
@@ -156,20 +158,21 @@ function layout(faces) {
   const tall = faces.length === 1 ? 1.7 : 1, lanes = withLanes() ? 6 + LANE * data.lanes.length : 0,
     panel = CURVES * tall + 4 + RIBBON + lanes + SPACE;
   const perRow = Math.max(1, Math.floor((chart.clientWidth - SIDES) / LEGEND_ITEM));
-  const TOP = 26 + LEGEND_ROW * Math.ceil(data.emotions.length / perRow);
+  const TOP = TOOLS + 26 + LEGEND_ROW * Math.ceil(data.emotions.length / perRow);
   const height = TOP + BOTTOM + faces.length * panel - SPACE + 14, inner = height - TOP - BOTTOM;
   const result = {
     width: chart.clientWidth, height, margin: {l: 44, r: 12, t: TOP, b: BOTTOM}, paper_bgcolor: themed('--card'), plot_bgcolor: themed('--card'), uirevision: 'keep',
     font: {family: 'system-ui, -apple-system, "Segoe UI", Roboto, sans-serif', size: 12, color: themed('--ink')},
     hovermode: 'x unified', hoverlabel: {namelength: -1}, dragmode: 'zoom', barmode: 'overlay', bargap: 0,
     uniformtext: {minsize: 9, mode: 'hide'}, legend: {orientation: 'h', x: 0, y: 1, yanchor: 'bottom', yref: 'container',
-      itemwidth: 30, entrywidth: LEGEND_ITEM - 42, entrywidthmode: 'pixels', traceorder: 'normal'}, shapes: [], annotations: [],
+      itemwidth: 30, entrywidth: LEGEND_ITEM - 42, entrywidthmode: 'pixels', traceorder: 'normal'},
+    modebar: {bgcolor: 'transparent', color: themed('--faint'), activecolor: themed('--ink')}, shapes: [], annotations: [],
     xaxis: {type: 'date', range: [toAxis(0), toAxis(data.end)], minallowed: toAxis(0), maxallowed: toAxis(data.end),
       anchor: `y${(lanes ? 3 : 2) * faces.length}`, showgrid: false, zeroline: false, ticks: 'outside', tickcolor: '#bbb',
       tickformat: data.end >= 3600 ? '%-H:%M:%S' : '%-M:%S', hoverformat: data.end >= 3600 ? '%-H:%M:%S.%2f' : '%-M:%S.%2f',
       tickformatstops: [{dtickrange: [null, 999], value: '%-M:%S.%2f'}]},
   };
-  result.legend.y = 1 - 4 / height;
+  result.legend.y = 1 - (TOOLS + 4) / height;
   result.legend.yanchor = 'top';
   faces.forEach((face, index) => {
     const top = inner - index * panel - 14, curves = `yaxis${index ? 2 * index + 1 : ''}`;
@@ -337,14 +340,14 @@ function watchVideo() {
 }
 
 function onKey(event) {
-  if (event.ctrlKey || event.altKey || event.metaKey || event.target.closest('input, a, button, summary, video')) return;
-  const step = event.shiftKey ? 0.1 : 1, boxes = document.querySelectorAll('#faces input');
+  if (event.ctrlKey || event.altKey || event.metaKey || event.target.closest('input, select, a, button, summary, video')) return;
+  const step = event.shiftKey ? 0.1 : 1, letter = event.key.toLowerCase(), boxes = document.querySelectorAll('#faces input');
   if (event.key === ' ' && video && !video.hidden) { if (video.paused) video.play(); else video.pause(); }
   else if (event.key === 'ArrowLeft') seek(now - step);
   else if (event.key === 'ArrowRight') seek(now + step);
-  else if (event.key === 'b') document.getElementById('show-boxes').click();
-  else if (event.key === 'a') document.getElementById('show-areas')?.click();
-  else if (event.key === 'l') document.getElementById('show-landmarks').click();
+  else if (letter === 'b') document.getElementById('show-boxes').click();
+  else if (letter === 'a') document.getElementById('show-areas')?.click();
+  else if (letter === 'l') document.getElementById('show-landmarks').click();
   else if (boxes[+event.key - 1]) boxes[+event.key - 1].click();
   else return;
   event.preventDefault();

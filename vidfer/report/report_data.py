@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from vidfer.labels import EMOTION_COLOURS, EMOTION_INDEX, EMOTIONS, UNSURE, UNSURE_COLOUR, UNSURE_LABEL
-from vidfer.report.chart_options import WHITE_ON, ChartStyle
+from vidfer.report.chart_options import INKS, ChartStyle
 from vidfer.report.chart_panel import face_note, is_stacked
 from vidfer.report.lanes import LANES, face_lanes
 from vidfer.report.wording import display_name
@@ -51,7 +51,7 @@ def report_data(
         "end": round(end_seconds(clip), 6),
         "emotions": list(EMOTIONS),
         "colours": [EMOTION_COLOURS[name] for name in EMOTIONS],
-        "ink": ["#fff" if name in WHITE_ON else "#000" for name in EMOTIONS],
+        "ink": [INKS[name] for name in EMOTIONS],
         "unsure": {"name": UNSURE, "colour": UNSURE_COLOUR},
         "stacked": is_stacked(style, end_seconds(clip)),
         "faces": [_face(clip, track) | {"drawn": track in drawn} for track in known],

@@ -1,14 +1,13 @@
 // The page: where pictures come from, what is drawn, what can be saved. The networks run in worker.js.
 
 const byId = (id) => document.getElementById(id);
-const say = (text) => { byId("said").textContent = text; };
-const SPAN_SECONDS = 30;  // of the chart while a camera runs
-const MOST_POINTS = 1500;  // of a line in the chart
+const say = (text) => { if (byId("said").textContent !== text) byId("said").textContent = text; };  // it is read aloud
+const LATE_SECONDS = 3;  // a camera that gives no picture for so long is said to give none
 const STEP_SECONDS = 0.1;  // from one looked-at picture of a video to the next: the network's own step
 const frame = document.createElement("canvas"), pen = frame.getContext("2d", { willReadFrequently: true });
 const video = Object.assign(document.createElement("video"), { muted: true, playsInline: true });
-let about, worker, source = null;  // what is being looked at: { stopped, stop, ending, duration }
-let rows = [], chosen = null, name = "camera";
+let about, worker, view, source = null;  // what is being looked at: { stopped, stop, ending }
+let name = "camera";
 
 async function bytesOf(path, progress) {
   const answer = await fetch(path);
@@ -40,7 +39,8 @@ async function load() {
   const networks = Object.fromEntries(about.files.flatMap(({ network }, i) => (network ? [[network, found[i]]] : [])));
   await ask({ about, networks, wasm: found[about.files.findIndex(({ network }) => !network)], threads });
   document.body.dataset.threads = threads;
-  drawLegend();
+  const elements = { picture: byId("picture"), chart: byId("chart"), people: byId("people"), who: byId("who"), legend: byId("legend") };
+  view = new FacesOverTime(elements, about);
   ready();
   say("Ready.");
 }
@@ -57,6 +57,7 @@ function ask(message, transfer = []) {
 function ready() {
   byId("camera").disabled = byId("file").disabled = false;
   byId("choose").removeAttribute("aria-disabled");
+  if (document.activeElement === byId("stop")) byId("camera").focus();  // the keyboard goes on from there
   byId("stop").hidden = true;
 }
 
@@ -66,14 +67,15 @@ function busy() {
 }
 
 async function begin(what, duration) {
-  const mine = source = { stopped: false, duration };
-  mine.ending = new Promise((resolve) => { mine.stop = () => { mine.stopped = true; resolve(); }; });
-  [rows, chosen, name] = [[], null, what];
+  const mine = source = { stopped: "" };  // or what is to be said of the end
+  mine.ending = new Promise((resolve) => { mine.stop = (text = "Stopped.") => { mine.stopped ||= text; resolve(); }; });
+  name = what;
+  view.begin(duration);
   byId("notice").open = false;
   byId("stop").hidden = false;
+  if ([document.body, byId("camera")].includes(document.activeElement)) byId("stop").focus();  // who pressed a button stays among them
   byId("hint").hidden = true;
   byId("save").disabled = true;
-  byId("people").replaceChildren();
   await ask({ begin: true });
   return mine;
 }
@@ -98,10 +100,7 @@ async function look(seconds) {
   const picture = pen.getImageData(0, 0, frame.width, frame.height);
   const { data, width, height } = picture;
   const { faces, milliseconds } = await ask({ picture: { data, width, height }, seconds }, [data.buffer]);
-  rows.push({ seconds, faces: faces.map(({ landmarks, ...face }) => face) });  // an hour's landmarks would take 400 MB
-  for (const { faceId } of faces) addPerson(faceId);
-  drawPicture(faces);
-  draw();
+  view.add(seconds, faces.map(({ landmarks, ...face }) => face), frame);  // an hour's landmarks would take 400 MB
   byId("save").disabled = false;
   // For pages that show this one and for programs that drive it.
   document.dispatchEvent(new CustomEvent("vidfer:frame", { detail: { seconds, faces, milliseconds, picture: frame } }));
@@ -127,7 +126,12 @@ function pictures(mine) {
   };
   shown(note);
   return async () => {
-    if (fresh === null) await Promise.race([new Promise((resolve) => { wake = resolve; }), mine.ending]);
+    if (fresh === null) {
+      const late = setTimeout(() => say("The camera gives no pictures."), 1000 * LATE_SECONDS);
+      await Promise.race([new Promise((resolve) => { wake = resolve; }), mine.ending]);
+      clearTimeout(late);
+    }
+    if (!mine.stopped) say("Looking at the camera.");
     const now = fresh;
     fresh = null;
     return now;
@@ -141,14 +145,13 @@ byId("camera").onclick = async () => {
     video.srcObject = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 640 }, height: { ideal: 480 }, facingMode: "user" } });
     await video.play();
     const mine = await begin("camera", null), times = [];
-    video.srcObject.getTracks().forEach((track) => { track.onended = mine.stop; });  // it was unplugged
-    say("Looking at the camera.");
+    for (const track of video.srcObject.getTracks()) track.onended = () => mine.stop("The camera was taken away.");
     const began = performance.now(), next = pictures(mine);
     for (let now = await next(); !mine.stopped; now = await next()) {
       times.push({ milliseconds: await look((now - began) / 1000), at: performance.now() });
       report(times);
     }
-    end("Stopped.");
+    end(mine.stopped);
   } catch (error) {
     const reasons = { NotAllowedError: "the camera was not allowed", NotFoundError: "no camera was found" };
     end(`This did not work: ${reasons[error.name] ?? error.message}.`);
@@ -172,7 +175,7 @@ async function open(file) {
       times.push({ milliseconds: await look(seconds), at: performance.now() });
       report(times);
     }
-    end(mine.stopped ? "Stopped." : `${file.name}: all ${video.duration.toFixed(1)} s were looked at.`);
+    end(mine.stopped || `${file.name}: all ${video.duration.toFixed(1)} s were looked at.`);
   } catch (error) {
     end(`This did not work: ${error.message}.`);
   }
@@ -196,103 +199,14 @@ document.ondrop = (event) => {
   if (event.dataTransfer.files[0] && !byId("file").disabled) open(event.dataTransfer.files[0]);
 };
 
-const own = getComputedStyle(document.documentElement);
-const colourOf = (emotion) => own.getPropertyValue(`--${emotion}`) || about.colours[emotion];
-const labelOf = ({ probabilities }) => about.labels[probabilities.indexOf(Math.max(...probabilities))];
-
-function drawLegend() {
-  byId("legend").replaceChildren(...about.labels.map((emotion) => {
-    const entry = document.createElement("li"), mark = document.createElement("i");
-    mark.style.background = colourOf(emotion);
-    entry.append(mark, emotion, document.createElement("b"));
-    return entry;
-  }));
-}
-
-function addPerson(faceId) {
-  chosen ??= faceId;
-  const group = byId("people");
-  if ([...group.children].some((button) => button.value === String(faceId))) return;
-  const button = Object.assign(document.createElement("button"), { value: faceId, textContent: `face ${faceId}` });
-  button.onclick = () => { chosen = faceId; press(); draw(); };
-  group.append(button);
-  press();
-}
-
-function press() {
-  for (const button of byId("people").children) button.setAttribute("aria-pressed", button.value === String(chosen));
-}
-
-function drawPicture(faces) {
-  const canvas = byId("picture"), context = canvas.getContext("2d"), { width, height } = frame;
-  if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
-  context.drawImage(frame, 0, 0);
-  context.lineWidth = Math.max(2, width / 250);
-  const size = Math.max(14, width / 36);
-  context.font = `600 ${size}px system-ui, sans-serif`;
-  for (const face of faces) {
-    const [left, top, right, bottom] = face.box, text = `${face.faceId} ${labelOf(face)}`;
-    context.strokeStyle = context.fillStyle = about.colours[labelOf(face)];
-    context.strokeRect(left, top, right - left, bottom - top);
-    const above = Math.max(top - size * 1.4, 0);
-    context.fillRect(left, above, context.measureText(text).width + size * 0.6, size * 1.4);
-    context.fillStyle = ["neutral", "happiness", "surprise", "fear"].includes(labelOf(face)) ? "#000" : "#fff";
-    context.fillText(text, left + size * 0.3, above + size);
-  }
-}
-
-// The course of the chosen face, and what its last picture said.
-function draw() {
-  const canvas = byId("chart"), ratio = devicePixelRatio, { clientWidth: width, clientHeight: height } = canvas;
-  Object.assign(canvas, { width: width * ratio, height: height * ratio });
-  const context = canvas.getContext("2d"), now = rows.at(-1)?.seconds ?? 0, last = rows.at(-1)?.faces.find(({ faceId }) => faceId === chosen);
-  [...byId("legend").children].forEach((entry, i) => {
-    entry.lastChild.textContent = last ? `${Math.round(100 * last.probabilities[i])} %` : "";
-  });
-  const [from, to] = source?.duration ? [0, source.duration] : [Math.max(0, now - SPAN_SECONDS), Math.max(now, SPAN_SECONDS)];
-  const edge = { left: 50, right: 24, top: 14, bottom: 28 };
-  const x = (seconds) => edge.left + ((seconds - from) / (to - from)) * (width - edge.left - edge.right);
-  const y = (share) => edge.top + (1 - share) * (height - edge.top - edge.bottom);
-  context.scale(ratio, ratio);
-  context.font = "12px system-ui, sans-serif";
-  Object.assign(context, { fillStyle: own.getPropertyValue("--quiet"), strokeStyle: own.getPropertyValue("--line"), lineWidth: 1 });
-  for (const share of [0, 0.5, 1]) {
-    context.beginPath();
-    context.moveTo(edge.left, y(share));
-    context.lineTo(width - edge.right, y(share));
-    context.stroke();
-    context.textAlign = "right";
-    context.fillText(`${100 * share} %`, edge.left - 6, y(share) + 4);
-  }
-  const step = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600].find((one) => ((to - from) / one) * 52 < width) ?? 7200;
-  for (let seconds = Math.ceil(from / step) * step; seconds <= to; seconds += step) {
-    context.textAlign = "center";
-    context.fillText(`${seconds} s`, x(seconds), height - 9);
-  }
-  Object.assign(context, { lineWidth: 2, lineJoin: "round" });
-  const shown = rows.filter(({ seconds }) => seconds >= from), every = Math.ceil(shown.length / MOST_POINTS);
-  const seen = shown.filter((_, i) => i % every === 0);
-  about.labels.forEach((emotion, i) => {
-    context.strokeStyle = colourOf(emotion);
-    context.beginPath();
-    let before = null;
-    for (const { seconds, faces } of seen) {
-      const face = faces.find(({ faceId }) => faceId === chosen);
-      if (face) context[before === null ? "moveTo" : "lineTo"](x(seconds), y(face.probabilities[i]));
-      before = face ? seconds : null;
-    }
-    context.stroke();
-  });
-}
-
 // timeline.csv: one row per looked-at picture and face, one without numbers where there is none.
 byId("save").onclick = () => {
   const { columns, decimals } = about, lines = [columns.join(",")];
-  rows.forEach(({ seconds, faces }, i) => {
+  view.rows.forEach(({ seconds, faces }, i) => {
     for (const face of faces.length ? faces : [null]) {
       const values = { frame: i + 1, timestamp: seconds, face_id: face?.faceId ?? -1, success: face ? 1 : 0 };
       if (face) {
-        const [left, top, right, bottom] = face.box, [pitch, yaw, roll] = face.pose, emotion = labelOf(face);
+        const [left, top, right, bottom] = face.box, [pitch, yaw, roll] = face.pose, emotion = about.labels[view.leading(face)];
         Object.assign(values, { confidence: face.confidence, x: left, y: top, width: right - left, height: bottom - top, pitch, yaw, roll });
         Object.assign(values, { quality: face.quality, emotion, emotion_confidence: Math.max(...face.probabilities) });
         about.labels.forEach((label, k) => { values[label] = face.probabilities[k]; });
@@ -310,7 +224,7 @@ byId("save").onclick = () => {
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 };
 
-onresize = () => { if (about) draw(); };
-matchMedia("(prefers-color-scheme: dark)").onchange = () => { if (about) { drawLegend(); draw(); } };
+onresize = () => view?.draw();
+matchMedia("(prefers-color-scheme: dark)").onchange = () => { view?.drawLegend(); view?.draw(); };
 say("Loading.");
 load().catch((error) => say(`This page does not work: ${error.message}.`));

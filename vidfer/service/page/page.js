@@ -5,28 +5,58 @@ const isOver = (job) => ["done", "failed", "cancelled"].includes(job.state);
 const FILES = { "clip/report.html": "report", "clip/timeline.csv": "timeline.csv", "clip/segments.csv": "segments.csv",
                 "clip/summary.json": "summary.json" };
 
+const AWAY = "The service does not answer. This page tries again; what it shows is of before.";
+const BUSY_SECONDS = 1, IDLE_SECONDS = 10;  // from one look at the jobs to the next
+
+// Asks the service; what went wrong is an error with the answer's status, 0 without an answer.
 async function ask(method, path, headers) {
-  const answer = await fetch(path, { method, headers });
+  const refuse = (status, text) => { throw Object.assign(new Error(text), { status }); };
+  const answer = await fetch(path, { method, headers }).catch(() => refuse(0, AWAY));
   if (answer.status === 401) { byId("login").hidden = false; byId("service").hidden = true; }
-  if (!answer.ok) throw new Error((await answer.json()).detail);
+  // what stands before a service may answer in its place, with a page of its own
+  if (!answer.ok) refuse(answer.status, (await answer.json().catch(() => null))?.detail ?? `refused: ${answer.status} ${answer.statusText}`);
   return answer.status === 204 ? null : answer.json();
 }
 
-const say = (text) => { byId("said").textContent = text; };
-const tell = (promise) => promise.catch((error) => say(error.message));
+const say = (text) => { if (byId("said").textContent !== text) byId("said").textContent = text; };
+function tell(promise) {
+  say("");
+  return promise.catch((error) => say(error.message));
+}
 
-async function start() {
-  const jobs = await ask("GET", "jobs");
-  byId("login").hidden = true;
-  byId("service").hidden = false;
-  for (const job of jobs.reverse()) if (!rows.has(job.id)) follow(job);
+// Looks at the jobs, now and again: they go on, come and are deleted also from elsewhere, and a service may be gone for
+// a while. One request for all: a stream of events for each would use up a browser's six connections.
+let next = null, turn = 0, sending = 0;
+async function look() {
+  clearTimeout(next);
+  const mine = ++turn;  // what an earlier look finds is out of date
+  let wait = BUSY_SECONDS;
+  try {
+    const jobs = await ask("GET", "jobs"), known = new Set(jobs.map((job) => job.id));
+    if (mine !== turn) return;
+    if (byId("said").textContent === AWAY) say("");
+    byId("login").hidden = true;
+    byId("service").hidden = false;
+    for (const id of [...rows.keys()]) if (!known.has(id)) forget(id);
+    for (const job of jobs.reverse()) if (rows.has(job.id) || !sending) follow(job);  // one that is being sent has a row
+    if (jobs.every(isOver)) wait = IDLE_SECONDS;
+  } catch (error) {
+    if (mine !== turn) return;
+    say(error.status === 401 ? "" : error.message);
+    if (error.status === 401) return;
+  }
+  next = setTimeout(look, 1000 * wait);
 }
 
 byId("login").onsubmit = async (event) => {
   event.preventDefault();
-  await tell(ask("POST", "session", { authorization: `Bearer ${byId("token").value}` }).then(start));
+  const entered = ask("POST", "session", { authorization: `Bearer ${byId("token").value}` });
+  await tell(entered.then(look, (error) => {
+    throw error.status === 401 ? new Error("This is not the service's token.") : error;
+  }));
   byId("token").value = "";
 };
+document.onvisibilitychange = () => { if (document.hidden) clearTimeout(next); else look(); };
 
 function newRow(name) {
   const row = byId("row").content.cloneNode(true).firstElementChild;
@@ -35,23 +65,18 @@ function newRow(name) {
   return row;
 }
 
-function follow(job, row = newRow(job.name)) {
+function follow(job, row = rows.get(job.id) ?? newRow(job.name)) {
   rows.set(job.id, row);
-  row.querySelector(".cancel").onclick = () => tell(ask("POST", `jobs/${job.id}/cancel`).then((now) => draw(row, now)));
-  row.querySelector(".delete").onclick = () => tell(ask("DELETE", `jobs/${job.id}`).then(() => forget(job.id)));
+  const change = (method, path) => tell(ask(method, path).catch((error) => {
+    if (error.status !== 404) throw error;  // else somebody deleted it
+  }).then(look));
+  row.querySelector(".cancel").onclick = () => change("POST", `jobs/${job.id}/cancel`);
+  row.querySelector(".delete").onclick = () => change("DELETE", `jobs/${job.id}`);
   draw(row, job);
-  if (isOver(job)) return;
-  const events = new EventSource(`jobs/${job.id}/events`);
-  events.addEventListener("job", (event) => {
-    const now = JSON.parse(event.data);
-    draw(row, now);
-    if (isOver(now)) events.close();
-  });
-  events.addEventListener("deleted", () => { events.close(); forget(job.id); });
 }
 
 function forget(id) {
-  rows.get(id)?.remove();
+  rows.get(id).remove();
   rows.delete(id);
 }
 
@@ -59,7 +84,8 @@ function draw(row, job) {
   const share = job.frames_total ? job.frames_done / job.frames_total : 0;
   const percent = job.state === "running" && job.frames_total ? `: ${Math.floor(100 * share)} % of the frames` : "";
   row.className = job.state;
-  row.querySelector(".state").textContent = job.state + (job.error ? `: ${job.error.message}` : percent);
+  const state = row.querySelector(".state"), text = job.state + (job.error ? `: ${job.error.message}` : percent);
+  if (state.textContent !== text) state.textContent = text;  // else it could not be marked and copied
   const bar = row.querySelector("progress"), chart = row.querySelector(".chart"), results = row.querySelector(".results");
   bar.hidden = job.state !== "running";
   if (job.frames_total) bar.value = share; else bar.removeAttribute("value");
@@ -92,8 +118,11 @@ function send(file) {
     request.onabort = () => { row.remove(); resolve(); };
     request.onerror = () => { fail("the connection broke off: send it again"); };
     request.onload = () => {
-      const answer = JSON.parse(request.responseText);
-      if (request.status === 202) follow(answer, row); else fail(String(answer.detail));
+      let answer = null;
+      try { answer = JSON.parse(request.responseText); } catch { /* of what stands before the service */ }
+      if (request.status === 202 && answer) { follow(answer, row); look(); }
+      else fail(answer?.detail ?? `${request.status} ${request.statusText}`);
+      if (request.status === 401) look();
       resolve();
     };
     const fail = (why) => {
@@ -109,7 +138,12 @@ function send(file) {
 }
 
 async function sendAll(files) {
-  for (const file of files) await send(file);
+  sending += files.length;
+  for (const file of files) {
+    await send(file);
+    sending--;
+  }
+  look();
 }
 
 const drop = byId("drop");
@@ -121,4 +155,4 @@ drop.ondrop = (event) => {
   drop.classList.remove("over");
   sendAll([...event.dataTransfer.files]);
 };
-start().catch((error) => say(error.message));
+look();
