@@ -76,7 +76,8 @@ class FacesOverTime {
       people.append(button);
     }
     for (const button of people.children) {
-      button.textContent = this.nameOf(+button.value);
+      const name = this.nameOf(+button.value);
+      if (button.textContent !== name) button.textContent = name;
       button.setAttribute('aria-pressed', +button.value === shown);
       button.title = this.isThere(+button.value) ? '' : 'left the picture';
     }
