@@ -200,7 +200,7 @@ TABLE: tuple[WeightFile, ...] = (
         kind="movements",
         name="embedded",
         filename="movements.safetensors",
-        sha256="757e6182d705bc543da2b950f4c4a4baa6b53bc15f8308285bda4b807eafbfa3",
+        sha256="144e10dc7d2bc55872fc596a95dd0cd07df5cc4f93e441f42137e087a113f8bb",
     ),
 )
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,6 @@ from torch.nn import functional
 
 from vidfer.config import Section, parse_section, read_toml
 from vidfer.device import pick_device
-from vidfer.errors import ConfigError
 from vidfer.learning.datasets.face_scenes import Split
 from vidfer.learning.datasets.kept_arrays import kept_arrays
 from vidfer.learning.datasets.movement_faces import (
@@ -43,7 +41,7 @@ from vidfer.learning.training.loop import LoopConfig, ProgressCallback, take_las
 from vidfer.movements import EYES, MIRRORED, MOVEMENTS
 from vidfer.movements.eyes import EYE_SIDE
 from vidfer.movements.network import MovementsNetwork
-from vidfer.weights import load_tensors, save_tensors
+from vidfer.weights import load_tensors
 
 logger = logging.getLogger(__name__)
 _GROUPS = 4  # resolutions in a batch
@@ -71,11 +69,10 @@ class NetworkConfig(Section):
     eye_blocks: tuple[int, int] = (1, 1)
     hidden: int = Field(96, ge=8)
     start: str = Field("", description="weights to begin with, of the same network")
-    replaced: tuple[str, ...] = Field((), description="its parts that the training replaces; none: all")
 
     def options(self) -> dict[str, Any]:
         """Return what ``MovementsNetwork`` takes."""
-        return self.model_dump(mode="json", exclude={"start", "replaced"})
+        return self.model_dump(mode="json", exclude={"start"})
 
 
 class LossConfig(Section):
@@ -357,23 +354,4 @@ def train_movements(
     training, validation = (read_movement_faces(recipe, data_folder, split, kept_in=out) for split in ("train", "val"))
     task = MovementsTask(recipe, training, validation)
     train(task, recipe.loop, out, device=pick_device(device), recipe=raw, progress=progress)
-    figures = take_last(out, "movements")
-    if recipe.network.replaced:
-        put_into(Path(recipe.network.start), out / "movements.safetensors", recipe.network.replaced)
-    return figures
-
-
-def put_into(start: Path, learnt: Path, parts: Sequence[str]) -> None:
-    """Rewrite the weight file ``learnt``: only these parts of its network stay, all others become those of ``start``.
-
-    Raises
-    ------
-    ConfigError
-        The network has no such part.
-    """
-    (tensors, metadata), (before, _) = load_tensors(learnt), load_tensors(start)
-    have = {name.split(".")[0] for name in tensors}
-    if unknown := set(parts) - have:
-        raise ConfigError(f"[network] replaced: expected some of {sorted(have)}, got {sorted(unknown)}")
-    mixed = {name: value if name.split(".")[0] in parts else before[name] for name, value in tensors.items()}
-    save_tensors(learnt, mixed, metadata)
+    return take_last(out, "movements")
