@@ -1,6 +1,6 @@
 """Rows match the frames that were sampled, on every clip, with faces or without, at any rate.
 
-Every frame of every real clip is in test_process.py, every format in test_formats.py, more rates in tests/torture.
+Every frame of real clips is in test_process.py, every format in test_formats.py, more rates in tests/torture.
 """
 
 from __future__ import annotations
@@ -8,7 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from fixtures.commands import read_csv, vidfer
+from fixtures.commands import read_csv
+from fixtures.forked import vidfer
 from fixtures.timeline_rows import assert_rows_match_frames, frame_times, on_screen_at_ticks
 
 
