@@ -114,7 +114,8 @@ def test_frames_of_one_colour_hold_no_face(detector: FaceDetector, value: int, s
 
 
 def test_results_do_not_depend_on_the_batch(detector: FaceDetector, portrait: torch.Tensor) -> None:
-    kinds = [portrait, portrait.flip(2), torch.zeros_like(portrait), portrait // 2, portrait.roll(40, 1)]
+    part = portrait[:, :320, 80:400]
+    kinds = [part, part.flip(2), torch.zeros_like(part), part // 2, part.roll(40, 1)]
     frames = torch.cat(
         [*kinds, *(frame.roll(16, 2) for frame in kinds)]
     )  # more than some pass to their network at once

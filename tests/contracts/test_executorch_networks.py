@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from fixtures.commands import vidfer
+from fixtures.forked import vidfer
 
 from vidfer.config import load_pipeline
 from vidfer.export.networks import exportable_networks

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from fixtures.commands import vidfer
+from fixtures.forked import vidfer
 from fixtures.fuzz_trials import short_clip
 
 from vidfer.backbones.load import load_backbone

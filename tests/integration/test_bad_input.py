@@ -8,7 +8,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from fixtures.commands import read_csv, vidfer
+from fixtures.commands import read_csv
+from fixtures.forked import vidfer
 from fixtures.numbered_clips import make_clip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from fixtures.commands import vidfer
+from fixtures.forked import vidfer
 from fixtures.small_corpus import write_clip_corpus, write_frame_corpus, write_small_recipe
 
 from vidfer.cli import main
@@ -95,7 +95,7 @@ def test_folds_by_subject_test_everybody_on_a_model_that_never_saw_them(clips, k
 def test_labels_by_frame_with_valence_and_arousal(frames, tmp_path):
     recipe, folder = write_small_recipe(tmp_path / "small.toml"), tmp_path / "run"
     made = ["--manifest", frames, "--set", "run.jobs=1"]
-    assert run("train", "temporal", *made, "--recipe", recipe, "--out", folder) == 0
+    assert vidfer("train", "temporal", *made, "--recipe", recipe, "--out", folder).returncode == 0
     measure = ["evaluate", "temporal", *made, "--clips", folder / "clips", "--out", tmp_path / "figures"]
     assert run(*measure, "--weights", folder / "best.safetensors") == 0
     found = json.loads((tmp_path / "figures" / "metrics.json").read_text())

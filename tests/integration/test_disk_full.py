@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from fixtures.commands import cache_digests, output_digests, vidfer
+from fixtures.commands import cache_digests, output_digests
+from fixtures.forked import vidfer
 from fixtures.fuzz_trials import short_clip
 from fixtures.mounts import resize, small_disk
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fixtures.commands import vidfer
+from fixtures.forked import vidfer
 from PIL import Image
 
 COLUMNS = ("clip_id", "path", "subject_id", "split", "label", "start_seconds", "end_seconds")

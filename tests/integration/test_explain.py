@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
-from fixtures.commands import vidfer
+from fixtures.forked import vidfer
 from PIL import Image
 
 from vidfer.config import load_pipeline

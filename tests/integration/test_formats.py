@@ -10,8 +10,9 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from fixtures.commands import read_csv, vidfer
+from fixtures.commands import read_csv
 from fixtures.face_clips import HEIGHT, WIDTH, draw_portrait
+from fixtures.forked import vidfer
 from fixtures.mp4_atoms import MIRRORED, set_display_matrix, set_edit_list
 from fixtures.numbered_clips import make_clip
 from fixtures.timeline_rows import assert_rows_match_frames

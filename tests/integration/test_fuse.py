@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from fixtures.commands import vidfer
+from fixtures.forked import vidfer
 
 from vidfer.labels import EMOTIONS
 

@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pandas as pd
 import pytest
-from fixtures.commands import vidfer
+from fixtures.forked import vidfer
 from PIL import Image, ImageOps
 
 from vidfer.learning.datasets.face_scenes import SCENES_FILE, read_scenes

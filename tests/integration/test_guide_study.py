@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import av
 import numpy as np
 import pandas as pd
 import pytest
+from fixtures.forked import vidfer
 from skimage.data import astronaut
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guide.md"
@@ -26,11 +24,7 @@ def _commands() -> list[str]:
 
 
 def _run(command: str, folder: Path) -> str:
-    arguments = shlex.split(command)
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", *arguments],
-        cwd=folder, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False, env=dict(os.environ),
-    )  # fmt: skip
+    done = vidfer(*shlex.split(command)[1:], cwd=folder, timeout=TIMEOUT_SECONDS)
     assert done.returncode == 0, f"{command}: {done.stderr}"
     return done.stdout + done.stderr
 

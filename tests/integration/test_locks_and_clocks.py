@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from fixtures import forked
 from fixtures.commands import cache_digests, output_digests, read_events, start_vidfer, vidfer
 from fixtures.fuzz_trials import short_clip
 from fixtures.mounts import read_only
@@ -27,7 +28,7 @@ def videos(sample_video: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 @pytest.fixture(scope="module")
 def undisturbed(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("results") / "out"
-    done = vidfer("process", videos, "--out", out, *SETTINGS)
+    done = forked.vidfer("process", videos, "--out", out, *SETTINGS)
     assert done.returncode == 0, done.stderr
     return out
 
@@ -69,8 +70,8 @@ def test_videos_that_cannot_be_written_to(videos: Path, undisturbed: Path, tmp_p
     with read_only(folder):
         with pytest.raises(OSError, match="Read-only"):
             (folder / "x").touch()
-        done = vidfer("process", folder, "--out", tmp_path / "out", *SETTINGS)
-        inside = vidfer("process", folder, "--out", folder / "out", *SETTINGS)
+        done = forked.vidfer("process", folder, "--out", tmp_path / "out", *SETTINGS)
+        inside = forked.vidfer("process", folder, "--out", folder / "out", *SETTINGS)
     assert done.returncode == 0, done.stderr
     assert output_digests(tmp_path / "out") == output_digests(undisturbed)
     assert inside.returncode == 2
@@ -88,7 +89,7 @@ def test_dates_that_cannot_be_change_nothing(videos: Path, undisturbed: Path, tm
         os.utime(path, (when, when))
     before = output_digests(out)
     for _ in range(2):
-        done = vidfer("process", folder, "--out", out, *SETTINGS, "--events", events)
+        done = forked.vidfer("process", folder, "--out", out, *SETTINGS, "--events", events)
         assert done.returncode == 0, done.stderr
     assert not any(event["event"] == "FramesDone" for event in read_events(events))
     assert output_digests(out) == before

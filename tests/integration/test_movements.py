@@ -16,14 +16,15 @@ import av
 import numpy as np
 import pandas as pd
 import pytest
-from fixtures.commands import cache_digests, computed_frames, output_digests, read_events, start_vidfer, vidfer
+from fixtures.commands import cache_digests, computed_frames, output_digests, read_events
+from fixtures.forked import start_vidfer, vidfer
 
 from vidfer.exporters.table import COLUMNS
 from vidfer.movements import REPORTED
 from vidfer.pipeline.pipeline import Pipeline
 
 ON = ["--set", "movements.enabled=true"]
-SETTINGS = ["--set", "run.segment_frames=32", "--set", "run.jobs=1", "--export", "csv,parquet,segments,summary"]
+SETTINGS = ["--fps", "10", "--jobs", "1", "--set", "run.segment_frames=16", "--export", "csv,parquet,segments,summary"]
 OWN = [*REPORTED, "gaze_yaw", "gaze_pitch", "movement_quality"]
 
 
@@ -62,7 +63,7 @@ def test_columns_and_blinks_are_written_and_nothing_else_changes(results: Path) 
 
 def test_faces_that_are_known_are_not_looked_for_again(results: Path) -> None:
     events = read_events(results.parent / "on.jsonl")
-    assert computed_frames(events, "movements") == 200
+    assert computed_frames(events, "movements") == 80
     assert computed_frames(events, "faces") == computed_frames(events, "embeddings") == 0
 
 
@@ -93,7 +94,7 @@ def test_a_killed_run_is_resumed_with_the_same_bytes(sample_video: Path, tmp_pat
     assert vidfer("process", sample_video, "--out", whole, *SETTINGS, *ON).returncode == 0
     process = start_vidfer("process", sample_video, "--out", killed, *SETTINGS, *ON, "--events", events)
     deadline = time.monotonic() + 240
-    while computed_frames(read_events(events), "movements") < 64 and time.monotonic() < deadline:
+    while computed_frames(read_events(events), "movements") < 32 and time.monotonic() < deadline:
         assert process.poll() is None
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGKILL)
@@ -101,7 +102,7 @@ def test_a_killed_run_is_resumed_with_the_same_bytes(sample_video: Path, tmp_pat
     assert vidfer("process", sample_video, "--out", killed, *SETTINGS, *ON, "--events", events).returncode == 0
     assert output_digests(killed) == output_digests(whole)
     assert cache_digests(killed) == cache_digests(whole)
-    assert computed_frames(read_events(events), "movements") < 200 + 64
+    assert computed_frames(read_events(events), "movements") < 80 + 32
 
 
 def test_blinks_without_movements_are_refused(sample_video: Path, tmp_path: Path) -> None:
@@ -112,7 +113,7 @@ def test_blinks_without_movements_are_refused(sample_video: Path, tmp_path: Path
 
 def test_switched_off_it_loads_nothing(sample_video: Path) -> None:
     code = (
-        "import sys; from vidfer import Pipeline; p = Pipeline('default', device='cpu');"
+        "import sys; from vidfer import Pipeline; p = Pipeline('default', settings=['video.fps=5'], device='cpu');"
         f"p.video({str(sample_video)!r});"
         "print([m for m in sys.modules if m.startswith(('vidfer.movements.', 'vidfer.pipeline.movements',"
         " 'vidfer.timeline.movements'))])"
@@ -122,7 +123,7 @@ def test_switched_off_it_loads_nothing(sample_video: Path) -> None:
 
 
 def test_in_memory_it_gives_what_the_command_writes(results: Path, sample_video: Path) -> None:
-    clip = Pipeline("default", settings=["movements.enabled=true"], device="cpu").video(sample_video)
+    clip = Pipeline("default", settings=["movements.enabled=true", "video.fps=10"], device="cpu").video(sample_video)
     table, written = clip.to_dataframe(), pd.read_parquet(results.parent / "on" / "timeline.parquet")
     assert list(table) == list(written)
     np.testing.assert_allclose(table[OWN].to_numpy(float), written[OWN].to_numpy(float), atol=2e-3)

@@ -9,8 +9,8 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from fixtures.commands import vidfer
 from fixtures.face_clips import draw_portrait
+from fixtures.forked import vidfer
 
 from vidfer.config import FacesConfig
 from vidfer.pipeline.faces import FacesStage

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fixtures.commands import cache_digests, output_digests, read_csv, start_vidfer, vidfer
+from fixtures.commands import cache_digests, output_digests, read_csv
+from fixtures.forked import start_vidfer, vidfer
 
 from vidfer.people.table import write_people
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fixtures import forked
 from fixtures.commands import read_csv, vidfer
-from fixtures.timeline_rows import assert_rows_match_frames, frame_times
+from fixtures.timeline_rows import assert_rows_match_frames, frame_times, on_screen_at_ticks
 
 from vidfer.labels import EMOTIONS
 
@@ -39,6 +40,7 @@ COLUMNS = [
     "contempt",
     "person_id",
 ]
+LONGEST = ("d14", "d6")  # as many frames as all the others together: ten a second of these
 CLIP_FILES = {"timeline.csv", "timeline.parquet", "segments.csv", "summary.json", "timeline.png", "report.html"}
 
 
@@ -52,10 +54,14 @@ def sample_results(sample_video: Path, tmp_path_factory: pytest.TempPathFactory)
     return out
 
 
+def real_clips(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.glob("*.mp4")) if path.stem not in LONGEST]
+
+
 @pytest.fixture(scope="module")
 def clip_results(clips_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("clips")
-    done = vidfer("process", *sorted(clips_folder.glob("*.mp4")), "--out", out, timeout=600)
+    done = forked.vidfer("process", *real_clips(clips_folder), "--out", out, timeout=600)
     assert done.returncode == 0, done.stderr
     return out
 
@@ -146,7 +152,7 @@ def test_status_tells_what_is_cached(sample_results: Path) -> None:
 
 
 def test_sampling_by_time(sample_video: Path, tmp_path: Path) -> None:
-    done = vidfer("process", sample_video, "--out", tmp_path, "--fps", "5", "--no-plots", "--quiet")
+    done = forked.vidfer("process", sample_video, "--out", tmp_path, "--fps", "5", "--no-plots", "--quiet")
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
     times = sorted({float(row["timestamp"]) for row in read_csv(tmp_path / "sample" / "timeline.csv")})
@@ -170,15 +176,22 @@ def test_help_is_immediate_and_imports_no_torch() -> None:
 
 
 def test_every_real_clip_has_a_right_timeline(clip_results: Path, clips_folder: Path) -> None:
-    for video in sorted(clips_folder.glob("*.mp4")):
+    for video in real_clips(clips_folder):
         folder = clip_results / video.stem
         assert {path.name for path in folder.iterdir()} == CLIP_FILES
         assert_rows_match_frames(read_csv(folder / "timeline.csv"), frame_times(video))
 
 
 def test_real_clips_show_one_person_almost_all_the_time(clip_results: Path, clips_folder: Path, tmp_path: Path) -> None:
-    done = vidfer("process", clips_folder / "talking", "--out", tmp_path, "--fps", "10", "--no-plots")
+    longest = [clips_folder / f"{name}.mp4" for name in LONGEST]
+    sampled = ("--fps", "10", "--no-plots")
+    done = forked.vidfer("process", clips_folder / "talking", *longest, "--out", tmp_path, *sampled, timeout=600)
     assert done.returncode == 0, done.stderr
+    for video in longest:
+        times = frame_times(video)
+        frames = on_screen_at_ticks(times, fps=10)
+        rows = read_csv(tmp_path / video.stem / "timeline.csv")
+        assert_rows_match_frames(rows, [times[frame] for frame in frames], frames=frames)
     rows = [row for folder in (clip_results, tmp_path) for row in read_csv(folder / "summary.csv")]
     assert len(rows) > 20
     for row in rows:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from fixtures import forked
 from fixtures.commands import VIDFER, output_digests, read_events, vidfer
 from fixtures.ray_cluster import OTHER_HOST, RayCluster
 
@@ -43,7 +44,7 @@ def videos(sample_video: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 @pytest.fixture(scope="module")
 def local_digests(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     out = tmp_path_factory.mktemp("local")
-    assert vidfer("process", videos, "--out", out, *SETTINGS).returncode == 1
+    assert forked.vidfer("process", videos, "--out", out, *SETTINGS).returncode == 1
     return output_digests(out)
 
 

@@ -7,7 +7,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from fixtures.commands import cache_digests, output_digests, read_csv, vidfer
+from fixtures.commands import cache_digests, output_digests, read_csv
+from fixtures.forked import vidfer
 
 NAME = 'it\'s "x" <script>alert(1)</script> ü'
 

@@ -11,18 +11,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from fixtures import forked
 from fixtures.commands import (
     cache_digests,
     computed_frames,
     output_digests,
     read_events,
     start_vidfer,
-    vidfer,
 )
 
-SEGMENT_FRAMES = 32  # several checkpoints within the 7 s sample
-SETTINGS = ["--set", f"run.segment_frames={SEGMENT_FRAMES}", "--no-plots"]
-NUM_FRAMES = 200
+SEGMENT_FRAMES = 16  # several checkpoints within the 8 s sample
+SETTINGS = ["--fps", "10", "--set", f"run.segment_frames={SEGMENT_FRAMES}", "--no-plots"]
+NUM_FRAMES = 80
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def videos(sample_video: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 @pytest.fixture(scope="module")
 def undisturbed(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("undisturbed")
-    done = vidfer("process", videos, "--out", out, "--events", out / "events.jsonl", *SETTINGS)
+    done = forked.vidfer("process", videos, "--out", out, "--events", out / "events.jsonl", *SETTINGS)
     assert done.returncode == 0, done.stderr
     (out / "events.jsonl").rename(out.parent / "undisturbed.jsonl")
     return out
@@ -46,7 +46,8 @@ def test_ten_kills_leave_the_same_bytes_and_repeat_nothing(undisturbed: Path, vi
     draw = random.Random(7)
     kills = finished_runs = 0
     while kills < 10:
-        process = start_vidfer("process", videos, "--out", out, "--events", events, *SETTINGS)
+        start = start_vidfer if kills % 2 else forked.start_vidfer
+        process = start("process", videos, "--out", out, "--events", events, *SETTINGS)
         if kills % 2:  # at any moment, start-up and the writing of results among them
             wait_until(lambda run=process: run.poll() is not None, seconds=draw.uniform(0.1, 3.0))
         else:  # while frames are computed
@@ -60,7 +61,7 @@ def test_ten_kills_leave_the_same_bytes_and_repeat_nothing(undisturbed: Path, vi
             assert output_digests(out) == output_digests(undisturbed)
             shutil.rmtree(out)
             finished_runs += 1
-    done = vidfer("process", videos, "--out", out, "--events", events, *SETTINGS)
+    done = forked.vidfer("process", videos, "--out", out, "--events", events, *SETTINGS)
     assert done.returncode == 0, done.stderr
     assert output_digests(out) == output_digests(undisturbed)
     assert cache_digests(out) == cache_digests(undisturbed)
@@ -108,11 +109,12 @@ def is_running(pid: int) -> bool:
 
 
 def test_an_interrupted_run_says_so_and_goes_on(undisturbed: Path, videos: Path, tmp_path: Path) -> None:
-    process = start_vidfer("process", videos, "--out", tmp_path / "out", *SETTINGS)
-    time.sleep(2.5)
+    events = tmp_path / "events.jsonl"
+    process = start_vidfer("process", videos, "--out", tmp_path / "out", "--events", events, *SETTINGS)
+    wait_until(lambda: any(event["event"] == "ClipStarted" for event in read_events(events)), seconds=60)
     os.kill(process.pid, signal.SIGINT)
     assert process.wait(timeout=20) == 130
-    assert vidfer("process", videos, "--out", tmp_path / "out", *SETTINGS).returncode == 0
+    assert forked.vidfer("process", videos, "--out", tmp_path / "out", *SETTINGS).returncode == 0
     assert output_digests(tmp_path / "out") == output_digests(undisturbed)
 
 
@@ -127,7 +129,7 @@ def results(undisturbed: Path, tmp_path: Path) -> Path:
 def rerun(videos: Path, out: Path, *arguments: str | Path) -> tuple[dict[str, str], list[dict[str, object]]]:
     """Run again and return each stage's status and all events."""
     events = out.parent / f"again-{random.randrange(10**9)}.jsonl"
-    done = vidfer("process", videos, "--out", out, "--events", events, *SETTINGS, *arguments)
+    done = forked.vidfer("process", videos, "--out", out, "--events", events, *SETTINGS, *arguments)
     assert done.returncode == 0, done.stderr
     found = read_events(events)
     return {e["stage"]: e["status"] for e in found if e["event"] == "StageDone"}, found
@@ -192,7 +194,7 @@ def test_a_damaged_cache_file_is_set_aside_and_recomputed(
         (other,) = (results / ".vidfer" / "cache" / "tracks").rglob("*.h5")
         shutil.copy(other, path)
     (results / "a" / "timeline.csv").unlink()
-    done = vidfer("process", videos, "--out", results, *SETTINGS)
+    done = forked.vidfer("process", videos, "--out", results, *SETTINGS)
     assert done.returncode == 0
     assert "set aside" in done.stderr
     assert path.with_name(path.name + ".bad").is_file()
@@ -201,11 +203,11 @@ def test_a_damaged_cache_file_is_set_aside_and_recomputed(
 
 
 def test_two_runs_on_one_folder_exclude_each_other(videos: Path, tmp_path: Path) -> None:
-    first = start_vidfer("process", videos, "--out", tmp_path / "out", *SETTINGS)
+    first = forked.start_vidfer("process", videos, "--out", tmp_path / "out", *SETTINGS)
     deadline = time.monotonic() + 20
     while not children_of(first.pid) and time.monotonic() < deadline:
         time.sleep(0.05)
-    second = vidfer("process", videos, "--out", tmp_path / "out", *SETTINGS)
+    second = forked.vidfer("process", videos, "--out", tmp_path / "out", *SETTINGS)
     assert second.returncode == 2
     assert str(first.pid) in second.stderr
     assert first.wait(timeout=120) == 0

@@ -1,6 +1,6 @@
 """Rows match the frames that were sampled, on every clip, with faces or without, at any rate.
 
-Every frame of every real clip is in test_process.py, every format in test_formats.py, more rates in tests/torture.
+Every frame of real clips is in test_process.py, every format in test_formats.py, more rates in tests/torture.
 """
 
 from __future__ import annotations
@@ -8,12 +8,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from fixtures.commands import read_csv, vidfer
+from fixtures.commands import read_csv
+from fixtures.forked import vidfer
 from fixtures.timeline_rows import assert_rows_match_frames, frame_times, on_screen_at_ticks
 
 
 def test_rows_match_sampled_frames_where_no_face_is_found(clips_folder: Path, tmp_path: Path) -> None:
-    settings = ("--fps", "3", "--set", "faces.min_score=1", "--set", "output.exports=['csv']")
+    settings = ("--fps", "3", "--set", "faces.min_score=1", "--set", "video.rotation=0", "--export", "csv")
     videos = [clips_folder / f"{name}.mp4" for name in ("d0", "d11", "s13", "s29")]  # 512 to 720 px, 25 and 30 a second
     done = vidfer("process", *videos, "--out", tmp_path, *settings)
     assert done.returncode == 0, done.stderr

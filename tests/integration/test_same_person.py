@@ -12,7 +12,8 @@ import av
 import numpy as np
 import pandas as pd
 import pytest
-from fixtures.commands import read_csv, vidfer
+from fixtures.commands import read_csv
+from fixtures.forked import vidfer
 from PIL import Image, ImageOps
 
 from vidfer import Pipeline

@@ -13,7 +13,8 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from fixtures.commands import cache_digests, computed_frames, output_digests, read_events, vidfer
+from fixtures.commands import cache_digests, computed_frames, output_digests, read_events
+from fixtures.forked import vidfer
 from PIL import Image, ImageOps
 
 from vidfer.people.table import ACROSS_COLUMNS, write_people

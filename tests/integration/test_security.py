@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fixtures.commands import read_csv, vidfer
+from fixtures.commands import read_csv
+from fixtures.forked import vidfer
 from fixtures.fuzz_trials import short_clip
 from hypothesis import given
 from hypothesis import strategies as st

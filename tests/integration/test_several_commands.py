@@ -6,7 +6,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from fixtures.commands import read_csv, vidfer
+from fixtures.commands import read_csv
+from fixtures.forked import vidfer
 from fixtures.fuzz_trials import short_clip
 
 SETTINGS = ["--jobs", "1", "--export", "csv,summary", "--quiet"]

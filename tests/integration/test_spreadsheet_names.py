@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from fixtures.commands import read_csv, vidfer
+from fixtures.commands import read_csv
+from fixtures.forked import vidfer
 from fixtures.fuzz_trials import short_clip
 
 import vidfer as package

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from fixtures.commands import vidfer
+from fixtures import commands, forked
 from fixtures.study_results import paired_results, write_clip, write_study
 
 from vidfer.cli import main
@@ -31,7 +31,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
             "pictures": {"widths_mm": [85, 180], "formats": ["png", "svg", "pdf"]},
         },
     )
-    ran = vidfer("study", "run", folder / "results", "--study", study, "--export", "bids", "--out", folder / "out")
+    ran = forked.vidfer(
+        "study", "run", folder / "results", "--study", study, "--export", "bids", "--out", folder / "out"
+    )
     assert ran.returncode == 0, ran.stderr
     assert "left out: clip film/poster: excluded in the study file" in ran.stderr
     assert "10 participants, 20 clips; conditions: control, film" in ran.stdout
@@ -91,7 +93,7 @@ def test_page_and_methods(made: tuple[Path, Path]) -> None:
 
 def test_twice_the_same_bytes(made: tuple[Path, Path]) -> None:
     folder, study = made
-    ran = vidfer(
+    ran = commands.vidfer(
         "study", "run", folder / "results", "--study", study, "--export", "bids", "--out", folder / "again",
         env={"PYTHONHASHSEED": "7"},
     )  # fmt: skip

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from fixtures.commands import output_digests, vidfer
+from fixtures.commands import output_digests
+from fixtures.forked import vidfer
 from PIL import Image
 
 from vidfer.report.apex import cut_out

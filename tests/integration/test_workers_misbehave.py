@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from fixtures import forked
 from fixtures.commands import output_digests, read_csv, read_events, start_vidfer, vidfer
 from fixtures.fuzz_trials import short_clip
 
@@ -32,7 +33,7 @@ def videos(sample_video: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 def good_only(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Results without the victim's: nothing else is left to compute, so that the rest is quick on any machine."""
     out = tmp_path_factory.mktemp("good_only")
-    done = vidfer("process", *(videos / f"{clip}.mp4" for clip in GOOD), "--out", out, *SETTINGS)
+    done = forked.vidfer("process", *(videos / f"{clip}.mp4" for clip in GOOD), "--out", out, *SETTINGS)
     assert done.returncode == 0, done.stderr
     return out
 
@@ -41,7 +42,7 @@ def good_only(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def undisturbed(videos: Path, good_only: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("results") / "undisturbed"
     shutil.copytree(good_only, out)
-    done = vidfer("process", videos, "--out", out, *SETTINGS)
+    done = forked.vidfer("process", videos, "--out", out, *SETTINGS)
     assert done.returncode == 0, done.stderr
     return out
 
@@ -88,7 +89,7 @@ def test_a_worker_that_dies_costs_its_clip_after_a_retry(
 ) -> None:
     done = vidfer("process", videos, "--out", begun, *SETTINGS, env=sabotaged(f"{what}:victim.mp4"))
     check_victim_failed(done, begun, undisturbed, says=says, attempts=2)
-    again = vidfer("process", videos, "--out", begun, *SETTINGS)  # a crash is not held against the clip
+    again = forked.vidfer("process", videos, "--out", begun, *SETTINGS)  # a crash is not held against the clip
     assert again.returncode == 0, again.stderr
     assert output_digests(begun) == output_digests(undisturbed)
 

@@ -11,7 +11,7 @@ import av
 import numpy as np
 import pytest
 from fixtures.clip_results import make_clip
-from fixtures.commands import vidfer
+from fixtures.forked import vidfer
 
 from vidfer.config import OutputConfig
 from vidfer.errors import BadVideo
