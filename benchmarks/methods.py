@@ -182,17 +182,22 @@ def speed_picture(rows: list[Measured]) -> bytes:
     figure = Figure(figsize=(7.2, 4.2), layout="constrained", dpi=DPI)
     axes = figure.add_subplot()
     axes.set_xscale("log")
-    for row in rows:
-        place = (row.milliseconds, row.figures["FER+"][0])
-        feature, _, classifier = row.name.partition("_")
+    places = {row.name: (row.milliseconds, row.figures["FER+"][0]) for row in rows}
+    for name, (x, y) in places.items():
+        feature, _, classifier = name.partition("_")
         if feature in FEATURES and classifier in MARKERS:
-            axes.scatter(*place, s=30, color=COLOURS[FEATURES.index(feature)], marker=MARKERS[classifier], zorder=3)
-        else:
-            axes.scatter(*place, s=34, color=INK, marker="D", zorder=3)
-            axes.annotate(row.name, place, (6, -3), textcoords="offset points", fontsize=8, color=INK)
+            axes.scatter(x, y, s=30, color=COLOURS[FEATURES.index(feature)], marker=MARKERS[classifier], zorder=3)
+            continue
+        axes.scatter(x, y, s=34, color=INK, marker="D", zorder=3)
+        has_neighbour = any(1 < other / x < 1.6 and abs(height - y) < 0.02 for other, height in places.values())
+        beside, align = (-6, "right") if has_neighbour else (6, "left")
+        axes.annotate(name, (x, y), (beside, -3), textcoords="offset points", fontsize=8, color=INK, ha=align)
     keys: list[Any] = [Patch(color=colour) for colour in COLOURS]
     keys += [Line2D([], [], color=INK, marker=marker, linestyle="") for marker in MARKERS.values()]
-    axes.legend(keys, [*FEATURES, *MARKERS], loc="lower right", fontsize=8, frameon=False, ncols=2)
+    names = [*FEATURES, *MARKERS]
+    figure.legend(
+        keys, names, loc="outside upper center", fontsize=8, frameon=False, ncols=len(names), columnspacing=1.2
+    )
     axes.set_xlabel("ms of one core a face")
     axes.set_ylabel("accuracy, FER+ PublicTest")
     axes.margins(x=0.25)
