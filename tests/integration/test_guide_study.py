@@ -14,7 +14,7 @@ from fixtures.forked import vidfer
 from skimage.data import astronaut
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guide.md"
-FILM, TALK = ("d0", "d6", "d19", "s29", "s32"), ("d11", "d20", "d14", "s13", "s18")
+FILM, TALK = ("d0", "talking/t2", "d19", "s29", "s32"), ("d11", "d20", "talking/t8", "s13", "s18")
 TIMEOUT_SECONDS = 900
 
 
