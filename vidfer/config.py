@@ -34,7 +34,7 @@ from vidfer.plugins import entry_points_of
 class Section(BaseModel):
     """Base of all sections: unknown keys are errors, values are immutable."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, allow_inf_nan=False, defer_build=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, allow_inf_nan=False)
 
 
 class ComponentOptions(Section):
@@ -156,7 +156,7 @@ class TemporalConfig(Section):
         description="how much the frames of a moment count beside gru, lstm and tcn: 0.6 keeps brief expressions, and "
         "is more restless; not where causal",
     )
-    ema: EmaOptions = Field(default_factory=EmaOptions)
+    ema: EmaOptions = EmaOptions()
 
     @property
     def is_network(self) -> bool:
@@ -329,28 +329,28 @@ class GroupResources(Section):
 class ResourcesConfig(Section):
     """``[resources.frames]``: videos with frames to compute; ``[resources.clips]``: those whose frames are cached."""
 
-    frames: GroupResources = Field(default_factory=GroupResources)
-    clips: GroupResources = Field(default_factory=GroupResources)
+    frames: GroupResources = GroupResources()
+    clips: GroupResources = GroupResources()
 
 
 class PipelineConfig(Section):
     """A whole pipeline file: the sections of vidfer's own stages; see ``pipeline_model``."""
 
-    video: VideoConfig = Field(default_factory=VideoConfig)
-    faces: FacesConfig = Field(default_factory=FacesConfig)
-    tracks: TracksConfig = Field(default_factory=TracksConfig)
-    people: PeopleConfig = Field(default_factory=PeopleConfig)
-    backbone: BackboneConfig = Field(default_factory=BackboneConfig)
-    temporal: TemporalConfig = Field(default_factory=TemporalConfig)
-    emotions: EmotionsConfig = Field(default_factory=EmotionsConfig)
-    movements: MovementsConfig = Field(default_factory=MovementsConfig)
-    timeline: TimelineConfig = Field(default_factory=TimelineConfig)
-    output: OutputConfig = Field(default_factory=OutputConfig)
-    networks: NetworksConfig = Field(default_factory=NetworksConfig)
-    run: RunConfig = Field(default_factory=RunConfig)
-    live: LiveConfig = Field(default_factory=LiveConfig)
-    serve: ServeConfig = Field(default_factory=ServeConfig)
-    resources: ResourcesConfig = Field(default_factory=ResourcesConfig)
+    video: VideoConfig = VideoConfig()
+    faces: FacesConfig = FacesConfig()
+    tracks: TracksConfig = TracksConfig()
+    people: PeopleConfig = PeopleConfig()
+    backbone: BackboneConfig = BackboneConfig()
+    temporal: TemporalConfig = TemporalConfig()
+    emotions: EmotionsConfig = EmotionsConfig()
+    movements: MovementsConfig = MovementsConfig()
+    timeline: TimelineConfig = TimelineConfig()
+    output: OutputConfig = OutputConfig()
+    networks: NetworksConfig = NetworksConfig()
+    run: RunConfig = RunConfig()
+    live: LiveConfig = LiveConfig()
+    serve: ServeConfig = ServeConfig()
+    resources: ResourcesConfig = ResourcesConfig()
 
     @model_validator(mode="after")
     def _blinks_are_measured(self) -> Self:
