@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
@@ -15,6 +15,7 @@ from vidfer.faces.tracking import Track
 from vidfer.labels import EMOTIONS
 from vidfer.pipeline.exported_files import SUFFIX, factory_of
 from vidfer.pipeline.tables import EmbeddingsTable, EmotionsTable, PeopleTable, Table, TracksTable, faces_in
+from vidfer.pipeline.tracks import FrameTracks
 from vidfer.temporal import TEMPORAL_MODELS, TemporalModel, TrackSequence
 from vidfer.temporal.baseline import baseline_shift, neutral_log_odds
 from vidfer.temporal.brief import with_frames
@@ -130,31 +131,24 @@ class OnlineEmotions:
         self._model, self._ratio, self._baseline = model, ratio, baseline
         self._streams: dict[Track, TrackStream] = {}
 
-    def push(
-        self,
-        tables: Mapping[str, Table],
-        found: Sequence[Track | None],
-        still_open: Sequence[Track],
-        people: Collection[int] = (),
-    ) -> EmotionsTable:
+    def push(self, tables: Mapping[str, Table], seen: FrameTracks) -> EmotionsTable:
         """Return one row per face of the next frame; NaN for those that do not count yet.
 
         Parameters
         ----------
         tables
-            ``faces``, ``embeddings`` and ``tracks`` of the frame, and ``people`` where tracks are linked.
-        found, still_open, people
-            The track of each face; tracks and people to be remembered.
+            ``faces``, ``embeddings`` and ``tracks`` of the frame.
+        seen
+            Whose the faces are.
         """
         frames, faces, tracks, embeddings = of_clip(tables)
         seconds = float(frames.pts_seconds[0])
         added = np.tile(self._ratio, (len(faces), 1))
         if self._baseline is not None:
-            owners = owners_of(tables, found)
-            added += self._baseline.push(seconds, embeddings.logits, found, owners, {*still_open, *people})
+            added += self._baseline.push(seconds, embeddings.logits, seen.found, seen.owners, seen.remembered)
         probabilities = np.full(embeddings.logits.shape, np.nan, np.float32)
-        self._streams = {track: self._streams.get(track) or self._model.stream() for track in still_open}
-        for row, track in enumerate(found):
+        self._streams = {track: self._streams.get(track) or self._model.stream() for track in seen.still_open}
+        for row, track in enumerate(seen.found):
             if track is not None:
                 predicted = self._streams[track].push(
                     seconds,
@@ -165,16 +159,6 @@ class OnlineEmotions:
                 if tracks.track_id[row] >= 0:
                     probabilities[row] = shifted(predicted, added[row])
         return EmotionsTable(probabilities=probabilities, shift=added.astype(np.float16))
-
-
-def owners_of(tables: Mapping[str, Table], found: Sequence[Track | None]) -> list[int | Track | None]:
-    """Return whose each face of a stream's frame is: the person, or the track as long as that is not known."""
-    people = tables.get("people")
-    if people is None:
-        return list(found)
-    assert isinstance(people, PeopleTable)
-    persons = people.person_id.tolist()
-    return [track if person < 0 else person for person, track in zip(persons, found, strict=True)]
 
 
 def of_clip(tables: Mapping[str, Table]) -> tuple[SampledFrames, FaceDetections, FaceTracks, FaceEmbeddings]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from vidfer.config import Baseline, MovementsConfig
 from vidfer.faces.align import apply_transforms, invert_transforms, warp_faces
-from vidfer.faces.tracking import Track
 from vidfer.movements import (
     EYE_COLUMNS,
     LEAST_EYES_PX,
@@ -24,9 +23,9 @@ from vidfer.movements import (
 from vidfer.movements.eyes import eye_centres, eye_transforms
 from vidfer.movements.gaze import gaze_angles
 from vidfer.pipeline.chunk import FrameChunk
-from vidfer.pipeline.emotions import owners_of
 from vidfer.pipeline.exported_files import factory_of
 from vidfer.pipeline.tables import Table, faces_in
+from vidfer.pipeline.tracks import FrameTracks
 from vidfer.temporal.online_baseline import OnlineBaseline
 from vidfer.timeline.movements import CHANGE, movement_columns, own_median
 from vidfer.types import FaceDetections
@@ -129,22 +128,16 @@ class OnlineMovements:
             nothing = np.full(len(REPORTED), np.nan)
             self._baseline = OnlineBaseline(baseline, _medians, nothing)
 
-    def push(
-        self,
-        tables: Mapping[str, Table],
-        found: Sequence[Track | None],
-        still_open: Sequence[Track],
-        people: Collection[int] = (),
-    ) -> dict[str, np.ndarray]:
-        """Return the columns of the next frame's faces, (N,) each, given what ``OnlineEmotions.push`` is."""
+    def push(self, tables: Mapping[str, Table], seen: FrameTracks) -> dict[str, np.ndarray]:
+        """Return the columns of the next frame's faces, (N,) each, given its ``faces`` and ``movements``."""
         table = tables["movements"]
         assert isinstance(table, MovementsTable)
         columns = movement_columns(table.arrays(), REPORTED_COLUMNS)
         if self._baseline is None:
             return columns
         values = table.values[:, list(REPORTED_COLUMNS.values())]
-        seconds, owners = float(faces_in(tables).pts_seconds[0]), owners_of(tables, found)
-        own = self._baseline.push(seconds, values, found, owners, {*still_open, *people})
+        seconds = float(faces_in(tables).pts_seconds[0])
+        own = self._baseline.push(seconds, values, seen.found, seen.owners, seen.remembered)
         change = (values - own).astype(np.float32)
         return columns | {name + CHANGE: change[:, i] for i, name in enumerate(REPORTED)}
 

@@ -19,6 +19,7 @@ from vidfer.pipeline.exported import shared_with
 from vidfer.pipeline.following import FaceFollower
 from vidfer.pipeline.frame_stages import FrameStages
 from vidfer.pipeline.tables import FACES, EmotionsTable, PeopleTable, Table, TracksTable, faces_in
+from vidfer.pipeline.tracks import FrameTracks
 from vidfer.types import FrameBatch
 
 RESTART_SECONDS = 1.0  # a time this far behind the last is no late frame: the clock has begun anew
@@ -148,11 +149,11 @@ class Stream:
         )
         self.num_frames += 1
         with shared_with(self._beside):
-            tables, columns = self._look(FrameChunk(batch, self._device))
+            tables, columns = self._tables_and_columns(FrameChunk(batch, self._device))
         faces = _counted(tables, columns, placed, time.perf_counter() - started)
         return LiveFrame(frame_index=self.num_frames - 1, seconds=placed, faces=faces, tables=tables)
 
-    def _look(self, chunk: FrameChunk) -> tuple[dict[str, Table], dict[str, np.ndarray]]:
+    def _tables_and_columns(self, chunk: FrameChunk) -> tuple[dict[str, Table], dict[str, np.ndarray]]:
         """Return the tables of a frame, and further columns of its faces."""
         tables: dict[str, Table] = {}
         with blamed_on(FACES):
@@ -161,13 +162,14 @@ class Stream:
             with blamed_on(name):
                 tables[name] = stage.process(chunk, tables)
         found, tables["tracks"] = self._tracks.push(faces_in(tables), is_cut=is_cut)
-        still_open, people = list(self._tracks.open), set[int]()
+        still_open, people, known = list(self._tracks.open), None, set[int]()
         if self._people is not None:
             with blamed_on(_PEOPLE):
-                tables[_PEOPLE] = self._people.push(chunk, tables, found, self._tracks)
-            people = self._people.numbers
+                people = tables[_PEOPLE] = self._people.push(chunk, tables, found, self._tracks)
+            known = self._people.numbers
+        seen = FrameTracks.of(found, still_open, people, known)
         with blamed_on("emotions"):
-            tables["emotions"] = self._emotions.push(tables, found, still_open, people)
+            tables["emotions"] = self._emotions.push(tables, seen)
         columns = {
             column: values
             for name, table in tables.items()
@@ -176,7 +178,7 @@ class Stream:
         }
         if self._movements is not None:
             with blamed_on(_MOVEMENTS):
-                columns |= self._movements.push(tables, found, still_open, people)
+                columns |= self._movements.push(tables, seen)
         return tables, columns
 
     def close(self) -> None:

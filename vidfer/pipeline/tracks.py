@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import count
 
@@ -11,9 +12,43 @@ import numpy as np
 from vidfer.config import TracksConfig
 from vidfer.faces.track_changes import Sightings, parts_of_track
 from vidfer.faces.tracking import DROPPED, Track, Tracker, track_faces
-from vidfer.pipeline.tables import FacesTable, Table, TracksTable, faces_in, identity_in
+from vidfer.pipeline.tables import FacesTable, PeopleTable, Table, TracksTable, faces_in, identity_in
 
 COUNTS_FROM = 3  # faces of a track in a stream, before it has a number
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameTracks:
+    """The tracks in a frame of a stream, and whose they are.
+
+    Attributes
+    ----------
+    found
+        Of each of N faces its track; None for a face without one.
+    still_open
+        The tracks that may go on.
+    owners
+        Of each face the person, or its track as long as that is not known.
+    remembered
+        The owners who may be seen again.
+    """
+
+    found: Sequence[Track | None]
+    still_open: Sequence[Track]
+    owners: Sequence[int | Track | None]
+    remembered: frozenset[int | Track]
+
+    @classmethod
+    def of(
+        cls, found: Sequence[Track | None], still_open: Sequence[Track], people: PeopleTable | None, known: set[int]
+    ) -> FrameTracks:
+        """Return them, given ``people`` of the frame where tracks are linked, and the people who are ``known``."""
+        owners: list[int | Track | None] = list(found)
+        if people is not None:
+            persons = people.person_id.tolist()
+            owners = [track if person < 0 else person for person, track in zip(persons, found, strict=True)]
+        remembered = frozenset[int | Track]((*still_open, *known))
+        return cls(found=found, still_open=still_open, owners=owners, remembered=remembered)
 
 
 class TracksStage:
