@@ -56,6 +56,10 @@ class FrameStages:
     def __getitem__(self, name: str) -> FrameStage:
         return self.stages[name]
 
+    def is_read(self, name: str) -> bool:
+        """Return whether another frame stage reads this one's table."""
+        return any(name in inputs for inputs in self._inputs.values())
+
     def read_by(self, todo: Collection[str]) -> list[str]:
         """Return the stages whose tables ``todo`` reads and that are known, if the faces are: theirs is the first."""
         if FACES in todo:

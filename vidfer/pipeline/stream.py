@@ -25,7 +25,7 @@ from vidfer.types import FrameBatch
 RESTART_SECONDS = 1.0  # a time this far behind the last is no late frame: the clock has begun anew
 STREAMED = ("tracks", "people", "emotions")  # the clip stages that have a stream
 _IDENTITY, _PEOPLE, _MOVEMENTS = "identity", "people", "movements"
-_OWN = (FACES, "embeddings", _MOVEMENTS, *STREAMED)
+_OWN = (FACES, "embeddings", _IDENTITY, _MOVEMENTS, *STREAMED)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -95,9 +95,9 @@ class Stream:
     def __init__(self, config: PipelineConfig, *, frame_stages: FrameStages, clip_stages: Mapping[str, Any]) -> None:
         stages: dict[str, Any] = {**frame_stages.stages, **clip_stages}
         self._device = frame_stages.device
-        self._frame_stages = {
-            name: stage for name, stage in frame_stages.stages.items() if name not in (FACES, _IDENTITY)
-        }
+        # People are compared by a few faces of each; vectors of all are made only for a stage that asks for them.
+        apart = {FACES} if frame_stages.is_read(_IDENTITY) else {FACES, _IDENTITY}
+        self._frame_stages = {name: stage for name, stage in frame_stages.stages.items() if name not in apart}
         # Two: while the detector looks on one, the faces of one frame are shared between this thread and the other.
         self._beside = ThreadPoolExecutor(max_workers=2, thread_name_prefix="vidfer-stream")
         self._faces = FaceFollower(stages[FACES], detect_every=config.faces.detect_every, beside=self._beside)
@@ -150,6 +150,7 @@ class Stream:
         self.num_frames += 1
         with shared_with(self._beside):
             tables, columns = self._tables_and_columns(FrameChunk(batch, self._device))
+        tables.pop(_IDENTITY, None)
         faces = _counted(tables, columns, placed, time.perf_counter() - started)
         return LiveFrame(frame_index=self.num_frames - 1, seconds=placed, faces=faces, tables=tables)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import av
@@ -12,10 +13,12 @@ from PIL import Image, ImageOps
 
 from vidfer.faces.boxes import pairwise_iou
 from vidfer.movements import REPORTED
+from vidfer.pipeline.chunk import FrameChunk
 from vidfer.pipeline.emotions import EmotionsStage
+from vidfer.pipeline.frame_stages import FrameStages
 from vidfer.pipeline.pipeline import Pipeline
-from vidfer.pipeline.stream import LiveFrame
-from vidfer.pipeline.tables import Table
+from vidfer.pipeline.stream import LiveFrame, Stream
+from vidfer.pipeline.tables import Table, identity_in
 from vidfer.timeline.movements import CHANGE
 
 FPS = 10
@@ -204,3 +207,38 @@ def test_movements_are_given_raw_and_less_the_persons_own(smiling: list[np.ndarr
     for name in REPORTED:
         own = np.median([face.values[name] for face in faces])
         assert last[name + CHANGE] == pytest.approx(last[name] - own, abs=0.05)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LengthsTable(Table):
+    vector_length: np.ndarray  # (N,) float32
+
+
+class LengthsStage:
+    """How long the vector of each face is by which people are compared."""
+
+    def process(self, chunk: FrameChunk, tables: Mapping[str, Table]) -> LengthsTable:
+        table = identity_in(tables)
+        assert table is not None
+        lengths = np.linalg.norm(table.vectors.astype(np.float32), axis=1)
+        return LengthsTable(vector_length=lengths[table.vector_of()])
+
+    def empty(self) -> LengthsTable:
+        return LengthsTable(vector_length=np.zeros(0, np.float32))
+
+    def load(self) -> bool:
+        return True
+
+
+def test_a_further_stage_may_read_the_vectors_of_faces_which_are_not_handed_on(
+    linking: Pipeline, first: list[np.ndarray]
+) -> None:
+    own = linking.frame_stages
+    inputs = {**dict.fromkeys(own.stages, ("faces",)), "faces": (), "lengths": ("identity",)}
+    more = FrameStages({**own.stages, "lengths": LengthsStage()}, inputs=inputs, device=own.device)
+    clip_stages = {stage.name: linking.stage(stage.name) for stage in linking.clip_stages}
+    with Stream(linking.config, frame_stages=more, clip_stages=clip_stages) as stream:
+        frames = [stream.process(image, number / FPS) for number, image in enumerate(first)]
+    assert frames[-1].faces[0].values["vector_length"] == pytest.approx(1, abs=0.01)
+    assert "identity" not in frames[-1].tables
+    assert numbers(frames) == numbers(followed(linking, first))
