@@ -109,3 +109,21 @@ def test_who_does_not_count_is_left_out_and_shown_as_such(report: Visit, results
     assert report.errors == []
     (tmp_path / "people.csv").write_text(untouched)
     merged(results, tmp_path / "people.csv")
+
+
+def test_the_names_of_faces_that_overlap_do_not_cover_each_other(report: Visit) -> None:
+    report.wait("video.readyState >= 2")
+    report.page.evaluate("seek(1.5)")
+    report.wait("!video.seeking && now > 1")
+    drawn = report.page.evaluate("""() => {
+        const drawn = [], pen = CanvasRenderingContext2D.prototype, fillRect = pen.fillRect;
+        pen.fillRect = function (...rectangle) { drawn.push(rectangle); fillRect.apply(this, rectangle); };
+        faces.first[frameAt(now) + 1]++;  // the next frame's face, at nearly the same place, is in this one, too
+        drawFaces();
+        pen.fillRect = fillRect;
+        return drawn;
+    }""")
+    assert len(drawn) == 2
+    (left, top, width, height), (other_left, other_top, _, _) = drawn
+    assert abs(left - other_left) < width
+    assert abs(top - other_top) >= height

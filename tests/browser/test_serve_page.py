@@ -87,6 +87,10 @@ def test_a_dropped_video_shows_its_progress_and_results(sample_video: Path, tmp_
         service.process.wait(TIMEOUT_SECONDS)
         page.evaluate(_LOOK)
         wait_until(lambda: page.text_content("#said").startswith("The service does not answer."))
+        page.set_input_files("#file", files=[{"name": "b.mp4", "mimeType": "video/mp4", "buffer": clip.read_bytes()}])
+        wait_until(lambda: "not taken: the connection" in (page.locator("#jobs li").first.text_content() or ""))
+        page.locator("#jobs li .delete").first.click()
+        assert page.locator("#jobs li").count() == 2
         with serving(tmp_path / "out", *settings, port=service.port) as again:
             wait_until(lambda: page.text_content("#said") == "")
             assert page.locator("#jobs li").count() == 2

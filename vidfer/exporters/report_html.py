@@ -24,7 +24,7 @@ def shared_files() -> dict[str, bytes]:
     return {PLOTLY: (Path(folders[0]) / "package_data" / "plotly.min.js").read_bytes()}
 
 
-@chart_exporter("report", filenames=("report.html",), version=8, shared_files=shared_files)
+@chart_exporter("report", filenames=("report.html",), version=9, shared_files=shared_files)
 def draw(clip: ClipResult, options: ChartOptions) -> dict[str, bytes]:
     """Return report.html; the video plays beside the chart from where it lay when the clip was processed.
 

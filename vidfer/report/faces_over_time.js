@@ -107,18 +107,21 @@ class FacesOverTime {
     if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, {width, height});
     pen.drawImage(image, 0, 0);
     pen.lineWidth = Math.max(2, width / 250);
-    const size = Math.max(14, width / 36);
+    const size = Math.max(14, width / 36), high = size * 1.4, labelled = [];
     pen.font = `600 ${size}px system-ui, sans-serif`;
     for (const face of faces) {
       const [left, top, right, bottom] = face.box, which = this.leading(face), colour = colours[labels[which]];
       const text = `${this.nameOf(face.faceId).replace('face ', '')} ${labels[which]} ${Math.round(100 * face.probabilities[which])} %`;
       pen.strokeStyle = pen.fillStyle = colour;
       pen.strokeRect(left, top, right - left, bottom - top);
-      const above = Math.max(top - size * 1.4, 0), room = pen.measureText(text).width + size * 0.6;
-      const from = Math.max(0, Math.min(left, width - room));
-      pen.fillRect(from, above, room, size * 1.4);
+      const room = pen.measureText(text).width + size * 0.6, from = Math.max(0, Math.min(left, width - room));
+      const above = Math.max(top - high, 0);
+      const isFree = (y) => labelled.every((other) => from + room <= other.from || other.to <= from || Math.abs(y - other.y) >= high);
+      const y = [above, bottom, above - high, bottom + high].find((y) => y >= 0 && y + high <= height && isFree(y)) ?? above;
+      labelled.push({from, to: from + room, y});
+      pen.fillRect(from, y, room, high);
       pen.fillStyle = this.inks[labels[which]];
-      pen.fillText(text, from + size * 0.3, above + size);
+      pen.fillText(text, from + size * 0.3, y + size);
     }
   }
 

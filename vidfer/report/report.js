@@ -240,6 +240,9 @@ const faces = data.overlay && {
 // Stretches of the 68 landmarks (iBUG 300-W): [first, last, closed].
 const PARTS = [[0, 16], [17, 21], [22, 26], [27, 30], [31, 35], [36, 41, 1], [42, 47, 1], [48, 59, 1], [60, 67, 1]];
 
+const LABEL = 18;  // px, the height of what stands beside a face
+const apart = (a, b) => a.left + a.label <= b.left || b.left + b.label <= a.left || Math.abs(a.top - b.top) >= LABEL;
+
 function drawFaces() {
   if (!canvas || !faces) return;
   const pixels = window.devicePixelRatio || 1, width = canvas.clientWidth, height = canvas.clientHeight;
@@ -251,9 +254,9 @@ function drawFaces() {
   pen.setTransform(pixels, 0, 0, pixels, 0, 0);
   pen.clearRect(0, 0, width, height);
   if (now < -0.002) return;  // only sound as yet
-  const frame = frameAt(now), hidden = hiddenIds();
+  const frame = frameAt(now), hidden = hiddenIds(), labels = [];
   for (let row = faces.first[frame]; row < faces.first[frame + 1]; row++)
-    if (!hidden.has(faces.id[row])) drawFace(pen, row, scale);
+    if (!hidden.has(faces.id[row])) drawFace(pen, row, scale, labels);
 }
 
 function frameAt(seconds) {  // the last sampled frame at or before this time
@@ -265,7 +268,7 @@ function frameAt(seconds) {  // the last sampled frame at or before this time
   return low;
 }
 
-function drawFace(pen, row, scale) {
+function drawFace(pen, row, scale, labels) {
   const [x, y, w, h] = faces.box.subarray(4 * row, 4 * row + 4).map(value => value);
   const sure = faces.emotion[row] < data.emotions.length;
   const colour = sure ? data.colours[faces.emotion[row]] : data.unsure.colour;
@@ -292,10 +295,13 @@ function drawFace(pen, row, scale) {
   const name = sure ? `${data.emotions[faces.emotion[row]]} ${faces.percent[row]} %` : data.unsure.name;
   const who = labelOf.get(faces.id[row]) ?? faces.id[row], text = `${who.replace(/^face (?=\d+$)/, '')}  ${name}`;
   pen.font = '600 12px system-ui, sans-serif';
-  const label = pen.measureText(text).width + 10, top = y * scale < 19 ? (y + h) * scale : y * scale - 18;
-  const left = clamp(x * scale - 1.25, 0, canvas.clientWidth - label);
+  const label = pen.measureText(text).width + 10, left = clamp(x * scale - 1.25, 0, canvas.clientWidth - label);
+  const above = y * scale - LABEL, below = (y + h) * scale;
+  const places = [above, below, above - LABEL, below + LABEL].filter(top => top >= 0 && top + LABEL <= canvas.clientHeight);
+  const top = places.find(top => labels.every(other => apart(other, {left, top, label}))) ?? places[0] ?? below;
+  labels.push({left, top, label});
   pen.fillStyle = colour;
-  pen.fillRect(left, top, label, 18);
+  pen.fillRect(left, top, label, LABEL);
   pen.fillStyle = sure ? data.ink[faces.emotion[row]] : '#000';
   pen.fillText(text, left + 5, top + 13);
 }
