@@ -149,13 +149,6 @@ class TemporalConfig(Section):
     causal: bool = Field(False, description="no row depends on a later one, given the faces; lags 0.2 s")
     window_seconds: float = Field(60.0, gt=0.0, description="tcn and transformer read longer tracks in windows")
     overlap_seconds: float = Field(10.0, gt=0.0, description="of two windows")
-    frame_share: float = Field(
-        0.0,
-        ge=0.0,
-        le=1.0,
-        description="how much the frames of a moment count beside gru, lstm and tcn: 0.6 keeps brief expressions, and "
-        "is more restless; not where causal",
-    )
     ema: EmaOptions = EmaOptions()
 
     @property

@@ -188,13 +188,13 @@ TABLE: tuple[WeightFile, ...] = (
         kind="temporal",
         name="gru",
         filename="temporal_gru.safetensors",
-        sha256="680fd400d237befd9b8114b27337d7259d26d9dc5b60f67aeea474d429ba5774",
+        sha256="de528d0947fd4d627f23825af7a6efdf4b39e665852552f0de5950421c8ae408",
     ),
     WeightFile(
         kind="temporal",
         name="gru_causal",
         filename="temporal_gru_causal.safetensors",
-        sha256="fb75eb7c269e9ca0edb437c1e7495c3a206307cf9978cbeffcc5ef3af9a10e4c",
+        sha256="93193c2c68171e1b1b10d4b8531c04730c1cd4ecdc680a8071d17d9cfc215569",
     ),
     WeightFile(
         kind="movements",

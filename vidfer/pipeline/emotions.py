@@ -18,7 +18,6 @@ from vidfer.pipeline.tables import EmbeddingsTable, EmotionsTable, PeopleTable, 
 from vidfer.pipeline.tracks import FrameTracks
 from vidfer.temporal import TEMPORAL_MODELS, TemporalModel, TrackSequence
 from vidfer.temporal.baseline import baseline_shift, neutral_log_odds
-from vidfer.temporal.brief import with_frames
 from vidfer.temporal.online import StreamingModel, TrackStream, check_streams
 from vidfer.temporal.online_baseline import OnlineBaseline
 from vidfer.temporal.prior import class_shares, log_ratio, shifted
@@ -49,8 +48,6 @@ class EmotionsStage:
         self._backbone = backbone
         self._device = device
         self._model = model  # instead of the one that the settings name
-        mixes = model is None and config.is_network and not config.causal
-        self._frame_share = config.frame_share if mixes else 0.0
 
     def process(self, tables: Mapping[str, Table]) -> EmotionsTable:
         """Return one row per face, given all stages before; NaN where the face was dropped from the tracks.
@@ -75,10 +72,9 @@ class EmotionsStage:
                 for rows in track_rows(person_id)
             }
             sequences = track_sequences(rows_of, frames, faces, embeddings, as_stored=True)
-            found = zip(rows_of, sequences, self._loaded().predict(sequences), strict=True)
-            for rows, sequence, predicted in found:
+            for rows, predicted in zip(rows_of, self._loaded().predict(sequences), strict=True):
                 added = ratio + own[int(person_id[rows[0]])]
-                probabilities[rows] = shifted(with_frames(predicted, sequence, self._frame_share), added)
+                probabilities[rows] = shifted(predicted, added)
                 shift[rows] = added
         return EmotionsTable(probabilities=probabilities, shift=shift)
 
