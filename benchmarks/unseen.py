@@ -6,8 +6,9 @@ Faces are found, aligned and cut by the networks of the package as in a video's 
 first. A face that is not found counts as wrong. Persons (of films: the films) are drawn into two halves: one to
 choose by, one to report. Nothing is fitted on either. They are read with ``emotions.prior = "natural"``, its default
 and ``"balanced"``, and, where a person has neutral pictures, with these as their baseline (``emotions.baseline``, for
-pictures; balanced). FER+'s rows are read twice: by the network as it is, and by a linear read-out of embedding and
-logits, learnt from FER+'s votes on Training alone.
+pictures; balanced). The last columns are of all pictures of a corpus read together, as a set of stimuli whose design is
+known: how often each label occurs, not where (``vidfer.temporal.prior.matched``). FER+'s rows are read twice: by the
+network as it is, and by a linear read-out of embedding and logits, learnt from FER+'s votes on Training alone.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from vidfer.learning.evaluation.calibration import calibration, softmax
 from vidfer.learning.evaluation.faces import aligned_pictures
 from vidfer.pipeline.pictures import PictureFaces
 from vidfer.temporal.baseline import NEUTRAL_LOG_ODDS, SHARE, centred, neutral_log_odds
-from vidfer.temporal.prior import Prior, class_shares, log_ratio, shifted
+from vidfer.temporal.prior import Prior, class_shares, log_ratio, matched, shifted
 from vidfer.weights import load_tensors
 
 DEFAULT = cast(Prior, EmotionsConfig().prior)
@@ -74,9 +75,10 @@ def main() -> None:
     print(f"half: {options.half}; {int((~unseen.found[chosen]).sum())} of {int(chosen.sum())} faces were not found\n")
     print(
         f"| | faces | weights | natural: accuracy | UAR | ECE | prior {DEFAULT}: accuracy | UAR | ECE "
-        "| balanced: accuracy | UAR | ECE | with a baseline: accuracy | UAR | ECE |"
+        "| balanced: accuracy | UAR | ECE | with a baseline: accuracy | UAR | ECE "
+        "| with known shares: accuracy | UAR | ECE |"
     )
-    print("|" + "---|" * 15)
+    print("|" + "---|" * 18)
     for name in sorted(set(unseen.name)):
         rows = np.flatnonzero(chosen & (unseen.name == name))
         for file in options.weights:
@@ -150,6 +152,10 @@ def print_row(name: str, file: Path, unseen: Unseen, rows: np.ndarray, *, classe
         p = shifted(natural, ratio_of(network, prior))
         text.append(measured(p, unseen.label[rows], unseen.found[rows]))
     text.append(measured(shifted(p, own_shifts(network, unseen, rows)), unseen.label[rows], unseen.found[rows]))
+    found = unseen.found[rows]
+    together = natural.copy()
+    together[found] = matched(natural[found], np.bincount(unseen.label[rows][found], minlength=NUM_EMOTIONS))
+    text.append(measured(together, unseen.label[rows], found))
     print(f"| {name} | {len(rows)} | {short(file)} | {' | '.join(text)} |", flush=True)
     if classes:
         p = shifted(natural, ratio_of(network, "balanced"))

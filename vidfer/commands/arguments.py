@@ -225,6 +225,12 @@ def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="COLUMN[,COLUMN]",
         help="with --manifest: figures by group, from further columns of it",
     )
+    parser.add_argument(
+        "--match-shares",
+        action="store_true",
+        help="with --manifest: figures, too, of all rows read together, as a set of stimuli of which it is known how "
+        "often each label occurs, but not where",
+    )
     parser.add_argument("--backbone", default="", metavar="NAME", help="default: what the weights were made for")
     parser.add_argument("--weights", default="", metavar="FILE", help="your own weights; default: the embedded ones")
     parser.add_argument("--out", default="evaluation", metavar="DIR", help="for metrics.json and pictures")

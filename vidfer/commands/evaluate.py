@@ -33,6 +33,8 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigError(f"--backbone: for a sequence model, --set backbone.name={options.backbone}")
     if options.by and (options.network == "temporal" or not options.manifest):
         raise ConfigError(f"--by {options.by}: goes with vidfer evaluate --manifest, whose further columns it names")
+    if options.match_shares and (options.network == "temporal" or not options.manifest):
+        raise ConfigError("--match-shares: goes with vidfer evaluate --manifest, whose labels say the shares")
     if options.manifest and options.labels != "ferplus":
         raise ConfigError(f"--labels {options.labels}: goes with --data; a manifest has the labels of its rows")
     check_training_extra("vidfer evaluate")
@@ -80,7 +82,7 @@ def _evaluate_manifest(options: argparse.Namespace) -> None:
     check_columns(manifest, by)
     seen = see_rows(manifest, rows, options)
     folds = _folds(manifest, rows, seen, options.folds) if options.folds else {}
-    found = evaluate_rows(manifest, rows, seen, folds=folds, by=by)
+    found = evaluate_rows(manifest, rows, seen, folds=folds, by=by, match_shares=options.match_shares)
     write_figures(found, Path(options.out))
     if options.quiet:
         return

@@ -17,6 +17,9 @@ from vidfer.errors import WeightsError
 from vidfer.labels import EMOTIONS
 from vidfer.temporal.probabilities import log_softmax
 
+_MATCHING_STEPS: Final = 1000  # at most; a few dozen are enough where every class is at all likely somewhere
+_MATCHED_WITHIN: Final = 1e-4
+
 Prior = Literal["natural", "balanced"] | float | Mapping[str, float]
 
 # Of the votes for the 28,385 pictures of FER+'s usage Training, for networks whose file does not say its own.
@@ -64,3 +67,37 @@ def shifted(probabilities: np.ndarray, shift: np.ndarray) -> np.ndarray:
         return probabilities
     logs = np.log(np.maximum(probabilities.astype(np.float64), 1e-9)) + shift
     return np.asarray(np.exp(log_softmax(logs)), probabilities.dtype)
+
+
+def matched(probabilities: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Return probabilities of faces that were read together, as it is known how often each label occurs among them.
+
+    The logarithms of all rows are shifted alike until the mean of the rows is ``shares``: the balancing of a matrix
+    with given sums (Sinkhorn and Knopp 1967, Pacific Journal of Mathematics 21(2):343). For sets of posed stimuli,
+    whose design is known: what a network takes all their people for, whatever they show, is taken off. Wrong where
+    the shares are a guess.
+
+    Parameters
+    ----------
+    probabilities
+        (N, 8), each row sums to 1.
+    shares
+        (8,), their sum is above 0; a label that does not occur has 0.
+
+    Raises
+    ------
+    ValueError
+        A share is below 0 or no number, or all are 0.
+    """
+    shares = np.asarray(shares, np.float64)
+    if shares.shape != probabilities.shape[1:] or not (shares.min() >= 0 and 0 < shares.sum() < np.inf):
+        raise ValueError(f"expected {probabilities.shape[1]} shares of at least 0, not all 0, got {shares.tolist()}")
+    shares = shares / shares.sum()
+    out, shift = probabilities, np.zeros(len(shares))
+    for _ in range(_MATCHING_STEPS if len(probabilities) else 0):
+        mean = out.mean(0, dtype=np.float64)
+        if np.abs(mean - shares).max() < _MATCHED_WITHIN:
+            break
+        shift += np.log(np.maximum(shares, 1e-9)) - np.log(np.maximum(mean, 1e-12))
+        out = shifted(probabilities, shift - shift.max())
+    return out

@@ -19,6 +19,7 @@ from vidfer.learning.evaluation.faces import FaceEvaluation, evaluate_probabilit
 from vidfer.learning.evaluation.folds import FoldFigures
 from vidfer.learning.evaluation.groups import GroupFigures, figures_by_group, groups_table, plot_groups
 from vidfer.spreadsheet import guarded
+from vidfer.temporal.prior import matched
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +49,8 @@ class ManifestEvaluation:
     ----------
     figures
         ``network`` (per row, the mean of its frames' probabilities), and for videos also ``network_frames`` (every
-        frame counts), ``timeline`` and ``timeline_frames`` (the same of the output over time).
+        frame counts), ``timeline`` and ``timeline_frames`` (the same of the output over time). With ``_matched``: all
+        rows read together, see ``evaluate_rows``.
     rows
         How many rows there are.
     without_face
@@ -102,6 +104,7 @@ def evaluate_rows(
     *,
     folds: dict[str, FoldFigures] | None = None,
     by: Sequence[str] = (),
+    match_shares: bool = False,
 ) -> ManifestEvaluation:
     """Compare what was seen of each row with its label.
 
@@ -115,6 +118,9 @@ def evaluate_rows(
         To be reported with the rest.
     by
         Further columns of the manifest by whose values figures are given, too.
+    match_shares
+        Also read all rows together, as a set of which it is known how often each label occurs, but not where
+        (``temporal.prior.matched``).
 
     Raises
     ------
@@ -135,6 +141,8 @@ def evaluate_rows(
         figures["network_frames"] = evaluate_probabilities(np.concatenate([found[i].network for i in videos]), frames)
         figures["timeline"] = evaluate_probabilities(np.stack([one.mean(0) for one in timelines]), labels[videos])
         figures["timeline_frames"] = evaluate_probabilities(np.concatenate(timelines), frames)
+    if match_shares:
+        figures |= _matched_figures(labels, per_row, found)
     right = int((per_row.argmax(1) == labels).sum())
     return ManifestEvaluation(
         figures=figures,
@@ -147,6 +155,15 @@ def evaluate_rows(
         if by
         else (),
     )
+
+
+def _matched_figures(labels: np.ndarray, per_row: np.ndarray, found: list[Seen]) -> dict[str, FaceEvaluation]:
+    shares = np.bincount(labels, minlength=len(EMOTIONS)) / len(labels)
+    figures = {"network_matched": evaluate_probabilities(matched(per_row, shares), labels)}
+    if any(one.timeline is not None for one in found):
+        over_time = matched(np.stack([_of_row(one) for one in found]), shares)
+        figures["timeline_matched"] = evaluate_probabilities(over_time, labels)
+    return figures
 
 
 def _of_row(seen: Seen) -> np.ndarray:

@@ -58,6 +58,19 @@ def test_clips_and_frames_are_both_counted() -> None:
     assert found.figures["timeline_frames"].classification.samples == 4
 
 
+def test_rows_read_together_with_known_shares_beside_each_alone() -> None:
+    """The fearful face looks less surprised than the surprised one, and one of the two must be fear."""
+    surprised, fearful = np.full((2, 8), 0.01)
+    surprised[[EMOTION_INDEX["surprise"], EMOTION_INDEX["fear"]]] = 0.93, 0.01
+    fearful[[EMOTION_INDEX["surprise"], EMOTION_INDEX["fear"]]] = 0.6, 0.34
+    rows = [Seen(vectors=np.zeros((1, 4), np.float16), network=one[None] / one.sum()) for one in (surprised, fearful)]
+    manifest = manifest_of("surprise", "fear")
+    assert evaluate_rows(manifest, np.arange(2), rows).figures.keys() == {"network"}
+    figures = evaluate_rows(manifest, np.arange(2), rows, match_shares=True).figures
+    assert figures["network"].classification.accuracy == 0.5
+    assert figures["network_matched"].classification.accuracy == 1.0
+
+
 def test_a_row_without_a_face_counts_as_wrong_and_is_named(tmp_path: Path) -> None:
     found = evaluate_rows(manifest_of("anger", "fear"), np.arange(2), [seen("anger"), None])
     assert found.figures.keys() == {"network"}  # pictures have no timeline
