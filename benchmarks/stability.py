@@ -121,7 +121,8 @@ def write_copy(clip: Path, out: Path, variant: Variant, *, seconds: float) -> No
     aside = out.with_suffix(".part.mp4")
     with av.open(str(clip)) as source, av.open(str(aside), "w") as container:
         video = source.streams.video[0]
-        stream = container.add_stream("libx264", rate=Fraction(video.average_rate or 25), options=variant.options)
+        options = {"threads": "1", **variant.options}  # what x264 writes depends on how many it uses
+        stream = container.add_stream("libx264", rate=Fraction(video.average_rate or 25), options=options)
         stream.width = 2 * round(video.width * variant.scale / 2)
         stream.height = 2 * round(video.height * variant.scale / 2)
         stream.pix_fmt = "yuv420p"

@@ -188,7 +188,7 @@ TABLE: tuple[WeightFile, ...] = (
         kind="temporal",
         name="gru",
         filename="temporal_gru.safetensors",
-        sha256="de528d0947fd4d627f23825af7a6efdf4b39e665852552f0de5950421c8ae408",
+        sha256="6328935478f498ab47237f7a67b07628222a2d54e99a4e80b50c619782f1f3db",
     ),
     WeightFile(
         kind="temporal",
