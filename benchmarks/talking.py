@@ -2,8 +2,8 @@
 
 ``python benchmarks/talking.py CLIP_OR_FOLDER... [--set SECTION.KEY=VALUE]``
 
-Printed per clip: faces (rows), the share of them in an episode that is not neutral and in none (unsure), changes of the
-label per minute of a track, and the mean probability of neutral.
+Printed per clip, and of all together: faces (rows), the share of them in an episode that is not neutral and in none
+(unsure), changes of the label per minute of a track, and the mean probability of neutral.
 """
 
 from __future__ import annotations
@@ -27,11 +27,20 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as out:
         settings = ['output.exports=["csv", "segments", "summary"]', *options.set]
         report = vidfer.process([str(clip) for clip in options.clips], out, settings=settings)
-        for record in report.records:
-            print(row(Path(out) / record.clip_id, record.clip_id), flush=True)
+        clips = {record.clip_id: sums_of(Path(out) / record.clip_id) for record in report.records}
+    for name, sums in {**clips, "all, by time": np.sum(list(clips.values()), axis=0)}.items():
+        print(row(name, sums))
 
 
-def row(folder: Path, name: str) -> str:
+def row(name: str, sums: np.ndarray) -> str:
+    rows, expressive, unsure, changes, minutes, neutral = sums.tolist()
+    shares = f"{expressive / rows:.0%} | {unsure / rows:.0%}"
+    return f"| {name} | {rows:.0f} | {shares} | {changes / max(minutes, 1e-9):.1f} | {neutral / rows:.2f} |"
+
+
+def sums_of(folder: Path) -> np.ndarray:
+    """Return rows with a face, those in an episode that is not neutral, those in none, changes of the label, minutes of
+    tracks, and the sum of the probabilities of neutral."""
     table = pd.read_csv(folder / "timeline.csv")
     faces = table[table.success == 1]
     episodes = pd.read_csv(folder / "segments.csv")
@@ -43,9 +52,7 @@ def row(folder: Path, name: str) -> str:
     for _, track in faces.groupby("face_id"):
         changes += int((track.emotion.to_numpy()[1:] != track.emotion.to_numpy()[:-1]).sum())
         minutes += (track.timestamp.iloc[-1] - track.timestamp.iloc[0]) / 60
-    unsure = 1 - inside.any(0).mean()
-    figures = (f"{inside[1].mean():.0%}", f"{unsure:.0%}", f"{changes / max(minutes, 1e-9):.1f}")
-    return f"| {name} | {len(faces)} | {' | '.join(figures)} | {faces.neutral.mean():.2f} |"
+    return np.array([len(faces), inside[1].sum(), (~inside.any(0)).sum(), changes, minutes, faces.neutral.sum()])
 
 
 if __name__ == "__main__":
