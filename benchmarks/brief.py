@@ -103,13 +103,13 @@ def cells(
         yield f"{hits / total:.0%}: {alarms / minutes:.2f}"
     lags, kept, lasting = [], [], []
     for p, frame, one, there in zip(timelines, frames, sequences, events, strict=True):
+        pts = one.track.pts_seconds
         for event in there:
             named = np.flatnonzero(p[rows(one, event)].argmax(1) == event.label)
             if len(named):
-                pts = one.track.pts_seconds
                 lags.append(pts[event.start + named[0]] - pts[event.start])
             mine = slice(event.start, event.stop)
-            lasting.append(one.track.pts_seconds[event.stop - 1] - one.track.pts_seconds[event.start])
+            lasting.append(pts[event.stop - 1] - pts[event.start])
             kept.append(p[rows(one, event), event.label].max() / frame[mine, event.label].max())
     yield f"{np.median(lags):.2f}" if lags else "none"
     yield f"{np.median(kept):.0%}"

@@ -34,8 +34,9 @@ def main() -> None:
 
 def row(name: str, sums: np.ndarray) -> str:
     rows, expressive, unsure, changes, minutes, neutral = sums.tolist()
-    shares = f"{expressive / rows:.0%} | {unsure / rows:.0%}"
-    return f"| {name} | {rows:.0f} | {shares} | {changes / max(minutes, 1e-9):.1f} | {neutral / rows:.2f} |"
+    faces = max(rows, 1)  # a clip may show none
+    shares = f"{expressive / faces:.0%} | {unsure / faces:.0%}"
+    return f"| {name} | {rows:.0f} | {shares} | {changes / max(minutes, 1e-9):.1f} | {neutral / faces:.2f} |"
 
 
 def sums_of(folder: Path) -> np.ndarray:

@@ -241,7 +241,7 @@ const faces = data.overlay && {
 const PARTS = [[0, 16], [17, 21], [22, 26], [27, 30], [31, 35], [36, 41, 1], [42, 47, 1], [48, 59, 1], [60, 67, 1]];
 
 const LABEL = 18;  // px, the height of what stands beside a face
-const apart = (a, b) => a.left + a.label <= b.left || b.left + b.label <= a.left || Math.abs(a.top - b.top) >= LABEL;
+const apart = (a, b) => a.left + a.room <= b.left || b.left + b.room <= a.left || Math.abs(a.top - b.top) >= LABEL;
 
 function drawFaces() {
   if (!canvas || !faces) return;
@@ -295,13 +295,13 @@ function drawFace(pen, row, scale, labels) {
   const name = sure ? `${data.emotions[faces.emotion[row]]} ${faces.percent[row]} %` : data.unsure.name;
   const who = labelOf.get(faces.id[row]) ?? faces.id[row], text = `${who.replace(/^face (?=\d+$)/, '')}  ${name}`;
   pen.font = '600 12px system-ui, sans-serif';
-  const label = pen.measureText(text).width + 10, left = clamp(x * scale - 1.25, 0, canvas.clientWidth - label);
+  const room = pen.measureText(text).width + 10, left = clamp(x * scale - 1.25, 0, canvas.clientWidth - room);
   const above = y * scale - LABEL, below = (y + h) * scale;
   const places = [above, below, above - LABEL, below + LABEL].filter(top => top >= 0 && top + LABEL <= canvas.clientHeight);
-  const top = places.find(top => labels.every(other => apart(other, {left, top, label}))) ?? places[0] ?? below;
-  labels.push({left, top, label});
+  const top = places.find(top => labels.every(other => apart(other, {left, top, room}))) ?? places[0] ?? below;
+  labels.push({left, top, room});
   pen.fillStyle = colour;
-  pen.fillRect(left, top, label, LABEL);
+  pen.fillRect(left, top, room, LABEL);
   pen.fillStyle = sure ? data.ink[faces.emotion[row]] : '#000';
   pen.fillText(text, left + 5, top + 13);
 }

@@ -158,7 +158,7 @@ def evaluate_rows(
 
 
 def _matched_figures(labels: np.ndarray, per_row: np.ndarray, found: list[Seen]) -> dict[str, FaceEvaluation]:
-    shares = np.bincount(labels, minlength=len(EMOTIONS)) / len(labels)
+    shares = np.bincount(labels, minlength=len(EMOTIONS))
     figures = {"network_matched": evaluate_probabilities(matched(per_row, shares), labels)}
     if any(one.timeline is not None for one in found):
         over_time = matched(np.stack([_of_row(one) for one in found]), shares)

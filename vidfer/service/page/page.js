@@ -129,8 +129,9 @@ function send(file) {
       row.className = "failed";
       state.textContent = `not taken: ${why}`;
       bar.hidden = row.querySelector(".cancel").hidden = true;
-      row.querySelector(".delete").hidden = false;
-      row.querySelector(".delete").onclick = () => row.remove();
+      const remove = row.querySelector(".delete");
+      remove.hidden = false;
+      remove.onclick = () => row.remove();
       resolve();
     };
     request.open("POST", `jobs?name=${encodeURIComponent(file.name.slice(0, 200))}`);
