@@ -107,16 +107,13 @@ def test_files_are_those_of_process(followed, sample_video: Path, tmp_path: Path
     assert ours["frame"].nunique() == theirs["frame"].nunique() == 200
     both = ours.merge(theirs, on=["frame", "face_id"], suffixes=("", "_offline")).query("success == 1")
     assert len(both) > 100
-    ours_said = both[list(EMOTIONS)].to_numpy()
     theirs_said = both[[f"{name}_offline" for name in EMOTIONS]].to_numpy()
-    apart = np.abs(ours_said - theirs_said)
+    apart = np.abs(both[list(EMOTIONS)].to_numpy() - theirs_said)
     assert apart.mean() < 0.01, "the same causal network on the same faces"
     assert apart.max() < 0.1
-    is_tie = (
-        np.diff(np.sort(theirs_said, axis=1)[:, -2:]).ravel() < 2 * apart.max()
-    )  # a label may flip there, not elsewhere
-    assert (both["emotion"] == both["emotion_offline"])[~is_tie].all()
-    assert is_tie.mean() < 0.2
+    decided = np.diff(np.sort(theirs_said, axis=1)[:, -2:])[:, 0] > 0.1  # elsewhere two classes are as likely
+    assert decided.mean() > 0.8
+    assert (both["emotion"] == both["emotion_offline"])[decided].all()
     assert not (out / ".vidfer" / "live" / "a").exists()
 
 
