@@ -5,10 +5,11 @@
 Faces are found, aligned and cut by the networks of the package as in a video's frame; small pictures are enlarged
 first. A face that is not found counts as wrong. Persons (of films: the films) are drawn into two halves: one to
 choose by, one to report. Nothing is fitted on either. They are read with ``emotions.prior = "natural"``, its default
-and ``"balanced"``, and, where a person has neutral pictures, with these as their baseline (``emotions.baseline``, for
-pictures; balanced). The last columns are of all pictures of a corpus read together, as a set of stimuli whose design is
-known: how often each label occurs, not where (``vidfer.temporal.prior.matched``). FER+'s rows are read twice: by the
-network as it is, and by a linear read-out of embedding and logits, learnt from FER+'s votes on Training alone.
+and ``"balanced"``, and, where a person has other neutral pictures, with these as their baseline (``vidfer evaluate
+--baseline``; balanced). The last columns are of all pictures of a corpus read together, as a set of stimuli whose
+design is known: how often each label occurs, not where (``vidfer.temporal.prior.matched``). FER+'s rows are read
+twice: by the network as it is, and by a linear read-out of embedding and logits, learnt from FER+'s votes on Training
+alone.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from vidfer.learning.datasets.fer2013plus import Split, majority_labels, soft_la
 from vidfer.learning.evaluation.calibration import calibration, softmax
 from vidfer.learning.evaluation.faces import aligned_pictures
 from vidfer.pipeline.pictures import PictureFaces
-from vidfer.temporal.baseline import NEUTRAL_LOG_ODDS, SHARE, centred, neutral_log_odds
+from vidfer.temporal.baseline import NEUTRAL_LOG_ODDS, centred, neutral_log_odds, neutral_row_shifts
 from vidfer.temporal.prior import Prior, class_shares, log_ratio, matched, shifted
 from vidfer.weights import load_tensors
 
@@ -170,17 +171,16 @@ def seen_probabilities(network: EmotionNetwork, unseen: Unseen, rows: np.ndarray
 
 
 def own_shifts(network: EmotionNetwork, unseen: Unseen, rows: np.ndarray) -> np.ndarray:
-    """Return (N, 8) what each row's person's baseline adds; 0 for films and who has no neutral picture."""
-    shifts = np.zeros((len(rows), NUM_EMOTIONS))
+    """Return (N, 8) what each row's person's baseline adds; 0 for films and who has no (other) neutral picture."""
     if NEUTRAL_LOG_ODDS not in network.metadata:
-        return shifts
+        return np.zeros((len(rows), NUM_EMOTIONS))
     average = neutral_log_odds(network.metadata, source=Path("weights"))
-    for who in np.unique(unseen.subject[rows]):
-        neutral = np.flatnonzero((unseen.subject == who) & unseen.found & (unseen.label == EMOTION_INDEX["neutral"]))
-        if len(neutral) and not who.startswith("sfew"):
-            odds = centred(np.log(seen_probabilities(network, unseen, neutral)))
-            shifts[unseen.subject[rows] == who] = -SHARE * (odds.mean(0) - average)
-    return shifts
+    people = np.flatnonzero(np.isin(unseen.subject, unseen.subject[rows]))  # CK+'s neutral pictures, too
+    odds = centred(np.log(np.maximum(seen_probabilities(network, unseen, people), 1e-9)))
+    known = unseen.found[people] & ~np.char.startswith(unseen.subject[people], "sfew")
+    who = np.where(known, unseen.subject[people], "").tolist()
+    shifts = neutral_row_shifts(odds, who, unseen.label[people] == EMOTION_INDEX["neutral"], average)
+    return shifts[np.searchsorted(people, rows)]
 
 
 def ratio_of(network: EmotionNetwork, prior: Prior) -> np.ndarray:

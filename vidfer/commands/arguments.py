@@ -226,6 +226,11 @@ def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
         help="with --manifest: figures by group, from further columns of it",
     )
     parser.add_argument(
+        "--baseline",
+        action="store_true",
+        help="with --manifest: figures, too, of each row read against its person's rows labelled neutral (subject_id)",
+    )
+    parser.add_argument(
         "--match-shares",
         action="store_true",
         help="with --manifest: figures, too, of all rows read together, as a set of stimuli of which it is known how "

@@ -35,6 +35,10 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigError(f"--by {options.by}: goes with vidfer evaluate --manifest, whose further columns it names")
     if options.match_shares and (options.network == "temporal" or not options.manifest):
         raise ConfigError("--match-shares: goes with vidfer evaluate --manifest, whose labels say the shares")
+    if options.baseline and (options.network == "temporal" or not options.manifest):
+        raise ConfigError(
+            "--baseline: goes with vidfer evaluate --manifest; of videos over time, --set emotions.baseline=clip"
+        )
     if options.manifest and options.labels != "ferplus":
         raise ConfigError(f"--labels {options.labels}: goes with --data; a manifest has the labels of its rows")
     check_training_extra("vidfer evaluate")
@@ -82,7 +86,10 @@ def _evaluate_manifest(options: argparse.Namespace) -> None:
     check_columns(manifest, by)
     seen = see_rows(manifest, rows, options)
     folds = _folds(manifest, rows, seen, options.folds) if options.folds else {}
-    found = evaluate_rows(manifest, rows, seen, folds=folds, by=by, match_shares=options.match_shares)
+    average = _neutral_average(options) if options.baseline else None
+    found = evaluate_rows(
+        manifest, rows, seen, folds=folds, by=by, match_shares=options.match_shares, neutral_average=average
+    )
     write_figures(found, Path(options.out))
     if options.quiet:
         return
@@ -151,6 +158,15 @@ def _pipeline(options: argparse.Namespace) -> PipelineConfig:
     if options.weights and not any(setting.startswith("temporal.") for setting in options.set):
         settings.append('temporal.name="ema"')  # a trained sequence model knows the embeddings of one backbone alone
     return load_pipeline(options.pipeline, settings)
+
+
+def _neutral_average(options: argparse.Namespace) -> np.ndarray:
+    """Return (8,) the log-odds of neutral faces on average as ``see_rows`` gives them, with the prior."""
+    from vidfer.pipeline.emotions import neutral_average, prior_log_ratio
+    from vidfer.temporal.baseline import centred
+
+    config = _pipeline(options)
+    return neutral_average(config.backbone) + centred(prior_log_ratio(config.emotions, config.backbone))
 
 
 def _see_pictures(

@@ -60,7 +60,7 @@ class EmotionsStage:
         rows_of = track_rows(tracks.track_id)
         if rows_of:
             ratio = prior_log_ratio(self._emotions, self._backbone)
-            average = _neutral_average(self._emotions, self._backbone)
+            average = self._neutral_average()
             person_id = whose(tables)
             own = {
                 int(person_id[rows[0]]): baseline_shift(
@@ -84,13 +84,16 @@ class EmotionsStage:
         baseline, ratio = self._emotions.baseline, prior_log_ratio(self._emotions, self._backbone)
         if baseline == "none":
             return OnlineEmotions(model, ratio)
-        average = _neutral_average(self._emotions, self._backbone)
+        average = neutral_average(self._backbone)
         which: Baseline = baseline if isinstance(baseline, str) else (0.0, 0.0)  # only rows of the stretch are given
 
         def neutral(logits: np.ndarray) -> np.ndarray:
             return baseline_shift(logits, np.zeros(len(logits)), which, average)
 
         return OnlineEmotions(model, ratio, OnlineBaseline(baseline, neutral, np.zeros(len(EMOTIONS))))
+
+    def _neutral_average(self) -> np.ndarray:
+        return np.zeros(len(EMOTIONS)) if self._emotions.baseline == "none" else neutral_average(self._backbone)
 
     def _loaded(self) -> TemporalModel:
         if self._model is None:
@@ -186,9 +189,8 @@ def prior_log_ratio(emotions: EmotionsConfig, backbone: BackboneConfig) -> np.nd
     return log_ratio(prior, class_shares(metadata), temperature=temperature)
 
 
-def _neutral_average(emotions: EmotionsConfig, backbone: BackboneConfig) -> np.ndarray:
-    if emotions.baseline == "none":
-        return np.zeros(len(EMOTIONS))
+def neutral_average(backbone: BackboneConfig) -> np.ndarray:
+    """Return (8,) what a pipeline's network says of neutral faces on average (``temporal.baseline``)."""
     metadata, path = _backbone_metadata(backbone)
     return neutral_log_odds(metadata, source=path)
 

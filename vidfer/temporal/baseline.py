@@ -7,7 +7,7 @@ person's neutral alone, without the average taken off, turns neutral rows into s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -40,6 +40,36 @@ def neutral_log_odds(metadata: Mapping[str, Any], *, source: Path) -> np.ndarray
             f"got {given!r}; train them anew, or set emotions.baseline to none"
         ) from error
     return values
+
+
+def neutral_row_shifts(
+    odds: np.ndarray, subjects: Sequence[str], is_neutral: np.ndarray, average: np.ndarray
+) -> np.ndarray:
+    """Return (N, 8) what to add to the log-probabilities of labelled rows: a person's neutral rows are their baseline.
+
+    A neutral row is read against the person's other neutral rows, so that its own label tells nothing of it. 0 where
+    there is no such row, or nothing says who it is.
+
+    Parameters
+    ----------
+    odds
+        (N, 8) ``centred`` log-probabilities.
+    subjects
+        (N,) who is seen; empty: unknown.
+    is_neutral
+        (N,) bool, by label.
+    average
+        (8,) the odds of neutral faces on average.
+    """
+    shifts = np.zeros_like(odds)
+    who = np.array(subjects)
+    for subject in set(subjects) - {""}:
+        rows = np.flatnonzero(who == subject)
+        for row in rows.tolist():
+            others = rows[is_neutral[rows] & (rows != row)]
+            if len(others):
+                shifts[row] = -SHARE * (odds[others].mean(0) - average)
+    return shifts
 
 
 def baseline_shift(logits: np.ndarray, pts_seconds: np.ndarray, baseline: Baseline, average: np.ndarray) -> np.ndarray:

@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 
 from vidfer.errors import DataError
-from vidfer.labels import EMOTIONS
+from vidfer.labels import EMOTION_INDEX, EMOTIONS
 from vidfer.learning.datasets.manifest import Manifest
 from vidfer.learning.evaluation.faces import FaceEvaluation, evaluate_probabilities
 from vidfer.learning.evaluation.folds import FoldFigures
 from vidfer.learning.evaluation.groups import GroupFigures, figures_by_group, groups_table, plot_groups
 from vidfer.spreadsheet import guarded
-from vidfer.temporal.prior import matched
+from vidfer.temporal.baseline import centred, neutral_row_shifts
+from vidfer.temporal.prior import matched, shifted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +50,8 @@ class ManifestEvaluation:
     ----------
     figures
         ``network`` (per row, the mean of its frames' probabilities), and for videos also ``network_frames`` (every
-        frame counts), ``timeline`` and ``timeline_frames`` (the same of the output over time). With ``_matched``: all
-        rows read together, see ``evaluate_rows``.
+        frame counts), ``timeline`` and ``timeline_frames`` (the same of the output over time). ``network_baseline`` and
+        ``_matched``: see ``evaluate_rows``.
     rows
         How many rows there are.
     without_face
@@ -105,6 +106,7 @@ def evaluate_rows(
     folds: dict[str, FoldFigures] | None = None,
     by: Sequence[str] = (),
     match_shares: bool = False,
+    neutral_average: np.ndarray | None = None,
 ) -> ManifestEvaluation:
     """Compare what was seen of each row with its label.
 
@@ -121,11 +123,14 @@ def evaluate_rows(
     match_shares
         Also read all rows together, as a set of which it is known how often each label occurs, but not where
         (``temporal.prior.matched``).
+    neutral_average
+        (8,) log-odds of neutral faces on average as the rows' probabilities have them: also read each row against its
+        person's neutral rows (``temporal.baseline.neutral_row_shifts``).
 
     Raises
     ------
     DataError
-        If no face was seen in any row.
+        If no face was seen in any row, or a baseline is asked for and no row has one.
     """
     with_face = [i for i, one in enumerate(seen) if one is not None]
     if not with_face:
@@ -141,6 +146,9 @@ def evaluate_rows(
         figures["network_frames"] = evaluate_probabilities(np.concatenate([found[i].network for i in videos]), frames)
         figures["timeline"] = evaluate_probabilities(np.stack([one.mean(0) for one in timelines]), labels[videos])
         figures["timeline_frames"] = evaluate_probabilities(np.concatenate(timelines), frames)
+    if neutral_average is not None:
+        subjects = [manifest.subject_id[int(rows[i])] for i in with_face]
+        figures["network_baseline"] = _baseline_figures(per_row, labels, subjects, neutral_average)
     if match_shares:
         figures |= _matched_figures(labels, per_row, found)
     right = int((per_row.argmax(1) == labels).sum())
@@ -155,6 +163,16 @@ def evaluate_rows(
         if by
         else (),
     )
+
+
+def _baseline_figures(
+    per_row: np.ndarray, labels: np.ndarray, subjects: list[str], average: np.ndarray
+) -> FaceEvaluation:
+    odds = centred(np.log(np.maximum(per_row, 1e-9)))
+    shifts = neutral_row_shifts(odds, subjects, labels == EMOTION_INDEX["neutral"], average)
+    if not shifts.any():
+        raise DataError("--baseline: expected rows labelled neutral beside others of the same subject_id, found none")
+    return evaluate_probabilities(shifted(per_row, shifts), labels)
 
 
 def _matched_figures(labels: np.ndarray, per_row: np.ndarray, found: list[Seen]) -> dict[str, FaceEvaluation]:

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, get_args
 
 import numpy as np
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -76,19 +76,26 @@ class DataConfig(Section):
 class MixedConfig(Section):
     """``[mixed]``: for ``[data] labels = "mixed"``, which sources are learnt from and how much."""
 
-    fer2013_share: float = Field(0.25, ge=0.0, lt=1.0, description="of a still's target: FER2013's own label")
-    teacher_share: float = Field(0.5, ge=0.0, lt=1.0, description="of a still's target: the teacher; the rest is votes")
+    fer2013_share: float = Field(
+        0.5, ge=0.0, lt=1.0, description="of a still's target: FER2013's own label, where an annotator of FER+ agrees"
+    )
+    fer2013_labels: tuple[str, ...] = Field(
+        EMOTIONS, description="the labels of FER2013 of which that is true; the others are not counted"
+    )
+    teacher_share: float = Field(0.5, ge=0.0, lt=1.0, description="of the rest: the teacher; what is left is votes")
     scenes_share: float = Field(
         0.3, ge=0.0, lt=1.0, description="of the faces shown: photographs of which only the teacher says something"
     )
     votes_weight: float = Field(0.0, ge=0.0, description="of the loss of a second head that learns FER+'s votes alone")
     shapes_weight: float = Field(0.0, ge=0.0, description="of the loss of a head that learns how the face is shaped")
 
-    @model_validator(mode="after")
-    def _leaves_votes(self) -> MixedConfig:
-        if self.fer2013_share + self.teacher_share >= 1:
-            raise ValueError("fer2013_share and teacher_share must leave something to the votes: less than 1 together")
-        return self
+    @field_validator("fer2013_labels")
+    @classmethod
+    def _are_emotions(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = [name for name in labels if name not in EMOTION_INDEX]
+        if unknown:
+            raise ValueError(f"expected some of {', '.join(EMOTIONS)}, got {', '.join(unknown)}")
+        return labels
 
 
 class EmotionRecipe(Section):

@@ -26,12 +26,12 @@ from vidfer.learning.training.emotion_cnn import (
     EmotionRecipe,
     EmotionTask,
     LabelledFaces,
+    MixedConfig,
     aligned,
     load_more_faces,
     predict,
 )
 
-_CONTEMPT = EMOTION_INDEX["contempt"]
 _SCENES = SOURCES.index("scenes")
 _MIN_SHARE = 1e-4
 
@@ -77,7 +77,7 @@ class Shown:
 
 
 def mixed_targets(
-    votes: np.ndarray, label: np.ndarray, lessons: Lessons, *, fer2013: float, teacher: float
+    votes: np.ndarray, label: np.ndarray, lessons: Lessons, *, fer2013: np.ndarray, teacher: float
 ) -> np.ndarray:
     """Return (N, 8) float32, what N faces of FER2013 show according to all sources together.
 
@@ -86,21 +86,33 @@ def mixed_targets(
     votes
         (N, 8) shares of FER+'s annotators.
     label
-        (N,) FER2013's own label. It knows no contempt: what the votes give to it stays there.
+        (N,) FER2013's own label.
     lessons
-        The teacher's five; what votes and label give to the other three stays there.
-    fer2013, teacher
-        Their shares of the whole; the rest is the votes'.
+        The teacher's five; what votes give to the other three stays there.
+    fer2013
+        (N,) share of FER2013's own label in the whole.
+    teacher
+        Share of the teacher in the rest.
     """
-    own = np.eye(NUM_EMOTIONS, dtype=np.float32)[label] * (1 - votes[:, [_CONTEMPT]])
-    own[:, _CONTEMPT] += votes[:, _CONTEMPT]
-    people = ((1 - fer2013 - teacher) * votes + fer2013 * own) / (1 - teacher)
     unknown = np.setdiff1d(np.arange(NUM_EMOTIONS), TEACHER_COLUMNS)
-    taught = lessons.emotion * (1 - people[:, unknown].sum(1, keepdims=True))
-    taught[:, unknown] = people[:, unknown]
+    taught = lessons.emotion * (1 - votes[:, unknown].sum(1, keepdims=True))
+    taught[:, unknown] = votes[:, unknown]
     silent = lessons.emotion.sum(1) == 0
-    taught[silent] = people[silent]
-    return ((1 - teacher) * people + teacher * taught).astype(np.float32)
+    taught[silent] = votes[silent]
+    own = fer2013[:, None]
+    target = (1 - own) * ((1 - teacher) * votes + teacher * taught) + own * np.eye(NUM_EMOTIONS)[label]
+    return np.asarray(target, np.float32)
+
+
+def own_shares(votes: np.ndarray, label: np.ndarray, mixed: MixedConfig) -> np.ndarray:
+    """Return (N,) the share of FER2013's own ``label`` (N,): 0 where none of FER+'s annotators agrees.
+
+    ``votes`` (N, 10) are FER+'s. Both are right where they differ: annotators name what they see, FER2013's label is
+    the word by which the picture was searched for.
+    """
+    counted = np.isin(label, [EMOTION_INDEX[name] for name in mixed.fer2013_labels])
+    agreed = votes[np.arange(len(label)), label] > 0
+    return np.where(counted & agreed, mixed.fer2013_share, 0.0)
 
 
 class MixedTask(EmotionTask):
@@ -133,7 +145,11 @@ class MixedTask(EmotionTask):
         lessons = read_fer_lessons(folder).take(pictures.row)
         votes = soft_labels(pictures.votes)
         target = mixed_targets(
-            votes, pictures.fer2013_label, lessons, fer2013=mixed.fer2013_share, teacher=mixed.teacher_share
+            votes,
+            pictures.fer2013_label,
+            lessons,
+            fer2013=own_shares(pictures.votes, pictures.fer2013_label, mixed),
+            teacher=mixed.teacher_share,
         )
         faces = aligned(pictures, size=self.spec.size, border=data.border)
         out = LabelledFaces(faces, target, target.argmax(1), votes=votes, shapes=lessons.shapes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from vidfer.errors import DataError
 from vidfer.labels import EMOTION_INDEX
 from vidfer.learning.datasets.manifest import Manifest
 from vidfer.learning.evaluation.labelled import Seen, evaluate_rows
+from vidfer.temporal.baseline import SHARE, centred, neutral_row_shifts
 
 
 def manifest_of(*labels: str) -> Manifest:
@@ -69,6 +71,38 @@ def test_rows_read_together_with_known_shares_beside_each_alone() -> None:
     figures = evaluate_rows(manifest, np.arange(2), rows, match_shares=True).figures
     assert figures["network"].classification.accuracy == 0.5
     assert figures["network_matched"].classification.accuracy == 1.0
+
+
+def test_rows_are_read_against_their_persons_neutral_ones() -> None:
+    """This person looks sad at rest: as sad, and cross besides, is cross. A stranger is read as before."""
+
+    def row(**shares: float) -> Seen:
+        p = np.full(8, 0.01)
+        p[[EMOTION_INDEX[name] for name in shares]] = list(shares.values())
+        return Seen(vectors=np.zeros((1, 4), np.float16), network=p[None] / p.sum())
+
+    manifest = manifest_of("neutral", "neutral", "anger", "sadness")
+    manifest = replace(manifest, subject_id=("a", "a", "a", "b"))
+    rows = [
+        *(row(neutral=0.5, sadness=0.4), row(neutral=0.4, sadness=0.5)),
+        *(row(sadness=0.5, anger=0.4), row(sadness=0.5, anger=0.4)),
+    ]
+    average = centred(np.log(np.array([0.93, *[0.01] * 7])))
+    figures = evaluate_rows(manifest, np.arange(4), rows, neutral_average=average).figures
+    assert figures["network"].classification.accuracy == 0.5
+    assert figures["network_baseline"].classification.accuracy == 1.0
+    alone = replace(manifest, subject_id=("a", "b", "c", ""))
+    with pytest.raises(DataError, match="labelled neutral beside others of the same subject_id"):
+        evaluate_rows(alone, np.arange(4), rows, neutral_average=average)
+
+
+def test_a_neutral_row_does_not_tell_its_own_label() -> None:
+    odds = centred(np.log(np.random.default_rng(0).dirichlet(np.ones(8), 3)))
+    average = np.zeros(8)
+    neutral = np.array([True, False, False])
+    shifts = neutral_row_shifts(odds, ["a", "a", "b"], neutral, average)
+    assert not shifts[[0, 2]].any()
+    assert shifts[1] == pytest.approx(-SHARE * odds[0])
 
 
 def test_a_row_without_a_face_counts_as_wrong_and_is_named(tmp_path: Path) -> None:

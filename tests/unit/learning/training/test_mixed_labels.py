@@ -12,9 +12,9 @@ from vidfer.config import parse_section, read_toml
 from vidfer.errors import ConfigError, DataError
 from vidfer.labels import EMOTION_INDEX, EMOTIONS
 from vidfer.learning.datasets.teachers import NUM_SHAPES, Lessons, read_fer_lessons, read_scene_lessons
-from vidfer.learning.training.emotion_cnn import SOURCES, EmotionRecipe
+from vidfer.learning.training.emotion_cnn import SOURCES, EmotionRecipe, MixedConfig
 from vidfer.learning.training.frame_network import train_emotion_cnn
-from vidfer.learning.training.mixed_labels import MixedTask, mixed_targets
+from vidfer.learning.training.mixed_labels import MixedTask, mixed_targets, own_shares
 
 RECIPE = """
 [model]
@@ -79,33 +79,42 @@ def test_every_source_has_its_share() -> None:
         votes_for(neutral=1.0),
         np.array([EMOTION_INDEX["sadness"]]),
         taught(anger=1.0),
-        fer2013=0.25,
+        fer2013=np.array([0.25]),
+        teacher=0.4,
+    )
+    assert target == pytest.approx(votes_for(neutral=0.45, sadness=0.25, anger=0.3))
+
+
+def test_what_the_teacher_does_not_know_it_leaves_alone() -> None:
+    disgusted = mixed_targets(
+        votes_for(disgust=0.8, neutral=0.2),
+        np.array([EMOTION_INDEX["disgust"]]),
+        taught(anger=1.0),
+        fer2013=np.zeros(1),
         teacher=0.5,
     )
-    assert target == pytest.approx(votes_for(neutral=0.25, sadness=0.25, anger=0.5))
-
-
-def test_what_a_source_does_not_know_it_leaves_alone() -> None:
-    """The teacher knows no disgust, FER2013's label no contempt: whoever sees them keeps the whole of it."""
-    disgusted = mixed_targets(
-        votes_for(disgust=1.0), np.array([EMOTION_INDEX["disgust"]]), taught(anger=1.0), fer2013=0.25, teacher=0.5
-    )
-    assert disgusted == pytest.approx(votes_for(disgust=1.0))
-    contempt = mixed_targets(
-        votes_for(contempt=0.6, neutral=0.4),
-        np.array([EMOTION_INDEX["anger"]]),
-        taught(anger=1.0),
-        fer2013=0.4,
-        teacher=0,
-    )
-    assert contempt == pytest.approx(votes_for(contempt=0.6, neutral=0.24, anger=0.16))
+    assert disgusted == pytest.approx(votes_for(disgust=0.8, neutral=0.1, anger=0.1))
 
 
 def test_a_silent_teacher_leaves_it_to_people() -> None:
     target = mixed_targets(
-        votes_for(fear=0.5, surprise=0.5), np.array([EMOTION_INDEX["fear"]]), taught(), fer2013=0.25, teacher=0.5
+        votes_for(fear=0.5, surprise=0.5),
+        np.array([EMOTION_INDEX["fear"]]),
+        taught(),
+        fer2013=np.array([0.5]),
+        teacher=0.5,
     )
     assert target == pytest.approx(votes_for(fear=0.75, surprise=0.25))
+
+
+def test_own_labels_count_where_an_annotator_agrees() -> None:
+    label = np.array([EMOTION_INDEX[name] for name in ("anger", "anger", "sadness")])
+    votes = np.zeros((3, 10), np.int64)
+    votes[:, EMOTION_INDEX["neutral"]] = 9
+    votes[[0, 2], label[[0, 2]]] = 1
+    assert own_shares(votes, label, MixedConfig(fer2013_share=0.5)).tolist() == [0.5, 0.0, 0.5]
+    few = MixedConfig(fer2013_share=0.5, fer2013_labels=("anger", "fear"))
+    assert own_shares(votes, label, few).tolist() == [0.5, 0.0, 0.0]
 
 
 def test_shapes_are_the_same_in_the_mirror(data: Path) -> None:
@@ -168,15 +177,15 @@ def test_teachers_that_are_missing_are_named(recipe: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
-    [("teacher_share = 0.8", "leave something to the votes"), ("mixup = 0.2", "goes without mixup")],
+    ("section", "line", "told"),
+    [
+        ("mixed", 'fer2013_labels = ["angry"]', r"expected some of neutral, .*, got angry"),
+        ("data", "mixup = 0.2", "goes without mixup"),
+    ],
 )
-def test_recipes_that_cannot_be_are_refused(data: Path, recipe: Path, tmp_path: Path, line: str, told: str) -> None:
-    text = (
-        RECIPE.replace("teacher_share = 0.3", line)
-        if "teacher" in line
-        else RECIPE.replace("[mixed]", line + "\n[mixed]")
-    )
-    recipe.write_text(text)
+def test_recipes_that_cannot_be_are_refused(
+    data: Path, recipe: Path, tmp_path: Path, section: str, line: str, told: str
+) -> None:
+    recipe.write_text(RECIPE.replace(f"[{section}]", f"[{section}]\n{line}"))
     with pytest.raises(ConfigError, match=told):
         train_emotion_cnn(recipe, data, tmp_path / "run", device="cpu")
