@@ -139,7 +139,10 @@ def test_sfd_finds_what_face_alignments_own_code_finds():
     network = net.s3fd().eval()
     images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 64, 96, 3), dtype=np.uint8))
     theirs = np.asarray(batch_detect(network, images.permute(0, 3, 1, 2), "cpu"))  # (2, N, 5) with score > 0.05
-    least = float(np.quantile(theirs[..., 4], 0.9))
+    scores = np.unique(theirs[..., 4])
+    scores = scores[int(0.85 * len(scores)) : int(0.95 * len(scores))]
+    widest = int(np.diff(scores).argmax())  # no score lies so near the limit that rounding decides
+    least = float(scores[widest : widest + 2].mean())
     detector = SfdDetector(network, min_score=least, long_side=96)
     ours = detector.find(images.permute(0, 3, 1, 2).float())
     for image in range(2):
