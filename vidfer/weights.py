@@ -83,13 +83,13 @@ TABLE: tuple[WeightFile, ...] = (
         kind="quality",
         name="embedded",
         filename="quality.safetensors",
-        sha256="2390a69e9d0dd8ad2b58ece9c7ca252dd4e6bb2c73dfe664adc8b3ade3189d78",
+        sha256="b7304f897a898ead9e3e32605ecee4fc2e8f9fec7d1c95c66e0a47692d1f8a6f",
     ),
     WeightFile(
         kind="backbone",
         name="compact",
         filename="emotion_cnn.safetensors",
-        sha256="752a1fd33422b42a55512bcf13bc70c56a72d59f71ccac1b2428e69544e01feb",
+        sha256="18cf4f5a9dab911d64829a6a2d2073b8b79694cf3c48c587916332be8913a308",
     ),
     WeightFile(
         kind="identity",
@@ -188,13 +188,13 @@ TABLE: tuple[WeightFile, ...] = (
         kind="temporal",
         name="gru",
         filename="temporal_gru.safetensors",
-        sha256="3b5a60a450b1639d7481b7d2080c348e71cc717231fc363ca04e07acc01f52d7",
+        sha256="6328935478f498ab47237f7a67b07628222a2d54e99a4e80b50c619782f1f3db",
     ),
     WeightFile(
         kind="temporal",
         name="gru_causal",
         filename="temporal_gru_causal.safetensors",
-        sha256="431ecc25d4d0b5bd67a56ecf8cbc55d108eef3d47d11efa623c2af1ec9300bf2",
+        sha256="93193c2c68171e1b1b10d4b8531c04730c1cd4ecdc680a8071d17d9cfc215569",
     ),
     WeightFile(
         kind="movements",
