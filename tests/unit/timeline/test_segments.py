@@ -168,7 +168,7 @@ def test_an_hour_takes_as_much_as_ten_times_six_minutes() -> None:
         return cpu_seconds(lambda: find(timeline, frames))
 
     an_hour = seconds(108_000)  # 0.5 s on an idle core, twice that beside another test on the same core
-    assert an_hour < 60 * seconds(10_800)
+    assert an_hour < 20 * seconds(10_800)
     assert an_hour < 3.0
 
 
