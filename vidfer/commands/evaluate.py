@@ -84,9 +84,9 @@ def _evaluate_manifest(options: argparse.Namespace) -> None:
         _check_folds(manifest, rows, options.folds)
     by = [name.strip() for name in options.by.split(",") if name.strip()]
     check_columns(manifest, by)
+    average = _neutral_average(options) if options.baseline else None
     seen = see_rows(manifest, rows, options)
     folds = _folds(manifest, rows, seen, options.folds) if options.folds else {}
-    average = _neutral_average(options) if options.baseline else None
     found = evaluate_rows(
         manifest, rows, seen, folds=folds, by=by, match_shares=options.match_shares, neutral_average=average
     )

@@ -60,13 +60,14 @@ class EmotionsStage:
         rows_of = track_rows(tracks.track_id)
         if rows_of:
             ratio = prior_log_ratio(self._emotions, self._backbone)
-            average = self._neutral_average()
+            baseline = self._emotions.baseline
+            average = np.zeros(len(EMOTIONS)) if baseline == "none" else neutral_average(self._backbone)
             person_id = whose(tables)
             own = {
                 int(person_id[rows[0]]): baseline_shift(
                     embeddings.logits[rows],
                     frames.pts_seconds[faces.frame_row[rows]],
-                    self._emotions.baseline,
+                    baseline,
                     average,
                 )
                 for rows in track_rows(person_id)
@@ -91,9 +92,6 @@ class EmotionsStage:
             return baseline_shift(logits, np.zeros(len(logits)), which, average)
 
         return OnlineEmotions(model, ratio, OnlineBaseline(baseline, neutral, np.zeros(len(EMOTIONS))))
-
-    def _neutral_average(self) -> np.ndarray:
-        return np.zeros(len(EMOTIONS)) if self._emotions.baseline == "none" else neutral_average(self._backbone)
 
     def _loaded(self) -> TemporalModel:
         if self._model is None:

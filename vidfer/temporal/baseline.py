@@ -65,10 +65,10 @@ def neutral_row_shifts(
     who = np.array(subjects)
     for subject in set(subjects) - {""}:
         rows = np.flatnonzero(who == subject)
-        for row in rows.tolist():
-            others = rows[is_neutral[rows] & (rows != row)]
-            if len(others):
-                shifts[row] = -SHARE * (odds[others].mean(0) - average)
+        itself = is_neutral[rows, None]
+        others = itself.sum() - itself  # (R, 1) how many neutral rows each is read against
+        mean = (odds[rows[itself[:, 0]]].sum(0) - itself * odds[rows]) / np.maximum(others, 1)
+        shifts[rows] = np.where(others > 0, -SHARE * (mean - average), 0.0)
     return shifts
 
 
