@@ -88,6 +88,10 @@ class MixedConfig(Section):
     )
     votes_weight: float = Field(0.0, ge=0.0, description="of the loss of a second head that learns FER+'s votes alone")
     shapes_weight: float = Field(0.0, ge=0.0, description="of the loss of a head that learns how the face is shaped")
+    networks: tuple[str, ...] = Field(
+        (), description="weight files of larger networks: what they say of the very faces shown is learnt, too"
+    )
+    networks_share: float = Field(0.5, ge=0.0, le=1.0, description="of the loss, where there are networks: theirs")
 
     @field_validator("fer2013_labels")
     @classmethod

@@ -131,7 +131,7 @@ class _Run:
         torch.manual_seed(config.seed)
         self.task, self.config, self.folder, self.device, self.recipe = task, config, folder, device, recipe
         self.model = task.build_model().to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.average = AveragedModel(self.model, avg_fn=_average(config.average_decay), use_buffers=True)
+        self.average = AveragedModel(self.model, multi_avg_fn=_average(config.average_decay), use_buffers=True)
         self.optimiser = _optimiser(self.model, config)
         self.step = 0
         self.best: dict[str, float] = {}
@@ -241,12 +241,13 @@ def _schedule(step: int, total: int, warmup: float, *, constant: bool = False) -
     return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
-def _average(decay: float) -> Callable[[Tensor, Tensor, Any], Tensor]:
-    def mix(average: Tensor, current: Tensor, count: Any) -> Tensor:
-        if not average.is_floating_point():
-            return current
-        now = min(decay, (1 + int(count)) / (10 + int(count)))  # follow closely while the network is young
-        return torch.lerp(current, average, now)
+def _average(decay: float) -> Callable[..., None]:
+    def mix(averages: list[Tensor], current: list[Tensor], count: Any) -> None:
+        if averages[0].is_floating_point():
+            now = min(decay, (1 + int(count)) / (10 + int(count)))  # follow closely while the network is young
+            torch._foreach_lerp_(averages, current, 1 - now)
+        else:
+            torch._foreach_copy_(averages, current)
 
     return mix
 

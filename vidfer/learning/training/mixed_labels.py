@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vidfer.backbones import preprocess
+from vidfer.backbones.load import build_backbone
+from vidfer.errors import ConfigError
 from vidfer.labels import EMOTION_INDEX, EMOTIONS, NUM_EMOTIONS
 from vidfer.learning.datasets.fer2013plus import majority_labels, read_fer2013plus, soft_labels
 from vidfer.learning.datasets.labelled_pictures import read_lfw_pictures
@@ -31,6 +33,7 @@ from vidfer.learning.training.emotion_cnn import (
     load_more_faces,
     predict,
 )
+from vidfer.weights import load_tensors
 
 _SCENES = SOURCES.index("scenes")
 _MIN_SHARE = 1e-4
@@ -133,6 +136,7 @@ class MixedTask(EmotionTask):
         self._known = torch.ones(2, NUM_EMOTIONS, dtype=torch.bool)
         self._known[1] = False
         self._known[1, TEACHER_COLUMNS] = True
+        self._networks = [self._trained(Path(name)) for name in recipe.mixed.networks]
 
     def build_model(self) -> nn.Module:
         return TaughtNetwork(super().build_model())
@@ -193,6 +197,11 @@ class MixedTask(EmotionTask):
         adjusted = logits + self._excess.to(logits)[kind]
         adjusted = adjusted.masked_fill(~self._known.to(logits.device)[kind], -1e4)
         read = functional.cross_entropy(adjusted, batch.target)
+        if self._networks:
+            more_often = self._excess[0].to(logits)  # rare classes weigh as much as in the stills
+            said = torch.softmax(self._said(batch.faces) + more_often, 1)
+            distilled = functional.cross_entropy(logits + more_often, said)
+            read = torch.lerp(read, distilled, mixed.networks_share)
         votes = functional.cross_entropy(model.votes(embedding), batch.votes)  # type: ignore[operator]
         known = torch.isfinite(batch.shapes)
         off = torch.where(known, model.shapes(embedding) - batch.shapes.nan_to_num(), 0.0)  # type: ignore[operator]
@@ -202,6 +211,18 @@ class MixedTask(EmotionTask):
         taught = mixed.votes_weight * votes + mixed.shapes_weight * shapes
         apart, more = self.metric(embedding, batch.target.argmax(1))
         return read + taught + apart, {"training_accuracy": right, **parts, **more}
+
+    def _trained(self, path: Path) -> nn.Module:
+        tensors, metadata = load_tensors(path)
+        network = build_backbone(str(metadata.get("backbone")), tensors, metadata, source=path)
+        if network.input_spec != self.spec:
+            raise ConfigError(f"{path}: expected a network that sees faces as {self.spec}, got {network.input_spec}")
+        return network
+
+    @torch.no_grad()
+    def _said(self, faces: Tensor) -> Tensor:
+        """Return the mean of the networks' logits (B, 8) of faces (B, C, S, S): distillation (Hinton et al. 2015)."""
+        return torch.stack([network.to(faces.device)(faces)[1].float() for network in self._networks]).mean(0)
 
     def fitted(
         self, model: nn.Module, device: torch.device, logits: np.ndarray, truth: np.ndarray

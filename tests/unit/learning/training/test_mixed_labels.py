@@ -15,6 +15,7 @@ from vidfer.learning.datasets.teachers import NUM_SHAPES, Lessons, read_fer_less
 from vidfer.learning.training.emotion_cnn import SOURCES, EmotionRecipe, MixedConfig
 from vidfer.learning.training.frame_network import train_emotion_cnn
 from vidfer.learning.training.mixed_labels import MixedTask, mixed_targets, own_shares
+from vidfer.weights import save_tensors
 
 RECIPE = """
 [model]
@@ -163,6 +164,33 @@ def test_what_is_shown_more_often_is_not_expected_more_often(data: Path, recipe:
     task = MixedTask(parse_section(EmotionRecipe, read_toml(recipe), source="recipe"), data)
     expected = (weights[stills, None] * task.training.target[stills]).sum(0)
     torch.testing.assert_close(shown, expected / expected.sum(), atol=1e-3, rtol=0)
+
+
+def test_learns_what_larger_networks_say(data: Path, recipe: Path, tmp_path: Path) -> None:
+    """Beside labels that say nothing of it, two networks that say fear of everything and one that says nothing."""
+    files = []
+    for number, bias in enumerate((12.0, 12.0, 0.0)):
+        task = MixedTask(parse_section(EmotionRecipe, read_toml(recipe), source="recipe"), data)
+        network = task.build_model().deployed
+        network.classify.weight.data.zero_()
+        network.classify.bias.data.zero_()[EMOTION_INDEX["fear"]] = bias
+        files.append(tmp_path / f"{number}.safetensors")
+        save_tensors(files[-1], network.state_dict(), task.metadata())
+    recipe.write_text(RECIPE.replace("[mixed]", f"[mixed]\nnetworks_share = 1.0\nnetworks = {[str(f) for f in files]}"))
+    train_emotion_cnn(recipe, data, tmp_path / "run", device="cpu")
+    network = load_backbone("compact", weights=tmp_path / "run" / "last.safetensors")
+    logits = network.embed(torch.rand(4, 1, 48, 48))[1]
+    assert (logits.argmax(1) == EMOTION_INDEX["fear"]).all()
+
+
+def test_networks_of_another_size_are_refused(data: Path, recipe: Path, tmp_path: Path) -> None:
+    task = MixedTask(parse_section(EmotionRecipe, read_toml(recipe), source="recipe"), data)
+    file = tmp_path / "wide.safetensors"
+    save_tensors(file, task.build_model().deployed.state_dict(), task.metadata())
+    smaller = RECIPE.replace("size = 48", "size = 32").replace("[mixed]", f'[mixed]\nnetworks = ["{file}"]')
+    recipe.write_text(smaller)
+    with pytest.raises(ConfigError, match=r"wide\.safetensors: expected a network that sees faces as .*size=32.*, got .*size=48"):
+        train_emotion_cnn(recipe, data, tmp_path / "run", device="cpu")
 
 
 def batches(task: MixedTask):
