@@ -189,7 +189,7 @@ def test_networks_of_another_size_are_refused(data: Path, recipe: Path, tmp_path
     save_tensors(file, task.build_model().deployed.state_dict(), task.metadata())
     smaller = RECIPE.replace("size = 48", "size = 32").replace("[mixed]", f'[mixed]\nnetworks = ["{file}"]')
     recipe.write_text(smaller)
-    with pytest.raises(ConfigError, match=r"wide\.safetensors: expected a network that sees faces as .*size=32.*, got .*size=48"):
+    with pytest.raises(ConfigError, match=r"wide\.safetensors: expected a network .*size=32.*, got .*size=48"):
         train_emotion_cnn(recipe, data, tmp_path / "run", device="cpu")
 
 
