@@ -83,13 +83,13 @@ TABLE: tuple[WeightFile, ...] = (
         kind="quality",
         name="embedded",
         filename="quality.safetensors",
-        sha256="b7304f897a898ead9e3e32605ecee4fc2e8f9fec7d1c95c66e0a47692d1f8a6f",
+        sha256="f604377d85c0fe5b709679b975185868f739f5fffbffd735316586a7cd4670dc",
     ),
     WeightFile(
         kind="backbone",
         name="compact",
         filename="emotion_cnn.safetensors",
-        sha256="18cf4f5a9dab911d64829a6a2d2073b8b79694cf3c48c587916332be8913a308",
+        sha256="0c0dfc6a4a9cd804cdd931932f5ab0f864496887cab9a0bcb60d56428749373d",
     ),
     WeightFile(
         kind="identity",
@@ -188,13 +188,13 @@ TABLE: tuple[WeightFile, ...] = (
         kind="temporal",
         name="gru",
         filename="temporal_gru.safetensors",
-        sha256="6328935478f498ab47237f7a67b07628222a2d54e99a4e80b50c619782f1f3db",
+        sha256="6359926f39d780e4c3e60253794b0c887c0e84244393b957573683b4b5b0023a",
     ),
     WeightFile(
         kind="temporal",
         name="gru_causal",
         filename="temporal_gru_causal.safetensors",
-        sha256="93193c2c68171e1b1b10d4b8531c04730c1cd4ecdc680a8071d17d9cfc215569",
+        sha256="85348239e8e546385e0a12505bddb7a7209ac3e7af8fd7695352df5e2d9c8d1d",
     ),
     WeightFile(
         kind="movements",

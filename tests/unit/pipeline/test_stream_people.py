@@ -180,8 +180,9 @@ def test_what_was_seen_so_far_comes_near_the_whole_clip(smiling: list[np.ndarray
     tables = stacked(followed(pipeline, smiling))
     offline, online = offline_emotions(pipeline, tables), tables["emotions"]
     apart = np.abs(online.shift - offline.shift).max(1)
-    assert apart[-1] < 0.1
-    assert np.abs(online.probabilities - offline.probabilities)[-1].max() < 0.02
+    assert apart[0] > 0.5
+    assert apart[-1] < 0.2  # medians of few rows: one row more or less moves them
+    assert np.abs(online.probabilities - offline.probabilities)[-1].max() < 0.05
 
 
 def test_who_comes_back_keeps_the_baseline(first: list[np.ndarray], second: list[np.ndarray]) -> None:
