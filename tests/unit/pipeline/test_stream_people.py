@@ -177,12 +177,12 @@ def offline_emotions(pipeline: Pipeline, tables: dict[str, Table]):
 
 def test_what_was_seen_so_far_comes_near_the_whole_clip(smiling: list[np.ndarray]) -> None:
     pipeline = Pipeline("live", device="cpu", settings=["emotions.baseline=clip"])
-    tables = stacked(followed(pipeline, smiling))
+    tables = stacked(followed(pipeline, smiling[:21]))  # up to a moment at which it is brought up to date
     offline, online = offline_emotions(pipeline, tables), tables["emotions"]
     apart = np.abs(online.shift - offline.shift).max(1)
     assert apart[0] > 0.5
-    assert apart[-1] < 0.2  # medians of few rows: one row more or less moves them
-    assert np.abs(online.probabilities - offline.probabilities)[-1].max() < 0.05
+    assert apart[-1] < 0.01
+    assert np.abs(online.probabilities - offline.probabilities)[-1].max() < 0.001
 
 
 def test_who_comes_back_keeps_the_baseline(first: list[np.ndarray], second: list[np.ndarray]) -> None:

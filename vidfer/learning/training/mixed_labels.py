@@ -193,14 +193,13 @@ class MixedTask(EmotionTask):
         mixed = self.recipe.mixed
         embedding, logits = model(batch.faces)
         embedding, logits = embedding.float(), logits.float()
-        kind = batch.of_scene.long()
-        adjusted = logits + self._excess.to(logits)[kind]
+        kind, excess = batch.of_scene.long(), self._excess.to(logits)
+        adjusted = logits + excess[kind]
         adjusted = adjusted.masked_fill(~self._known.to(logits.device)[kind], -1e4)
         read = functional.cross_entropy(adjusted, batch.target)
         if self._networks:
-            more_often = self._excess[0].to(logits)  # rare classes weigh as much as in the stills
-            said = torch.softmax(self._said(batch.faces) + more_often, 1)
-            distilled = functional.cross_entropy(logits + more_often, said)
+            said = torch.softmax(self._said(batch.faces) + excess[0], 1)  # rare classes weigh as much as in the stills
+            distilled = functional.cross_entropy(logits + excess[0], said)
             read = torch.lerp(read, distilled, mixed.networks_share)
         votes = functional.cross_entropy(model.votes(embedding), batch.votes)  # type: ignore[operator]
         known = torch.isfinite(batch.shapes)
@@ -214,7 +213,8 @@ class MixedTask(EmotionTask):
 
     def _trained(self, path: Path) -> nn.Module:
         tensors, metadata = load_tensors(path)
-        network = build_backbone(str(metadata.get("backbone")), tensors, metadata, source=path)
+        name = str(metadata.get("backbone", self.recipe.model.name))
+        network = build_backbone(name, tensors, metadata, source=path)
         if network.input_spec != self.spec:
             raise ConfigError(f"{path}: expected a network that sees faces as {self.spec}, got {network.input_spec}")
         return network
