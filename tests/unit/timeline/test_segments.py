@@ -165,7 +165,7 @@ def test_an_hour_takes_as_much_as_ten_times_six_minutes() -> None:
     def seconds(num: int) -> float:
         names: list[str | None] = [EMOTIONS[i % 3] for i in range(num)]  # the worst case: another label in each frame
         timeline, frames = make_timeline(names), make_frames(num)
-        return cpu_seconds(lambda: find(timeline, frames))
+        return min(cpu_seconds(lambda: find(timeline, frames)) for _ in range(3))  # what runs beside it only adds
 
     an_hour = seconds(108_000)  # 0.5 s on an idle core, twice that beside another test on the same core
     assert an_hour < 20 * seconds(10_800)
