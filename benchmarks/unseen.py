@@ -8,8 +8,8 @@ choose by, one to report. Nothing is fitted on either. They are read with ``emot
 and ``"balanced"``, and, where a person has other neutral pictures, with these as their baseline (``vidfer evaluate
 --baseline``; balanced). The last columns are of all pictures of a corpus read together, as a set of stimuli whose
 design is known: how often each label occurs, not where (``vidfer.temporal.prior.matched``). FER+'s rows are read
-twice: by the network as it is, and by a linear read-out of embedding and logits, learnt from FER+'s votes on Training
-alone.
+twice: by the network as it is, natural and with the default prior, and by a linear read-out of embedding and logits,
+learnt from FER+'s votes on Training alone, with the default prior over their shares, too.
 """
 
 from __future__ import annotations
@@ -85,8 +85,12 @@ def main() -> None:
         for file in options.weights:
             print_row(name, file, unseen, rows, classes=options.classes)
     if options.ferplus != "none":
-        print("\n| FER+ | weights | in use: accuracy | UAR | ECE | read-out: accuracy | UAR |")
-        print("|---|---|---|---|---|---|---|")
+        print(
+            f"\n| FER+ | weights | natural: accuracy | UAR | ECE | prior {DEFAULT}: accuracy | UAR | ECE "
+            "| balanced: accuracy | UAR | ECE | read-out: accuracy | UAR | ECE "
+            f"| read-out, prior {DEFAULT}: accuracy | UAR | ECE |"
+        )
+        print("|" + "---|" * 17)
         for file in options.weights:
             print_ferplus(file, options.data, options.ferplus)
 
@@ -199,14 +203,14 @@ def print_ferplus(file: Path, folder: Path, split: str) -> None:
     vectors, logits, votes = seen_ferplus(network, folder, cast(Split, split))
     label = majority_labels(votes)
     mine = label >= 0
-    used = measured(softmax(logits)[mine], label[mine], np.ones(mine.sum(), bool))
     learn_vectors, learn_logits, learn_votes = seen_ferplus(network, folder, "Training")
     read = read_out(
         np.concatenate([learn_vectors, learn_logits], 1), soft_labels(learn_votes), np.concatenate([vectors, logits], 1)
     )
-    correct = read[mine].argmax(1) == label[mine]
-    recall = np.mean([correct[label[mine] == k].mean() for k in np.unique(label[mine])])
-    print(f"| {split} | {short(file)} | {used} | {correct.mean():.1%} | {recall:.1%} |", flush=True)
+    ratios = [ratio_of(network, prior) for prior in ("natural", DEFAULT, "balanced")]
+    ways = [*(logits + ratio for ratio in ratios), read, read + log_ratio(DEFAULT, class_shares({}))]
+    text = [measured(softmax(way[mine]), label[mine], np.ones(mine.sum(), bool)) for way in ways]
+    print(f"| {split} | {short(file)} | {' | '.join(text)} |", flush=True)
 
 
 def seen_ferplus(network: EmotionNetwork, folder: Path, split: Split) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -209,10 +209,11 @@ class EmotionsConfig(Section):
         description="expected class shares: those of the training data, all the same (posed expressions), a number of "
         "0 to 1 (so far from the first to the second), or a table",
     )
-    baseline: Baseline = Field(
-        "none",
-        description="a person's own neutral, of which half is taken off: the most neutral third of the clip, or a "
-        "stretch [start, end] in seconds from the first frame",
+    baseline: Literal["auto"] | Baseline = Field(
+        "auto",
+        description="a person's own neutral, of which three quarters are taken off: the most neutral third of the "
+        "clip, or a stretch [start, end] in seconds from the first frame; auto: clip, but none for causal models and "
+        "for networks that do not say how they read neutral faces",
     )
 
 

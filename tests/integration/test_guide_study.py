@@ -102,6 +102,7 @@ def test_methods_have_the_real_numbers(said: tuple[Path, dict[str, str]]) -> Non
     assert f"together {clips['frames'].sum():,} sampled frames" in methods
     assert "sampled: 10 frames a second" in methods
     assert "video.fps = 10" in methods
+    assert "what was their own at rest were taken off (emotions.baseline = auto)" in methods
     for network in ("backbone compact", "temporal gru"):
         assert re.search(rf"Calibration error of {network}: \d+\.\d %", methods)
     assert "learnt from FER2013 with the labels of FER+" in methods

@@ -145,8 +145,12 @@ def test_who_comes_back_has_one_baseline(returning: list[np.ndarray]) -> None:
 
     def shift(*settings: str) -> list[np.ndarray]:
         moved, plain = (
-            of_tracks(Pipeline("default", device="cpu", settings=[*settings, *more]).frames(returning, fps=FPS))
-            for more in (["emotions.baseline=[0.0, 3.0]"], [])
+            of_tracks(
+                Pipeline("default", device="cpu", settings=[*settings, f"emotions.baseline={more}"]).frames(
+                    returning, fps=FPS
+                )
+            )
+            for more in ("[0.0, 3.0]", "none")
         )
         both = [one - other for one, other in zip(moved, plain, strict=True)]
         return [(by - by.mean(1, keepdims=True)).round(4) for by in both]

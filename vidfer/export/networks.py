@@ -107,7 +107,7 @@ def check_live(config: PipelineConfig, *, runtime: str) -> None:
             f"{where} temporal.name gru or lstm and temporal.causal=true, as in --pipeline live, "
             f"got {temporal.name!r} and {str(temporal.causal).lower()}"
         )
-    if config.emotions.baseline != "none":
+    if config.emotions.baseline not in ("auto", "none"):  # auto is none for a causal model
         raise ConfigError(f"{where} emotions.baseline=none, got {config.emotions.baseline!r}")
 
 

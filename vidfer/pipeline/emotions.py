@@ -17,7 +17,7 @@ from vidfer.pipeline.exported_files import SUFFIX, factory_of
 from vidfer.pipeline.tables import EmbeddingsTable, EmotionsTable, PeopleTable, Table, TracksTable, faces_in
 from vidfer.pipeline.tracks import FrameTracks
 from vidfer.temporal import TEMPORAL_MODELS, TemporalModel, TrackSequence
-from vidfer.temporal.baseline import baseline_shift, neutral_log_odds
+from vidfer.temporal.baseline import NEUTRAL_LOG_ODDS, baseline_shift, neutral_log_odds
 from vidfer.temporal.online import StreamingModel, TrackStream, check_streams
 from vidfer.temporal.online_baseline import OnlineBaseline
 from vidfer.temporal.prior import class_shares, log_ratio, shifted
@@ -60,7 +60,7 @@ class EmotionsStage:
         rows_of = track_rows(tracks.track_id)
         if rows_of:
             ratio = prior_log_ratio(self._emotions, self._backbone)
-            baseline = self._emotions.baseline
+            baseline = chosen_baseline(self._emotions, self._backbone, causal=self._config.causal)
             average = np.zeros(len(EMOTIONS)) if baseline == "none" else neutral_average(self._backbone)
             person_id = whose(tables)
             own = {
@@ -82,7 +82,8 @@ class EmotionsStage:
     def stream(self) -> OnlineEmotions:
         """Return what answers frame by frame; raises ConfigError if the model reads ahead."""
         model = check_streams(self._loaded(), self._config.name)
-        baseline, ratio = self._emotions.baseline, prior_log_ratio(self._emotions, self._backbone)
+        baseline = chosen_baseline(self._emotions, self._backbone, causal=True)
+        ratio = prior_log_ratio(self._emotions, self._backbone)
         if baseline == "none":
             return OnlineEmotions(model, ratio)
         average = neutral_average(self._backbone)
@@ -171,7 +172,6 @@ def of_clip(tables: Mapping[str, Table]) -> tuple[SampledFrames, FaceDetections,
     )
 
 
-@lru_cache(maxsize=8)  # it reads the whole weight file, for every picture and clip
 def prior_log_ratio(emotions: EmotionsConfig, backbone: BackboneConfig) -> np.ndarray:
     """Return what ``[emotions] prior`` adds to the log-probabilities of a pipeline's network, (8,).
 
@@ -187,12 +187,20 @@ def prior_log_ratio(emotions: EmotionsConfig, backbone: BackboneConfig) -> np.nd
     return log_ratio(prior, class_shares(metadata), temperature=temperature)
 
 
+def chosen_baseline(emotions: EmotionsConfig, backbone: BackboneConfig, *, causal: bool) -> Baseline:
+    """Return what ``[emotions] baseline`` comes to: ``auto`` is ``clip`` where the network allows it and not causal."""
+    if emotions.baseline != "auto":
+        return emotions.baseline
+    return "none" if causal or NEUTRAL_LOG_ODDS not in _backbone_metadata(backbone)[0] else "clip"
+
+
 def neutral_average(backbone: BackboneConfig) -> np.ndarray:
     """Return (8,) what a pipeline's network says of neutral faces on average (``temporal.baseline``)."""
     metadata, path = _backbone_metadata(backbone)
     return neutral_log_odds(metadata, source=path)
 
 
+@lru_cache(maxsize=8)  # it reads the whole weight file, for every picture and clip
 def _backbone_metadata(backbone: BackboneConfig) -> tuple[dict[str, Any], Path]:
     """Return what the weight file of the per-frame network says of it, and the file in use."""
     path = locate("backbone", backbone.name, backbone.weights)[0]

@@ -113,14 +113,19 @@ def _processing(results: Path, summaries: Sequence[Mapping[str, Any]]) -> str:
         if "backbone compact" in weights and "backbone compact" not in own
         else "a network that does not come with vidfer (DESCRIBE IT)"
     )
-    models = sorted(
-        {str(one.get("stages", {}).get("emotions", {}).get("settings", {}).get("name")) for one in provenance}
-    )
+    over_time = [one.get("stages", {}).get("emotions", {}).get("settings", {}) for one in provenance]
+    models = sorted({str(one.get("name")) for one in over_time})
     said = [
         f"Videos were processed with vidfer {', '.join(versions)} (Python package; sampled: {rate}): faces were found "
         f"and followed, {learnt} gave each face probabilities of eight expressions, and a sequence model "
         f"({', '.join(models)}) read them over time."
     ]
+    automatic = (one.get("emotions", {}).get("baseline") == "auto" and not one.get("causal") for one in over_time)
+    if "backbone compact" in weights and any(automatic):
+        said.append(
+            "Of those who were seen neutral in a third of a clip, three quarters of what was their own at rest were "
+            "taken off (emotions.baseline = auto)."
+        )
     said.append(f"Weights (first digits of their sha256): {named or 'not known'}.")
     said += [_calibration(name, weights[name]) for name in _CARDS if name in weights]
     said += sorted({_fused(one["fusion"]) for one in provenance if "fusion" in one})

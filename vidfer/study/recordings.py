@@ -257,7 +257,10 @@ def _blinks(seconds: np.ndarray, further: Mapping[str, np.ndarray], rows: np.nda
 
 
 def processed_baseline(summary: Mapping[str, Any]) -> str:
-    """Return the baseline (``emotions.baseline``) that processing has subtracted from a clip, empty for none."""
+    """Return the baseline (``emotions.baseline``) that was asked for when a clip was processed, empty for none.
+
+    ``auto`` is none: it helps to read faces, and a study may still compare them with its own baseline.
+    """
     stage = summary.get("provenance", {}).get("stages", {}).get("emotions", {}).get("settings", {})
     taken = stage.get("emotions", {}).get("baseline", "none")
-    return "" if taken in ("none", None, "") else str(taken)
+    return "" if taken in ("none", "auto", None, "") else str(taken)

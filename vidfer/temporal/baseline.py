@@ -1,8 +1,9 @@
 """A person's own neutral: faces that look sad or cross at rest are read against themselves.
 
 What the per-frame network says of the person's neutral face, less what it says of neutral faces on average, is taken
-off by half from the log-probabilities of all their rows. Half did best on posed faces that no network learnt from; the
-person's neutral alone, without the average taken off, turns neutral rows into something else.
+off by three quarters from the log-probabilities of all their rows. That did best on posed faces that no network learnt
+from and on clips of talk; the person's neutral alone, without the average taken off, turns neutral rows into something
+else.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ import numpy as np
 from vidfer.config import Baseline
 from vidfer.errors import WeightsError
 from vidfer.labels import EMOTION_INDEX, EMOTIONS
+from vidfer.temporal.probabilities import softmax
 
-SHARE: Final = 0.5
+SHARE: Final = 0.75
+SURELY_NEUTRAL: Final = 0.7  # where neutral only has to be likeliest, clips that are one long expression are read wrong
 NEUTRAL_LOG_ODDS: Final = "neutral_log_odds"  # of a weight file's metadata
 _STILLEST: Final = 1 / 3  # of a person's rows
 _MIN_ROWS: Final = 5
@@ -82,8 +85,9 @@ def baseline_shift(logits: np.ndarray, pts_seconds: np.ndarray, baseline: Baseli
     pts_seconds
         (T,) from the first frame of the clip.
     baseline
-        ``clip``: the third of the rows that look most neutral, if neutral is among the two first of its medians (else
-        the person is never seen neutral); or a stretch [start, end] of the clip, in which the person is neutral.
+        ``clip``: the third of the rows that look most neutral, if its median says neutral with a probability of at
+        least ``SURELY_NEUTRAL`` (else the person may never be neutral there); or a stretch [start, end] of the clip, in
+        which the person is neutral.
     average
         As ``neutral_log_odds`` gives it.
     """
@@ -99,6 +103,6 @@ def baseline_shift(logits: np.ndarray, pts_seconds: np.ndarray, baseline: Baseli
     if len(rows) < _MIN_ROWS or len(odds) < _MIN_ROWS:
         return np.zeros(len(EMOTIONS))
     own = np.median(odds[rows], axis=0)
-    if baseline == "clip" and _NEUTRAL not in np.argsort(own)[-2:]:
+    if baseline == "clip" and softmax(own)[_NEUTRAL] < SURELY_NEUTRAL:
         return np.zeros(len(EMOTIONS))
     return np.asarray(-SHARE * (own - average))

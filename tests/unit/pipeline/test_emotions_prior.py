@@ -1,5 +1,6 @@
 """``[emotions]`` in the stage that gives probabilities over time."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,15 +10,16 @@ from fixtures.clip_results import make_clip, tables_of
 from vidfer.config import load_pipeline
 from vidfer.errors import ConfigError
 from vidfer.labels import EMOTIONS
-from vidfer.pipeline.emotions import EmotionsStage, prior_log_ratio
+from vidfer.pipeline.emotions import EmotionsStage, chosen_baseline, prior_log_ratio
 from vidfer.pipeline.tables import EmbeddingsTable
 from vidfer.temporal.baseline import baseline_shift
 from vidfer.temporal.probabilities import softmax
 from vidfer.weights import load_tensors, locate, save_tensors
 
 
-def probabilities(*settings: str) -> np.ndarray:
-    clip = make_clip(seconds=2.0)
+def probabilities(*settings: str, seconds: float = 2.0, certainty: float = 1.0) -> np.ndarray:
+    clip = make_clip(seconds=seconds)
+    clip = replace(clip, embeddings=replace(clip.embeddings, logits=clip.embeddings.logits * certainty))
     config = load_pipeline("default", ["temporal.name=none", "emotions.prior=natural", *settings])
     stage = EmotionsStage(config.temporal, emotions=config.emotions, backbone=config.backbone, device="cpu")
     return stage.process(tables_of(clip)).probabilities
@@ -76,6 +78,29 @@ def test_a_persons_own_neutral_is_taken_off(tmp_path: Path) -> None:
         assert shift.any()
         expected = softmax(np.log(np.maximum(plain[rows].astype(np.float64), 1e-9)) + shift)
         assert moved[rows] == pytest.approx(expected, abs=1e-5)
+
+
+def test_by_default_the_clip_is_the_baseline_where_it_can_be(tmp_path: Path) -> None:
+    tensors, metadata = load_tensors(locate("backbone", "compact")[0])
+    silent = tmp_path / "silent.safetensors"
+    save_tensors(silent, tensors, {key: value for key, value in metadata.items() if key != "neutral_log_odds"})
+    for settings, expected in (
+        ([], "clip"),
+        (["temporal.causal=true"], "none"),
+        ([f'backbone.weights="{silent}"'], "none"),
+        (["emotions.baseline=none"], "none"),
+        (["emotions.baseline=[0.5, 1.0]"], (0.5, 1.0)),
+    ):
+        config = load_pipeline("default", settings)
+        assert chosen_baseline(config.emotions, config.backbone, causal=config.temporal.causal) == expected
+    plain, moved = (
+        probabilities(f"emotions.baseline={name}", seconds=20.0, certainty=1.5) for name in ("none", "clip")
+    )
+    assert np.nanmax(np.abs(plain - moved)) > 0.05
+    assert probabilities(seconds=20.0, certainty=1.5) == pytest.approx(moved, nan_ok=True)
+    assert probabilities(f'backbone.weights="{silent}"', seconds=20.0, certainty=1.5) == pytest.approx(
+        plain, nan_ok=True
+    )
 
 
 @pytest.mark.parametrize("wrong", ["[2.0, 1.0]", "[-1.0, 1.0]", '"start"', "[1.0]"])

@@ -113,6 +113,10 @@ def test_a_baseline_that_processing_took_off_is_not_taken_off_again(tmp_path: Pa
     found = analyse(results, load_study(study), folder=tmp_path)
     assert _happiness(found.tables["participants"])["mean_probability"] == pytest.approx(0.4)
     assert any("processing has taken off clip already (emotions.baseline)" in note for note in found.notes)
+    summary["provenance"]["stages"]["emotions"]["settings"] = {"emotions": {"baseline": "auto"}}
+    path.write_text(json.dumps(summary))
+    found = analyse(results, load_study(study), folder=tmp_path)
+    assert _happiness(found.tables["participants"])["mean_probability"] == pytest.approx(0.0)
 
 
 def test_rows_of_low_quality_are_left_out_and_clips_of_few_rows(tmp_path: Path) -> None:

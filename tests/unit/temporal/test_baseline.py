@@ -27,10 +27,10 @@ def logits_of(*parts: tuple[int, dict[int, float]]) -> np.ndarray:
 
 
 def test_half_of_what_is_the_persons_own_is_taken_off() -> None:
-    logits = logits_of((20, {SADNESS: 3.0}), (10, {HAPPINESS: 8.0}))
+    logits = logits_of((20, {SADNESS: 2.0}), (10, {HAPPINESS: 8.0}))
     seconds = np.arange(30) / 10
     shift = baseline_shift(logits, seconds, "clip", AVERAGE)
-    own = centred(np.eye(8)[SADNESS] * 3.0)
+    own = centred(np.eye(8)[SADNESS] * 2.0)
     assert shift == pytest.approx(-SHARE * own)
     assert baseline_shift(logits, seconds, (0.0, 1.9), AVERAGE) == pytest.approx(shift)
     assert not baseline_shift(logits, seconds, "none", AVERAGE).any()
@@ -48,6 +48,14 @@ def test_whoever_is_never_neutral_has_no_baseline() -> None:
     assert baseline_shift(smiling, seconds, (0.0, 2.0), AVERAGE).any()  # the user says that this is their neutral
     assert not baseline_shift(smiling, seconds, (5.0, 6.0), AVERAGE).any()  # not seen in the stretch
     assert not baseline_shift(smiling[:3], seconds[:3], "clip", AVERAGE).any()  # too little
+
+
+def test_a_long_expression_is_no_baseline() -> None:
+    """Neutral may be the likeliest in its weakest third: it must be surely so, or the expression would be lost."""
+    seconds = np.arange(30) / 10
+    for more, is_neutral in ((3.2, False), (3.0, False), (2.5, True), (0.5, True)):
+        sad = logits_of((15, {SADNESS: more}), (15, {SADNESS: 6.0}))
+        assert baseline_shift(sad, seconds, "clip", AVERAGE).any() == is_neutral
 
 
 def test_few_strange_rows_do_not_move_it() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vidfer.labels import EMOTION_INDEX, EMOTIONS
-from vidfer.temporal.baseline import baseline_shift
+from vidfer.temporal.baseline import SHARE, baseline_shift
 from vidfer.temporal.online_baseline import MOST_ROWS, OnlineBaseline
 
 AVERAGE = np.zeros(8)
@@ -40,7 +40,7 @@ def test_it_is_that_of_the_clip_so_far_however_long() -> None:
     said = follow(OnlineBaseline("clip", own_of, np.zeros(8)), logits)
     assert not said[:FPS].any(), "nothing in the first second"
     for number in (2 * FPS, 200, 1000, 5999):
-        assert said[number] == pytest.approx(own_of(logits[: number + 1]), abs=0.35 if number < 1000 else 0.15)
+        assert said[number] == pytest.approx(own_of(logits[: number + 1]), abs=SHARE * (0.7 if number < 1000 else 0.3))
     changes = np.flatnonzero(np.abs(np.diff(said, axis=0)).max(1)) + 1
     assert np.diff(changes).min() >= FPS, "brought up to date once a second"
 
@@ -72,8 +72,8 @@ def test_a_track_brings_what_is_known_of_it_to_its_person() -> None:
     logits = restless(600)
     follow(baseline, logits[:300])
     said = follow(baseline, logits[300:], start=300, owner=5)
-    assert said[0] == pytest.approx(own_of(logits[:300]), abs=0.3), "not anew"
-    assert said[-1] == pytest.approx(own_of(logits), abs=0.3)
+    assert said[0] == pytest.approx(own_of(logits[:300]), abs=0.6 * SHARE), "not anew"
+    assert said[-1] == pytest.approx(own_of(logits), abs=0.6 * SHARE)
     assert set(baseline._known) == {5}
 
 
