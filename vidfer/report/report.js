@@ -328,7 +328,9 @@ function watchVideo() {
   };
   const next = () => video.requestVideoFrameCallback ? video.requestVideoFrameCallback(tick) : requestAnimationFrame(tick);
   const tick = (_, frame) => {
-    if (!video.seeking) show((frame && frame.mediaTime !== undefined ? frame.mediaTime : video.currentTime) - data.start);
+    // A frame from before a jump may be told of after it: while paused, the position alone counts.
+    const seconds = video.paused ? video.currentTime : frame?.mediaTime ?? video.currentTime;
+    if (!video.seeking) show(seconds - data.start);
     next();
   };
   video.lastElementChild.addEventListener('error', failed);  // of the last source: none of them can be played
