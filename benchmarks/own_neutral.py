@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from unseen import DEFAULT, Unseen, ratio_of, read_unseen
+from unseen import DEFAULT, Unseen, ratio_of, read_unseen, seen_faces
 
 from vidfer.backbones.load import load_backbone
-from vidfer.config import Baseline, load_pipeline
+from vidfer.config import load_pipeline
 from vidfer.labels import EMOTION_INDEX, NUM_EMOTIONS
 from vidfer.pipeline.emotions import neutral_average, temporal_model
 from vidfer.temporal import TrackSequence
@@ -52,8 +52,7 @@ def main() -> None:
     unseen = read_unseen(options.data)
     config = load_pipeline("default", [])
     network = load_backbone(config.backbone.name)
-    parts = [network.embed(part.float() / 255) for part in unseen.faces.split(256)]
-    seen = Seen(*(np.concatenate(values).astype(np.float32) for values in zip(*parts, strict=True)))
+    seen, ratio = Seen(*seen_faces(network, unseen.faces)), ratio_of(network, DEFAULT)
     model, average = temporal_model(config.temporal, device="cpu"), neutral_average(config.backbone)
     print("| clips | corpus | faces | baseline | accuracy | mean recall | probability of the label | found of |")
     print("|" + "---|" * 8)
@@ -70,8 +69,7 @@ def main() -> None:
             clips = [clip_of(seen, *pair, intensity, np.random.default_rng(i)) for i, pair in enumerate(pairs)]
             found = model.predict([track for track, _ in clips])
             for baseline in ("none", "clip"):
-                shifts = [baseline_of(track, baseline, average) for track, _ in clips]
-                ratio = ratio_of(network, DEFAULT)
+                shifts = [baseline_shift(track.logits, track.pts_seconds, baseline, average) for track, _ in clips]
                 p = np.array(
                     [
                         shifted(timeline, ratio + shift)[shown].mean(0)
@@ -115,10 +113,6 @@ def clip_of(
     quality = np.full(len(times), 0.9, np.float32)
     track = TrackSequence(pts_seconds=times, vectors=vectors, logits=logits, quality=quality)
     return track, share[:, 0] >= (0.99 if share[0] == 0 else 0)
-
-
-def baseline_of(track: TrackSequence, baseline: Baseline, average: np.ndarray) -> np.ndarray:
-    return baseline_shift(track.logits, track.pts_seconds, baseline, average)
 
 
 def cells(p: np.ndarray, label: np.ndarray, shifts: list[np.ndarray]) -> str:

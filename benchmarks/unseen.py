@@ -171,7 +171,7 @@ def print_row(name: str, file: Path, unseen: Unseen, rows: np.ndarray, *, classe
 
 
 def seen_probabilities(network: EmotionNetwork, unseen: Unseen, rows: np.ndarray) -> np.ndarray:
-    return softmax(np.concatenate([network.embed(part.float() / 255)[1] for part in unseen.faces[rows].split(256)]))
+    return softmax(seen_faces(network, unseen.faces[rows])[1])
 
 
 def own_shifts(network: EmotionNetwork, unseen: Unseen, rows: np.ndarray) -> np.ndarray:
@@ -217,10 +217,14 @@ def seen_ferplus(network: EmotionNetwork, folder: Path, split: Split) -> tuple[n
     """Return embeddings, logits and votes of the pictures whose most votes are for an emotion."""
     pictures = read_fer_folder(folder, split)
     pictures = pictures.take(majority_labels(pictures.votes, strict=False) >= 0)
-    faces = aligned_pictures(pictures, size=network.input_spec.size)
+    return *seen_faces(network, aligned_pictures(pictures, size=network.input_spec.size)), pictures.votes
+
+
+def seen_faces(network: EmotionNetwork, faces: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Return embeddings (N, D) and logits (N, 8), float32, of aligned faces (N, C, S, S) uint8."""
     seen = [network.embed(part.float() / 255) for part in faces.split(256)]
     vectors, logits = (np.concatenate(part).astype(np.float32) for part in zip(*seen, strict=True))
-    return vectors, logits, pictures.votes
+    return vectors, logits
 
 
 def read_out(learn: np.ndarray, target: np.ndarray, read: np.ndarray) -> np.ndarray:
