@@ -15,6 +15,9 @@ from torch.nn import functional
 _FIELD_SIDE = 24  # nodes of the displacement field along each side
 _REACH = 0.055  # of the unit square: standard deviation of how far a landmark pulls its surroundings along
 _STILLNESS = 0.02  # pull of everything else towards staying where it is
+_EXACT_SIDE, _EXACT_REACH = 40, 0.06  # as these, where landmarks arrive exactly
+_RIDGE = 0.005  # keeps the interpolation smooth where landmarks lie on one another
+_EDGE_POINTS = 7  # on each edge of the picture
 _LOWER_LIP = [55, 56, 57, 58, 59, 65, 66, 67]
 _UPPER_LIP = [49, 50, 51, 52, 53, 61, 62, 63]
 _RIGHT_CORNER, _LEFT_CORNER = [48, 60], [54, 64]
@@ -65,7 +68,13 @@ def blink(landmarks: np.ndarray, *, closed: float = 0.9) -> np.ndarray:
 
 
 def displaced(
-    faces: Tensor, landmarks: Tensor, wanted: Tensor, *, view: Tensor | None = None, size: int | None = None
+    faces: Tensor,
+    landmarks: Tensor,
+    wanted: Tensor,
+    *,
+    view: Tensor | None = None,
+    size: int | None = None,
+    exact: bool = False,
 ) -> Tensor:
     """Return faces whose features lie where they are wanted, seen through a view, in one bilinear pass.
 
@@ -79,13 +88,15 @@ def displaced(
         (N, 2, 3) from the result's unit square to the moved picture's; None: the same square.
     size
         Side of the result, px; None: as it is.
+    exact
+        Landmarks arrive nearly where they are wanted, and the picture's edge stays; else each place follows the mean of
+        the landmarks around it, so that opposite movements of near ones, as of two lids, mostly cancel.
     """
-    n = len(faces)
-    ticks = (torch.arange(_FIELD_SIDE) + 0.5) / _FIELD_SIDE
+    n, side = len(faces), _EXACT_SIDE if exact else _FIELD_SIDE
+    ticks = (torch.arange(side) + 0.5) / side
     nodes = torch.stack(torch.meshgrid(ticks, ticks, indexing="xy"), -1).reshape(1, -1, 2)  # (1, M, 2), x then y
-    pull = torch.exp(torch.cdist(nodes.expand(n, -1, -1), wanted) ** 2 * (-0.5 / _REACH**2))  # (N, M, 68)
-    field = (pull @ (landmarks - wanted)) / (pull.sum(-1, keepdim=True) + _STILLNESS)  # (N, M, 2)
-    field = field.transpose(1, 2).reshape(n, 2, _FIELD_SIDE, _FIELD_SIDE)
+    field = (_exact_field if exact else _smooth_field)(nodes.expand(n, -1, -1), landmarks, wanted)  # (N, M, 2)
+    field = field.transpose(1, 2).reshape(n, 2, side, side)
     points = _view_points(n, size or faces.shape[-1], view)  # (N, S, S, 2)
     offset = functional.grid_sample(field, points * 2 - 1, padding_mode="border", align_corners=False)
     source = points + offset.permute(0, 2, 3, 1)
@@ -104,6 +115,23 @@ def mouth_shadow(landmarks: Tensor, depth: Tensor, *, view: Tensor | None = None
     away = (((points - centre[:, None, None]) / radius[:, None, None]) ** 2).sum(-1)  # (N, S, S), 1 at the lips
     inside = torch.sigmoid((0.8 - away) * 6)
     return (1 - depth[:, None, None] * inside)[:, None]
+
+
+def _smooth_field(nodes: Tensor, landmarks: Tensor, wanted: Tensor) -> Tensor:
+    pull = torch.exp(torch.cdist(nodes, wanted) ** 2 * (-0.5 / _REACH**2))  # (N, M, 68)
+    return (pull @ (landmarks - wanted)) / (pull.sum(-1, keepdim=True) + _STILLNESS)
+
+
+def _exact_field(nodes: Tensor, landmarks: Tensor, wanted: Tensor) -> Tensor:
+    """Interpolate by Gaussian radial basis functions, slightly smoothed as landmarks may lie on one another."""
+    ticks = torch.linspace(0, 1, _EDGE_POINTS)
+    zero, one = torch.zeros(_EDGE_POINTS), torch.ones(_EDGE_POINTS)
+    edge = torch.cat([torch.stack(xy, 1) for xy in ((ticks, zero), (ticks, one), (zero, ticks), (one, ticks))])
+    edge = edge.expand(len(nodes), -1, -1)
+    centres, moves = torch.cat([wanted, edge], 1), torch.cat([landmarks - wanted, torch.zeros_like(edge)], 1)
+    between = torch.exp(torch.cdist(centres, centres) ** 2 * (-0.5 / _EXACT_REACH**2))  # (N, P, P)
+    weights = torch.linalg.solve(between + _RIDGE * torch.eye(centres.shape[1]), moves)
+    return torch.exp(torch.cdist(nodes, centres) ** 2 * (-0.5 / _EXACT_REACH**2)) @ weights
 
 
 def _view_points(n: int, size: int, view: Tensor | None) -> Tensor:

@@ -22,6 +22,7 @@ from vidfer.learning.datasets.aligned_faces import align_pictures, face_transfor
 from vidfer.learning.datasets.fer2013 import read_fer_folder
 from vidfer.learning.datasets.fer2013plus import SIDE, FerPictures, Split, majority_labels, soft_labels
 from vidfer.learning.datasets.labelled_pictures import read_fer_pictures, read_lfw_pictures
+from vidfer.learning.datasets.posed_faces import posed_faces, reshaped_faces, resting_shapes
 from vidfer.learning.datasets.talking_faces import talking_faces
 from vidfer.learning.datasets.teachers import NUM_SHAPES
 from vidfer.learning.evaluation.calibration import calibration, fit_temperature, softmax
@@ -33,8 +34,9 @@ from vidfer.learning.training.own_faces import read_own_faces
 from vidfer.temporal.baseline import NEUTRAL_LOG_ODDS, centred
 from vidfer.weights import locate, mean_weights
 
-Source = Literal["fer", "photographs", "talking", "scenes"]
+Source = Literal["fer", "photographs", "talking", "scenes", "posed", "reshaped"]
 SOURCES: Final[tuple[Source, ...]] = get_args(Source)
+_MADE: Final = ("photographs", "talking", "posed", "reshaped")  # each with its share in [data]
 
 
 class ModelConfig(Section):
@@ -64,6 +66,12 @@ class DataConfig(Section):
     )
     talking_share: float = Field(
         0.0, ge=0.0, lt=1.0, description="of the faces shown: neutral ones whose mouth is moved as in speech"
+    )
+    posed_share: float = Field(
+        0.0, ge=0.0, lt=1.0, description="of the faces shown: neutral ones moved as FACS describes expressions"
+    )
+    reshaped_share: float = Field(
+        0.0, ge=0.0, lt=1.0, description="of the faces shown: ones with an expression, on somebody else's resting shape"
     )
     mixup: float = Field(0.0, ge=0.0, description="alpha of the Beta distribution (Zhang et al. 2018); 0 = off")
     mixup_share: float = Field(0.5, ge=0.0, le=1.0, description="of the batches")
@@ -193,24 +201,37 @@ def aligned(pictures: FerPictures, *, size: int, border: int) -> Tensor:
 
 
 def load_more_faces(folder: Path, config: DataConfig, spec: InputSpec, *, seed: int) -> list[LabelledFaces]:
-    """Return the faces to learn from besides FER2013's, as the recipe asks: photographs, and neutral faces talking."""
+    """Return the faces to learn from besides FER2013's, as the recipe asks: photographs, and faces that are made."""
     more: list[LabelledFaces] = []
-    if not config.photographs_share and not config.talking_share:
+    shares = {name: getattr(config, f"{name}_share") for name in _MADE}
+    if not any(shares.values()):
         return more
     if folder.suffix == ".csv":
-        raise DataError(
-            f"{folder}: [data] photographs_share and talking_share are for FER2013 (--data DIR): set them to 0"
-        )
+        names = ", ".join(f"{name}_share" for name in shares)
+        raise DataError(f"{folder}: [data] {names} are for FER2013 (--data DIR): set them to 0")
     photographs = read_lfw_pictures(folder, "train", size=spec.size, border=config.border)
     if config.photographs_share:
         more.append(LabelledFaces(photographs.faces, photographs.target, photographs.label, source="photographs"))
-    if config.talking_share:
-        inner = spec.size / (spec.size + 2 * config.border)
-        stills = read_fer_pictures(folder, "Training", size=spec.size, border=config.border)
-        for number, pictures in enumerate((stills, photographs)):
-            neutral = pictures.take(np.flatnonzero(pictures.label == EMOTION_INDEX["neutral"]))
-            faces = talking_faces(neutral, inner=inner, seed=seed + number)
+    if not any(shares[name] for name in ("talking", "posed", "reshaped")):
+        return more
+    inner = spec.size / (spec.size + 2 * config.border)
+    stills = read_fer_pictures(folder, "Training", size=spec.size, border=config.border)
+    for number, pictures in enumerate((stills, photographs)):
+        is_neutral = pictures.label == EMOTION_INDEX["neutral"]
+        neutral, expressive = pictures.take(np.flatnonzero(is_neutral)), pictures.take(np.flatnonzero(~is_neutral))
+        its_seed = seed + number
+        if config.talking_share:
+            faces = talking_faces(neutral, inner=inner, seed=its_seed)
             more.append(LabelledFaces(faces, neutral.target, neutral.label, source="talking"))
+        if not config.posed_share and not config.reshaped_share:
+            continue
+        shapes = resting_shapes(neutral, inner=inner)
+        if config.posed_share:
+            posed = posed_faces(neutral, shapes, inner=inner, seed=its_seed)
+            more.append(LabelledFaces(posed.faces, posed.target, posed.label, source="posed"))
+        if config.reshaped_share:
+            reshaped = reshaped_faces(expressive, shapes, inner=inner, seed=its_seed)
+            more.append(LabelledFaces(reshaped.faces, reshaped.target, reshaped.label, source="reshaped"))
     return more
 
 
@@ -275,7 +296,7 @@ class EmotionTask:
 
     def source_shares(self) -> dict[str, float]:
         """Return the shares of the faces shown, by source, of all but FER2013's."""
-        return {"photographs": self.recipe.data.photographs_share, "talking": self.recipe.data.talking_share}
+        return {name: getattr(self.recipe.data, f"{name}_share") for name in _MADE}
 
     def loss(self, model: nn.Module, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, dict[str, float]]:
         faces, target = batch

@@ -35,7 +35,8 @@ from vidfer.learning.training.emotion_cnn import (
 )
 from vidfer.weights import load_tensors
 
-_SCENES = SOURCES.index("scenes")
+_KINDS = ("fer", "scenes", "posed")  # sources with class shares of their own; the others count as the first
+_SCENES = _KINDS.index("scenes")
 _MIN_SHARE = 1e-4
 
 
@@ -68,15 +69,16 @@ class TaughtNetwork(nn.Module):
 class Shown:
     """A batch: faces (B, C, S, S), and of each what is known.
 
-    ``target``, ``votes`` (B, 8) sum to 1, or to 0 where nothing is known; ``of_scene`` (B,) bool: only the five classes
-    of the teacher are; ``shapes`` (B, ``NUM_SHAPES``), NaN where unknown.
+    ``target``, ``votes`` (B, 8) sum to 1, or to 0 where nothing is known; ``kind`` (B,) indexes
+    ``_KINDS``: of scenes only the five classes of the teacher are known; ``shapes`` (B, ``NUM_SHAPES``), NaN where
+    unknown.
     """
 
     faces: Tensor
     target: Tensor
     votes: Tensor
     shapes: Tensor
-    of_scene: Tensor
+    kind: Tensor
 
 
 def mixed_targets(
@@ -125,17 +127,21 @@ class MixedTask(EmotionTask):
         super().__init__(recipe, folder)
         held_back = read_lfw_pictures(folder, "val", size=self.spec.size, border=0)
         self.photographs = LabelledFaces(held_back.faces, held_back.target, held_back.label)
-        of_scene = self.training.source == _SCENES
+        self._kind = torch.zeros(len(self.training), dtype=torch.long)
+        for kind, source in enumerate(_KINDS):
+            self._kind[self.training.source == SOURCES.index(source)] = kind
         weights = self._row_weights.float()[:, None]
         natural = self.training.votes[self.training.source == SOURCES.index("fer")].mean(0)
         self.class_shares = natural / natural.sum()
-        seen = torch.stack([(weights * self.training.target)[rows].sum(0) for rows in (~of_scene, of_scene)])
-        seen = (seen / seen.sum(1, keepdim=True)).clamp_min(_MIN_SHARE)
-        # (2, 8): by how much each class was seen more often than it occurs, in stills and in scenes.
+        shown = weights * self.training.target
+        seen = torch.stack([shown[self._kind == kind].sum(0) for kind in range(len(_KINDS))])
+        seen = (seen / seen.sum(1, keepdim=True)).nan_to_num().clamp_min(_MIN_SHARE)
+        # (3, 8): by how much each class was seen more often than it occurs, by kind. Each kind is told by its looks, so
+        # that many posed fearful faces would else make stills look less fearful.
         self._excess = seen.log() - self.class_shares.clamp_min(_MIN_SHARE).log()
-        self._known = torch.ones(2, NUM_EMOTIONS, dtype=torch.bool)
-        self._known[1] = False
-        self._known[1, TEACHER_COLUMNS] = True
+        self._known = torch.ones(len(_KINDS), NUM_EMOTIONS, dtype=torch.bool)
+        self._known[_SCENES] = False
+        self._known[_SCENES, TEACHER_COLUMNS] = True
         self._networks = [self._trained(Path(name)) for name in recipe.mixed.networks]
 
     def build_model(self) -> nn.Module:
@@ -186,14 +192,14 @@ class MixedTask(EmotionTask):
             target=self.training.target[rows].to(device),
             votes=self.training.votes[rows].to(device),
             shapes=self.training.shapes[rows].to(device),
-            of_scene=(self.training.source[rows] == _SCENES).to(device),
+            kind=self._kind[rows].to(device),
         )
 
     def loss(self, model: nn.Module, batch: Shown) -> tuple[Tensor, dict[str, float]]:  # type: ignore[override]
         mixed = self.recipe.mixed
         embedding, logits = model(batch.faces)
         embedding, logits = embedding.float(), logits.float()
-        kind, excess = batch.of_scene.long(), self._excess.to(logits)
+        kind, excess = batch.kind, self._excess.to(logits)
         adjusted = logits + excess[kind]
         adjusted = adjusted.masked_fill(~self._known.to(logits.device)[kind], -1e4)
         read = functional.cross_entropy(adjusted, batch.target)

@@ -103,21 +103,25 @@ def test_rare_classes_are_seen_more_often(data: Path, recipe: Path) -> None:
     assert share == pytest.approx(expected, rel=0.15)
 
 
-def test_photographs_and_talking_faces_are_shown_as_often_as_the_recipe_says(tmp_path: Path, recipe: Path) -> None:
+def test_more_faces_are_shown_as_often_as_the_recipe_says(tmp_path: Path, recipe: Path) -> None:
     data = write_lfw_file(write_fer_files(tmp_path, per_class=8))
-    recipe.write_text(RECIPE.replace("[data]", "[data]\nphotographs_share = 0.2\ntalking_share = 0.1"))
+    shares = {"photographs": 0.2, "talking": 0.1, "posed": 0.15, "reshaped": 0.05}
+    lines = "\n".join(f"{name}_share = {share}" for name, share in shares.items())
+    recipe.write_text(RECIPE.replace("[data]", f"[data]\n{lines}"))
     task = EmotionTask(parse_section(EmotionRecipe, read_toml(recipe), source="recipe"), data)
     seen = torch.cat([task._epoch_order(epoch) for epoch in range(60)])
-    shares = torch.bincount(task.training.source[seen], minlength=len(SOURCES)).double() / len(seen)
-    assert dict(zip(SOURCES, shares.tolist(), strict=True)) == pytest.approx(
-        {"fer": 0.7, "photographs": 0.2, "talking": 0.1, "scenes": 0.0}, abs=0.04
+    shown = torch.bincount(task.training.source[seen], minlength=len(SOURCES)).double() / len(seen)
+    assert dict(zip(SOURCES, shown.tolist(), strict=True)) == pytest.approx(
+        {"fer": 0.5, "scenes": 0.0, **shares}, abs=0.04
     )
-    assert task.steps_per_epoch() == 4  # photographs change what is shown, not how much
-    talking = task.training.label[task.training.source == SOURCES.index("talking")]
-    assert len(talking) > 8
-    assert set(talking.tolist()) == {0}
+    assert task.steps_per_epoch() == 4  # they change what is shown, not how much
+    labels = {name: task.training.label[task.training.source == SOURCES.index(name)] for name in shares}
+    assert len(labels["talking"]) > 8
+    assert set(labels["talking"].tolist()) == {0}
+    assert len(labels["posed"]) == 3 * len(labels["talking"])
+    assert 0 not in labels["reshaped"]
     val_rows = 5
-    assert int((task.training.source == SOURCES.index("photographs")).sum()) == 24 - val_rows
+    assert len(labels["photographs"]) == 24 - val_rows
 
 
 def test_missing_photographs_are_named(data: Path, recipe: Path) -> None:

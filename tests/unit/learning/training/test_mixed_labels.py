@@ -36,6 +36,7 @@ batch_size = 16
 learning_rate = 0.01
 average_decay = 0.6
 """
+SCENES = 1  # kind of face
 BOTH_SIDES = (
     "browDown",
     "browOuterUp",
@@ -143,8 +144,9 @@ def test_learns_and_keeps_the_backbone_alone(data: Path, recipe: Path, tmp_path:
 def test_scenes_teach_the_five_classes_alone(data: Path, recipe: Path) -> None:
     task = MixedTask(parse_section(EmotionRecipe, read_toml(recipe), source="recipe"), data)
     model = task.build_model()
-    batch = next(b for b in batches(task) if b.of_scene.any())
-    scenes = type(batch)(**{name: getattr(batch, name)[batch.of_scene] for name in batch.__dataclass_fields__})
+    batch = next(b for b in batches(task) if (b.kind == SCENES).any())
+    rows = batch.kind == SCENES
+    scenes = type(batch)(**{name: getattr(batch, name)[rows] for name in batch.__dataclass_fields__})
     task.loss(model, scenes)[0].backward()
     gradient = model.deployed.classify.bias.grad
     known = [EMOTION_INDEX[name] for name in ("neutral", "happiness", "sadness", "surprise", "anger")]
@@ -164,6 +166,17 @@ def test_what_is_shown_more_often_is_not_expected_more_often(data: Path, recipe:
     task = MixedTask(parse_section(EmotionRecipe, read_toml(recipe), source="recipe"), data)
     expected = (weights[stills, None] * task.training.target[stills]).sum(0)
     torch.testing.assert_close(shown, expected / expected.sum(), atol=1e-3, rtol=0)
+
+
+def test_posed_faces_do_not_change_what_stills_are_expected_to_show(data: Path, recipe: Path) -> None:
+    without = MixedTask(parse_section(EmotionRecipe, read_toml(recipe), source="recipe"), data)
+    recipe.write_text(RECIPE.replace("[data]", "[data]\nposed_share = 0.4"))
+    task = MixedTask(parse_section(EmotionRecipe, read_toml(recipe), source="recipe"), data)
+    torch.testing.assert_close(task._excess[0], without._excess[0])
+    fear = EMOTION_INDEX["fear"]
+    assert task._excess[2, fear] > task._excess[0, fear]  # most of them are fearful
+    batch = next(b for b in batches(task) if (b.kind == 2).any())
+    assert torch.isfinite(task.loss(task.build_model(), batch)[0])
 
 
 def test_learns_what_larger_networks_say(data: Path, recipe: Path, tmp_path: Path) -> None:
