@@ -1,12 +1,12 @@
 """Neutral faces moved as the Facial Action Coding System describes expressions: pictures of what the corpora lack.
 
-Few labelled faces that may be learnt from show fear or contempt, and fewer anger without an open mouth. What these
-look like is known: which muscles move, and where they pull the skin (Ekman, Friesen and Hager 2002, "Facial Action
-Coding System"). Landmarks of neutral faces are moved so, each muscle ("action unit") by an amount drawn at random, and
-the picture with them. Wrinkles and teeth do not appear, so such faces teach shape alone.
+Few labelled faces that may be learnt from show fear or contempt. What these look like is known: which muscles move,
+and where they pull the skin (Ekman, Friesen and Hager 2002, "Facial Action Coding System"). Landmarks of neutral faces
+are moved so, each muscle ("action unit") by an amount drawn at random, and the picture with them. Wrinkles and teeth do
+not appear, so such faces teach shape alone.
 
-Where features rest differs from person to person as much as weak expressions move them, so a network learns them
-together where it sees few people. Each face is therefore also given the resting shape of somebody else.
+At rest, brows and mouths of different people differ as much as a weak expression moves them. So that a network does
+not take one for the other, each face is also given the resting shape of somebody else.
 """
 
 from __future__ import annotations
@@ -113,16 +113,19 @@ _WAYS: Final[dict[str, tuple[Amounts, ...]]] = {
 _ONE_SIDED = "contempt"
 _WEAK_SIDE = 0.25  # at most, of the amount of the other side
 _SIDES = (0.85, 1.15)  # how much more or less than its amount each half of a face does
-# How often each is shown; neutral: a few weak units, either way, as faces differ at rest.
+# How often each is shown; neutral: a few weak units, either way, as faces differ at rest, and half of the time a mouth
+# that is open as in talk, so that brows raised in talk are no fear.
 _SHARES: Final = {
-    **{"fear": 0.25, "contempt": 0.13, "anger": 0.15, "sadness": 0.1, "disgust": 0.12, "surprise": 0.05},
-    "neutral": 0.2,
+    **{"fear": 0.22, "contempt": 0.1, "anger": 0.12, "sadness": 0.1, "disgust": 0.1, "surprise": 0.06},
+    "neutral": 0.3,
 }
 _AT_REST = (-0.4, 0.35)  # amount of each of these
 _UNITS_AT_REST = 4
+_TALKING: Final[Amounts] = {25: (0.0, 1.2), 26: (0.0, 0.6), 1: (-0.3, 0.6), 2: (-0.3, 0.6)}
+_TALKING_SHARE = 0.5
 _STRENGTH = (0.55, 1.2)  # of the whole expression
 _LABEL_PER_STRENGTH, _LABEL_SHARE = 0.85, (0.4, 0.9)  # of the target; the rest is what the face was labelled before
-_SHAPES = 14  # principal components of where neutral faces have their landmarks; they hold 95 % of the variance
+_SHAPES = 14  # principal components of where neutral faces have their landmarks; they hold 98 % of the variance
 _OTHER_SHAPE = 0.8  # standard deviations by which a face is moved along each
 _TURNED = 0.05  # sides: with the nose's tip farther from between the eyes a face is not seen from the front
 _VERSIONS = 3  # of each face
@@ -199,6 +202,8 @@ def _drawn(name: str, random: np.random.Generator) -> tuple[np.ndarray, float]:
     if name == "neutral":
         units = random.choice(list(_UNITS), _UNITS_AT_REST, replace=False)
         amounts = dict(zip(units, random.uniform(*_AT_REST, len(units)), strict=True))
+        if random.random() < _TALKING_SHARE:
+            amounts |= {unit: random.uniform(*least_to_most) for unit, least_to_most in _TALKING.items()}
     else:
         ways = _WAYS[name]
         way = ways[random.integers(len(ways))]
