@@ -27,7 +27,7 @@ from vidfer.faces.align import (
     similarity_transforms,
 )
 from vidfer.labels import EMOTION_INDEX, NUM_EMOTIONS
-from vidfer.learning.datasets.face_motion import displaced, mouth_shadow
+from vidfer.learning.datasets.face_motion import SHADOW_PER_OPENING, displaced, mouth_shadow
 from vidfer.learning.datasets.labelled_pictures import LabelledPictures
 
 # Action unit -> landmark of the person's right half, or of the middle -> how far it moves outwards and down, in sides
@@ -77,8 +77,7 @@ _UNITS: Final[dict[int, dict[int, tuple[float, float]]]] = {
         **{5: (0, 0.049), 6: (0, 0.098), 7: (0, 0.098), 8: (0, 0.098)},
     },
 }
-_OPENING: Final = {25: 0.026, 26: 0.085}  # of the mouth, sides of the face, for how dark it is inside
-_SHADOW_PER_OPENING = (3.0, 9.0)  # as of talking faces
+_OPENING: Final = {25: 0.026, 26: 0.085}  # what counts of it, in sides of the face, for how dark the mouth is inside
 _DARKEST = 0.85
 
 Amounts = dict[int, tuple[float, float]]  # of action units: from the least to the most, 1 as above
@@ -165,14 +164,15 @@ def posed_faces(pictures: LabelledPictures, shapes: np.ndarray, *, inner: float,
     random = np.random.default_rng(seed)
     pictures = pictures.take(np.tile(_from_the_front(pictures.points, inner), _VERSIONS))
     names = random.choice(list(_SHARES), len(pictures), p=list(_SHARES.values()))
-    strength = np.where(names == "neutral", 1.0, random.uniform(*_STRENGTH, len(pictures))).astype(np.float32)
+    at_rest = names == "neutral"
+    strength = np.where(at_rest, 1.0, random.uniform(*_STRENGTH, len(pictures))).astype(np.float32)
     drawn = [_drawn(name, random) for name in names]
     moves = np.stack([move for move, _ in drawn]) if drawn else np.zeros((0, 68, 2), np.float32)
     wanted = _with_other_shapes(pictures.points, shapes, random) + inner * strength[:, None, None] * moves
     opening = strength * np.array([opening for _, opening in drawn], np.float32)
-    depth = np.minimum(_DARKEST, opening * random.uniform(*_SHADOW_PER_OPENING, len(pictures))).astype(np.float32)
+    depth = np.minimum(_DARKEST, opening * random.uniform(*SHADOW_PER_OPENING, len(pictures))).astype(np.float32)
     label = np.array([EMOTION_INDEX[name] for name in names], np.int64)
-    share = np.where(names == "neutral", 0.0, np.clip(_LABEL_PER_STRENGTH * strength, *_LABEL_SHARE))[:, None]
+    share = np.where(at_rest, 0.0, np.clip(_LABEL_PER_STRENGTH * strength, *_LABEL_SHARE))[:, None]
     target = (1 - share) * pictures.target + share * np.eye(NUM_EMOTIONS)[label]
     faces, points = _moved(pictures, wanted, depth, inner)
     return LabelledPictures(
@@ -193,14 +193,14 @@ def _with_other_shapes(points: np.ndarray, shapes: np.ndarray, random: np.random
 
 
 def _from_the_front(points: np.ndarray, inner: float) -> np.ndarray:
-    between = (points[:, 36:42, 0].mean(1) + points[:, 42:48, 0].mean(1)) / 2
-    return np.flatnonzero(np.abs(points[:, 30, 0] - between) < _TURNED * inner)
+    right_eye, left_eye, nose = five_points(points)[:, :3, 0].T
+    return np.flatnonzero(np.abs(nose - (right_eye + left_eye) / 2) < _TURNED * inner)
 
 
 def _drawn(name: str, random: np.random.Generator) -> tuple[np.ndarray, float]:
     """Return how landmarks (68, 2) move, and by how much the mouth opens, in sides of the face."""
     if name == "neutral":
-        units = random.choice(list(_UNITS), _UNITS_AT_REST, replace=False)
+        units = random.choice(list(_UNITS), _UNITS_AT_REST, replace=False).tolist()
         amounts = dict(zip(units, random.uniform(*_AT_REST, len(units)), strict=True))
         if random.random() < _TALKING_SHARE:
             amounts |= {unit: random.uniform(*least_to_most) for unit, least_to_most in _TALKING.items()}
@@ -213,8 +213,8 @@ def _drawn(name: str, random: np.random.Generator) -> tuple[np.ndarray, float]:
     for unit, amount in amounts.items():
         one, other = (1.0, random.uniform(0, _WEAK_SIDE)) if name == _ONE_SIDED else random.uniform(*_SIDES, 2)
         right, left = (one, other) if of_the_right else (other, one)
-        moves += _unit(int(unit), amount * right, amount * left)
-        opening += max(0.0, amount) * _OPENING.get(int(unit), 0.0)
+        moves += _unit(unit, amount * right, amount * left)
+        opening += max(0.0, amount) * _OPENING.get(unit, 0.0)
     return moves, opening
 
 

@@ -10,13 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vidfer.learning.datasets.face_motion import MouthShape, displaced, mouth_shadow, speak
+from vidfer.learning.datasets.face_motion import SHADOW_PER_OPENING, MouthShape, displaced, mouth_shadow, speak
 from vidfer.learning.datasets.labelled_pictures import LabelledPictures
 
-# Largest movements, in heights of the face (see MouthShape), and how dark the inside of a mouth gets: chosen by eye, so
-# that the pictures still look like talking, not like astonishment.
+# Largest movements, in heights of the face (see MouthShape): chosen by eye, so that the pictures still look like
+# talking, not like astonishment.
 _OPENING, _WIDENING, _SKEW = 0.085, 0.05, 0.04
-_SHADOW_PER_OPENING = (3.0, 9.0)  # teeth are bright, an opening of 0.085 without them is nearly 80 % dark
 _BATCH = 256
 
 
@@ -56,4 +55,4 @@ def _talking(points: np.ndarray, random: np.random.Generator, inner: float) -> t
         widening=random.uniform(-_WIDENING, 0.6 * _WIDENING) * inner,
         skew=random.normal(0.0, 0.5 * _SKEW) * inner,
     )
-    return speak(points, shape), opening * random.uniform(*_SHADOW_PER_OPENING)
+    return speak(points, shape), opening * random.uniform(*SHADOW_PER_OPENING)

@@ -21,7 +21,7 @@ from vidfer.labels import EMOTION_INDEX, EMOTIONS, NUM_EMOTIONS
 from vidfer.learning.datasets.aligned_faces import align_pictures, face_transforms
 from vidfer.learning.datasets.fer2013 import read_fer_folder
 from vidfer.learning.datasets.fer2013plus import SIDE, FerPictures, Split, majority_labels, soft_labels
-from vidfer.learning.datasets.labelled_pictures import read_fer_pictures, read_lfw_pictures
+from vidfer.learning.datasets.labelled_pictures import LabelledPictures, read_fer_pictures, read_lfw_pictures
 from vidfer.learning.datasets.posed_faces import posed_faces, reshaped_faces, resting_shapes
 from vidfer.learning.datasets.talking_faces import talking_faces
 from vidfer.learning.datasets.teachers import NUM_SHAPES
@@ -36,7 +36,7 @@ from vidfer.weights import locate, mean_weights
 
 Source = Literal["fer", "photographs", "talking", "scenes", "posed", "reshaped"]
 SOURCES: Final[tuple[Source, ...]] = get_args(Source)
-_MADE: Final = ("photographs", "talking", "posed", "reshaped")  # each with its share in [data]
+_MORE: Final = ("photographs", "talking", "posed", "reshaped")  # each with its share in [data]
 
 
 class ModelConfig(Section):
@@ -203,36 +203,41 @@ def aligned(pictures: FerPictures, *, size: int, border: int) -> Tensor:
 def load_more_faces(folder: Path, config: DataConfig, spec: InputSpec, *, seed: int) -> list[LabelledFaces]:
     """Return the faces to learn from besides FER2013's, as the recipe asks: photographs, and faces that are made."""
     more: list[LabelledFaces] = []
-    shares = {name: getattr(config, f"{name}_share") for name in _MADE}
-    if not any(shares.values()):
+    asked = [name for name in _MORE if getattr(config, f"{name}_share")]
+    if not asked:
         return more
     if folder.suffix == ".csv":
-        names = ", ".join(f"{name}_share" for name in shares)
+        names = ", ".join(f"{name}_share" for name in _MORE)
         raise DataError(f"{folder}: [data] {names} are for FER2013 (--data DIR): set them to 0")
     photographs = read_lfw_pictures(folder, "train", size=spec.size, border=config.border)
     if config.photographs_share:
         more.append(LabelledFaces(photographs.faces, photographs.target, photographs.label, source="photographs"))
-    if not any(shares[name] for name in ("talking", "posed", "reshaped")):
+    if asked == ["photographs"]:
         return more
     inner = spec.size / (spec.size + 2 * config.border)
     stills = read_fer_pictures(folder, "Training", size=spec.size, border=config.border)
     for number, pictures in enumerate((stills, photographs)):
-        is_neutral = pictures.label == EMOTION_INDEX["neutral"]
-        neutral, expressive = pictures.take(np.flatnonzero(is_neutral)), pictures.take(np.flatnonzero(~is_neutral))
-        its_seed = seed + number
-        if config.talking_share:
-            faces = talking_faces(neutral, inner=inner, seed=its_seed)
-            more.append(LabelledFaces(faces, neutral.target, neutral.label, source="talking"))
-        if not config.posed_share and not config.reshaped_share:
-            continue
-        shapes = resting_shapes(neutral, inner=inner)
-        if config.posed_share:
-            posed = posed_faces(neutral, shapes, inner=inner, seed=its_seed)
-            more.append(LabelledFaces(posed.faces, posed.target, posed.label, source="posed"))
-        if config.reshaped_share:
-            reshaped = reshaped_faces(expressive, shapes, inner=inner, seed=its_seed)
-            more.append(LabelledFaces(reshaped.faces, reshaped.target, reshaped.label, source="reshaped"))
+        more += _made_faces(pictures, config, inner=inner, seed=seed + number)
     return more
+
+
+def _made_faces(pictures: LabelledPictures, config: DataConfig, *, inner: float, seed: int) -> list[LabelledFaces]:
+    made: list[LabelledFaces] = []
+    is_neutral = pictures.label == EMOTION_INDEX["neutral"]
+    neutral = pictures.take(np.flatnonzero(is_neutral))
+    if config.talking_share:
+        faces = talking_faces(neutral, inner=inner, seed=seed)
+        made.append(LabelledFaces(faces, neutral.target, neutral.label, source="talking"))
+    if config.posed_share or config.reshaped_share:
+        shapes = resting_shapes(neutral, inner=inner)
+    if config.posed_share:
+        posed = posed_faces(neutral, shapes, inner=inner, seed=seed)
+        made.append(LabelledFaces(posed.faces, posed.target, posed.label, source="posed"))
+    if config.reshaped_share:
+        expressive = pictures.take(np.flatnonzero(~is_neutral))
+        reshaped = reshaped_faces(expressive, shapes, inner=inner, seed=seed)
+        made.append(LabelledFaces(reshaped.faces, reshaped.target, reshaped.label, source="reshaped"))
+    return made
 
 
 class EmotionTask:
@@ -296,7 +301,7 @@ class EmotionTask:
 
     def source_shares(self) -> dict[str, float]:
         """Return the shares of the faces shown, by source, of all but FER2013's."""
-        return {name: getattr(self.recipe.data, f"{name}_share") for name in _MADE}
+        return {name: getattr(self.recipe.data, f"{name}_share") for name in _MORE}
 
     def loss(self, model: nn.Module, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, dict[str, float]]:
         faces, target = batch

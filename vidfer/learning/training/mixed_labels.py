@@ -69,9 +69,8 @@ class TaughtNetwork(nn.Module):
 class Shown:
     """A batch: faces (B, C, S, S), and of each what is known.
 
-    ``target``, ``votes`` (B, 8) sum to 1, or to 0 where nothing is known; ``kind`` (B,) indexes
-    ``_KINDS``: of scenes only the five classes of the teacher are known; ``shapes`` (B, ``NUM_SHAPES``), NaN where
-    unknown.
+    ``target``, ``votes`` (B, 8) sum to 1, or to 0 where nothing is known; ``kind`` (B,) indexes ``_KINDS``:
+    of scenes only the five classes of the teacher are known; ``shapes`` (B, ``NUM_SHAPES``), NaN where unknown.
     """
 
     faces: Tensor
@@ -127,9 +126,8 @@ class MixedTask(EmotionTask):
         super().__init__(recipe, folder)
         held_back = read_lfw_pictures(folder, "val", size=self.spec.size, border=0)
         self.photographs = LabelledFaces(held_back.faces, held_back.target, held_back.label)
-        self._kind = torch.zeros(len(self.training), dtype=torch.long)
-        for kind, source in enumerate(_KINDS):
-            self._kind[self.training.source == SOURCES.index(source)] = kind
+        kinds = [_KINDS.index(source) if source in _KINDS else 0 for source in SOURCES]
+        self._kind = torch.tensor(kinds)[self.training.source]
         weights = self._row_weights.float()[:, None]
         natural = self.training.votes[self.training.source == SOURCES.index("fer")].mean(0)
         self.class_shares = natural / natural.sum()

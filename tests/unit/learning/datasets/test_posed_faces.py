@@ -1,10 +1,10 @@
 """Neutral faces moved as FACS describes expressions, and faces on somebody else's resting shape."""
 
+from pathlib import Path
+
 import numpy as np
-import pytest
 import torch
 from fixtures.fer_files import UPRIGHT, points68
-from fixtures.scene_files import SHARED_DATA
 
 from vidfer.backbones.load import load_backbone
 from vidfer.faces.align import TEMPLATE, five_points
@@ -30,7 +30,7 @@ def faces(count: int) -> LabelledPictures:
 
 
 def test_landmarks_arrive_where_they_are_wanted() -> None:
-    """Two near ones that part, as lids do: exactly, while a mean over the surroundings hardly moves them."""
+    """Two near ones that part, as lids do: nearly, while a mean over the surroundings hardly moves them."""
     ticks = (torch.arange(120) + 0.5) / 120
     ramps = torch.stack(torch.meshgrid(ticks, ticks, indexing="xy"))[None]  # each pixel says where it is
     grid = torch.meshgrid(torch.linspace(0.3, 0.7, 9), torch.linspace(0.3, 0.65, 8), indexing="xy")
@@ -95,11 +95,9 @@ def test_another_resting_shape_keeps_the_label() -> None:
     assert len(reshaped_faces(faces(0), np.zeros((14, 68, 2), np.float32), inner=INNER, seed=1)) == 0
 
 
-def test_a_network_sees_in_posed_faces_what_they_are_posed_as() -> None:
+def test_a_network_sees_in_posed_faces_what_they_are_posed_as(shared_folder: Path) -> None:
     """With faces of people whom the network in the package did not learn from."""
-    if not SHARED_DATA.is_dir():
-        pytest.skip("needs the shared data")
-    pictures = read_fer_pictures(SHARED_DATA, "PublicTest", size=48, border=6)
+    pictures = read_fer_pictures(shared_folder / "data", "PublicTest", size=48, border=6)
     pictures = pictures.take(np.flatnonzero(pictures.label == 0)[:300])
     posed = posed_faces(pictures, resting_shapes(pictures, inner=INNER)[:0], inner=INNER, seed=1)
     network = load_backbone("compact")
