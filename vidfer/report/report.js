@@ -334,7 +334,8 @@ function watchVideo() {
     next();
   };
   video.lastElementChild.addEventListener('error', failed);  // of the last source: none of them can be played
-  if (video.networkState === HTMLMediaElement.NETWORK_NO_SOURCE) failed();
+  // All sources failed before this ran. Without a currentSrc none has been tried yet, which is the same state.
+  if (video.networkState === HTMLMediaElement.NETWORK_NO_SOURCE && video.currentSrc) failed();
   video.addEventListener('loadedmetadata', () => {  // the overlay was written upright
     if (video.currentSrc.endsWith('/overlay_blurred.mp4')) video.removeAttribute('style');
   });
