@@ -83,13 +83,13 @@ TABLE: tuple[WeightFile, ...] = (
         kind="quality",
         name="embedded",
         filename="quality.safetensors",
-        sha256="f604377d85c0fe5b709679b975185868f739f5fffbffd735316586a7cd4670dc",
+        sha256="ba08191bfa843551653b0e80aa57f62857df1ee47820a8328775647983a6e863",
     ),
     WeightFile(
         kind="backbone",
         name="compact",
         filename="emotion_cnn.safetensors",
-        sha256="0c0dfc6a4a9cd804cdd931932f5ab0f864496887cab9a0bcb60d56428749373d",
+        sha256="0810968f2f6763f8abd134995f0925deb71c1bb7619413625060bfd0483722dd",
     ),
     WeightFile(
         kind="identity",
@@ -188,13 +188,13 @@ TABLE: tuple[WeightFile, ...] = (
         kind="temporal",
         name="gru",
         filename="temporal_gru.safetensors",
-        sha256="6359926f39d780e4c3e60253794b0c887c0e84244393b957573683b4b5b0023a",
+        sha256="e324644e76b4f14b4d4e782b295e6697090e5e2ec4100d95c1f8e6996c744e4f",
     ),
     WeightFile(
         kind="temporal",
         name="gru_causal",
         filename="temporal_gru_causal.safetensors",
-        sha256="85348239e8e546385e0a12505bddb7a7209ac3e7af8fd7695352df5e2d9c8d1d",
+        sha256="4bb65732eddef3b9ea0e721805e5a93f3d3810bb8c22de34244e8fe985c5932d",
     ),
     WeightFile(
         kind="movements",

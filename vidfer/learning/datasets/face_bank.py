@@ -1,9 +1,9 @@
 """A bank of made people: each a neutral picture and some expressive ones, seen in many ways by the per-frame network.
 
 The labelled faces are stills of different persons. A made person goes from a neutral picture to an expressive one by
-a morph along 68 landmarks, talks and blinks by moved landmarks, and is blurred, compressed, badly lit or covered; all
-of this is done to pictures, and the per-frame network sees the result. For photographs of LFW both ends of the
-morph can be one and the same person; FER+ has no identities, there the person changes with the expression.
+a morph along 68 landmarks, talks (with raised brows) and blinks by moved landmarks, and is blurred, compressed, badly
+lit or covered; all of this is done to pictures, and the per-frame network sees the result. For photographs of LFW both
+ends of the morph can be one and the same person; FER+ has no identities, there the person changes with the expression.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from vidfer.errors import DataError
 from vidfer.labels import EMOTION_INDEX
+from vidfer.learning.datasets.action_units import unit_movement
 from vidfer.learning.datasets.face_motion import MouthShape, blink, displaced, mouth_shadow, speak
 from vidfer.learning.datasets.face_noise import damaged, draw_damage, draw_slight_damage
 from vidfer.learning.datasets.face_scripts import (
@@ -27,6 +28,7 @@ from vidfer.learning.datasets.face_scripts import (
     REST_MOVED,
     SKEWED,
     TALK_DAMAGED,
+    TALKING_LOOKS,
     WIDE,
 )
 from vidfer.learning.datasets.labelled_pictures import LabelledPictures
@@ -35,6 +37,10 @@ from vidfer.types.validation import Columns
 Embed = Callable[[Tensor], tuple[np.ndarray, np.ndarray]]  # faces (N, 1, S, S) 0..1 -> (N, D) float16, (N, K) float32
 Progress = Callable[[int, int], None]  # people done, people in all
 NUM_LEVELS = 4  # intensities of an expression that are rendered, evenly from 0 to 1
+# How far people raise their brows while they talk, as amounts of action units 1 and 2: it stresses words (Ekman 1979,
+# "About brows: emotional and conversational signals"). Below 0: not at all.
+_BROWS_IN_TALK = (-0.5, 1.5)
+_LOOKS_OF_TALK = (*TALKING_LOOKS, TALK_DAMAGED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,6 +162,9 @@ class _Person:
         self._inner = size / pictures.faces.shape[-1]  # side of the face within the picture with its border
         small = random.uniform(0.0, 1.0)  # some people talk with small movements, some with large ones
         self._mouths = _draw_mouths(random, 0.4 + 0.6 * small)
+        raised = self._inner * max(0.0, random.uniform(*_BROWS_IN_TALK))
+        brows = torch.from_numpy(raised * (unit_movement(1, 1.0, 1.0) + unit_movement(2, 1.0, 1.0)))
+        self._ends = {row: self._brows_raised(row, brows) for row in (neutral, *apex.tolist())}
         self._views = torch.from_numpy(_draw_views(random, self._inner))
         bad, slight = draw_damage(random), draw_slight_damage(random)
         self._damages = [bad if look in (REST_DAMAGED, TALK_DAMAGED) else slight for look in range(NUM_LOOKS)]
@@ -172,18 +181,25 @@ class _Person:
     def _looks(self, neutral: int, apex: int, level: float) -> Tensor:
         """Return (V, 1, S, S): every look at one intensity."""
         ends = [(row, share) for row, share in ((neutral, 1 - level), (apex, level)) if share > 0]
-        shape = sum(share * self._pictures.points[row] for row, share in ends)
-        wanted = torch.from_numpy(np.stack([self._posed(shape, look) for look in range(NUM_LOOKS)]))  # (V, 68, 2)
+        shapes = torch.stack([share * self._ends[row][1] for row, share in ends]).sum(0).numpy()
+        wanted = torch.from_numpy(np.stack([self._posed(*pair) for pair in enumerate(shapes)]))  # (V, 68, 2)
         faces = torch.zeros((NUM_LOOKS, 1, self._size, self._size))
         for row, share in ends:
-            picture = self._pictures.faces[row].float().div(255).expand(NUM_LOOKS, -1, -1, -1)
-            points = torch.from_numpy(self._pictures.points[row]).expand(NUM_LOOKS, -1, -1)
+            picture, points = self._ends[row]
             faces += share * displaced(picture, points, wanted, view=self._views, size=self._size)
         depth = torch.tensor([min(0.8, 9 * mouth.opening) for mouth in self._mouths])
         faces = faces * mouth_shadow(wanted, depth, view=self._views, size=self._size)
         return torch.stack([damaged(f, d, self._random) for f, d in zip(faces, self._damages, strict=True)])
 
-    def _posed(self, shape: np.ndarray, look: int) -> np.ndarray:
+    def _brows_raised(self, row: int, brows: Tensor) -> tuple[Tensor, Tensor]:
+        """Return one picture as it is for each look, (V, 1, S, S) and landmarks (V, 68, 2): brows raised in talk."""
+        picture = self._pictures.faces[row : row + 1].float() / 255
+        points = torch.from_numpy(self._pictures.points[row : row + 1])
+        raised = displaced(picture, points, points + brows, exact=True)
+        talks = torch.tensor([look in _LOOKS_OF_TALK for look in range(NUM_LOOKS)])
+        return torch.where(talks[:, None, None, None], raised, picture), points + talks[:, None, None] * brows
+
+    def _posed(self, look: int, shape: np.ndarray) -> np.ndarray:
         mouth = self._mouths[look]
         scaled = MouthShape(
             opening=mouth.opening * self._inner, widening=mouth.widening * self._inner, skew=mouth.skew * self._inner

@@ -13,9 +13,9 @@ from pydantic import Field
 from vidfer.config import Section
 
 # Looks of a face that the bank of pictures holds for each person and intensity (``face_bank``).
-REST, REST_MOVED, OPEN, WIDE, SKEWED, REST_DAMAGED, TALK_DAMAGED, BLINK = range(8)
-NUM_LOOKS = 8
-_TALKING_LOOKS = (REST, OPEN, WIDE, SKEWED)
+REST, REST_MOVED, CLOSED, OPEN, WIDE, SKEWED, REST_DAMAGED, TALK_DAMAGED, BLINK = range(9)
+NUM_LOOKS = 9
+TALKING_LOOKS = (CLOSED, OPEN, WIDE, SKEWED)  # of the mouth; what brows do in talk lasts while it does
 
 
 class ScriptConfig(Section):
@@ -176,7 +176,7 @@ def _draw_talk(random: np.random.Generator, config: ScriptConfig, duration: floa
         end = now + spell
         while talking and now < end:  # a mouth shape every 0.06 to 0.3 s: four to seven syllables a second
             starts.append(now)
-            looks.append(int(random.choice(_TALKING_LOOKS)))
+            looks.append(int(random.choice(TALKING_LOOKS)))
             now += random.uniform(0.06, 0.3)
         now, talking = end, not talking
     order = np.argsort(starts, kind="stable")

@@ -19,7 +19,6 @@ import torch
 from torch import Tensor
 
 from vidfer.faces.align import (
-    MIRRORED_LANDMARKS,
     TEMPLATE,
     apply_transforms,
     five_points,
@@ -27,60 +26,14 @@ from vidfer.faces.align import (
     similarity_transforms,
 )
 from vidfer.labels import EMOTION_INDEX, NUM_EMOTIONS
+from vidfer.learning.datasets.action_units import ACTION_UNITS, unit_movement
 from vidfer.learning.datasets.face_motion import SHADOW_PER_OPENING, displaced, mouth_shadow
 from vidfer.learning.datasets.labelled_pictures import LabelledPictures
 
-# Action unit -> landmark of the person's right half, or of the middle -> how far it moves outwards and down, in sides
-# of the face. The directions are FACS's; the distances were chosen by eye, so that faces look as in its pictures.
-_UNITS: Final[dict[int, dict[int, tuple[float, float]]]] = {
-    1: {21: (0, -0.070), 20: (0, -0.049), 19: (0, -0.017)},  # inner brow raiser
-    2: {18: (0, -0.056), 17: (0, -0.056), 19: (0, -0.063), 20: (0, -0.035)},  # outer brow raiser
-    4: {  # brow lowerer
-        **{21: (-0.022, 0.036), 20: (-0.018, 0.036), 19: (-0.011, 0.031)},
-        **{18: (-0.006, 0.017), 17: (-0.006, 0.017)},
-    },
-    5: {37: (0, -0.022), 38: (0, -0.022)},  # upper lid raiser
-    7: {41: (0, -0.014), 40: (0, -0.014), 37: (0, 0.008), 38: (0, 0.008)},  # lid tightener
-    9: {  # nose wrinkler
-        **{31: (0.004, -0.031), 32: (0.003, -0.028), 33: (0, -0.028), 30: (0, -0.011), 27: (0, 0.008)},
-        **{50: (0, -0.031), 49: (0, -0.028), 51: (0, -0.031), 61: (0, -0.028), 62: (0, -0.028)},
-        **{21: (-0.017, 0.036), 20: (-0.011, 0.028), 41: (0, -0.011), 40: (0, -0.011)},
-    },
-    10: {  # upper lip raiser
-        **{50: (0, -0.042), 49: (0, -0.042), 51: (0, -0.042), 61: (0, -0.042), 62: (0, -0.042)},
-        **{31: (0.006, -0.017), 33: (0, -0.008), 48: (0, -0.008)},
-    },
-    12: {  # lip corner puller
-        **{48: (0.049, -0.056), 60: (0.049, -0.056), 49: (0.028, -0.028), 59: (0.028, -0.028)},
-        **{61: (0.014, -0.011), 67: (0.014, -0.011)},
-    },
-    14: {  # dimpler
-        **{48: (0.025, -0.022), 60: (0.025, -0.022), 49: (0.014, -0.011), 59: (0.014, -0.011)},
-    },
-    15: {48: (0.006, 0.049), 60: (0.006, 0.049), 59: (0, 0.022), 49: (0, 0.011)},  # lip corner depressor
-    17: {58: (0, -0.022), 59: (0, -0.022), 57: (0, -0.022), 67: (0, -0.014), 66: (0, -0.014), 8: (0, -0.014)},  # chin
-    20: {  # lip stretcher
-        **{48: (0.063, 0.017), 60: (0.063, 0.017), 49: (0.042, 0.008), 59: (0.042, 0.008)},
-        **{50: (0.017, 0), 58: (0.017, 0), 61: (0.025, 0), 67: (0.025, 0)},
-    },
-    23: {  # lip tightener
-        **{50: (0, 0.017), 49: (0, 0.017), 51: (0, 0.017), 58: (0, -0.020), 59: (0, -0.020), 57: (0, -0.020)},
-        **{48: (-0.017, 0), 60: (-0.017, 0)},
-    },
-    25: {  # lips part
-        **{58: (0, 0.036), 59: (0, 0.036), 67: (0, 0.036), 57: (0, 0.036), 66: (0, 0.036)},
-        **{50: (0, -0.008), 61: (0, -0.008), 51: (0, -0.008), 62: (0, -0.008)},
-    },
-    26: {  # jaw drop
-        **{58: (0, 0.119), 59: (0, 0.098), 67: (0, 0.119), 57: (0, 0.119), 66: (0, 0.119)},
-        **{48: (-0.017, 0.049), 60: (-0.017, 0.049)},
-        **{5: (0, 0.049), 6: (0, 0.098), 7: (0, 0.098), 8: (0, 0.098)},
-    },
-}
 _OPENING: Final = {25: 0.026, 26: 0.085}  # what counts of it, in sides of the face, for how dark the mouth is inside
 _DARKEST = 0.85
 
-Amounts = dict[int, tuple[float, float]]  # of action units: from the least to the most, 1 as above
+Amounts = dict[int, tuple[float, float]]  # of action units: from the least to the most, 1 as in ACTION_UNITS
 
 # Ways of each expression: the prototypes and major variants of FACS's guide, contempt's units on one side.
 _WAYS: Final[dict[str, tuple[Amounts, ...]]] = {
@@ -200,7 +153,7 @@ def _from_the_front(points: np.ndarray, inner: float) -> np.ndarray:
 def _drawn(name: str, random: np.random.Generator) -> tuple[np.ndarray, float]:
     """Return how landmarks (68, 2) move, and by how much the mouth opens, in sides of the face."""
     if name == "neutral":
-        units = random.choice(list(_UNITS), _UNITS_AT_REST, replace=False).tolist()
+        units = random.choice(list(ACTION_UNITS), _UNITS_AT_REST, replace=False).tolist()
         amounts = dict(zip(units, random.uniform(*_AT_REST, len(units)), strict=True))
         if random.random() < _TALKING_SHARE:
             amounts |= {unit: random.uniform(*least_to_most) for unit, least_to_most in _TALKING.items()}
@@ -213,22 +166,9 @@ def _drawn(name: str, random: np.random.Generator) -> tuple[np.ndarray, float]:
     for unit, amount in amounts.items():
         one, other = (1.0, random.uniform(0, _WEAK_SIDE)) if name == _ONE_SIDED else random.uniform(*_SIDES, 2)
         right, left = (one, other) if of_the_right else (other, one)
-        moves += _unit(unit, amount * right, amount * left)
+        moves += unit_movement(unit, amount * right, amount * left)
         opening += max(0.0, amount) * _OPENING.get(unit, 0.0)
     return moves, opening
-
-
-def _unit(unit: int, right: float, left: float) -> np.ndarray:
-    """Return how one action unit moves landmarks (68, 2), by amounts of the person's right and left half."""
-    moves = np.zeros((68, 2), np.float32)
-    for landmark, (outwards, down) in _UNITS[unit].items():
-        other = MIRRORED_LANDMARKS[landmark]
-        if other == landmark:
-            moves[landmark, 1] = (right + left) / 2 * down
-        else:  # the person's right is on the left of the picture
-            moves[landmark] = -right * outwards, right * down
-            moves[other] = left * outwards, left * down
-    return moves
 
 
 def _moved(

@@ -6,7 +6,10 @@ import torch
 from fixtures.face_people import random_bank, random_pictures
 
 from vidfer.errors import DataError
+from vidfer.faces.align import MIRRORED_LANDMARKS
 from vidfer.labels import EMOTION_INDEX
+from vidfer.learning.datasets import face_bank
+from vidfer.learning.datasets.action_units import ACTION_UNITS, unit_movement
 from vidfer.learning.datasets.face_bank import (
     NUM_LEVELS,
     FaceBank,
@@ -17,7 +20,7 @@ from vidfer.learning.datasets.face_bank import (
 )
 from vidfer.learning.datasets.face_motion import MouthShape, blink, displaced, speak
 from vidfer.learning.datasets.face_noise import Damage, damaged, draw_damage
-from vidfer.learning.datasets.face_scripts import NUM_LOOKS, ScriptConfig, draw_script
+from vidfer.learning.datasets.face_scripts import NUM_LOOKS, TALK_DAMAGED, TALKING_LOOKS, ScriptConfig, draw_script
 from vidfer.learning.datasets.face_sequences import FaceSequences, draw_times, render_sequence
 from vidfer.learning.datasets.kept_arrays import load_arrays, save_arrays
 from vidfer.temporal.grid import STEP_SECONDS
@@ -112,6 +115,26 @@ def test_rendering_is_seeded_by_person_and_starts_neutral(tmp_path):
     (tmp_path / "b.npz").write_bytes(b"PK nothing")
     with pytest.raises(DataError, match="damaged"):
         load_arrays(tmp_path / "b.npz", FaceBank)
+
+
+def test_action_units_move_both_halves_alike_and_one_half_alone():
+    for unit in ACTION_UNITS:
+        both, right = unit_movement(unit, 1.0, 1.0), unit_movement(unit, 1.0, 0.0)
+        assert both.any()
+        assert np.allclose(both[MIRRORED_LANDMARKS] * [-1, 1], both)
+        assert np.allclose(right + right[MIRRORED_LANDMARKS] * [-1, 1], both, atol=1e-6)
+
+
+def test_brows_rise_in_talk_and_only_there(monkeypatch):
+    pictures = random_pictures(40)
+    neutral, apex = plan_people(pictures, 2, slots=1, shares=SHARES, seed=0)
+    looks = {}
+    for amount in (-0.1, 1.0):
+        monkeypatch.setattr(face_bank, "_BROWS_IN_TALK", (amount, amount))
+        looks[amount] = render_people(pictures, neutral, apex, size=32, seed=5).faces[:, :NUM_LOOKS]
+    differ = (looks[-0.1] != looks[1.0]).any((2, 3))
+    for look in range(NUM_LOOKS):
+        assert (differ[:, look] == (look in (*TALKING_LOOKS, TALK_DAMAGED))).all()
 
 
 @pytest.mark.parametrize("seed", range(20))
