@@ -192,7 +192,7 @@ class _Person:
         return torch.stack([damaged(f, d, self._random) for f, d in zip(faces, self._damages, strict=True)])
 
     def _brows_raised(self, row: int, brows: Tensor) -> tuple[Tensor, Tensor]:
-        """Return one picture as it is for each look, (V, 1, S, S) and landmarks (V, 68, 2): brows raised in talk."""
+        """Return a picture for each look, (V, 1, S, S), and landmarks (V, 68, 2): brows are raised in those of talk."""
         picture = self._pictures.faces[row : row + 1].float() / 255
         points = torch.from_numpy(self._pictures.points[row : row + 1])
         raised = displaced(picture, points, points + brows, exact=True)

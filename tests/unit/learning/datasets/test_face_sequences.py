@@ -6,10 +6,8 @@ import torch
 from fixtures.face_people import random_bank, random_pictures
 
 from vidfer.errors import DataError
-from vidfer.faces.align import MIRRORED_LANDMARKS
 from vidfer.labels import EMOTION_INDEX
 from vidfer.learning.datasets import face_bank
-from vidfer.learning.datasets.action_units import ACTION_UNITS, unit_movement
 from vidfer.learning.datasets.face_bank import (
     NUM_LEVELS,
     FaceBank,
@@ -115,14 +113,6 @@ def test_rendering_is_seeded_by_person_and_starts_neutral(tmp_path):
     (tmp_path / "b.npz").write_bytes(b"PK nothing")
     with pytest.raises(DataError, match="damaged"):
         load_arrays(tmp_path / "b.npz", FaceBank)
-
-
-def test_action_units_move_both_halves_alike_and_one_half_alone():
-    for unit in ACTION_UNITS:
-        both, right = unit_movement(unit, 1.0, 1.0), unit_movement(unit, 1.0, 0.0)
-        assert both.any()
-        assert np.allclose(both[MIRRORED_LANDMARKS] * [-1, 1], both)
-        assert np.allclose(right + right[MIRRORED_LANDMARKS] * [-1, 1], both, atol=1e-6)
 
 
 def test_brows_rise_in_talk_and_only_there(monkeypatch):
