@@ -28,6 +28,7 @@ from vidfer.learning.datasets.teachers import NUM_SHAPES
 from vidfer.learning.evaluation.calibration import calibration, fit_temperature, softmax
 from vidfer.learning.evaluation.classification import classification
 from vidfer.learning.training.augment import Augmentation, AugmentConfig
+from vidfer.learning.training.look_alikes import Labelled, group_ratios, identity_vectors
 from vidfer.learning.training.loop import LoopConfig
 from vidfer.learning.training.metric import LearningConfig, metric_loss
 from vidfer.learning.training.own_faces import read_own_faces
@@ -37,6 +38,7 @@ from vidfer.weights import locate, mean_weights
 Source = Literal["fer", "photographs", "talking", "scenes", "posed", "reshaped"]
 SOURCES: Final[tuple[Source, ...]] = get_args(Source)
 _MORE: Final = ("photographs", "talking", "posed", "reshaped")  # each with its share in [data]
+_RAREST: Final = 5.0  # times that a class is rarer among people who look alike, as far as it counts
 
 
 class ModelConfig(Section):
@@ -59,6 +61,11 @@ class DataConfig(Section):
     frames_per_clip: int = Field(8, ge=1, description="of a video that a manifest names")
     border: int = Field(8, ge=0, description="px kept around the aligned face for turning and shifting it")
     balance: float = Field(0.0, ge=0.0, le=1.0, description="0: classes as they come; 1: all equally often")
+    groups: int = Field(
+        0,
+        ge=0,
+        description="of people who look alike, in each of which each class is shown about as often as in all; 0: none",
+    )
     soft: bool = Field(True, description="ferplus: learn the share of votes, not their winner")
     label_smoothing: float = Field(0.0, ge=0.0, lt=1.0)
     photographs_share: float = Field(
@@ -372,14 +379,30 @@ class EmotionTask:
         shares = self.source_shares()
         shares["fer"] = 1 - sum(shares.values())
         weights = torch.zeros(len(faces), dtype=torch.float64)
+        rarity = self._rarity_in_group() if data.groups else torch.ones(len(faces), dtype=torch.float64)
         for i, source in enumerate(SOURCES):
             rows = (faces.source == i).nonzero()[:, 0]
             if not len(rows):
                 continue
             count = torch.bincount(faces.label[rows], minlength=NUM_EMOTIONS).clamp_min(1).double()
-            part = (count**-data.balance)[faces.label[rows]]
+            part = (count**-data.balance)[faces.label[rows]] * rarity[rows]
             weights[rows] = shares[source] * part / part.sum()
         return weights
+
+    def _rarity_in_group(self) -> Tensor:
+        """Return (N,) how much rarer each face's class is among people who look alike than among all, within limits."""
+        data, faces = self.recipe.data, self.training
+        by_source = {name: (faces.source == i).numpy() for i, name in enumerate(SOURCES)}
+        real = ~by_source["posed"]  # those show each expression on all alike
+        inner = faces.faces[real, :, data.border :, data.border :][..., : self.spec.size, : self.spec.size]
+        target = faces.target[real].numpy()
+        labelled = [by_source[name][real] for name in ("fer", "scenes") if by_source[name].any()]
+        ways = [Labelled(rows, target) for rows in labelled]
+        ratios = group_ratios(identity_vectors(inner), ways, groups=data.groups)
+        ratio = np.where(by_source["scenes"][real, None], ratios[-1], ratios[0])
+        rarity = np.ones(len(faces))
+        rarity[real] = np.clip(np.exp(-(ratio * target).sum(1)), 1 / _RAREST, _RAREST)
+        return torch.from_numpy(rarity)
 
 
 def predict(
