@@ -2,9 +2,9 @@
 
 In FER+ a group of about a thousand faces that look alike, most of them East Asian women and children, is called angry
 a third as often as all faces are, and fearful a fifth. A network learns that, too, and then reads such people so
-wherever it meets them. Here faces are parted into groups that look alike, by the identity network's vectors. How much
-more often a class is seen in a group than in all faces becomes part of the logit adjustment (Menon et al. 2021), which
-takes it out of what the network learns. No group has a name, and nothing of them is kept.
+wherever it meets them. Here faces are parted into groups that look alike, by the identity network's vectors. What is
+rarely labelled in a group can then be shown more often, so that who is seen tells nothing (Idrissi et al. 2022, "Simple
+data balancing achieves competitive worst-group-accuracy"). No group has a name, and nothing of them is kept.
 """
 
 from __future__ import annotations
