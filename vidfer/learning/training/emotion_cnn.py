@@ -104,7 +104,9 @@ class MixedConfig(Section):
     votes_weight: float = Field(0.0, ge=0.0, description="of the loss of a second head that learns FER+'s votes alone")
     shapes_weight: float = Field(0.0, ge=0.0, description="of the loss of a head that learns how the face is shaped")
     networks: tuple[str, ...] = Field(
-        (), description="weight files of larger networks: what they say of the very faces shown is learnt, too"
+        (),
+        description="weight files of networks: what they say of the very faces shown is learnt, too, without what they "
+        "learnt of [data] groups",
     )
     networks_share: float = Field(0.5, ge=0.0, le=1.0, description="of the loss, where there are networks: theirs")
 
@@ -379,7 +381,7 @@ class EmotionTask:
         shares = self.source_shares()
         shares["fer"] = 1 - sum(shares.values())
         weights = torch.zeros(len(faces), dtype=torch.float64)
-        rarity = self._rarity_in_group() if data.groups else torch.ones(len(faces), dtype=torch.float64)
+        rarity = self._rarity()
         for i, source in enumerate(SOURCES):
             rows = (faces.source == i).nonzero()[:, 0]
             if not len(rows):
@@ -389,20 +391,27 @@ class EmotionTask:
             weights[rows] = shares[source] * part / part.sum()
         return weights
 
-    def _rarity_in_group(self) -> Tensor:
-        """Return (N,) how much rarer each face's class is among people who look alike than among all, within limits."""
+    @cached_property
+    def in_group(self) -> Tensor:
+        """(N, 8): log ratios of how often each class is labelled in a face's group, over how often in all faces.
+
+        0 where there are no groups.
+        """
         data, faces = self.recipe.data, self.training
-        by_source = {name: (faces.source == i).numpy() for i, name in enumerate(SOURCES)}
-        real = ~by_source["posed"]  # those show each expression on all alike
-        inner = faces.faces[real, :, data.border :, data.border :][..., : self.spec.size, : self.spec.size]
-        target = faces.target[real].numpy()
-        labelled = [by_source[name][real] for name in ("fer", "scenes") if by_source[name].any()]
-        ways = [Labelled(rows, target) for rows in labelled]
-        ratios = group_ratios(identity_vectors(inner), ways, groups=data.groups)
-        ratio = np.where(by_source["scenes"][real, None], ratios[-1], ratios[0])
-        rarity = np.ones(len(faces))
-        rarity[real] = np.clip(np.exp(-(ratio * target).sum(1)), 1 / _RAREST, _RAREST)
-        return torch.from_numpy(rarity)
+        if not data.groups:
+            return torch.zeros(len(faces), NUM_EMOTIONS)
+        inner = faces.faces[..., data.border :, data.border :][..., : self.spec.size, : self.spec.size]
+        sources = [SOURCES.index(name) for name in ("fer", "scenes")]
+        rows = [(faces.source == i).numpy() for i in sources if (faces.source == i).any()]
+        labelled = [Labelled(of_source, faces.target.numpy()) for of_source in rows]
+        ratios = group_ratios(identity_vectors(inner), labelled, groups=data.groups)
+        return torch.from_numpy(np.where(rows[-1][:, None], ratios[-1], ratios[0])).float()
+
+    def _rarity(self) -> Tensor:
+        """Return (N,) how much rarer a face's class is among people who look alike than among all, within limits."""
+        expected = (self.in_group.double() * self.training.target).sum(1)
+        expected[self.training.source == SOURCES.index("posed")] = 0.0  # those show each expression on all alike
+        return torch.exp(-expected).clamp(1 / _RAREST, _RAREST)
 
 
 def predict(
