@@ -401,11 +401,13 @@ class EmotionTask:
         if not data.groups:
             return torch.zeros(len(faces), NUM_EMOTIONS)
         inner = faces.faces[..., data.border :, data.border :][..., : self.spec.size, : self.spec.size]
-        sources = [SOURCES.index(name) for name in ("fer", "scenes")]
-        rows = [(faces.source == i).numpy() for i in sources if (faces.source == i).any()]
-        labelled = [Labelled(of_source, faces.target.numpy()) for of_source in rows]
+        stills, scenes = ((faces.source == SOURCES.index(name)).numpy() for name in ("fer", "scenes"))
+        labelled = [Labelled(rows, faces.target.numpy()) for rows in (stills, scenes) if rows.any()]
         ratios = group_ratios(identity_vectors(inner), labelled, groups=data.groups)
-        return torch.from_numpy(np.where(rows[-1][:, None], ratios[-1], ratios[0])).float()
+        out = ratios[0]  # whatever is made of stills and photographs is labelled as they are
+        if scenes.any():
+            out[scenes] = ratios[1][scenes]
+        return torch.from_numpy(out).float()
 
     def _rarity(self) -> Tensor:
         """Return (N,) how much rarer a face's class is among people who look alike than among all, within limits."""

@@ -18,6 +18,7 @@ from scipy.cluster.vq import kmeans2, vq
 from torch import Tensor
 from torch.nn import functional
 
+from vidfer.errors import DataError
 from vidfer.identity.embedded import EmbeddedIdentity
 
 _PARTINGS: Final = 6  # into groups, each begun elsewhere; their mean changes less from face to face than any of them
@@ -57,9 +58,16 @@ def group_ratios(vectors: np.ndarray, labelled: Sequence[Labelled], *, groups: i
         L ways in which some of these faces are labelled; each is counted by itself.
     groups
         Into how many groups these faces are parted. Faces that are not labelled belong to the nearest.
+
+    Raises
+    ------
+    DataError
+        If there are fewer labelled faces than groups.
     """
-    unlike = _without_expression(vectors, labelled)
     known = np.flatnonzero(np.any([one.rows for one in labelled], axis=0))
+    if len(known) < groups:
+        raise DataError(f"[data] groups: expected at most as many as there are faces, {len(known)}, got {groups}")
+    unlike = _without_expression(vectors, labelled)
     out = np.zeros((len(labelled), *labelled[0].shares.shape))
     for seed in range(_PARTINGS):
         sample = np.random.default_rng(seed).choice(known, min(_SAMPLE, len(known)), replace=False)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from vidfer.errors import DataError
 from vidfer.learning.training.look_alikes import Labelled, group_ratios, identity_vectors
 
 NEUTRAL, ANGRY = 0, 1
@@ -75,6 +76,12 @@ def test_each_way_of_labelling_counts_by_itself(group: np.ndarray, member: np.nd
     people, other = group_ratios(vectors, ways, groups=GROUPS)
     assert people[member, ANGRY].mean() < -0.5
     assert np.abs(other).max() < 0.15
+
+
+def test_more_groups_than_faces_are_refused(group: np.ndarray, shares: np.ndarray) -> None:
+    few = Labelled(np.arange(FACES) < 5, shares)
+    with pytest.raises(DataError, match="groups: expected at most as many as there are faces, 5, got 6"):
+        group_ratios(vectors_of(group, shares), [few], groups=GROUPS)
 
 
 def test_identity_vectors_are_of_faces_of_any_size() -> None:
