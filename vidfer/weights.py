@@ -188,7 +188,7 @@ TABLE: tuple[WeightFile, ...] = (
         kind="temporal",
         name="gru",
         filename="temporal_gru.safetensors",
-        sha256="e324644e76b4f14b4d4e782b295e6697090e5e2ec4100d95c1f8e6996c744e4f",
+        sha256="8275676b871393c568188e7d91a609ba873f393fef9698ae32471a6e18649cee",
     ),
     WeightFile(
         kind="temporal",

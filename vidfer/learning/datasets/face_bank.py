@@ -38,8 +38,9 @@ Embed = Callable[[Tensor], tuple[np.ndarray, np.ndarray]]  # faces (N, 1, S, S) 
 Progress = Callable[[int, int], None]  # people done, people in all
 NUM_LEVELS = 4  # intensities of an expression that are rendered, evenly from 0 to 1
 # How far people raise their brows while they talk, as amounts of action units 1 and 2: it stresses words (Ekman 1979,
-# "About brows: emotional and conversational signals"). Below 0: not at all.
+# "About brows: emotional and conversational signals"). Below 0: not at all. Each shape of the mouth has its own share.
 _BROWS_IN_TALK = (-0.5, 1.5)
+_SHARE_OF_A_LOOK = (0.0, 1.5)
 _LOOKS_OF_TALK = (*TALKING_LOOKS, TALK_DAMAGED)
 
 
@@ -163,7 +164,9 @@ class _Person:
         small = random.uniform(0.0, 1.0)  # some people talk with small movements, some with large ones
         self._mouths = _draw_mouths(random, 0.4 + 0.6 * small)
         raised = self._inner * max(0.0, random.uniform(*_BROWS_IN_TALK))
-        brows = torch.from_numpy(raised * (unit_movement(1, 1.0, 1.0) + unit_movement(2, 1.0, 1.0)))
+        shares = [random.uniform(*_SHARE_OF_A_LOOK) if look in _LOOKS_OF_TALK else 0.0 for look in range(NUM_LOOKS)]
+        movement = raised * (unit_movement(1, 1.0, 1.0) + unit_movement(2, 1.0, 1.0))
+        brows = torch.from_numpy(np.stack([share * movement for share in shares]).astype(np.float32))  # (V, 68, 2)
         self._ends = {row: self._brows_raised(row, brows) for row in (neutral, *apex.tolist())}
         self._views = torch.from_numpy(_draw_views(random, self._inner))
         bad, slight = draw_damage(random), draw_slight_damage(random)
@@ -193,11 +196,11 @@ class _Person:
 
     def _brows_raised(self, row: int, brows: Tensor) -> tuple[Tensor, Tensor]:
         """Return a picture for each look, (V, 1, S, S), and landmarks (V, 68, 2): brows are raised in those of talk."""
-        picture = self._pictures.faces[row : row + 1].float() / 255
-        points = torch.from_numpy(self._pictures.points[row : row + 1])
+        picture = (self._pictures.faces[row : row + 1].float() / 255).expand(NUM_LOOKS, -1, -1, -1)
+        points = torch.from_numpy(self._pictures.points[row : row + 1]).expand(NUM_LOOKS, -1, -1)
         raised = displaced(picture, points, points + brows, exact=True)
-        talks = torch.tensor([look in _LOOKS_OF_TALK for look in range(NUM_LOOKS)])
-        return torch.where(talks[:, None, None, None], raised, picture), points + talks[:, None, None] * brows
+        still = (brows == 0).all(-1).all(-1)[:, None, None, None]  # left as it is, not even sampled anew
+        return torch.where(still, picture, raised), points + brows
 
     def _posed(self, look: int, shape: np.ndarray) -> np.ndarray:
         mouth = self._mouths[look]

@@ -5,7 +5,9 @@ A script is a function of time, so one script can be seen at any frame rate.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from pydantic import Field
@@ -15,7 +17,8 @@ from vidfer.config import Section
 # Looks of a face that the bank of pictures holds for each person and intensity (``face_bank``).
 REST, REST_MOVED, CLOSED, OPEN, WIDE, SKEWED, REST_DAMAGED, TALK_DAMAGED, BLINK = range(9)
 NUM_LOOKS = 9
-TALKING_LOOKS = (CLOSED, OPEN, WIDE, SKEWED)  # of the mouth; what brows do in talk lasts while it does
+_TALKING_SURPRISE_SECONDS = 3.0  # who is surprised for longer says nothing meanwhile: see ``silent_surprise``
+TALKING_LOOKS = (CLOSED, OPEN, WIDE, SKEWED)  # of the mouth, each with its own height of the brows
 
 
 class ScriptConfig(Section):
@@ -112,6 +115,31 @@ def draw_script(random: np.random.Generator, config: ScriptConfig, *, duration_s
         lost=_draw_spells(random, duration_seconds, every=config.lost_every, median=0.4),
         sway_knots=random.random(int(duration_seconds / 0.4) + 2),
     )
+
+
+def silent_surprise(script: Script, surprise: np.ndarray) -> Script:
+    """Return the script without talk in long expressions of those slots, (A,) bool, whose picture shows surprise.
+
+    Surprise is the briefest of the emotions, a few seconds at most (Ekman 2003, "Emotions revealed"), while many people
+    keep their brows up for as long as they talk.
+    """
+    talk = script.talking_look
+    starts, looks = talk.start_seconds, talk.value
+    for start, stop in _expressions(script):
+        if stop - start > _TALKING_SURPRISE_SECONDS and surprise[script.slot(np.array((start + stop) / 2))]:
+            before, after = starts < start, starts > stop
+            starts = np.concatenate([starts[before], [start, stop], starts[after]])
+            looks = np.concatenate([looks[before], [REST, talk(np.array(stop))], looks[after]])
+    return replace(script, talking_look=Steps(start_seconds=starts, value=looks))
+
+
+def _expressions(script: Script) -> Iterator[tuple[float, float]]:
+    """Yield when each expression begins and ends, in seconds; what lasts throughout may end after the script does."""
+    knots, last = script.knots_seconds, len(script.knots_seconds) - 1
+    edges = [0, *np.flatnonzero(script.intensity[1:-1] == 0) + 1, last]
+    for start, stop in pairwise(edges):
+        if script.intensity[start : stop + 1].any():
+            yield float(knots[start]), float(knots[stop])
 
 
 def _draw_expressions(

@@ -7,8 +7,9 @@ from typing import Protocol
 
 import numpy as np
 
+from vidfer.labels import EMOTION_INDEX
 from vidfer.learning.datasets.face_bank import NUM_LEVELS, FaceBank
-from vidfer.learning.datasets.face_scripts import REST, REST_MOVED, Script, ScriptConfig, draw_script
+from vidfer.learning.datasets.face_scripts import REST, REST_MOVED, Script, ScriptConfig, draw_script, silent_surprise
 from vidfer.temporal import TrackSequence
 
 FRAME_RATES = (5.0, 10.0, 12.5, 15.0, 24.0, 25.0, 25.0, 29.97, 30.0, 30.0, 30.0, 50.0, 60.0)  # per second
@@ -80,6 +81,7 @@ class FaceSequences:
             duration_seconds = float(np.exp(random.uniform(low, high)))
         slots = bank.vectors.shape[1]
         script = draw_script(random, self._config, duration_seconds=duration_seconds, slots=slots)
+        script = silent_surprise(script, bank.apex_target[person].argmax(1) == EMOTION_INDEX["surprise"])
         pts_seconds = draw_times(random, script, fps=fps or float(random.choice(FRAME_RATES)))
         return render_sequence(bank, person, script, pts_seconds, random)
 

@@ -47,7 +47,7 @@ from vidfer.temporal.networks.refiner import Refiner
 from vidfer.weights import file_digest, locate
 
 logger = logging.getLogger(__name__)
-BANK_VERSION = 3  # raised when the same settings give other pictures
+BANK_VERSION = 4  # raised when the same settings give other pictures
 SEVERE = {"damage_share": 0.5, "damage_every": 4.0}  # of ``[script]``: half of the video bad throughout
 SplitName = Literal["train", "validation", "test"]
 BankProgress = Callable[[str, int, int], None]  # what, people done, people in all

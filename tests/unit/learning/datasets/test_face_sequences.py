@@ -18,7 +18,15 @@ from vidfer.learning.datasets.face_bank import (
 )
 from vidfer.learning.datasets.face_motion import MouthShape, blink, displaced, speak
 from vidfer.learning.datasets.face_noise import Damage, damaged, draw_damage
-from vidfer.learning.datasets.face_scripts import NUM_LOOKS, TALK_DAMAGED, TALKING_LOOKS, ScriptConfig, draw_script
+from vidfer.learning.datasets.face_scripts import (
+    NUM_LOOKS,
+    REST,
+    TALK_DAMAGED,
+    TALKING_LOOKS,
+    ScriptConfig,
+    draw_script,
+    silent_surprise,
+)
 from vidfer.learning.datasets.face_sequences import FaceSequences, draw_times, render_sequence
 from vidfer.learning.datasets.kept_arrays import load_arrays, save_arrays
 from vidfer.temporal.grid import STEP_SECONDS
@@ -127,6 +135,17 @@ def test_brows_rise_in_talk_and_only_there(monkeypatch):
         assert (differ[:, look] == (look in (*TALKING_LOOKS, TALK_DAMAGED))).all()
 
 
+def test_brows_move_from_one_shape_of_the_mouth_to_the_next(monkeypatch):
+    monkeypatch.setattr(face_bank, "_BROWS_IN_TALK", (1.0, 1.0))
+    pictures = random_pictures(40)
+    neutral, apex = plan_people(pictures, 1, slots=1, shares=SHARES, seed=0)
+    person = face_bank._Person(pictures, int(neutral[0]), apex[0], np.random.default_rng(0), size=32)
+    _, points = person._ends[int(neutral[0])]
+    height = points[:, 17:27, 1].mean(1)  # downwards
+    assert len({round(float(height[look]), 4) for look in TALKING_LOOKS}) == len(TALKING_LOOKS)
+    assert all(height[look] < height[REST] for look in TALKING_LOOKS)
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_scripts_are_plausible(seed):
     random = np.random.default_rng(seed)
@@ -140,6 +159,28 @@ def test_scripts_are_plausible(seed):
     assert np.all((script.slot(at) >= 0) & (script.slot(at) < 3))
     change = np.flatnonzero(np.diff(script.slot(at)))
     assert np.all(intensity[change] < 0.05)  # the expression changes to another one only while neutral
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_who_is_surprised_for_long_falls_silent(seed):
+    random = np.random.default_rng(seed)
+    config = ScriptConfig(talk_share=0.9, calm_share=0.0, steady_share=0.3, apex_seconds=4.0)
+    script = draw_script(random, config, duration_seconds=40.0, slots=2)
+    silent = silent_surprise(script, np.array([True, False]))
+    at = np.arange(0, 40, 0.02)
+    before, after = script.talking_look(at), silent.talking_look(at)
+    shown = np.round(script.intensity_at(at), 6) > 0
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], shown, [0]])))
+    for start, stop in zip(edges[::2], edges[1::2], strict=True):
+        within = slice(start + 1, stop - 1)
+        slots = set(script.slot(at[start:stop]))  # two where one expression follows at once on another
+        cut = start == 0 or stop == len(at)  # how long it lasts is not seen
+        if slots == {0} and (stop - start) * 0.02 > 3.1:
+            assert (after[within] == REST).all()
+        elif slots == {1} or (slots == {0} and not cut and (stop - start) * 0.02 < 2.9):
+            assert np.array_equal(after[within], before[within])
+    assert np.array_equal(after[~shown], before[~shown])
+    assert np.array_equal(silent_surprise(script, np.zeros(2, bool)).talking_look(at), before)
 
 
 def test_most_of_the_time_is_neutral_and_expressions_last_seconds():
