@@ -17,8 +17,8 @@ from vidfer.config import Section
 # Looks of a face that the bank of pictures holds for each person and intensity (``face_bank``).
 REST, REST_MOVED, CLOSED, OPEN, WIDE, SKEWED, REST_DAMAGED, TALK_DAMAGED, BLINK = range(9)
 NUM_LOOKS = 9
-_TALKING_SURPRISE_SECONDS = 3.0  # who is surprised for longer says nothing meanwhile: see ``silent_surprise``
 TALKING_LOOKS = (CLOSED, OPEN, WIDE, SKEWED)  # of the mouth, each with its own height of the brows
+_TALKING_SURPRISE_SECONDS = 3.0  # who is surprised for longer says nothing meanwhile: see ``silent_surprise``
 
 
 class ScriptConfig(Section):
