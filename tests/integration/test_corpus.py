@@ -58,8 +58,10 @@ def test_train_and_evaluate_on_clips(clips, kept, tmp_path, capsys):
     done = vidfer(*command)
     assert done.returncode == 0, done.stderr
     assert "clip_uar 1" in done.stdout
+    assert "tracks to learn from" in done.stderr  # what is done before the first step is said
     weights = (folder / "best.safetensors").read_bytes()
-    assert run(*command, "-q") == 0  # goes on, and there is nothing left to do
+    again = vidfer(*command, "-q")  # goes on, and there is nothing left to do
+    assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
     assert (folder / "best.safetensors").read_bytes() == weights
 
     out = tmp_path / "figures"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import math
 import sys
 from collections.abc import Callable, Iterator
@@ -26,10 +27,16 @@ def check_training_extra(command: str) -> None:
 
 @contextmanager
 def steps_shown(*, quiet: bool) -> Iterator[ProgressCallback]:
-    """Give a callback that shows a training's steps: a bar on a terminal, lines in a log file."""
+    """Give a callback that shows a training's steps: a bar on a terminal, lines in a log file.
+
+    Meanwhile vidfer's log says what else is done: minutes can pass before the first step.
+    """
     from tqdm import tqdm
 
-    with tqdm(unit="step", disable=quiet or not sys.stderr.isatty(), dynamic_ncols=True) as bar:
+    with (
+        _log_shown(quiet=quiet),
+        tqdm(unit="step", disable=quiet or not sys.stderr.isatty(), dynamic_ncols=True) as bar,
+    ):
 
         def show(done: int, total: int, figures: dict[str, float]) -> None:
             shown = {name: figure_text(value) for name, value in figures.items()}
@@ -40,6 +47,18 @@ def steps_shown(*, quiet: bool) -> Iterator[ProgressCallback]:
             bar.update(done - bar.n)
 
         yield show
+
+
+@contextmanager
+def _log_shown(*, quiet: bool) -> Iterator[None]:
+    log = logging.getLogger("vidfer")
+    level = log.level
+    if not quiet:
+        log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
 
 
 def print_best(best: dict[str, float], out: Path) -> None:

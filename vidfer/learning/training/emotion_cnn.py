@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
@@ -35,6 +36,7 @@ from vidfer.learning.training.own_faces import read_own_faces
 from vidfer.temporal.baseline import NEUTRAL_LOG_ODDS, centred
 from vidfer.weights import locate, mean_weights
 
+logger = logging.getLogger(__name__)
 Source = Literal["fer", "photographs", "talking", "scenes", "posed", "reshaped"]
 SOURCES: Final[tuple[Source, ...]] = get_args(Source)
 _MORE: Final = ("photographs", "talking", "posed", "reshaped")  # each with its share in [data]
@@ -403,6 +405,7 @@ class EmotionTask:
         inner = faces.faces[..., data.border :, data.border :][..., : self.spec.size, : self.spec.size]
         stills, scenes = ((faces.source == SOURCES.index(name)).numpy() for name in ("fer", "scenes"))
         labelled = [Labelled(rows, faces.target.numpy()) for rows in (stills, scenes) if rows.any()]
+        logger.info("telling who looks alike among %d faces, which takes some minutes", len(faces))
         ratios = group_ratios(identity_vectors(inner), labelled, groups=data.groups)
         out = ratios[0]  # whatever is made of stills and photographs is labelled as they are
         if scenes.any():

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -50,7 +50,7 @@ logger = logging.getLogger(__name__)
 BANK_VERSION = 4  # raised when the same settings give other pictures
 SEVERE = {"damage_share": 0.5, "damage_every": 4.0}  # of ``[script]``: half of the video bad throughout
 SplitName = Literal["train", "validation", "test"]
-BankProgress = Callable[[str, int, int], None]  # what, people done, people in all
+_SAID_EVERY = 200  # people
 
 
 class BankConfig(Section):
@@ -262,16 +262,16 @@ class BankBuilder:
         """Name and digest of the backbone that looks at the people."""
         return backbone_of(self._config)
 
-    def banks(self, split: SplitName, progress: BankProgress | None = None) -> list[FaceBank]:
+    def banks(self, split: SplitName) -> list[FaceBank]:
         """Return the banks of a split: FER+'s people, and for training LFW's too."""
         config = self._config
         count = {"train": config.people, "validation": config.validation_people, "test": config.test_people}[split]
-        found = [self._bank(f"{split}_fer", count, progress)]
+        found = [self._bank(f"{split}_fer", count)]
         if split == "train" and config.known_people:
-            found.append(self._bank("train_lfw", config.known_people, progress))
+            found.append(self._bank("train_lfw", config.known_people))
         return found
 
-    def _bank(self, name: str, count: int, progress: BankProgress | None) -> FaceBank:
+    def _bank(self, name: str, count: int) -> FaceBank:
         network = self._loaded()
         settings = [BANK_VERSION, name, count, NUM_LEVELS, NUM_LOOKS, self._config.slots, self._config.shares]
         settings += [self._config.seed, network.input_spec.size]
@@ -279,17 +279,17 @@ class BankBuilder:
         path = self._folder / f"{name}-{_key([*settings, self.backbone])}.npz"
 
         def embedded() -> FaceBank:
-            people = kept_arrays(rendered_path, RenderedPeople, lambda: self._rendered(name, count, progress))
-            return embed_people(people, network.embed, progress=_progress_of(progress, f"{name}, embedding"))
+            people = kept_arrays(rendered_path, RenderedPeople, lambda: self._rendered(name, count))
+            return embed_people(people, network.embed, progress=_logged(f"{name}, embedding"))
 
         return kept_arrays(path, FaceBank, embedded)
 
-    def _rendered(self, name: str, count: int, progress: BankProgress | None) -> RenderedPeople:
+    def _rendered(self, name: str, count: int) -> RenderedPeople:
         config, size = self._config, self._loaded().input_spec.size
         pictures = self._pictures(name, size)
         neutral, apex = plan_people(pictures, count, slots=config.slots, shares=config.shares, seed=config.seed)
         return render_people(
-            pictures, neutral, apex, size=size, seed=config.seed, progress=_progress_of(progress, f"{name}, pictures")
+            pictures, neutral, apex, size=size, seed=config.seed, progress=_logged(f"{name}, pictures")
         )
 
     def _pictures(self, name: str, size: int) -> LabelledPictures:
@@ -320,8 +320,14 @@ def _key(settings: list[Any]) -> str:
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _progress_of(progress: BankProgress | None, what: str) -> Progress | None:
-    return None if progress is None else lambda done, total: progress(what, done, total)
+def _logged(what: str) -> Progress:
+    """Return what says in the log how far it is: people take many minutes to make."""
+
+    def say(done: int, total: int) -> None:
+        if done % _SAID_EVERY == 0:
+            logger.info("%s: %d of %d people", what, done, total)
+
+    return say
 
 
 def evaluation_sequences(recipe: TemporalRecipe, banks: list[FaceBank], *, seed: int) -> list[LabelledSequence]:
@@ -348,7 +354,6 @@ def train_temporal(
     *,
     device: str = "auto",
     progress: ProgressCallback | None = None,
-    bank_progress: BankProgress | None = None,
 ) -> dict[str, float]:
     """Train by a recipe file, writing into ``out``, and return the best validation's figures.
 
@@ -358,8 +363,8 @@ def train_temporal(
     recipe = read_recipe(recipe_file)
     chosen = pick_device(device)
     builder = BankBuilder(recipe.data, data, Path(recipe.data.folder or out / "bank"), device=str(chosen))
-    training = builder.banks("train", bank_progress)
-    people = builder.banks("validation", bank_progress)
+    training = builder.banks("train")
+    people = builder.banks("validation")
     validation = evaluation_sequences(recipe, people, seed=1)
     logger.info("%d people to learn from, %d sequences to validate on", sum(map(len, training)), len(validation))
     sequences = FaceSequences(training, recipe.script)
