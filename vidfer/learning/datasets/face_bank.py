@@ -196,11 +196,12 @@ class _Person:
 
     def _brows_raised(self, row: int, brows: Tensor) -> tuple[Tensor, Tensor]:
         """Return a picture for each look, (V, 1, S, S), and landmarks (V, 68, 2): brows are raised in those of talk."""
-        picture = (self._pictures.faces[row : row + 1].float() / 255).expand(NUM_LOOKS, -1, -1, -1)
+        faces = (self._pictures.faces[row : row + 1].float() / 255).repeat(NUM_LOOKS, 1, 1, 1)
         points = torch.from_numpy(self._pictures.points[row : row + 1]).expand(NUM_LOOKS, -1, -1)
-        raised = displaced(picture, points, points + brows, exact=True)
-        still = (brows == 0).all(-1).all(-1)[:, None, None, None]  # left as it is, not even sampled anew
-        return torch.where(still, picture, raised), points + brows
+        wanted = points + brows
+        moved = brows.any(-1).any(-1)  # the others stay as they are, not even sampled anew
+        faces[moved] = displaced(faces[moved], points[moved], wanted[moved], exact=True)
+        return faces, wanted
 
     def _posed(self, look: int, shape: np.ndarray) -> np.ndarray:
         mouth = self._mouths[look]
