@@ -5,11 +5,12 @@
 Faces are found, aligned and cut by the networks of the package as in a video's frame; small pictures are enlarged
 first. A face that is not found counts as wrong. Persons (of films: the films) are drawn into two halves: one to
 choose by, one to report. Nothing is fitted on either. They are read with ``emotions.prior = "natural"``, its default
-and ``"balanced"``, and, where a person has other neutral pictures, with these as their baseline (``vidfer evaluate
---baseline``; balanced). The last columns are of all pictures of a corpus read together, as a set of stimuli whose
-design is known: how often each label occurs, not where (``vidfer.temporal.prior.matched``). FER+'s rows are read
-twice: by the network as it is, natural and with the default prior, and by a linear read-out of embedding and logits,
-learnt from FER+'s votes on Training alone, with the default prior over their shares, too.
+and ``"balanced"``, and against a person's own neutral (``vidfer evaluate --baseline``): by their other pictures that
+are labelled neutral (balanced), and, without any label, by the third of all their pictures that looks most neutral, as
+in a clip (balanced, and with the default prior). The last columns are of all pictures of a corpus read together, as a
+set of stimuli whose design is known: how often each label occurs, not where (``vidfer.temporal.prior.matched``).
+FER+'s rows are read twice: by the network as it is, natural and with the default prior, and by a linear read-out of
+embedding and logits, learnt from FER+'s votes on Training alone, with the default prior over their shares, too.
 """
 
 from __future__ import annotations
@@ -37,7 +38,13 @@ from vidfer.learning.datasets.fer2013plus import Split, majority_labels, soft_la
 from vidfer.learning.evaluation.calibration import calibration, softmax
 from vidfer.learning.evaluation.faces import aligned_pictures
 from vidfer.pipeline.pictures import PictureFaces
-from vidfer.temporal.baseline import NEUTRAL_LOG_ODDS, centred, neutral_log_odds, neutral_row_shifts
+from vidfer.temporal.baseline import (
+    NEUTRAL_LOG_ODDS,
+    centred,
+    neutral_log_odds,
+    neutral_row_shifts,
+    unlabelled_row_shifts,
+)
 from vidfer.temporal.prior import Prior, class_shares, log_ratio, matched, shifted
 from vidfer.weights import load_tensors
 
@@ -77,9 +84,10 @@ def main() -> None:
     print(
         f"| | faces | weights | natural: accuracy | UAR | ECE | prior {DEFAULT}: accuracy | UAR | ECE "
         "| balanced: accuracy | UAR | ECE | with a baseline: accuracy | UAR | ECE "
+        f"| baseline without labels: accuracy | UAR | ECE | the same, prior {DEFAULT}: accuracy | UAR | ECE "
         "| with known shares: accuracy | UAR | ECE |"
     )
-    print("|" + "---|" * 18)
+    print("|" + "---|" * 24)
     for name in sorted(set(unseen.name)):
         rows = np.flatnonzero(chosen & (unseen.name == name))
         for file in options.weights:
@@ -156,8 +164,11 @@ def print_row(name: str, file: Path, unseen: Unseen, rows: np.ndarray, *, classe
     for prior in ("natural", DEFAULT, "balanced"):
         p = shifted(natural, ratio_of(network, prior))
         text.append(measured(p, unseen.label[rows], unseen.found[rows]))
-    text.append(measured(shifted(p, own_shifts(network, unseen, rows)), unseen.label[rows], unseen.found[rows]))
+    labelled, unlabelled = own_shifts(network, unseen, rows)
     found = unseen.found[rows]
+    for prior, shifts in (("balanced", labelled), ("balanced", unlabelled), (DEFAULT, unlabelled)):
+        p = shifted(natural, ratio_of(network, prior) + shifts)
+        text.append(measured(p, unseen.label[rows], found))
     together = natural.copy()
     together[found] = matched(natural[found], np.bincount(unseen.label[rows][found], minlength=NUM_EMOTIONS))
     text.append(measured(together, unseen.label[rows], found))
@@ -174,17 +185,18 @@ def seen_probabilities(network: EmotionNetwork, unseen: Unseen, rows: np.ndarray
     return softmax(seen_faces(network, unseen.faces[rows])[1])
 
 
-def own_shifts(network: EmotionNetwork, unseen: Unseen, rows: np.ndarray) -> np.ndarray:
-    """Return (N, 8) what each row's person's baseline adds; 0 for films and who has no (other) neutral picture."""
+def own_shifts(network: EmotionNetwork, unseen: Unseen, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return (N, 8) what each row's person's baseline adds, by labels and without; 0 for films and who has none."""
     if NEUTRAL_LOG_ODDS not in network.metadata:
-        return np.zeros((len(rows), NUM_EMOTIONS))
+        return np.zeros((len(rows), NUM_EMOTIONS)), np.zeros((len(rows), NUM_EMOTIONS))
     average = neutral_log_odds(network.metadata, source=Path("weights"))
     people = np.flatnonzero(np.isin(unseen.subject, unseen.subject[rows]))  # CK+'s neutral pictures, too
     odds = centred(np.log(np.maximum(seen_probabilities(network, unseen, people), 1e-9)))
     known = unseen.found[people] & ~np.char.startswith(unseen.subject[people], "sfew")
     who = np.where(known, unseen.subject[people], "").tolist()
-    shifts = neutral_row_shifts(odds, who, unseen.label[people] == EMOTION_INDEX["neutral"], average)
-    return shifts[np.searchsorted(people, rows)]
+    labelled = neutral_row_shifts(odds, who, unseen.label[people] == EMOTION_INDEX["neutral"], average)
+    mine = np.searchsorted(people, rows)
+    return labelled[mine], unlabelled_row_shifts(odds, who, average)[mine]
 
 
 def ratio_of(network: EmotionNetwork, prior: Prior) -> np.ndarray:

@@ -206,6 +206,15 @@ def test_steady_expressions_are_recognised(clip_results: Path, clip: str, emotio
     assert sum(row["emotion"] == emotion for row in rows) >= 0.95 * len(rows)
 
 
+def test_talk_with_raised_brows_is_no_surprise(clip_results: Path) -> None:
+    """A child talks: every frame alone looks surprised, and so does the third that looks most neutral."""
+    rows = [row for row in read_csv(clip_results / "d11" / "timeline.csv") if row["success"] == "1"]
+    assert sum(row["emotion"] == "surprise" for row in rows) <= 0.4 * len(rows)
+    spoken = [one for one in read_csv(clip_results / "d11" / "segments.csv") if one["emotion"] != "neutral"]
+    seconds = sum(float(one["end_seconds"]) - float(one["start_seconds"]) for one in spoken)
+    assert seconds <= 0.4 * float(rows[-1]["timestamp"])
+
+
 def test_a_smile_comes_and_goes(clip_results: Path) -> None:
     rows: dict[int, Any] = {int(row["frame"]): row for row in read_csv(clip_results / "d0" / "timeline.csv")}
     first = min(rows)

@@ -228,7 +228,8 @@ def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--baseline",
         action="store_true",
-        help="with --manifest: figures, too, of each row read against its person's rows labelled neutral (subject_id)",
+        help="with --manifest: figures, too, of each row read against its person's own neutral (subject_id): by the "
+        "rows labelled neutral, and by those that look so",
     )
     parser.add_argument(
         "--match-shares",

@@ -84,11 +84,18 @@ def _evaluate_manifest(options: argparse.Namespace) -> None:
         _check_folds(manifest, rows, options.folds)
     by = [name.strip() for name in options.by.split(",") if name.strip()]
     check_columns(manifest, by)
-    average = _neutral_average(options) if options.baseline else None
+    average, ratio = _expected(options) if options.baseline else (None, 0.0)
     seen = see_rows(manifest, rows, options)
     folds = _folds(manifest, rows, seen, options.folds) if options.folds else {}
     found = evaluate_rows(
-        manifest, rows, seen, folds=folds, by=by, match_shares=options.match_shares, neutral_average=average
+        manifest,
+        rows,
+        seen,
+        folds=folds,
+        by=by,
+        match_shares=options.match_shares,
+        neutral_average=average,
+        prior_ratio=ratio,
     )
     write_figures(found, Path(options.out))
     if options.quiet:
@@ -160,13 +167,12 @@ def _pipeline(options: argparse.Namespace) -> PipelineConfig:
     return load_pipeline(options.pipeline, settings)
 
 
-def _neutral_average(options: argparse.Namespace) -> np.ndarray:
-    """Return (8,) the log-odds of neutral faces on average as ``see_rows`` gives them, with the prior."""
+def _expected(options: argparse.Namespace) -> tuple[np.ndarray, np.ndarray]:
+    """Return (8,) the log-odds of neutral faces on average, and (8,) what the prior adds to all that is seen."""
     from vidfer.pipeline.emotions import neutral_average, prior_log_ratio
-    from vidfer.temporal.baseline import centred
 
     config = _pipeline(options)
-    return neutral_average(config.backbone) + centred(prior_log_ratio(config.emotions, config.backbone))
+    return neutral_average(config.backbone), prior_log_ratio(config.emotions, config.backbone)
 
 
 def _see_pictures(
@@ -201,6 +207,7 @@ def _see_videos(
     from vidfer.learning.evaluation.calibration import softmax
     from vidfer.learning.evaluation.labelled import Seen
     from vidfer.learning.labelled_clips import labelled_tracks
+    from vidfer.pipeline.emotions import prior_log_ratio
 
     videos = len({manifest.path[int(row)] for row in rows})
     with Progress(videos, quiet=options.quiet) as progress:
@@ -211,10 +218,11 @@ def _see_videos(
             config,
             on_event=progress.on_event,
         )
+    ratio = prior_log_ratio(config.emotions, config.backbone)
     return [
         None
         if track is None
-        else Seen(vectors=track.vectors, network=softmax(track.logits), timeline=track.probabilities)
+        else Seen(vectors=track.vectors, network=softmax(track.logits + ratio), timeline=track.probabilities)
         for track in tracks
     ]
 

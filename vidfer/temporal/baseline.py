@@ -22,9 +22,10 @@ from vidfer.temporal.probabilities import softmax
 SHARE: Final = 0.75
 SURELY_NEUTRAL: Final = 0.7  # where neutral only has to be likeliest, clips that are one long expression are read wrong
 NEUTRAL_LOG_ODDS: Final = "neutral_log_odds"  # of a weight file's metadata
-_STILLEST: Final = 1 / 3  # of a person's rows
+_STILLEST, _LIVELIEST = 1 / 3, 1 / 10  # of a person's rows: the most and the least neutral
+_MOVES: Final = 3.0  # log-odds of neutral between the two; held expressions that get weaker and stronger have 1.4
 _MIN_ROWS: Final = 5
-_NEUTRAL: Final = EMOTION_INDEX["neutral"]
+_NEUTRAL, _SURPRISE = EMOTION_INDEX["neutral"], EMOTION_INDEX["surprise"]
 
 
 def centred(logits: np.ndarray) -> np.ndarray:
@@ -75,6 +76,16 @@ def neutral_row_shifts(
     return shifts
 
 
+def unlabelled_row_shifts(odds: np.ndarray, subjects: Sequence[str], average: np.ndarray) -> np.ndarray:
+    """Return (N, 8) as ``neutral_row_shifts``, without labels: of all rows of a person as of the frames of a clip."""
+    shifts = np.zeros_like(odds)
+    who = np.array(subjects)
+    for subject in set(subjects) - {""}:
+        rows = np.flatnonzero(who == subject)
+        shifts[rows] = baseline_shift(odds[rows], np.zeros(len(rows)), "clip", average)
+    return shifts
+
+
 def baseline_shift(logits: np.ndarray, pts_seconds: np.ndarray, baseline: Baseline, average: np.ndarray) -> np.ndarray:
     """Return (8,) what to add to a person's log-probabilities; 0 where the baseline tells nothing.
 
@@ -86,8 +97,9 @@ def baseline_shift(logits: np.ndarray, pts_seconds: np.ndarray, baseline: Baseli
         (T,) from the first frame of the clip.
     baseline
         ``clip``: the third of the rows that look most neutral, if its median says neutral with a probability of at
-        least ``SURELY_NEUTRAL`` (else the person may never be neutral there); or a stretch [start, end] of the clip, in
-        which the person is neutral.
+        least ``SURELY_NEUTRAL`` (else the person may never be neutral there). Where the face moves far from it at other
+        times it is enough that neutral is the likeliest there, or surprise: nobody is surprised for so long, but brows
+        may be high, or raised in talk. Or a stretch [start, end] of the clip, in which the person is neutral.
     average
         As ``neutral_log_odds`` gives it.
     """
@@ -103,6 +115,14 @@ def baseline_shift(logits: np.ndarray, pts_seconds: np.ndarray, baseline: Baseli
     if len(rows) < _MIN_ROWS or len(odds) < _MIN_ROWS:
         return np.zeros(len(EMOTIONS))
     own = np.median(odds[rows], axis=0)
-    if baseline == "clip" and softmax(own)[_NEUTRAL] < SURELY_NEUTRAL:
+    if baseline == "clip" and not _is_at_rest(own, odds[:, _NEUTRAL]):
         return np.zeros(len(EMOTIONS))
     return np.asarray(-SHARE * (own - average))
+
+
+def _is_at_rest(own: np.ndarray, neutral: np.ndarray) -> bool:
+    """Say whether ``own`` (8,) is of a resting face, given the odds of neutral (T,) in all rows."""
+    if softmax(own)[_NEUTRAL] >= SURELY_NEUTRAL:
+        return True
+    liveliest = np.sort(neutral)[: max(_MIN_ROWS, round(len(neutral) * _LIVELIEST))]
+    return own.argmax() in (_NEUTRAL, _SURPRISE) and bool(own[_NEUTRAL] - np.median(liveliest) >= _MOVES)

@@ -58,6 +58,19 @@ def test_a_long_expression_is_no_baseline() -> None:
         assert baseline_shift(sad, seconds, "clip", AVERAGE).any() == is_neutral
 
 
+@pytest.mark.parametrize(("resting", "is_neutral"), [("surprise", True), ("sadness", False), ("happiness", False)])
+def test_whoever_has_raised_brows_at_rest_is_not_surprised(resting: str, is_neutral: bool) -> None:
+    """Surprise passes within seconds; a face that looks sad or pleased for a third of a clip may be so."""
+    column = EMOTION_INDEX[resting]
+    seconds = np.arange(30) / 10
+    lively = logits_of((12, {column: 4.5}), (18, {column: 6.0, NEUTRAL: -4.0}))
+    shift = baseline_shift(lively, seconds, "clip", AVERAGE)
+    assert shift.any() == is_neutral
+    assert not is_neutral or shift[column] == pytest.approx(-SHARE * (4.5 - 4.5 / 8))
+    held = logits_of((12, {column: 4.5}), (18, {column: 6.0, NEUTRAL: -1.0}))  # it gets a little stronger
+    assert not baseline_shift(held, seconds, "clip", AVERAGE).any()
+
+
 def test_few_strange_rows_do_not_move_it() -> None:
     logits = logits_of((20, {SADNESS: 2.0}), (10, {HAPPINESS: 8.0}))
     spoilt = logits.copy()

@@ -19,7 +19,7 @@ from vidfer.learning.evaluation.faces import FaceEvaluation, evaluate_probabilit
 from vidfer.learning.evaluation.folds import FoldFigures
 from vidfer.learning.evaluation.groups import GroupFigures, figures_by_group, groups_table, plot_groups
 from vidfer.spreadsheet import guarded
-from vidfer.temporal.baseline import centred, neutral_row_shifts
+from vidfer.temporal.baseline import centred, neutral_row_shifts, unlabelled_row_shifts
 from vidfer.temporal.prior import matched, shifted
 
 
@@ -50,8 +50,8 @@ class ManifestEvaluation:
     ----------
     figures
         ``network`` (per row, the mean of its frames' probabilities), and for videos also ``network_frames`` (every
-        frame counts), ``timeline`` and ``timeline_frames`` (the same of the output over time). ``network_baseline`` and
-        ``_matched``: see ``evaluate_rows``.
+        frame counts), ``timeline`` and ``timeline_frames`` (the same of the output over time). ``network_baseline``,
+        ``network_baseline_unlabelled`` and ``_matched``: see ``evaluate_rows``.
     rows
         How many rows there are.
     without_face
@@ -107,6 +107,7 @@ def evaluate_rows(
     by: Sequence[str] = (),
     match_shares: bool = False,
     neutral_average: np.ndarray | None = None,
+    prior_ratio: np.ndarray | float = 0.0,
 ) -> ManifestEvaluation:
     """Compare what was seen of each row with its label.
 
@@ -124,8 +125,11 @@ def evaluate_rows(
         Also read all rows together, as a set of which it is known how often each label occurs, but not where
         (``temporal.prior.matched``).
     neutral_average
-        (8,) log-odds of neutral faces on average as the rows' probabilities have them: also read each row against its
-        person's neutral rows (``temporal.baseline.neutral_row_shifts``).
+        (8,) log-odds of neutral faces on average, before the prior: also read each row against its person's neutral
+        rows (``temporal.baseline.neutral_row_shifts``), and against what is found without labels
+        (``unlabelled_row_shifts``).
+    prior_ratio
+        (8,) what a prior added to the log-probabilities of ``seen``.
 
     Raises
     ------
@@ -148,7 +152,7 @@ def evaluate_rows(
         figures["timeline_frames"] = evaluate_probabilities(np.concatenate(timelines), frames)
     if neutral_average is not None:
         subjects = [manifest.subject_id[int(rows[i])] for i in with_face]
-        figures["network_baseline"] = _baseline_figures(per_row, labels, subjects, neutral_average)
+        figures |= _baseline_figures(per_row, labels, subjects, neutral_average, prior_ratio)
     if match_shares:
         figures |= _matched_figures(labels, per_row, found)
     right = int((per_row.argmax(1) == labels).sum())
@@ -166,13 +170,22 @@ def evaluate_rows(
 
 
 def _baseline_figures(
-    per_row: np.ndarray, labels: np.ndarray, subjects: list[str], average: np.ndarray
-) -> FaceEvaluation:
-    odds = centred(np.log(np.maximum(per_row, 1e-9)))
-    shifts = neutral_row_shifts(odds, subjects, labels == EMOTION_INDEX["neutral"], average)
-    if not shifts.any():
-        raise DataError("--baseline: expected rows labelled neutral beside others of the same subject_id, found none")
-    return evaluate_probabilities(shifted(per_row, shifts), labels)
+    per_row: np.ndarray, labels: np.ndarray, subjects: list[str], average: np.ndarray, prior_ratio: np.ndarray | float
+) -> dict[str, FaceEvaluation]:
+    odds = centred(np.log(np.maximum(per_row, 1e-9)) - prior_ratio)
+    shifts = {
+        "network_baseline": neutral_row_shifts(odds, subjects, labels == EMOTION_INDEX["neutral"], average),
+        "network_baseline_unlabelled": unlabelled_row_shifts(odds, subjects, average),
+    }
+    figures = {
+        name: evaluate_probabilities(shifted(per_row, shift), labels) for name, shift in shifts.items() if shift.any()
+    }
+    if not figures:
+        raise DataError(
+            "--baseline: expected rows labelled neutral beside others of the same subject_id, or five rows of one, of "
+            "which some look neutral; found none"
+        )
+    return figures
 
 
 def _matched_figures(labels: np.ndarray, per_row: np.ndarray, found: list[Seen]) -> dict[str, FaceEvaluation]:

@@ -17,6 +17,8 @@ from vidfer.labels import EMOTION_INDEX
 from vidfer.learning.datasets.manifest import Manifest
 from vidfer.learning.evaluation.labelled import Seen, evaluate_rows
 from vidfer.temporal.baseline import SHARE, centred, neutral_row_shifts
+from vidfer.temporal.prior import shifted
+from vidfer.temporal.probabilities import softmax
 
 
 def manifest_of(*labels: str) -> Manifest:
@@ -91,9 +93,30 @@ def test_rows_are_read_against_their_persons_neutral_ones() -> None:
     figures = evaluate_rows(manifest, np.arange(4), rows, neutral_average=average).figures
     assert figures["network"].classification.accuracy == 0.5
     assert figures["network_baseline"].classification.accuracy == 1.0
+    assert "network_baseline_unlabelled" not in figures  # three rows are too few to tell
     alone = replace(manifest, subject_id=("a", "b", "c", ""))
     with pytest.raises(DataError, match="labelled neutral beside others of the same subject_id"):
         evaluate_rows(alone, np.arange(4), rows, neutral_average=average)
+
+
+def test_a_persons_neutral_is_found_without_labels() -> None:
+    """Six of nine pictures are of a resting face that looks a little sad; the labels say nothing of neutral."""
+    average = centred(np.array([4.0, *[0.0] * 7]))
+    ratio = np.linspace(0, 1, 8)  # a prior's: it is no part of what is the person's own
+    sadness, anger = EMOTION_INDEX["sadness"], EMOTION_INDEX["anger"]
+    resting, cross = np.array([[4.0, *[0.0] * 7]] * 2)
+    resting[sadness] = cross[sadness] = 3.0
+    cross[[0, anger]] = 0.0, 2.0
+    rows = [
+        Seen(vectors=np.zeros((1, 4), np.float16), network=shifted(softmax(one[None]), ratio))
+        for one in (resting, cross)
+    ]
+    manifest = replace(manifest_of(*["sadness"] * 6, *["anger"] * 3), subject_id=("a",) * 9)
+    seen_rows = [rows[0]] * 6 + [rows[1]] * 3
+    figures = evaluate_rows(manifest, np.arange(9), seen_rows, neutral_average=average, prior_ratio=ratio).figures
+    assert figures["network"].classification.classes["anger"].recall == 0.0
+    assert figures["network_baseline_unlabelled"].classification.classes["anger"].recall == 1.0
+    assert "network_baseline" not in figures  # no row is labelled neutral
 
 
 def test_a_neutral_row_does_not_tell_its_own_label() -> None:
