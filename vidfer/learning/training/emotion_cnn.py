@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
@@ -29,18 +28,15 @@ from vidfer.learning.datasets.teachers import NUM_SHAPES
 from vidfer.learning.evaluation.calibration import calibration, fit_temperature, softmax
 from vidfer.learning.evaluation.classification import classification
 from vidfer.learning.training.augment import Augmentation, AugmentConfig
-from vidfer.learning.training.look_alikes import Labelled, group_ratios, identity_vectors
 from vidfer.learning.training.loop import LoopConfig
 from vidfer.learning.training.metric import LearningConfig, metric_loss
 from vidfer.learning.training.own_faces import read_own_faces
 from vidfer.temporal.baseline import NEUTRAL_LOG_ODDS, centred
 from vidfer.weights import locate, mean_weights
 
-logger = logging.getLogger(__name__)
 Source = Literal["fer", "photographs", "talking", "scenes", "posed", "reshaped"]
 SOURCES: Final[tuple[Source, ...]] = get_args(Source)
 _MORE: Final = ("photographs", "talking", "posed", "reshaped")  # each with its share in [data]
-_RAREST: Final = 5.0  # times that a class is rarer among people who look alike, as far as it counts
 
 
 class ModelConfig(Section):
@@ -63,11 +59,6 @@ class DataConfig(Section):
     frames_per_clip: int = Field(8, ge=1, description="of a video that a manifest names")
     border: int = Field(8, ge=0, description="px kept around the aligned face for turning and shifting it")
     balance: float = Field(0.0, ge=0.0, le=1.0, description="0: classes as they come; 1: all equally often")
-    groups: int = Field(
-        0,
-        ge=0,
-        description="of people who look alike, in each of which each class is shown about as often as in all; 0: none",
-    )
     soft: bool = Field(True, description="ferplus: learn the share of votes, not their winner")
     label_smoothing: float = Field(0.0, ge=0.0, lt=1.0)
     photographs_share: float = Field(
@@ -106,9 +97,7 @@ class MixedConfig(Section):
     votes_weight: float = Field(0.0, ge=0.0, description="of the loss of a second head that learns FER+'s votes alone")
     shapes_weight: float = Field(0.0, ge=0.0, description="of the loss of a head that learns how the face is shaped")
     networks: tuple[str, ...] = Field(
-        (),
-        description="weight files of networks: what they say of the very faces shown is learnt, too, without what they "
-        "learnt of [data] groups",
+        (), description="weight files of networks: what they say of the very faces shown is learnt, too"
     )
     networks_share: float = Field(0.5, ge=0.0, le=1.0, description="of the loss, where there are networks: theirs")
 
@@ -383,40 +372,14 @@ class EmotionTask:
         shares = self.source_shares()
         shares["fer"] = 1 - sum(shares.values())
         weights = torch.zeros(len(faces), dtype=torch.float64)
-        rarity = self._rarity()
         for i, source in enumerate(SOURCES):
             rows = (faces.source == i).nonzero()[:, 0]
             if not len(rows):
                 continue
             count = torch.bincount(faces.label[rows], minlength=NUM_EMOTIONS).clamp_min(1).double()
-            part = (count**-data.balance)[faces.label[rows]] * rarity[rows]
+            part = (count**-data.balance)[faces.label[rows]]
             weights[rows] = shares[source] * part / part.sum()
         return weights
-
-    @cached_property
-    def in_group(self) -> Tensor:
-        """(N, 8): log ratios of how often each class is labelled in a face's group, over how often in all faces.
-
-        0 where there are no groups.
-        """
-        data, faces = self.recipe.data, self.training
-        if not data.groups:
-            return torch.zeros(len(faces), NUM_EMOTIONS)
-        inner = faces.faces[..., data.border :, data.border :][..., : self.spec.size, : self.spec.size]
-        stills, scenes = ((faces.source == SOURCES.index(name)).numpy() for name in ("fer", "scenes"))
-        labelled = [Labelled(rows, faces.target.numpy()) for rows in (stills, scenes) if rows.any()]
-        logger.info("telling who looks alike among %d faces, which takes some minutes", len(faces))
-        ratios = group_ratios(identity_vectors(inner), labelled, groups=data.groups)
-        out = ratios[0]  # whatever is made of stills and photographs is labelled as they are
-        if scenes.any():
-            out[scenes] = ratios[1][scenes]
-        return torch.from_numpy(out).float()
-
-    def _rarity(self) -> Tensor:
-        """Return (N,) how much rarer a face's class is among people who look alike than among all, within limits."""
-        expected = (self.in_group.double() * self.training.target).sum(1)
-        expected[self.training.source == SOURCES.index("posed")] = 0.0  # those show each expression on all alike
-        return torch.exp(-expected).clamp(1 / _RAREST, _RAREST)
 
 
 def predict(

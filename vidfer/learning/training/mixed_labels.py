@@ -38,7 +38,6 @@ from vidfer.weights import load_tensors
 _KINDS = ("fer", "scenes", "posed")  # sources with class shares of their own; the others count as the first
 _SCENES = _KINDS.index("scenes")
 _MIN_SHARE = 1e-4
-_TAKEN_OFF = 1.5  # times the log ratio in a group, as a network learns only a part of it in a short training
 
 
 class TaughtNetwork(nn.Module):
@@ -72,7 +71,6 @@ class Shown:
 
     ``target``, ``votes`` (B, 8) sum to 1, or to 0 where nothing is known; ``kind`` (B,) indexes ``_KINDS``:
     of scenes only the five classes of the teacher are known; ``shapes`` (B, ``NUM_SHAPES``), NaN where unknown.
-    ``in_group`` (B, 8): as ``EmotionTask``'s.
     """
 
     faces: Tensor
@@ -80,7 +78,6 @@ class Shown:
     votes: Tensor
     shapes: Tensor
     kind: Tensor
-    in_group: Tensor
 
 
 def mixed_targets(
@@ -194,7 +191,6 @@ class MixedTask(EmotionTask):
             votes=self.training.votes[rows].to(device),
             shapes=self.training.shapes[rows].to(device),
             kind=self._kind[rows].to(device),
-            in_group=self.in_group[rows].to(device),
         )
 
     def loss(self, model: nn.Module, batch: Shown) -> tuple[Tensor, dict[str, float]]:  # type: ignore[override]
@@ -206,8 +202,7 @@ class MixedTask(EmotionTask):
         adjusted = adjusted.masked_fill(~self._known.to(logits.device)[kind], -1e4)
         read = functional.cross_entropy(adjusted, batch.target)
         if self._networks:
-            said = self._said(batch.faces) - _TAKEN_OFF * batch.in_group  # without what they learnt of groups
-            said = torch.softmax(said + excess[0], 1)  # rare classes weigh as much as in the stills
+            said = torch.softmax(self._said(batch.faces) + excess[0], 1)  # rare classes weigh as much as in the stills
             distilled = functional.cross_entropy(logits + excess[0], said)
             read = torch.lerp(read, distilled, mixed.networks_share)
         votes = functional.cross_entropy(model.votes(embedding), batch.votes)  # type: ignore[operator]

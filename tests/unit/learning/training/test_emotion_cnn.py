@@ -1,6 +1,5 @@
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from fixtures.fer_files import write_fer_files, write_lfw_file
@@ -9,7 +8,6 @@ from vidfer.backbones.load import load_backbone
 from vidfer.cli import main
 from vidfer.config import parse_section, pipelines_folder, read_toml
 from vidfer.errors import ConfigError, DataError
-from vidfer.labels import EMOTION_INDEX, NUM_EMOTIONS
 from vidfer.learning.training.emotion_cnn import SOURCES, EmotionRecipe, EmotionTask
 from vidfer.learning.training.frame_network import train_emotion_cnn
 from vidfer.weights import load_tensors, save_tensors
@@ -103,34 +101,6 @@ def test_rare_classes_are_seen_more_often(data: Path, recipe: Path) -> None:
     share = float((seen < 8).double().mean())
     expected = 8**0.75 / (8**0.75 + 56**0.75)
     assert share == pytest.approx(expected, rel=0.15)
-
-
-def test_what_is_rare_among_look_alikes_is_seen_more_often(data: Path, recipe: Path) -> None:
-    """Of sixteen pictures of the first of four people one is angry, of the others' five each."""
-    recipe.write_text(RECIPE.replace("[data]", "[data]\ngroups = 4"))
-    task = EmotionTask(parse_section(EmotionRecipe, read_toml(recipe), source="recipe"), data)
-    angry = EMOTION_INDEX["anger"]
-    person, picture = np.arange(64) // 16, np.arange(64) % 16
-    looks = np.random.default_rng(1).integers(0, 255, (4, *task.training.faces.shape[1:]), dtype=np.uint8)
-    task.training.faces = torch.from_numpy(looks[person])
-    is_angry = picture < np.where(person == 0, 1, 5)
-    task.training.label = torch.from_numpy(np.where(is_angry, angry, 0))
-    task.training.target = torch.eye(NUM_EMOTIONS)[task.training.label]
-    for name in ("_row_weights", "in_group"):
-        task.__dict__.pop(name, None)
-    weights = task._row_weights.numpy()
-    assert weights[is_angry & (person == 0)].min() > 1.15 * weights[is_angry & (person > 0)].max()
-    assert weights[~is_angry & (person == 0)].max() < weights[~is_angry & (person > 0)].min()
-
-
-def test_posed_faces_are_seen_alike_whoever_it_is(tmp_path: Path, recipe: Path) -> None:
-    data = write_lfw_file(write_fer_files(tmp_path, per_class=8))
-    recipe.write_text(RECIPE.replace("[data]", "[data]\ngroups = 4\nposed_share = 0.3"))
-    task = EmotionTask(parse_section(EmotionRecipe, read_toml(recipe), source="recipe"), data)
-    posed = task.training.source == SOURCES.index("posed")
-    assert float(task._row_weights[posed].sum()) == pytest.approx(0.3)
-    assert set(task._rarity()[posed].tolist()) == {1.0}
-    assert len(set(task._rarity()[~posed].tolist())) > 4
 
 
 def test_more_faces_are_shown_as_often_as_the_recipe_says(tmp_path: Path, recipe: Path) -> None:

@@ -196,39 +196,6 @@ def test_learns_what_larger_networks_say(data: Path, recipe: Path, tmp_path: Pat
     assert (logits.argmax(1) == EMOTION_INDEX["fear"]).all()
 
 
-def test_what_networks_learnt_of_look_alikes_is_not_learnt_from_them(data: Path, recipe: Path, tmp_path: Path) -> None:
-    task = MixedTask(parse_section(EmotionRecipe, read_toml(recipe), source="recipe"), data)
-    file = tmp_path / "network.safetensors"
-    save_tensors(file, task.build_model().deployed.state_dict(), task.metadata())
-    mixed = f'groups = 3\n[mixed]\nnetworks_share = 1.0\nnetworks = ["{file}"]'
-    text = RECIPE.replace("[mixed]", mixed).replace("votes_weight = 0.3", "votes_weight = 0.0")
-    recipe.write_text(text.replace("shapes_weight = 1.0", "shapes_weight = 0.0"))
-    task = MixedTask(parse_section(EmotionRecipe, read_toml(recipe), source="recipe"), data)
-    batch = next(batches(task))
-    assert batch.in_group.abs().max() > 0.05
-    said = task._said(batch.faces)
-
-    def pull(logits: torch.Tensor) -> float:
-        model = task.build_model()
-        model.deployed = Says(logits)
-        task.loss(model, batch)[0].backward()
-        return float(model.deployed.logits.grad.abs().max())
-
-    assert pull(said - 1.5 * batch.in_group) < 1e-6
-    assert pull(said) > 1e-4
-
-
-class Says(torch.nn.Module):
-    """Gives logits that do not depend on the faces."""
-
-    def __init__(self, logits: torch.Tensor) -> None:
-        super().__init__()
-        self.logits = torch.nn.Parameter(logits)
-
-    def forward(self, faces: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return torch.zeros(len(faces), 16), self.logits
-
-
 def test_networks_of_another_size_are_refused(data: Path, recipe: Path, tmp_path: Path) -> None:
     task = MixedTask(parse_section(EmotionRecipe, read_toml(recipe), source="recipe"), data)
     file = tmp_path / "wide.safetensors"
