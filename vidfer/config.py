@@ -7,6 +7,7 @@ exactly the settings that can change its result. ``[run]`` holds what cannot (de
 from __future__ import annotations
 
 import difflib
+import math
 import reprlib
 import tomllib
 from collections.abc import Sequence
@@ -16,8 +17,8 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -56,7 +57,15 @@ class VideoConfig(Section):
     rotation: Literal["auto", 0, 90, 180, 270] = Field(
         "auto", description="degrees clockwise to turn the picture by, beyond what its file says; auto: as faces stand"
     )
-    strict: bool = Field(False, description="a truncated or damaged video is a failure")
+    strict: bool = Field(
+        False,
+        description="a truncated or damaged video is a failure; auto is pyav then: decord hides damaged pictures",
+    )
+
+    @property
+    def reader(self) -> Literal["auto", "decord", "pyav"]:
+        """``decoder``, or what ``strict`` makes of auto."""
+        return "pyav" if self.strict and self.decoder == "auto" else self.decoder
 
 
 class FacesConfig(Section):
@@ -186,14 +195,24 @@ def _kind_of_prior(value: object) -> str:
     return "share" if isinstance(value, int | float) else "name"
 
 
-def _stretch(value: str | tuple[float, float]) -> str | tuple[float, float]:
-    if not isinstance(value, str) and not 0 <= value[0] < value[1]:
-        raise ValueError("expected [start, end] in seconds, 0 <= start < end")
-    return value
+def _one_of(*words: str) -> BeforeValidator:
+    """Return what checks a baseline: one of these words, or a stretch; a union would name every part that it is not."""
+
+    def checked(value: object) -> str | tuple[float, float]:
+        if isinstance(value, str) and value in words:
+            return value
+        match value:
+            case [start, end] if bool not in (type(start), type(end)):
+                if isinstance(start, int | float) and isinstance(end, int | float) and 0 <= start < end < math.inf:
+                    return float(start), float(end)
+        names = ", ".join(repr(word) for word in words)
+        raise ValueError(f"expected {names}, or [start, end] in seconds with 0 <= start < end")
+
+    return BeforeValidator(checked)
 
 
 # When a person is neutral: not known, to be found in the clip, or [start, end] in seconds from the first frame.
-Baseline = Annotated[Literal["none", "clip"] | tuple[float, float], AfterValidator(_stretch)]
+Baseline = Annotated[Literal["none", "clip"] | tuple[float, float], _one_of("none", "clip")]
 
 
 class EmotionsConfig(Section):
@@ -209,7 +228,7 @@ class EmotionsConfig(Section):
         description="expected class shares: those of the training data, all the same (posed expressions), a number of "
         "0 to 1 (so far from the first to the second), or a table",
     )
-    baseline: Literal["auto"] | Baseline = Field(
+    baseline: Annotated[Literal["auto", "none", "clip"] | tuple[float, float], _one_of("auto", "none", "clip")] = Field(
         "auto",
         description="a person's own neutral, of which three quarters are taken off: the most neutral third of the "
         "clip, or a stretch [start, end] in seconds from the first frame; auto: clip, but none for causal models and "

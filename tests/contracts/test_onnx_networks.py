@@ -217,7 +217,7 @@ def test_in_8_bits_little_is_lost(name, sessions, inputs, tmp_path):
     exact_bytes = path.stat().st_size
     (faces,) = (tensor.numpy() for tensor in inputs[name])
     about = quantise(path, faces)
-    assert about["precision"] == "int8"
+    assert about["precision"] == "int8", about["int8"]
     assert path.stat().st_size < exact_bytes / 2
     network = ExportedNetwork(path, NETWORKS[name].about["component"])
     assert network.about == about

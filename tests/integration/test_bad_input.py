@@ -98,6 +98,21 @@ def test_strict_makes_a_truncated_video_a_failure(batch: Path, tmp_path: Path) -
     assert row["reason"] == "truncated"
 
 
+def test_strict_sees_damage_that_only_decoding_shows(tmp_path: Path) -> None:
+    """decord, which reads this file by default, conceals it without a word."""
+    video = make_clip(tmp_path / "clip.mkv", num_frames=60, gop=6, width=320, height=256)
+    data = bytearray(video.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 40] = bytes(255 - value for value in data[middle : middle + 40])
+    video.write_bytes(data)
+    assert vidfer("process", video, "--out", tmp_path / "out", "--no-plots").returncode == 0
+    done = vidfer("process", video, "--out", tmp_path / "out", "--no-plots", "--strict")
+    assert done.returncode == 1
+    (row,) = read_csv(tmp_path / "out" / "failures.csv")
+    assert row["reason"] == "truncated"
+    assert "damaged" in row["message"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [

@@ -129,6 +129,10 @@ def test_another_video_than_the_manifest_says_is_refused(clips, kept):
         (["train", "landmarks", "--manifest", "m.csv", "--out", "o"], "landmarks takes --data"),
         (["train", "temporal", "--data", "d", "--out", "o"], "--recipe is missing: give a file, or one of"),
         (["evaluate", "temporal", "--data", "d"], "needs --manifest"),
+        (
+            ["evaluate", "temporal", "--manifest", "m", "--set", "emotions.prior=natural"],
+            "by itself, before [emotions]",
+        ),
     ],
 )
 def test_wrong_usage_is_named(arguments, message, capsys):

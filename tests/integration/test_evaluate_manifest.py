@@ -99,6 +99,58 @@ def test_videos_go_through_the_cache(sample_video: Path, pictures: Path, tmp_pat
     assert "2 folds by subject, refitted: accuracy" in folds.stdout
 
 
+def test_single_frames_of_videos_are_read_with_the_prior_once(clips_folder: Path, tmp_path: Path) -> None:
+    """Without a sequence model and a baseline the timeline is what single frames say."""
+    clip = clips_folder / "d0.mp4"
+    rows = [("a", clip, "x", "test", "happiness", 0.7, 2.0), ("b", clip, "x", "test", "neutral", 0, 0.5)]
+    manifest = write_csv(tmp_path / "clips.csv", *rows)
+    settings = ("temporal.name=none", "emotions.prior=balanced", "emotions.baseline=none", "video.fps=10")
+    command = ["evaluate", "--manifest", manifest, "--out", tmp_path / "out"]
+    command += [value for one in settings for value in ("--set", one)]
+    done = vidfer(*command)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads((tmp_path / "out" / "metrics.json").read_text())["figures"]
+    assert figures["network_frames"]["classification"] == figures["timeline_frames"]["classification"]
+    assert figures["network"]["calibration"]["ece"] == pytest.approx(
+        figures["timeline"]["calibration"]["ece"], abs=1e-3
+    )
+    again = vidfer(*command, "--set", "emotions.baseline=clip", "--baseline")
+    assert again.returncode == 0, again.stderr
+    with_baseline = json.loads((tmp_path / "out" / "metrics.json").read_text())["figures"]
+    assert with_baseline["network_frames"] == figures["network_frames"]  # it is the timeline's
+    assert with_baseline["timeline"] != figures["timeline"]
+    assert "no network_baseline_unlabelled: nobody has five rows" in again.stdout
+    write_csv(manifest, *rows, ("c", clip, "x", "test", "neutral", 100, 101))
+    outside = vidfer(*command)
+    assert outside.returncode == 2
+    assert "row 3 (c): expected a stretch with a frame of d0.mp4, whose last is at 3." in outside.stderr
+
+
+def test_what_an_evaluation_before_left_is_removed(pictures: Path, tmp_path: Path) -> None:
+    labels = ["happiness", "happiness", "neutral", "neutral"] * 2
+    rows = [(f"p{i}", f"{i}.png", f"person {i // 4}", "test", labels[i], "", "") for i in range(8)]
+    manifest, out = write_csv(pictures / "twice.csv", *rows), tmp_path / "out"
+    (out / "network_baseline").mkdir(parents=True)
+    (out / "network_baseline" / "mine.txt").write_text("notes")
+    done = vidfer("evaluate", "--manifest", manifest, "--out", out, "--folds", "2", "--match-shares", "--baseline")
+    assert done.returncode == 0, done.stderr
+    assert {"network_baseline", "network_matched", "folds_refitted"} < {path.name for path in out.iterdir()}
+    assert vidfer("evaluate", "--manifest", manifest, "--out", out).returncode == 0
+    assert {path.name for path in out.iterdir()} == {"metrics.json", "predictions.csv", "network", "network_baseline"}
+    assert [path.name for path in (out / "network_baseline").iterdir()] == ["mine.txt"]
+
+
+def test_a_baseline_needs_to_know_who_is_seen(pictures: Path, tmp_path: Path) -> None:
+    manifest = write_csv(pictures / "strangers.csv", ("a", "0.png", "", "test", "neutral", "", ""))
+    done = vidfer("evaluate", "--manifest", manifest, "--out", tmp_path / "out", "--baseline")
+    assert done.returncode == 2
+    assert "--baseline needs to know who is seen" in done.stderr
+    alone = write_csv(pictures / "alone.csv", ("a", "0.png", "x", "test", "happiness", "", ""))
+    done = vidfer("evaluate", "--manifest", alone, "--out", tmp_path / "out", "--baseline")
+    assert done.returncode == 0, done.stderr  # what can be told is told
+    assert "test, no network_baseline: nobody has rows labelled neutral" in done.stdout
+
+
 def test_another_video_than_the_manifest_says_is_refused(sample_video: Path, tmp_path: Path) -> None:
     manifest = tmp_path / "clips.csv"
     manifest.write_text(f"clip_id,path,sha256,split,label\na,{sample_video},{'0' * 64},test,happiness\n")

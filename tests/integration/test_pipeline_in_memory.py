@@ -136,6 +136,7 @@ def test_results_can_be_looked_at(clip: vidfer.Clip) -> None:
         ([np.zeros((9, 9, 3), np.float32)], [0.0], "(H, W, 3) uint8 RGB, got (9, 9, 3) float32"),
         ([np.zeros((9, 9), np.uint8)], [0.0], "got (9, 9) uint8"),
         (["a.png"], [0.0], "got str"),
+        ([np.zeros((0, 9, 3), np.uint8)], [0.0], "expected a picture with pixels, got one of 9x0"),
         ([], [], "at least one picture"),
         ([np.zeros((9, 9, 3), np.uint8)] * 2, [0.0], "one time for each picture, got 1"),
         ([np.zeros((9, 9, 3), np.uint8)] * 2, [1.0, 1.0], "rising times, got 1 after 1"),

@@ -73,6 +73,17 @@ def test_a_malformed_setting_shows_the_form(setting: str, hint: str) -> None:
     [
         ("faces.min_score=high", r"\[faces\] min_score: expected a number, got 'high'"),
         ("faces.max_faces=1.5", r"\[faces\] max_faces: expected a whole number, got 1\.5"),
+        *(
+            (
+                f"emotions.baseline={value}",
+                r"\[emotions\] baseline: expected 'auto', 'none', 'clip', or \[start, end\] in ",
+            )
+            for value in ("clips", "[2, 1]", "[-1, 3]", "[0]", "5", "[true, 2]", "[0, inf]")
+        ),
+        (
+            "movements.baseline=auto",
+            r"\[movements\] baseline: expected 'none', 'clip', or \[start, end\] .*, got 'auto'",
+        ),
         ("video.fps=-1", r"\[video\] fps: expected 0 or more, got -1 \(frames sampled per second .*\)"),
         ("video.strict=maybe", r"\[video\] strict: expected true or false, got 'maybe'"),
         ("run.device=gpu", r"\[run\] device: expected auto, cpu, cuda or cuda:N, got 'gpu'"),

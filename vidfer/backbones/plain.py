@@ -26,8 +26,6 @@ class PlainNetwork(nn.Module):
         After every block in training.
     dense_dropout
         After the dense layer in training.
-    normalise
-        Batch normalisation after every convolution.
     """
 
     def __init__(
@@ -38,7 +36,6 @@ class PlainNetwork(nn.Module):
         dense: int = 512,
         block_dropout: float = 0.0,
         dense_dropout: float = 0.0,
-        normalise: bool = False,
     ) -> None:
         super().__init__()
         side = size >> len(channels)
@@ -48,8 +45,7 @@ class PlainNetwork(nn.Module):
         layers: list[nn.Module] = []
         inputs = self.input_spec.channels
         for outputs in channels:
-            layers.append(nn.Conv2d(inputs, outputs, 3, padding=1, bias=not normalise))
-            layers.extend([nn.BatchNorm2d(outputs)] if normalise else [])
+            layers.append(nn.Conv2d(inputs, outputs, 3, padding=1))
             layers.extend([nn.ReLU(inplace=True), nn.MaxPool2d(2), nn.Dropout(block_dropout)])
             inputs = outputs
         self.blocks = nn.Sequential(*layers)

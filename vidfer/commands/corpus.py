@@ -59,6 +59,12 @@ def evaluate_temporal(options: argparse.Namespace) -> None:
         raise ConfigError("vidfer evaluate temporal needs --manifest FILE.csv with labelled videos (vidfer manifest)")
     if options.folds:
         raise ConfigError("--folds: each fold needs a model of its own: vidfer train temporal --manifest --folds")
+    unused = [setting for setting in options.set if setting.strip().startswith("emotions.")]
+    if unused:
+        raise ConfigError(
+            f"--set {unused[0]}: vidfer evaluate temporal measures the sequence model by itself, before [emotions]; "
+            "vidfer evaluate --manifest gives the timeline with it"
+        )
     manifest, config = _manifest(options), _pipeline(options)
     split = _split(options.split, manifest.split)
     name, causal = _chosen_model(options, config)

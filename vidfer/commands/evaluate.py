@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from vidfer.learning.evaluation.labelled import ManifestEvaluation, Seen
 
 ALL = "all"
+_BASELINES = {
+    "network_baseline": "nobody has rows labelled neutral beside others of the same subject_id",
+    "network_baseline_unlabelled": "nobody has five rows of which enough look neutral",
+}
 
 
 def run(options: argparse.Namespace) -> int:
@@ -37,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigError("--match-shares: goes with vidfer evaluate --manifest, whose labels say the shares")
     if options.baseline and (options.network == "temporal" or not options.manifest):
         raise ConfigError(
-            "--baseline: goes with vidfer evaluate --manifest; of videos over time, --set emotions.baseline=clip"
+            "--baseline: goes with vidfer evaluate --manifest; its figures of the timeline of videos are by [emotions]"
         )
     if options.manifest and options.labels != "ferplus":
         raise ConfigError(f"--labels {options.labels}: goes with --data; a manifest has the labels of its rows")
@@ -84,6 +88,8 @@ def _evaluate_manifest(options: argparse.Namespace) -> None:
         _check_folds(manifest, rows, options.folds)
     by = [name.strip() for name in options.by.split(",") if name.strip()]
     check_columns(manifest, by)
+    if options.baseline and not any(manifest.subject_id[row] for row in rows):
+        raise ConfigError("--baseline needs to know who is seen: expected names in subject_id, found none")
     average, ratio = _expected(options) if options.baseline else (None, 0.0)
     seen = see_rows(manifest, rows, options)
     folds = _folds(manifest, rows, seen, options.folds) if options.folds else {}
@@ -102,6 +108,9 @@ def _evaluate_manifest(options: argparse.Namespace) -> None:
         return
     for name, figures in found.figures.items():
         print(f"{split}, {name}: {_described(figures, 'frames' if name.endswith('frames') else 'rows')}")
+    for name, needed in _BASELINES.items() if options.baseline else ():
+        if name not in found.figures:
+            print(f"{split}, no {name}: {needed}")
     for name, over in found.folds.items():
         print(f"{len(over.folds)} folds by subject, {name}: {spread_over_folds(over)}")
     for group in found.groups:

@@ -164,7 +164,7 @@ class _ClipWork:
         from vidfer.video.reader import choose_reader
 
         video = self._turned(self._open(fingerprint))
-        reader = choose_reader(video, self.config.video.decoder)
+        reader = choose_reader(video, self.config.video.reader)
         self._store_probe(video.info, reader)
         return video.info, reader
 
@@ -217,7 +217,7 @@ class _ClipWork:
             try:
                 self._decode(info, reader, keys, missing)
             except DecoderFailed:
-                if reader == "pyav" or self.config.video.decoder != "auto":
+                if reader == "pyav" or self.config.video.reader != "auto":
                     raise
                 self._store_probe(info, "pyav")  # from the first frame, now and in later runs
                 return self._frame_tables(info, "pyav")

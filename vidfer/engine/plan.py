@@ -156,7 +156,8 @@ def _mark(name: str) -> str:
 
 def _probe(config: PipelineConfig) -> dict[str, Any]:
     """Return what decides a video's probing, with the networks that find which way up it is if no setting says so."""
-    settings: dict[str, Any] = config.video.model_dump(mode="json", include={"decoder", "stream", "rotation"})
+    settings: dict[str, Any] = config.video.model_dump(mode="json", include={"stream", "rotation"})
+    settings["decoder"] = config.video.reader
     weighed: list[str] = []
     if config.video.rotation == "auto":
         faces = stages_of(config)[0]

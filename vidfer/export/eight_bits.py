@@ -124,11 +124,13 @@ def loss(exact: ExportedNetwork, other: ExportedNetwork, faces: np.ndarray) -> t
     ours, theirs = other.of_faces(faces), exact.of_faces(faces)
     if exact.about["name"] == "expressions":
         a, b = softmax(ours[1]), softmax(theirs[1])
-        same = float((a.argmax(1) == b.argmax(1)).mean())
+        others = int((a.argmax(1) != b.argmax(1)).sum())
+        same = 1 - others / len(a)
         change = np.abs(a - b).max(1)
         most = float(np.quantile(change, 0.95))
         lost = {"same_labels": same, "probability_p95": most, "probability_most": float(change.max())}
-        return lost, same >= MIN_SAME_LABELS and most <= MAX_PROBABILITY_SHIFT
+        # Of few faces one may lie between two labels.
+        return lost, (others <= 1 or same >= MIN_SAME_LABELS) and most <= MAX_PROBABILITY_SHIFT
     if exact.about["name"] == "landmarks":
         moved = float(np.quantile(np.abs(ours[0] - theirs[0]).mean((1, 2)), 0.95))
         return {"points_p95": moved}, moved <= MOST_POINTS

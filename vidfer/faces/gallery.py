@@ -16,7 +16,7 @@ from itertools import count
 import numpy as np
 
 from vidfer.faces.linking import MOST_VECTORS, link_tracks, middle_of, more_of_many
-from vidfer.faces.track_changes import FIRST_MARGIN, LEAST_QUALITY, MAX_OTHER
+from vidfer.faces.track_changes import FIRST_MARGIN, LEAST_QUALITY, MAX_OTHER, cosine
 from vidfer.faces.tracking import DROPPED, Track
 
 # A kilobyte each. Those not seen for longest are forgotten first. A hundred who come and go are more than a room holds,
@@ -238,7 +238,7 @@ def _add(one: _Sighted, vector: np.ndarray, seconds: float) -> None:
     one.seconds = seconds
     if one.person is None:
         one.total = _bounded(one.total + vector)
-    elif one.doubted or _cosine(vector, one.person.total) < MAX_OTHER + FIRST_MARGIN:
+    elif one.doubted or cosine(vector, one.person.total) < MAX_OTHER + FIRST_MARGIN:
         one.doubted.append(vector)
         if len(one.doubted) == FIRST_VECTORS and not _is_another(one):
             one.person.total = _bounded(one.person.total + sum(one.doubted))
@@ -251,13 +251,9 @@ def _is_another(one: _Sighted) -> bool:
     """Return whether a track has gone over to somebody else than its person."""
     if one.person is None or len(one.doubted) < FIRST_VECTORS:
         return False
-    return _cosine(np.sum(one.doubted, axis=0), one.person.total) < MAX_OTHER
+    return cosine(np.sum(one.doubted, axis=0), one.person.total) < MAX_OTHER
 
 
 def _bounded(total: np.ndarray) -> np.ndarray:
     """Return a sum of vectors no longer than ``MOST_VECTORS``: then what came first counts less and less."""
     return np.asarray(total * min(1.0, MOST_VECTORS / max(float(np.linalg.norm(total)), 1e-9)))
-
-
-def _cosine(a: np.ndarray, b: np.ndarray) -> float:
-    return float(a @ b / max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-9))

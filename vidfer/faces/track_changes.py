@@ -81,7 +81,7 @@ def _ends(rows: np.ndarray, at: int, before: np.ndarray, after: np.ndarray, seen
     if is_known:
         left = seen.vectors[seen.vector_of[rows[before]]].astype(np.float32).mean(0)
         right = seen.vectors[seen.vector_of[rows[after]]].astype(np.float32)
-        alike, alike_first = _cosine(left, right.mean(0)), _cosine(left, right[0])
+        alike, alike_first = cosine(left, right.mean(0)), cosine(left, right[0])
     if seen.scene[last] != seen.scene[first]:
         if seen.previous[first] != UNKNOWN or not is_known:
             return True
@@ -93,5 +93,5 @@ def _ends(rows: np.ndarray, at: int, before: np.ndarray, after: np.ndarray, seen
     return is_known and max(alike, alike_first - FIRST_MARGIN) < MAX_OTHER
 
 
-def _cosine(a: np.ndarray, b: np.ndarray) -> float:
+def cosine(a: np.ndarray, b: np.ndarray) -> float:
     return float(a @ b / max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-9))

@@ -16,6 +16,7 @@ from vidfer.engine.runner import run
 from vidfer.errors import DataError
 from vidfer.learning.datasets.corpus_sequences import CorpusSequence, LabelledCorpus, label_track, main_tracks
 from vidfer.learning.datasets.manifest import Manifest
+from vidfer.learning.datasets.manifest_faces import rows_in_stretch
 from vidfer.learning.datasets.valence_arousal import read_valence_arousal
 from vidfer.pipeline import stages_before, stages_of
 from vidfer.pipeline.emotions import of_clip, track_rows, track_sequences
@@ -63,7 +64,8 @@ def read_corpus(
     Raises
     ------
     DataError
-        No video gives a labelled track, or a video is not the one that the manifest's sha256 says.
+        No video gives a labelled track, or one has no frame in a labelled stretch or is not the one that the manifest's
+        sha256 says.
     VidferError
         As ``engine.runner.run``.
     """
@@ -104,6 +106,8 @@ def _labelled_tracks(
 ) -> list[CorpusSequence]:
     tables, _ = clip_tables(cache, record.keys, config, stages=stages_before("emotions", stages_of(config)))
     frames, faces, tracks, embeddings = of_clip(tables)
+    for row in rows[manifest.is_frame_level[rows]].tolist():
+        rows_in_stretch(manifest, row, frames.pts_seconds)  # raises where there is none
     members = track_rows(tracks.track_id)
     found = track_sequences(members, frames, faces, embeddings)
     sides = faces.xyxy[:, 2:] - faces.xyxy[:, :2]  # (N, 2)

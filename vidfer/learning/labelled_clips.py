@@ -35,9 +35,9 @@ class LabelledTrack:
     vectors
         (T, D) float16 of the per-frame network.
     logits
-        (T, 8) float32 of it, for the prior and the baseline of ``[emotions]``.
+        (T, 8) float32 of it, as it gives them: without the prior and the baseline of ``[emotions]``.
     probabilities
-        (T, 8) float32 of the timeline.
+        (T, 8) float32 of the timeline, with both.
     """
 
     pts_seconds: np.ndarray
@@ -67,7 +67,8 @@ def labelled_tracks(
     Raises
     ------
     DataError
-        If a video cannot be decoded (names the row) or is not the one that the manifest's sha256 says.
+        If a video cannot be decoded (names the row), has no frame in a labelled stretch, or is not the one that the
+        manifest's sha256 says.
     """
     videos = corpus_videos(manifest.path[int(row)] for row in rows)
     config = config.model_copy(update={"output": config.output.model_copy(update={"exports": ()})})
@@ -85,19 +86,18 @@ def labelled_tracks(
         check_content(manifest, rows[places[Path(record.path)]], record)
         tables, _ = clip_tables(cache, record.keys, config)
         for place in places[Path(record.path)]:
-            row = int(rows[place])
-            found[place] = main_person(tables, float(manifest.start_seconds[row]), float(manifest.end_seconds[row]))
+            frames = rows_in_stretch(manifest, int(rows[place]), of_clip(tables)[0].pts_seconds)
+            found[place] = main_person(tables, frames)
     return found
 
 
-def main_person(tables: Mapping[str, Table], start_seconds: float, end_seconds: float) -> LabelledTrack | None:
-    """Return who fills the most pixels within [start, end) of a clip (NaN: from its beginning, to its end)."""
+def main_person(tables: Mapping[str, Table], frame_rows: np.ndarray) -> LabelledTrack | None:
+    """Return who fills the most pixels within some frames (M,) of a clip."""
     frames, faces, tracks, embeddings = of_clip(tables)
     emotions = tables["emotions"]
     assert isinstance(emotions, EmotionsTable)
     pts_seconds = frames.pts_seconds[faces.frame_row]  # (N,)
-    inside = rows_in_stretch(pts_seconds, start_seconds, end_seconds)
-    inside = inside[tracks.track_id[inside] >= 0]
+    inside = np.flatnonzero(np.isin(faces.frame_row, frame_rows) & (tracks.track_id >= 0))
     if not len(inside):
         return None
     sides = faces.xyxy[inside, 2:] - faces.xyxy[inside, :2]
@@ -106,6 +106,6 @@ def main_person(tables: Mapping[str, Table], start_seconds: float, end_seconds: 
     return LabelledTrack(
         pts_seconds=pts_seconds[mine],
         vectors=embeddings.vectors[mine],
-        logits=embeddings.logits[mine] + emotions.shift[mine],
+        logits=embeddings.logits[mine],
         probabilities=emotions.probabilities[mine],
     )

@@ -15,6 +15,7 @@ from vidfer.people.following import Cut, follow
 from vidfer.people.roles import Verdict, propose
 from vidfer.people.table import Proposal, Row, proposal_cell, sightings_cell
 from vidfer.types import ClipResult, EmotionSegment, EmotionTimeline, Person, Roster, SampledFrames
+from vidfer.types.validation import rows_by_number
 
 FindSegments = Callable[[EmotionTimeline, SampledFrames], tuple[EmotionSegment, ...]]
 GONE = "fits nobody in this clip"
@@ -106,10 +107,7 @@ def _groups(
     """Divide the clip's faces: what rows claim, then by person what is left; numbered."""
     claimed: dict[int, _Group] = {}
     left: dict[int, list[tuple[FacePart, np.ndarray]]] = defaultdict(list)  # by linked person
-    order = np.argsort(clip.timeline.track_id, kind="stable")
-    order = order[clip.timeline.track_id[order] >= 0]
-    tracks, starts = np.unique(clip.timeline.track_id[order], return_index=True)
-    for track, faces in zip(tracks.tolist(), np.split(order, starts[1:]), strict=False):
+    for track, faces in rows_by_number(clip.timeline.track_id):
         seconds = clip.frames.pts_seconds[clip.timeline.frame_row[faces]]
         of_track = cuts.get(track, (Cut(start_seconds=0.0, row=-1),))
         edges = np.searchsorted(seconds, [cut.start_seconds - SLACK_SECONDS for cut in of_track])

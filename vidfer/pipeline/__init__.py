@@ -87,7 +87,7 @@ STAGES: tuple[StageDeclaration, ...] = (
     ),
     StageDeclaration(
         name="emotions",
-        version=3,
+        version=4,
         section="temporal",
         stage="vidfer.pipeline.emotions:EmotionsStage",
         table="vidfer.pipeline.tables:EmotionsTable",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from vidfer.temporal.online import StreamingModel, TrackStream, check_streams
 from vidfer.temporal.online_baseline import OnlineBaseline
 from vidfer.temporal.prior import class_shares, log_ratio, shifted
 from vidfer.types import FaceDetections, FaceEmbeddings, FaceTracks, SampledFrames
+from vidfer.types.validation import rows_by_number
 from vidfer.weights import finite_number, load_tensors, locate
 
 _AS_TRAINED, _DEFAULT_BACKBONE = EmotionsConfig(), BackboneConfig()
@@ -221,10 +221,7 @@ def whose(tables: Mapping[str, Table]) -> np.ndarray:
 
 def track_rows(track_id: np.ndarray) -> list[np.ndarray]:
     """Return the rows of each track or person (N,), by id, in order of time; dropped faces are left out."""
-    order = np.argsort(track_id, kind="stable")
-    ids = track_id[order]
-    starts = np.searchsorted(ids, np.arange(ids.max() + 2 if len(ids) else 1))
-    return [order[first:last] for first, last in pairwise(starts) if last > first]
+    return [rows for _, rows in rows_by_number(track_id)]
 
 
 def track_sequences(

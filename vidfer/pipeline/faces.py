@@ -11,7 +11,7 @@ the frame before it comes first.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -28,6 +28,7 @@ from vidfer.pipeline.chunk import FrameChunk
 from vidfer.pipeline.exported_files import SUFFIX, as_read, factory_of
 from vidfer.pipeline.tables import NO_TABLES, FacesTable, Table
 from vidfer.types import NUM_LANDMARKS, FaceBoxes
+from vidfer.types.validation import Rows
 
 MAX_FOLLOW_SECONDS = 0.35  # searched frames are no further apart, unless one comes right after the other
 # A face whose landmarks put its box so far from its path, in face sizes, is searched again there.
@@ -40,7 +41,7 @@ SAME_FACE_IOU = 0.4  # least overlap of a face in two searched frames for its bo
 
 
 @dataclass(frozen=True)
-class _Faces:
+class _Faces(Rows):
     """Faces of a chunk.
 
     Attributes
@@ -62,13 +63,6 @@ class _Faces:
     landmarks: np.ndarray
     landmark_score: np.ndarray
 
-    def where(self, keep: np.ndarray) -> _Faces:
-        return _Faces(*(getattr(self, field.name)[keep] for field in fields(self)))
-
-    @staticmethod
-    def join(parts: list[_Faces]) -> _Faces:
-        return _Faces(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(_Faces)))
-
 
 @dataclass(frozen=True)
 class LocatedFaces:
@@ -80,7 +74,7 @@ class LocatedFaces:
 
 
 @dataclass(frozen=True)
-class _Path:
+class _Path(Rows):
     """Faces between two searched frames, if they moved evenly.
 
     Attributes
@@ -102,14 +96,10 @@ class _Path:
         """Return where these faces are (N, 4), given the searched faces' boxes (M, 4)."""
         return boxes[self.before] * (1 - self.weight) + boxes[self.after] * self.weight
 
-    def where(self, keep: np.ndarray) -> _Path:
-        return _Path(*(getattr(self, field.name)[keep] for field in fields(self)))
-
     @staticmethod
-    def join(parts: list[_Path]) -> _Path:
+    def none() -> _Path:
         no_rows = np.zeros(0, np.int64)
-        empty = _Path(no_rows, no_rows, no_rows, np.zeros((0, 1), np.float32))
-        return _Path(*(np.concatenate([getattr(p, field.name) for p in (empty, *parts)]) for field in fields(_Path)))
+        return _Path(no_rows, no_rows, no_rows, np.zeros((0, 1), np.float32))
 
 
 class FacesStage:
@@ -147,7 +137,7 @@ class FacesStage:
         """Return the faces of a chunk with their landmarks: the networks' half of ``process``."""
         signatures = frame_signatures(chunk.batch.images)
         faces, left_out = self._find(chunk, signatures)
-        return LocatedFaces(signatures, faces.where(np.lexsort((-faces.score, faces.row))), left_out)
+        return LocatedFaces(signatures, faces.take(np.lexsort((-faces.score, faces.row))), left_out)
 
     def describe(self, chunk: FrameChunk, located: LocatedFaces) -> FacesTable:
         """Return the chunk's table: alignment, pose and quality of each face follow from its landmarks."""
@@ -251,10 +241,10 @@ class FacesStage:
                 lost[first + 1 : last] = True
             else:
                 paths.append(path)
-        found, followed = self._follow(chunk, seen, _Path.join(paths), lost)
+        found, followed = self._follow(chunk, seen, _Path.join([_Path.none(), *paths]), lost)
         if lost.any():
             again = self.search(chunk, np.flatnonzero(lost), left_out, seen)
-            return _Faces.join([found, followed.where(~lost[followed.row]), again]), left_out
+            return _Faces.join([found, followed.take(~lost[followed.row]), again]), left_out
         return _Faces.join([found, followed]), left_out
 
     def detect(self, chunk: FrameChunk, rows: np.ndarray) -> FaceBoxes:
@@ -315,12 +305,12 @@ class FacesStage:
             np.concatenate([seen.score, score]),
         )
         searched = np.arange(len(both.row)) < len(seen.row)
-        found, followed = both.where(searched), both.where(~searched)
+        found, followed = both.take(searched), both.take(~searched)
         least = self._config.min_landmark_score
         known = found.landmark_score >= least
         lost[path.row[known[path.before] != known[path.after]]] = True
         of_face = known[path.before] & known[path.after]
-        path, followed = path.where(of_face), followed.where(of_face)
+        path, followed = path.take(of_face), followed.take(of_face)
 
         off_path = followed.xyxy - path.between(found.xyxy)  # (N, 4)
         size = np.sqrt(np.maximum((followed.given_xyxy[:, 2:] - followed.given_xyxy[:, :2]).prod(1), 1.0))
@@ -328,13 +318,13 @@ class FacesStage:
         left &= followed.landmark_score >= least
         if left.any():
             again = self.place(chunk, path.row[left], (followed.given_xyxy + off_path)[left], followed.score[left])
-            followed = _Faces.join([followed.where(~left), again])
+            followed = _Faces.join([followed.take(~left), again])
         lost[followed.row[followed.landmark_score < least]] = True
-        return found.where(known), followed
+        return found.take(known), followed
 
     def confirmed(self, faces: _Faces) -> _Faces:
         """Return those of which the landmark network is sure."""
-        return faces.where(faces.landmark_score >= self._config.min_landmark_score)
+        return faces.take(faces.landmark_score >= self._config.min_landmark_score)
 
     def place(self, chunk: FrameChunk, row: np.ndarray, given_xyxy: np.ndarray, score: np.ndarray) -> _Faces:
         """Return the faces that the landmark network finds at given boxes; ``score`` is the detector's."""
@@ -415,7 +405,7 @@ def _interpolate(seen: _Faces, start: int, stop: int, pts_seconds: np.ndarray) -
     if len(first) != len(last):
         return None
     if len(first) == 0:
-        return _Path.join([])
+        return _Path.none()
     overlap = pairwise_iou(seen.xyxy[first], seen.xyxy[last])  # (N, N)
     a, b = pair_up(-overlap)
     if overlap[a, b].min() < SAME_FACE_IOU:

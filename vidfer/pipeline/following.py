@@ -83,7 +83,7 @@ class FaceFollower:
             now = self._follow(chunk, before, seconds) or self._search(chunk, before, seconds)
         self._before, self._signature, self._shape = now, signature, shape
         order = np.argsort(-now.faces.score, kind="stable")
-        located = LocatedFaces(signature, now.faces.where(order), now.left_out)
+        located = LocatedFaces(signature, now.faces.take(order), now.left_out)
         return self._stage.describe(chunk, located), cut
 
     def _is_due(self, before: _Before, seconds: float) -> bool:

@@ -17,6 +17,7 @@ from vidfer.pipeline.chunk import FrameChunk
 from vidfer.pipeline.identity import IdentityStage
 from vidfer.pipeline.tables import PeopleTable, Table, TracksTable, TrackVectorsTable, faces_in, identity_in
 from vidfer.pipeline.tracks import OnlineTracks
+from vidfer.types.validation import rows_by_number
 
 
 class PeopleStage:
@@ -122,12 +123,8 @@ def with_first_faces(people: PeopleTable, track_id: np.ndarray) -> PeopleTable:
         (N,) of its faces.
     """
     person_id, confidence = people.person_id.copy(), people.confidence.copy()
-    order = np.argsort(track_id, kind="stable")
-    order = order[track_id[order] >= 0]
     free = int(person_id.max(initial=-1)) + 1
-    for rows in np.split(order, np.flatnonzero(np.diff(track_id[order])) + 1):
-        if not len(rows):
-            continue
+    for _, rows in rows_by_number(track_id):
         known = rows[person_id[rows] >= 0]
         if len(known):
             person_id[rows], confidence[rows] = person_id[known[0]], confidence[known[0]]

@@ -230,11 +230,11 @@ class Pipeline:
         from vidfer.video.reader import DecoderFailed, choose_reader
 
         video = self.turned(probe(path, stream=self.config.video.stream))
-        reader = choose_reader(video, self.config.video.decoder)
+        reader = choose_reader(video, self.config.video.reader)
         try:
             tables, decode = self._decoded(video, reader)
         except DecoderFailed:
-            if reader == "pyav" or self.config.video.decoder != "auto":
+            if reader == "pyav" or self.config.video.reader != "auto":
                 raise
             tables, decode = self._decoded(video, "pyav")
         if self.config.video.strict and decode.truncated:

@@ -242,7 +242,9 @@ def _counted(
 
 
 def check_picture(picture: Any, what: str) -> None:
-    """Raise DataError unless it is a picture (H, W, 3) uint8."""
+    """Raise DataError unless it is a picture (H, W, 3) uint8 with a pixel or more."""
     if not isinstance(picture, np.ndarray) or picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
         got = f"{picture.shape} {picture.dtype}" if isinstance(picture, np.ndarray) else type(picture).__name__
         raise DataError(f"{what}: expected an array (H, W, 3) uint8 RGB, got {got}")
+    if not picture.size:
+        raise DataError(f"{what}: expected a picture with pixels, got one of {picture.shape[1]}x{picture.shape[0]}")

@@ -122,7 +122,7 @@ def _by_pattern(settings: StudySettings, clips: Sequence[str]) -> list[Part]:
 
 
 def _by_table(settings: StudySettings, folder: Path) -> list[Part]:
-    rows = read_rows(folder / settings.clips.table, ("clip", "participant"), CLIP_COLUMNS, further=True)
+    rows = read_rows(folder / settings.clips.table, ("clip", "participant"), CLIP_COLUMNS)
     _check_columns(settings, rows, folder)
     parts = []
     for row in rows:
@@ -150,7 +150,7 @@ def _by_table(settings: StudySettings, folder: Path) -> list[Part]:
 def _check_columns(settings: StudySettings, rows: Sequence[Row], folder: Path) -> None:
     columns = set(rows[0].cells) if rows else set()
     if settings.clips.participants:
-        known = read_rows(folder / settings.clips.participants, ("participant",), further=True)
+        known = read_rows(folder / settings.clips.participants, ("participant",))
         columns |= set(known[0].cells) if known else set()
     for name in settings.clips.covariates:
         if name not in columns:
@@ -165,7 +165,7 @@ def _with_participants(
     """Add what the table of participants says of each, and condition where that is one between participants."""
     if not settings.clips.participants:
         return list(parts), []
-    rows = read_rows(folder / settings.clips.participants, ("participant",), ("condition",), further=True)
+    rows = read_rows(folder / settings.clips.participants, ("participant",), ("condition",))
     of = {}
     for row in rows:
         if row.text("participant") in of:

@@ -170,7 +170,7 @@ def _of_table(settings: EventsSection, path: Path, clips: Sequence[str]) -> list
     optional = ("clip", "duration", "type", "trial_type", "condition")
     scale = _MILLISECONDS if settings.unit == "milliseconds" else 1.0
     events = []
-    for row in read_rows(path, ("onset",), optional, further=True):
+    for row in read_rows(path, ("onset",), optional):
         onset, duration = row.number("onset"), row.number("duration") or 0.0
         if onset is None:
             raise DataError(f"{row.where}, column onset: empty")

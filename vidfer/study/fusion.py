@@ -101,7 +101,7 @@ def read_scores(path: Path, ends: Mapping[str, float]) -> tuple[list[Scores], li
     DataError
         Something in it is wrong: names file, row and column.
     """
-    rows = read_rows(path, (), (*_TIMES, *_LABELS, *map(str.title, _LABELS)), further=True)
+    rows = read_rows(path, (), (*_TIMES, *_LABELS, *map(str.title, _LABELS)))
     names = list(rows[0].cells) if rows else []
     columns = {name: _LABELS[name.lower()] for name in names if name.lower() in _LABELS}
     if len(columns) < 2 or len(set(columns.values())) < len(columns):

@@ -19,7 +19,7 @@ from vidfer.study.assignment import LeftOut, Part
 from vidfer.study.person import rows_of_person
 from vidfer.study.settings import StudySettings
 from vidfer.timeline.blinks import find_blinks
-from vidfer.timeline.movements import CHANGE
+from vidfer.timeline.movements import CHANGE, own_median
 from vidfer.timeline.saved import read_episodes, read_summary, read_table
 from vidfer.types.movements import BlinkCount
 
@@ -232,7 +232,7 @@ class _Saved:
         if any(name + CHANGE in further for name in moves):
             notes.append("baseline of movements: none is taken off: processing has done so (movements.baseline)")
         else:
-            further |= {name + CHANGE: further[name] - _usual(further[name][rows]) for name in moves}
+            further |= {name + CHANGE: further[name] - own_median(further[name][rows]) for name in moves}
         if taken := processed_baseline(self.summary):
             words = f"none: processing has taken off {taken} already"
             return words, nothing, (*notes, f"baseline of emotions: {words} (emotions.baseline)")
@@ -241,12 +241,6 @@ class _Saved:
             return words, nothing, tuple(notes)
         off = np.median(values, axis=0) if kind == "median" else np.average(values, axis=0, weights=weights)
         return words, off, tuple(notes)
-
-
-def _usual(values: np.ndarray) -> float:
-    """Return the median of what is known, as movements.baseline takes it."""
-    known = values[np.isfinite(values)]
-    return float(np.median(known)) if len(known) else np.nan
 
 
 def _blinks(seconds: np.ndarray, further: Mapping[str, np.ndarray], rows: np.ndarray) -> BlinkCount | None:

@@ -51,7 +51,7 @@ class Row:
         raise DataError(f"{wrong}expected a number, got {text!r}")
 
 
-def read_rows(path: Path, required: Sequence[str], optional: Sequence[str] = (), *, further: bool) -> list[Row]:
+def read_rows(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> list[Row]:
     """Read a table with a header: commas, semicolons or tabs, in what Excel saves.
 
     Parameters
@@ -59,9 +59,7 @@ def read_rows(path: Path, required: Sequence[str], optional: Sequence[str] = (),
     path
         The file.
     required, optional
-        Its columns.
-    further
-        Whether it may have others.
+        Its columns; it may have others.
 
     Raises
     ------
@@ -90,9 +88,8 @@ def read_rows(path: Path, required: Sequence[str], optional: Sequence[str] = (),
             raise DataError(f"{path}: missing column {name!r}; " + (f"is it {near[0]!r}?" if near else f"got {names}"))
     for name in names:
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
-        if name not in known and (near or not further):
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
-            raise DataError(f"{path}: unknown column {name!r}; {hint}")
+        if name not in known and near:
+            raise DataError(f"{path}: unknown column {name!r}; did you mean {near[0]!r}?")
     found = []
     for number, cells in enumerate(lines):
         if not any(cell.strip() for cell in cells):

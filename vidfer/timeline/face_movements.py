@@ -34,11 +34,11 @@ def movements_of_face(
     count = (movements.counts or {}).get(track)
     return {
         "blinks": None if count is None else count.count,
-        "blinks_per_minute": None if count is None else _number(count.per_minute, 3),
-        "blinks_measured_share": None if count is None else _number(count.share),
+        "blinks_per_minute": None if count is None else rounded(count.per_minute, 3),
+        "blinks_measured_share": None if count is None else rounded(count.share),
         "gaze": gaze_shares(columns, durations),
         "smile": _smile(columns, seconds, durations),
-        "mean_movement_quality": _mean(columns["movement_quality"], durations),
+        "mean_movement_quality": mean(columns["movement_quality"], durations),
     }
 
 
@@ -58,9 +58,9 @@ def gaze_shares(columns: Mapping[str, np.ndarray], durations: np.ndarray) -> dic
     aside = ~at_camera & (np.abs(yaw) > np.abs(pitch))
     down, up = ~at_camera & ~aside & (pitch < 0), ~at_camera & ~aside & (pitch >= 0)
     shares = {"at_camera": at_camera, "down": down, "up": up, "aside": aside}
-    measured = _mean(known.astype(float), durations)
+    measured = mean(known.astype(float), durations)
     return {
-        **{f"{name}_share": _mean(np.where(known, is_so, np.nan), durations) for name, is_so in shares.items()},
+        **{f"{name}_share": mean(np.where(known, is_so, np.nan), durations) for name, is_so in shares.items()},
         "measured_share": measured,
     }
 
@@ -80,9 +80,9 @@ def _smile(columns: Mapping[str, np.ndarray], seconds: np.ndarray, durations: np
         with_eyes = symmetry = np.full(len(height), np.nan)
     onset, offset = _speeds(height, smiling, seconds)
     return {
-        "share_of_time": _mean(np.where(known, smiling, np.nan), durations),
-        "with_eyes_narrowed_share": _mean(with_eyes, durations),
-        "symmetry": _mean(symmetry, durations),
+        "share_of_time": mean(np.where(known, smiling, np.nan), durations),
+        "with_eyes_narrowed_share": mean(with_eyes, durations),
+        "symmetry": mean(symmetry, durations),
         "onset_per_second": onset,
         "offset_per_second": offset,
     }
@@ -104,13 +104,15 @@ def _speeds(height: np.ndarray, smiling: np.ndarray, seconds: np.ndarray) -> tup
                 took = abs(float(times[ended[0]] - times[top]))
                 if took > 0:
                     speeds.append(float(values[top] - values[ended[0]]) / took)
-    return _number(np.mean(rises) if rises else None), _number(np.mean(falls) if falls else None)
+    return rounded(np.mean(rises) if rises else None), rounded(np.mean(falls) if falls else None)
 
 
-def _mean(values: np.ndarray, weights: np.ndarray) -> float | None:
+def mean(values: np.ndarray, weights: np.ndarray) -> float | None:
+    """Return the weighted mean of the values that are numbers, None if there are none."""
     known = np.isfinite(values)
-    return _number(np.average(values[known], weights=weights[known])) if known.any() else None
+    return rounded(np.average(values[known], weights=weights[known])) if known.any() else None
 
 
-def _number(value: float | np.floating[Any] | None, digits: int = 6) -> float | None:
+def rounded(value: float | np.floating[Any] | None, digits: int = 6) -> float | None:
+    """Return a number rounded for JSON, None for one that is not finite."""
     return None if value is None or not np.isfinite(value) else round(float(value), digits)

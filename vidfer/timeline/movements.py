@@ -9,6 +9,7 @@ import numpy as np
 from vidfer.timeline.blinks import MIN_FPS, find_blinks
 from vidfer.types import EmotionTimeline, FaceDetections, SampledFrames
 from vidfer.types.movements import Blink, BlinkCount, ClipMovements
+from vidfer.types.validation import rows_by_number
 
 CHANGE = "_change"  # added to a movement's name: less the person's own neutral
 _OPENINGS = ("eye_open_left", "eye_open_right")
@@ -45,7 +46,7 @@ def clip_movements(
     if baseline != "none":
         first, last = (-np.inf, np.inf) if isinstance(baseline, str) else baseline
         neutral = (seconds >= first) & (seconds < last)
-        people = list(_by_number(person_id))
+        people = list(rows_by_number(person_id))
         columns |= {name + CHANGE: _less_neutral(columns[name], people, neutral) for name in names}
     blinks, counts = blinks_of(columns, seconds, timeline.track_id)
     return ClipMovements(
@@ -82,18 +83,10 @@ def blinks_of(
     opening = np.stack([columns[name] for name in _OPENINGS], 1)
     blinks: list[Blink] = []
     counts: dict[int, BlinkCount] = {}
-    for number, rows in _by_number(ids):
+    for number, rows in rows_by_number(ids):
         found, counts[number] = find_blinks(seconds[rows], opening[rows], track_id=number)
         blinks += found
     return tuple(blinks), counts
-
-
-def _by_number(ids: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield each track or person with its rows, by number, in order of time."""
-    order = np.argsort(ids, kind="stable")
-    order = order[ids[order] >= 0]
-    numbers, starts = np.unique(ids[order], return_index=True)
-    return zip(numbers.tolist(), np.split(order, starts[1:]), strict=False)
 
 
 def _less_neutral(values: np.ndarray, people: Sequence[tuple[int, np.ndarray]], neutral: np.ndarray) -> np.ndarray:

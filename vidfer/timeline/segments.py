@@ -19,6 +19,7 @@ import numpy as np
 
 from vidfer.labels import UNSURE_LABEL
 from vidfer.types import EmotionSegment, EmotionTimeline, SampledFrames
+from vidfer.types.validation import rows_by_number
 
 _ROUNDING_SECONDS = 1e-6
 """Differences of timestamps are exact to far less than this; no threshold may hang on their last bit."""
@@ -65,12 +66,9 @@ def find_segments(
         starts; at the last frame of the video, after a typical frame's duration. ``peak_probability`` is never below
         ``enter_probability``.
     """
-    order = np.argsort(timeline.track_id, kind="stable")
-    order = order[timeline.track_id[order] >= 0]
-    tracks, starts = np.unique(timeline.track_id[order], return_index=True)
     durations = frames.durations_seconds
     segments: list[EmotionSegment] = []
-    for track, rows in zip(tracks.tolist(), np.split(order, starts[1:]), strict=False):
+    for track, rows in rows_by_number(timeline.track_id):
         frame_row = timeline.frame_row[rows]
         probabilities = timeline.probabilities[rows].astype(np.float64)  # (n, K)
         for first, stop in _unbroken_runs(frame_row, frames, max_gap_seconds):

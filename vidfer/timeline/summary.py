@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -13,10 +12,11 @@ import numpy as np
 
 from vidfer.labels import EMOTIONS, UNSURE, UNSURE_LABEL
 from vidfer.people.by_person import by_person, people_of_segments
-from vidfer.timeline.face_movements import movements_of_face
+from vidfer.timeline.face_movements import mean, movements_of_face, rounded
 from vidfer.timeline.movements import blinks_of
 from vidfer.timeline.states import episode_labels
 from vidfer.types import ClipResult, EmotionSegment
+from vidfer.types.validation import rows_by_number
 
 
 def summarise(clip: ClipResult) -> dict[str, Any]:
@@ -44,10 +44,10 @@ def summarise(clip: ClipResult) -> dict[str, Any]:
         "codec": info.codec,
         "rotation_degrees": info.rotation_degrees,
         "stream": info.stream,
-        "start_seconds": _number(info.start_seconds),
+        "start_seconds": rounded(info.start_seconds),
         "turned_degrees": info.turned_degrees,
-        "average_fps": _number(info.average_fps, 4),
-        "duration_seconds": _number(info.duration_seconds),
+        "average_fps": rounded(info.average_fps, 4),
+        "duration_seconds": rounded(info.duration_seconds),
         "sampled_frames": len(clip.frames),
         "frames_with_face": len(np.unique(clip.timeline.frame_row[kept])),
         "num_faces": len(faces),
@@ -56,7 +56,7 @@ def summarise(clip: ClipResult) -> dict[str, Any]:
         "dominant_emotion": _dominant(emotions, unsure),
         "num_episodes": len(counts.segments),
         "least_face_px": clip.provenance.get("least_face_px"),
-        "mean_quality": _mean(clip.faces.quality[kept], _durations(clip, kept)),
+        "mean_quality": mean(clip.faces.quality[kept], _durations(clip, kept)),
         "emotions": emotions,
         "unsure_share_of_time": unsure,
         "peaks": _peaks(clip),
@@ -141,8 +141,8 @@ def _emotions(
     episodes = Counter(segment.emotion for segment in segments)
     return {
         name: {
-            "share_of_time": _mean(held[rows] == label, durations),
-            "mean_probability": _mean(probabilities[:, label], durations),
+            "share_of_time": mean(held[rows] == label, durations),
+            "mean_probability": mean(probabilities[:, label], durations),
             "episodes": episodes[name],
         }
         for label, name in enumerate(EMOTIONS)
@@ -150,7 +150,7 @@ def _emotions(
 
 
 def _unsure(clip: ClipResult, rows: np.ndarray, held: np.ndarray) -> float | None:
-    return _mean(held[rows] == UNSURE_LABEL, _durations(clip, rows))
+    return mean(held[rows] == UNSURE_LABEL, _durations(clip, rows))
 
 
 def _all_left_out(people: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
@@ -191,8 +191,8 @@ def _peaks(clip: ClipResult) -> dict[str, dict[str, Any]]:
         if of_label:
             best, person = max(of_label, key=lambda known: known[0].peak_probability)
             peaks[name] = {
-                "seconds": _number(best.peak_seconds),
-                "probability": _number(best.peak_probability),
+                "seconds": rounded(best.peak_seconds),
+                "probability": rounded(best.peak_probability),
                 "face_id": best.track_id,
                 "person": person,
             }
@@ -206,7 +206,7 @@ def _faces(clip: ClipResult, held: np.ndarray) -> Iterator[dict[str, Any]]:
     for numbers in _by_number(clip, ids, [of.track_id for of in clip.segments], held, name="face_id"):
         if clip.people is not None:
             sure = float(clip.people.confidence[first[numbers["face_id"]]])
-            numbers["link_confidence"] = _number(sure, 4)
+            numbers["link_confidence"] = rounded(sure, 4)
         yield numbers
 
 
@@ -228,8 +228,8 @@ def _people(clip: ClipResult, held: np.ndarray) -> Iterator[dict[str, Any]]:
             "include": known.include if known else True,
             "reason": known.reason if known else "",
             "face_ids": known.face_ids if known else str(numbers["person"]),
-            "median_size_px": _number(known.median_size_px, 1) if known else None,
-            "still_share": _number(known.still_share, 3) if known else None,
+            "median_size_px": rounded(known.median_size_px, 1) if known else None,
+            "still_share": rounded(known.still_share, 3) if known else None,
             **numbers,
         }
 
@@ -238,24 +238,21 @@ def _by_number(
     clip: ClipResult, ids: np.ndarray, ids_of_segments: Sequence[int], held: np.ndarray, *, name: str
 ) -> Iterator[dict[str, Any]]:
     """Yield the numbers of each face or person, ordered by id; linear in rows however many there are."""
-    order = np.argsort(ids, kind="stable")
-    order = order[ids[order] >= 0]
-    tracks, starts = np.unique(ids[order], return_index=True)
     segments: dict[int, list[EmotionSegment]] = defaultdict(list)
     for segment, track in zip(clip.segments, ids_of_segments, strict=True):
         segments[track].append(segment)
-    for track, rows in zip(tracks.tolist(), np.split(order, starts[1:]), strict=False):
+    for track, rows in rows_by_number(ids):
         durations = _durations(clip, rows)
         pts = clip.frames.pts_seconds[clip.timeline.frame_row[rows]]
         emotions, unsure = _emotions(clip, rows, held, segments[track]), _unsure(clip, rows, held)
         yield {
             name: track,
-            "first_seconds": _number(float(pts[0])),
-            "last_seconds": _number(float(pts[-1] + durations[-1])),
-            "seconds_on_screen": _number(float(durations.sum())),
+            "first_seconds": rounded(float(pts[0])),
+            "last_seconds": rounded(float(pts[-1] + durations[-1])),
+            "seconds_on_screen": rounded(float(durations.sum())),
             "frames": len(rows),
             "dominant_emotion": _dominant(emotions, unsure),
-            "mean_quality": _mean(clip.faces.quality[rows], durations),
+            "mean_quality": mean(clip.faces.quality[rows], durations),
             "emotions": emotions,
             "unsure_share_of_time": unsure,
             **({"movements": movements_of_face(clip.movements, track, rows, pts, durations)} if clip.movements else {}),
@@ -268,19 +265,7 @@ def _unsure_links(clip: ClipResult) -> list[dict[str, Any]]:
         return []
     known = set(clip.people.person_id.tolist())
     return [
-        {"people": pair, "confidence": _number(value, 4)}
+        {"people": pair, "confidence": rounded(value, 4)}
         for pair, value in zip(clip.people.unsure.tolist(), clip.people.unsure_confidence.tolist(), strict=True)
         if known.issuperset(pair)
     ]
-
-
-def _mean(values: np.ndarray, weights: np.ndarray) -> float | None:
-    """Return the weighted mean of the values that are numbers, None if there are none."""
-    known = ~np.isnan(values)
-    if not known.any():
-        return None
-    return _number(float(np.average(values[known].astype(np.float64), weights=weights[known])))
-
-
-def _number(value: float, digits: int = 6) -> float | None:
-    return round(float(value), digits) if math.isfinite(value) else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Annotated, Any, Self, get_origin, get_type_hints
 
@@ -42,6 +42,14 @@ class Rows(Columns):
             return parts[0]
         names = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
         return cls(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
+
+
+def rows_by_number(ids: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield each number in ids (N,), by number, with its rows in order; rows of negative ids are left out."""
+    order = np.argsort(ids, kind="stable")
+    order = order[ids[order] >= 0]
+    numbers, starts = np.unique(ids[order], return_index=True)
+    return zip(numbers.tolist(), np.split(order, starts[1:]), strict=False)
 
 
 def check_arrays(owner: object, **sizes: int) -> None:

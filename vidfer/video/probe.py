@@ -73,7 +73,7 @@ class VideoProbe:
         Where they do: how pictures are to be shown, ``display`` among them.
     frame_display
         (F,) int64: which of ``displays`` is each frame's, -1 where that is not known; else empty.
-    missing_seconds, missing_frames
+    missing_seconds
         What the header announces and the file no longer holds; 0 for a complete file.
     warnings
         For people.
@@ -95,7 +95,6 @@ class VideoProbe:
     displays: tuple[Display, ...] = ()
     frame_display: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     missing_seconds: float = 0.0
-    missing_frames: int = 0
     warnings: tuple[str, ...] = ()
 
     @property
@@ -346,7 +345,6 @@ def _build(
         displays=displays,
         frame_display=frame_display,
         missing_seconds=missing_seconds,
-        missing_frames=missing_frames,
         warnings=(*warnings, *_cut_short_warning(len(times.frame_pts), missing_seconds, missing_frames)),
     )
 

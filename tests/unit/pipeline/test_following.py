@@ -116,7 +116,7 @@ def test_a_stream_that_knows_the_past_only_follows_as_well(stages, clip):
     assert len(error.box) >= 2 * CHUNK_FRAMES
     assert error.missing == error.extra == 0
     for difference in (error.box, error.landmarks):
-        assert np.median(difference) < 0.004
+        assert np.median(difference) < 0.005  # 0.0044 where networks compute in bfloat16
         assert np.quantile(difference, 0.95) < 0.01
 
 

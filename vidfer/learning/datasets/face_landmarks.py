@@ -7,7 +7,6 @@ were placed by larger public networks, so what learns from them is a distillatio
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Final
@@ -20,9 +19,10 @@ from vidfer.learning.datasets import fer2013plus
 from vidfer.learning.datasets.encoded_images import EncodedImages, read_encoded_images
 from vidfer.learning.datasets.face_scenes import SCENES_FILE, NamedImages, Split, scene_arrays
 from vidfer.learning.datasets.hdf5 import opened
-from vidfer.types.validation import Rows
+from vidfer.types.validation import Rows, rows_by_number
 
 MIN_SCORE = 0.6  # the file's own line: from 0.3 to 0.6 a detection is neither face nor background
+_SQUARE_PX, _PER_PICTURE = 112, 20  # of squares without a face; of each scene one
 FER_SPLIT: Final[dict[Split, fer2013plus.Split]] = {"train": "Training", "val": "PublicTest"}
 
 
@@ -79,7 +79,7 @@ def read_scenes(folder: Path) -> Scenes:
     return Scenes(images, *scene_arrays(folder, "split", *(f"face/{name}" for name in columns)))
 
 
-def scene_faces(scenes: Scenes, split: Split, *, size: int = 160, margin: float = 1.0) -> LandmarkFaces:
+def scene_faces(scenes: Scenes, split: Split, *, size: int = 160) -> LandmarkFaces:
     """Cut every face that has landmarks out of its picture.
 
     Parameters
@@ -90,15 +90,13 @@ def scene_faces(scenes: Scenes, split: Split, *, size: int = 160, margin: float 
         Which pictures.
     size
         Side of a patch in pixels.
-    margin
-        Of the patch around the face's box, see ``box_transforms``.
     """
     known = np.isfinite(scenes.landmarks).all((1, 2)) & (scenes.score >= MIN_SCORE)
     rows = np.flatnonzero(known & (scenes.split[scenes.image_row] == split))
     faces_of_image = np.bincount(scenes.image_row, minlength=len(scenes.images))
     patches = np.zeros((len(rows), size, size), np.uint8)
-    transforms = box_transforms(scenes.xyxy[rows], margin=margin)
-    for image, members in _by_image(scenes.image_row[rows]):
+    transforms = box_transforms(scenes.xyxy[rows], margin=1.0)
+    for image, members in rows_by_number(scenes.image_row[rows]):
         patches[members] = _cut(scenes.images[image], transforms[members], size)
     boxes = apply_transforms(transforms, scenes.xyxy[rows].reshape(-1, 2, 2))  # (N, 2, 2)
     return LandmarkFaces(
@@ -130,17 +128,8 @@ def fer_faces(folder: Path, split: Split) -> LandmarkFaces:
     )
 
 
-def background_patches(
-    scenes: Scenes,
-    no_faces: NamedImages,
-    split: Split,
-    *,
-    size: int = 112,
-    per_picture: int = 20,
-    per_scene: int = 1,
-    seed: int = 0,
-) -> np.ndarray:
-    """Return squares (N, size, size) uint8 gray in which no face, not even a doubtful one, is touched.
+def background_patches(scenes: Scenes, no_faces: NamedImages, split: Split) -> np.ndarray:
+    """Return squares (N, S, S) uint8 gray in which no face, not even a doubtful one, is touched.
 
     Parameters
     ----------
@@ -148,32 +137,19 @@ def background_patches(
         Pictures with known faces, and pictures without any.
     split
         Of the scenes as the file says, of the pictures without a face as for the detector (``is_held_back``).
-    per_picture, per_scene
-        Squares from each picture without a face, and from each scene (fewer where faces leave no room).
-    seed
-        Of the squares' places and sizes.
     """
-    rng = np.random.default_rng([seed, len(split)])
+    rng = np.random.default_rng([0, len(split)])
     nobody = np.zeros((0, 4))
-    cut = [_random_squares(no_faces.images[i], nobody, per_picture, size, rng) for i in no_faces.of_split(split)]
+    cut = [_random_squares(no_faces.images[i], nobody, _PER_PICTURE, rng) for i in no_faces.of_split(split)]
     order = np.argsort(scenes.image_row, kind="stable")
     starts = np.searchsorted(scenes.image_row[order], np.arange(len(scenes.images) + 1))
-    for image in np.flatnonzero(scenes.split == split) if per_scene else ():
+    for image in np.flatnonzero(scenes.split == split):
         faces = scenes.xyxy[order[starts[image] : starts[image + 1]]]
-        cut.append(_random_squares(scenes.images[int(image)], faces, per_scene, size, rng))
-    return np.concatenate(cut) if cut else np.zeros((0, size, size), np.uint8)
+        cut.append(_random_squares(scenes.images[int(image)], faces, 1, rng))
+    return np.concatenate(cut) if cut else np.zeros((0, _SQUARE_PX, _SQUARE_PX), np.uint8)
 
 
-def _by_image(image_row: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    order = np.argsort(image_row, kind="stable")
-    for members in np.split(order, np.flatnonzero(np.diff(image_row[order])) + 1):
-        if len(members):
-            yield int(image_row[members[0]]), members
-
-
-def _random_squares(
-    image: np.ndarray, faces: np.ndarray, count: int, size: int, rng: np.random.Generator
-) -> np.ndarray:
+def _random_squares(image: np.ndarray, faces: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
     height, width = image.shape[:2]
     squares: list[list[float]] = []
     for _ in range(8 * count):
@@ -185,8 +161,8 @@ def _random_squares(
         if len(squares) == count:
             break
     if not squares:
-        return np.zeros((0, size, size), np.uint8)
-    return _cut(image, box_transforms(np.array(squares)), size)
+        return np.zeros((0, _SQUARE_PX, _SQUARE_PX), np.uint8)
+    return _cut(image, box_transforms(np.array(squares)), _SQUARE_PX)
 
 
 def _cut(image: np.ndarray, transforms: np.ndarray, size: int) -> np.ndarray:

@@ -110,24 +110,28 @@ def _frames(manifest: Manifest, row: int, count: int) -> Iterator[np.ndarray]:
     from vidfer.video.reader import open_reader
 
     video = probe(manifest.path[row])
-    inside = rows_in_stretch(
-        frame_times_seconds(video), float(manifest.start_seconds[row]), float(manifest.end_seconds[row])
-    )
-    if not len(inside):
-        raise DataError(
-            f"{_where(manifest, row)}: no frame lies in its stretch; the video {manifest.path[row].name} "
-            f"has {video.info.duration_seconds:.2f} s"
-        )
+    inside = rows_in_stretch(manifest, row, frame_times_seconds(video))
     places = ((np.arange(min(count, len(inside))) + 0.5) * len(inside) / min(count, len(inside))).astype(np.int64)
     for batch in open_reader(video, decoder="pyav").read(inside[places], batch_size=4):
         yield from batch.images
 
 
-def rows_in_stretch(pts_seconds: np.ndarray, start_seconds: float, end_seconds: float) -> np.ndarray:
-    """Return which of these times (F,) lie in [start, end), (M,) int64; NaN stands for the beginning and the end."""
-    start = -np.inf if np.isnan(start_seconds) else start_seconds
-    end = np.inf if np.isnan(end_seconds) else end_seconds
-    return np.flatnonzero((pts_seconds >= start) & (pts_seconds < end))
+def rows_in_stretch(manifest: Manifest, row: int, pts_seconds: np.ndarray) -> np.ndarray:
+    """Return which frames of a video (F,) lie in a row's stretch, [start, end): (M,) int64.
+
+    Raises
+    ------
+    DataError
+        If none does; names the row.
+    """
+    start, end = float(manifest.start_seconds[row]), float(manifest.end_seconds[row])
+    inside = np.flatnonzero((np.isnan(start) | (pts_seconds >= start)) & (np.isnan(end) | (pts_seconds < end)))
+    if not len(inside):
+        last = f"whose last is at {pts_seconds[-1]:.2f} s" if len(pts_seconds) else "which has none"
+        stretch = f"{np.nan_to_num(start):g} s to {'the end' if np.isnan(end) else f'{end:g} s'}"
+        name = manifest.path[row].name
+        raise DataError(f"{_where(manifest, row)}: expected a stretch with a frame of {name}, {last}, got {stretch}")
+    return inside
 
 
 def _where(manifest: Manifest, row: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -36,6 +37,14 @@ class FaceEvaluation:
         (folder / "metrics.json").write_text(json.dumps(self.to_json(), indent=1) + "\n")
         plot_confusion(self.classification, folder / "confusion.png")
         plot_reliability(self.calibration, folder / "reliability.png")
+
+    @staticmethod
+    def remove(folder: Path) -> None:
+        """Remove what ``write`` left in ``folder``, and the folder if nothing else is there."""
+        for name in ("metrics.json", "confusion.png", "reliability.png"):
+            (folder / name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
 def face_logits(network: EmotionNetwork, faces: Tensor, *, batch: int = 128) -> np.ndarray:

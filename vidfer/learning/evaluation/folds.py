@@ -77,6 +77,8 @@ def subject_folds(subjects: np.ndarray, count: int) -> np.ndarray:
     if len(unknown):
         raise DataError(f"--folds needs to know who is seen: {len(unknown)} rows have no subject_id")
     people = len(np.unique(subjects))
+    if people < 2:
+        raise DataError(f"--folds {count}: expected several people in subject_id, found {people}")
     if not 2 <= count <= people:
         raise DataError(f"--folds {count}: expected 2 to {people}, the number of subjects")
     fold = np.zeros(len(subjects), np.int64)

@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -32,14 +32,20 @@ class Seen:
     vectors
         (T, D) float16, the per-frame network's embeddings.
     network
-        (T, 8) float64 probabilities of the per-frame network.
+        (T, 8) float64 probabilities of the per-frame network, with the prior of ``[emotions]``, without its baseline.
     timeline
-        (T, 8) float64 probabilities of the timeline that ``vidfer process`` writes; None for a picture.
+        (T, 8) float64 probabilities of the timeline that ``vidfer process`` writes, with both; None for a picture.
     """
 
     vectors: np.ndarray
     network: np.ndarray
     timeline: np.ndarray | None = None
+
+
+_FOLDERS: Final = (
+    *("network", "network_frames", "network_baseline", "network_baseline_unlabelled", "network_matched"),
+    *("timeline", "timeline_frames", "timeline_matched", "folds_as_trained", "folds_refitted"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +92,14 @@ class ManifestEvaluation:
         }
 
     def write(self, folder: Path) -> None:
-        """Write ``metrics.json`` and ``predictions.csv``, and for each of ``figures`` a folder with its pictures."""
+        """Write ``metrics.json`` and ``predictions.csv``, and for each of ``figures`` a folder with its pictures.
+
+        What an evaluation before left there and this one has not is removed.
+        """
+        for name in {*_FOLDERS} - {*self.figures, *(f"folds_{name}" for name in self.folds)}:
+            FaceEvaluation.remove(folder / name)
+        for name in ("groups.csv", "groups.png"):
+            (folder / name).unlink(missing_ok=True)
         for name, figures in self.figures.items():
             figures.write(folder / name)
         for name, folds in self.folds.items():
@@ -127,14 +140,14 @@ def evaluate_rows(
     neutral_average
         (8,) log-odds of neutral faces on average, before the prior: also read each row against its person's neutral
         rows (``temporal.baseline.neutral_row_shifts``), and against what is found without labels
-        (``unlabelled_row_shifts``).
+        (``unlabelled_row_shifts``), where anybody has either.
     prior_ratio
         (8,) what a prior added to the log-probabilities of ``seen``.
 
     Raises
     ------
     DataError
-        If no face was seen in any row, or a baseline is asked for and no row has one.
+        If no face was seen in any row.
     """
     with_face = [i for i, one in enumerate(seen) if one is not None]
     if not with_face:
@@ -177,15 +190,9 @@ def _baseline_figures(
         "network_baseline": neutral_row_shifts(odds, subjects, labels == EMOTION_INDEX["neutral"], average),
         "network_baseline_unlabelled": unlabelled_row_shifts(odds, subjects, average),
     }
-    figures = {
+    return {
         name: evaluate_probabilities(shifted(per_row, shift), labels) for name, shift in shifts.items() if shift.any()
     }
-    if not figures:
-        raise DataError(
-            "--baseline: expected rows labelled neutral beside others of the same subject_id, or five rows of one, of "
-            "which some look neutral; found none"
-        )
-    return figures
 
 
 def _matched_figures(labels: np.ndarray, per_row: np.ndarray, found: list[Seen]) -> dict[str, FaceEvaluation]:
