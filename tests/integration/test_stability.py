@@ -9,7 +9,7 @@ from fixtures.benchmarks import load_benchmark
 
 stability = load_benchmark("stability")
 FLOOR = 0.02  # of a probability
-SECONDS = 2.4  # in half of it, a person's own neutral is of ten frames, whose noise moves all the others
+SECONDS = 3.0  # in a second or two a person's own neutral is of few frames, whose noise moves all the others
 NAMES = ("crf 23", "scaled by 0.75", "scaled by 1.5")
 
 
