@@ -163,7 +163,7 @@ class TemporalConfig(Section):
     @property
     def is_network(self) -> bool:
         """Whether the model is one of vidfer's trained networks."""
-        return self.name in ("gru", "lstm", "tcn")
+        return self.name in ("gru", "lstm", "tcn", "transformer")
 
     @property
     def weights_name(self) -> str:

@@ -215,6 +215,20 @@ def test_talk_with_raised_brows_is_no_surprise(clip_results: Path) -> None:
     assert seconds <= 0.4 * float(rows[-1]["timestamp"])
 
 
+def test_the_summary_says_whose_own_neutral_was_taken_off(
+    clip_results: Path, clips_folder: Path, tmp_path: Path
+) -> None:
+    said = {name: json.loads((clip_results / name / "summary.json").read_text()) for name in ("d11", "s29")}
+    assert said["d11"]["own_neutral_of"] == [0]
+    assert said["s29"]["own_neutral_of"] == []  # a smile throughout
+    stretch = ("--set", "emotions.baseline=[100, 200]", "--set", "video.fps=2", "--no-plots")
+    done = forked.vidfer("process", clips_folder / "d11.mp4", "--out", tmp_path, *stretch)
+    assert done.returncode == 0, done.stderr
+    summary = json.loads((tmp_path / "d11" / "summary.json").read_text())
+    assert summary["own_neutral_of"] == []
+    assert summary["warnings"] == ["nobody is seen often enough from 100 to 200 s: emotions.baseline changed nothing"]
+
+
 def test_a_smile_comes_and_goes(clip_results: Path) -> None:
     rows: dict[int, Any] = {int(row["frame"]): row for row in read_csv(clip_results / "d0" / "timeline.csv")}
     first = min(rows)

@@ -20,7 +20,6 @@ except (ImportError, RuntimeError) as error:
     timm = None
 needs_timm = pytest.mark.skipif(timm is None, reason=WHY if timm is None else "")
 
-ARCHITECTURES = ["resnet10t", "mobilenetv3_small_050", "efficientnet_b0", "convnext_atto", "vit_tiny_patch16_224"]
 LABELS = ["anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral"]  # without contempt, another order
 
 

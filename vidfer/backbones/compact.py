@@ -1,4 +1,4 @@
-"""The default backbone: a small residual network with channel attention for 64x64 gray faces."""
+"""The default backbone: a small residual network with channel attention for 48x48 gray faces."""
 
 from __future__ import annotations
 

@@ -205,7 +205,10 @@ def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
         help="emotion-cnn (default): single faces; temporal: a sequence model on the videos of a manifest",
     )
     parser.add_argument(
-        "--model", default="", metavar="NAME", help="of temporal: gru (default), lstm, tcn, hmm, ema, median, none"
+        "--model",
+        default="",
+        metavar="NAME",
+        help="of temporal: gru (default), lstm, tcn, transformer, hmm, ema, median, none",
     )
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--data", metavar="DIR", help="folder with FER2013 and the votes of FER+")

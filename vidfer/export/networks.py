@@ -329,8 +329,8 @@ def _movements(weights: str) -> ExportableNetwork:
 
 def _temporal(config: PipelineConfig) -> ExportableNetwork:
     given = config.temporal
-    if given.name == "tcn":
-        raise ConfigError("[temporal] name: expected gru or lstm, or a model that is no network, got 'tcn'")
+    if given.name in ("tcn", "transformer"):
+        raise ConfigError(f"[temporal] name: expected gru or lstm, or a model that is no network, got {given.name!r}")
     network, _ = load_network(given.name, given.weights, causal=given.causal)  # type: ignore[arg-type]
     assert isinstance(network.body, RecurrentBody)
     if network.body.attention is not None:

@@ -56,7 +56,7 @@ class EmotionsStage:
         """
         frames, faces, tracks, embeddings = of_clip(tables)
         probabilities = np.full(embeddings.logits.shape, np.nan, np.float32)
-        shift = np.zeros(embeddings.logits.shape, np.float16)
+        shift, has_baseline = np.zeros(embeddings.logits.shape, np.float16), np.zeros(len(faces), np.bool_)
         rows_of = track_rows(tracks.track_id)
         if rows_of:
             ratio = prior_log_ratio(self._emotions, self._backbone)
@@ -74,10 +74,10 @@ class EmotionsStage:
             }
             sequences = track_sequences(rows_of, frames, faces, embeddings, as_stored=True)
             for rows, predicted in zip(rows_of, self._loaded().predict(sequences), strict=True):
-                added = ratio + own[int(person_id[rows[0]])]
-                probabilities[rows] = shifted(predicted, added)
-                shift[rows] = added
-        return EmotionsTable(probabilities=probabilities, shift=shift)
+                taken = own[int(person_id[rows[0]])]
+                probabilities[rows] = shifted(predicted, ratio + taken)
+                shift[rows], has_baseline[rows] = ratio + taken, taken.any()
+        return EmotionsTable(probabilities=probabilities, shift=shift, has_baseline=has_baseline)
 
     def stream(self) -> OnlineEmotions:
         """Return what answers frame by frame; raises ConfigError if the model reads ahead."""
@@ -141,9 +141,10 @@ class OnlineEmotions:
         """
         frames, faces, tracks, embeddings = of_clip(tables)
         seconds = float(frames.pts_seconds[0])
-        added = np.tile(self._ratio, (len(faces), 1))
+        taken = np.zeros((len(faces), len(EMOTIONS)))
         if self._baseline is not None:
-            added += self._baseline.push(seconds, embeddings.logits, seen.found, seen.owners, seen.remembered)
+            taken = self._baseline.push(seconds, embeddings.logits, seen.found, seen.owners, seen.remembered)
+        added = self._ratio + taken
         probabilities = np.full(embeddings.logits.shape, np.nan, np.float32)
         self._streams = {track: self._streams.get(track) or self._model.stream() for track in seen.still_open}
         for row, track in enumerate(seen.found):
@@ -156,7 +157,9 @@ class OnlineEmotions:
                 )
                 if tracks.track_id[row] >= 0:
                     probabilities[row] = shifted(predicted, added[row])
-        return EmotionsTable(probabilities=probabilities, shift=added.astype(np.float16))
+        return EmotionsTable(
+            probabilities=probabilities, shift=added.astype(np.float16), has_baseline=np.asarray(taken.any(1))
+        )
 
 
 def of_clip(tables: Mapping[str, Table]) -> tuple[SampledFrames, FaceDetections, FaceTracks, FaceEmbeddings]:

@@ -75,8 +75,10 @@ def _check(config: PipelineConfig, own: dict[str, str]) -> None:
         raise ConfigError(f"{onnx} needs networks.folder: the folder that 'vidfer export onnx --out' wrote")
     if config.run.device.startswith("cuda"):
         raise ConfigError(f"{onnx} runs on the CPU: expected run.device auto or cpu, got {config.run.device}")
-    if config.temporal.name == "tcn":
-        raise ConfigError(f"{onnx}: expected temporal.name gru or lstm, or a model that is no network, got 'tcn'")
+    if config.temporal.name in ("tcn", "transformer"):
+        raise ConfigError(
+            f"{onnx}: expected temporal.name gru or lstm, or a model that is no network, got {config.temporal.name!r}"
+        )
     for key, name in (
         ("faces.detector", config.faces.detector),
         ("faces.landmarks", config.faces.landmarks),

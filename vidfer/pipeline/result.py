@@ -7,6 +7,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from vidfer.config import FacesConfig, PipelineConfig
 from vidfer.faces.detectors import least_face_px
 from vidfer.labels import EMOTIONS
@@ -58,7 +60,11 @@ def clip_result(
             baseline=config.movements.baseline,
             least_px=(LEAST_FACE_PX, LEAST_EYES_PX),
         )
+    own_neutral = np.unique(tracks.track_id[emotions.has_baseline & (tracks.track_id >= 0)]).tolist()
     warnings = (*decode.warnings, *faces_in(tables).warnings(), *(movements.warnings if movements else ()))
+    if not isinstance(config.emotions.baseline, str) and not own_neutral:
+        start, end = config.emotions.baseline
+        warnings += (f"nobody is seen often enough from {start:g} to {end:g} s: emotions.baseline changed nothing",)
     options = config.timeline.model_dump()
     clip = ClipResult(
         clip_id=clip_id,
@@ -70,7 +76,7 @@ def clip_result(
         embeddings=FaceEmbeddings(vectors=embeddings.vectors[:, :0].copy(), logits=embeddings.logits + emotions.shift),
         timeline=timeline,
         segments=find_segments(timeline, frames, **options),
-        provenance={**provenance, **_search_limits(config.faces, info)},
+        provenance={**provenance, **_search_limits(config.faces, info), "own_neutral_of": own_neutral},
         movements=movements,
         people=FacePeople(**people.arrays()) if people is not None else None,
         tables={name: table.arrays() for name, table in tables.items() if name not in _OWN},

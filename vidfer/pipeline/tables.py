@@ -203,6 +203,7 @@ class EmotionsTable(Table):
 
     probabilities: Annotated[np.ndarray, "N", "K", np.float32]
     shift: Annotated[np.ndarray, "N", "K", np.float16]  # what prior and baseline added to their logarithms
+    has_baseline: Annotated[np.ndarray, "N", np.bool_]  # whether the person's own neutral was known
 
 
 def identity_in(tables: Mapping[str, Table]) -> IdentityTable | None:

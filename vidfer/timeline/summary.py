@@ -56,6 +56,7 @@ def summarise(clip: ClipResult) -> dict[str, Any]:
         "dominant_emotion": _dominant(emotions, unsure),
         "num_episodes": len(counts.segments),
         "least_face_px": clip.provenance.get("least_face_px"),
+        "own_neutral_of": clip.provenance.get("own_neutral_of", []),
         "mean_quality": mean(clip.faces.quality[kept], _durations(clip, kept)),
         "emotions": emotions,
         "unsure_share_of_time": unsure,

@@ -142,7 +142,9 @@ def test_causal_asks_for_weights_that_read_no_later_rows(tmp_path):
     with pytest.raises(WeightsError, match=r"causal = true needs a network that reads no later rows"):
         TEMPORAL_MODELS.get("gru")(weights=str(ahead), causal=True)
     assert TEMPORAL_MODELS.get("gru")(weights=str(live), causal=True).causal
-    with pytest.raises(WeightsError, match=r"causal temporal model 'tcn'.*--recipe temporal_tcn_causal"):
+    with pytest.raises(
+        WeightsError, match=r"causal temporal model 'tcn'.*--recipe temporal_tcn', with \[model\] causal"
+    ):
         TEMPORAL_MODELS.get("tcn")(causal=True)
 
 

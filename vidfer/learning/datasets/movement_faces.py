@@ -88,7 +88,6 @@ _OPPOSITE |= {left: right for right, left in _OPPOSITE.items()}
 _OPPOSITE |= {lips[i]: lips[(10 - i) % 20] for lips in _LIPS for i in range(20)}
 OUTLINES_MIRRORED: Final = tuple(OUTLINES.index(_OPPOSITE[point]) for point in OUTLINES)
 _FULL_SHAPE, _NO_FACE = 250.0, 255
-_AT_ONCE = 256  # pictures
 _SAME_FACE = 0.3  # of the eyes' distance: how far the teacher's eyes may lie from ours
 
 

@@ -81,7 +81,9 @@ def time_attribution(
         The model is no network.
     """
     if not isinstance(model, NetworkModel):
-        raise ConfigError("--over-time follows gradients: set [temporal] name to a network (gru, lstm, tcn)")
+        raise ConfigError(
+            "--over-time follows gradients: set [temporal] name to a network (gru, lstm, tcn, transformer)"
+        )
     network, grid = model.network, make_grid(track.pts_seconds, track.quality, causal=model.causal)
     model.check(track)
     seconds = np.interp(np.arange(len(grid)), grid.position, track.pts_seconds)

@@ -113,8 +113,9 @@ def load_network(name: NetworkName, own_file: str = "", *, causal: bool = False)
 def _weight_file(name: NetworkName, own_file: str, causal: bool) -> Path:
     table_name = temporal_weights_name(name, causal=causal)
     if not own_file and not files_of("temporal", table_name):
+        kind, how = ("causal ", ", with [model] causal = true in a copy of it,") if causal else ("", "")
         raise WeightsError(
-            f"the {'causal ' if causal else ''}temporal model {name!r} has no weights of its own: train it with "
-            f"'vidfer train temporal --recipe temporal_{table_name}' and set [temporal] weights to the file"
+            f"the {kind}temporal model {name!r} has no weights of its own: train it with "
+            f"'vidfer train temporal --recipe temporal_{name}'{how} and set [temporal] weights to the file"
         )
     return locate("temporal", table_name, own_file)[0]
