@@ -215,6 +215,17 @@ def test_talk_with_raised_brows_is_no_surprise(clip_results: Path) -> None:
     assert seconds <= 0.4 * float(rows[-1]["timestamp"])
 
 
+def test_nothing_lasts_longer_than_its_clip(clips_folder: Path, tmp_path: Path) -> None:
+    """Of one frame a second the last stands for what is left of 3.12 s."""
+    done = forked.vidfer("process", clips_folder / "d0.mp4", "--out", tmp_path, "--fps", "1", "--no-plots")
+    assert done.returncode == 0, done.stderr
+    summary = json.loads((tmp_path / "d0" / "summary.json").read_text())
+    assert summary["duration_seconds"] == pytest.approx(3.12)
+    (face,) = summary["faces"]
+    assert (face["last_seconds"], face["seconds_on_screen"]) == pytest.approx((3.12, 3.12))
+    assert float(read_csv(tmp_path / "d0" / "segments.csv")[-1]["end_seconds"]) == pytest.approx(3.12)
+
+
 def test_the_summary_says_whose_own_neutral_was_taken_off(
     clip_results: Path, clips_folder: Path, tmp_path: Path
 ) -> None:

@@ -88,7 +88,7 @@ class KeyPlan:
         decisive = {"timeline": timeline, "people": config.people.who_counts()}
         if config.movements.enabled:
             decisive["movements"] = config.movements.model_dump(mode="json", include={"baseline"})
-        self._add(NUMBERS, [*last, EDITS], {"version": 3, "config": decisive})
+        self._add(NUMBERS, [*last, EDITS], {"version": 4, "config": decisive})
         settings = {
             **decisive,
             **({"lanes": config.output.lanes} if config.movements.enabled else {}),

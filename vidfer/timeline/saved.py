@@ -137,13 +137,14 @@ def clip_of_tables(
         ) from error
     last = float(frames.pts_seconds[-1] + frames.durations_seconds[-1]) if len(frames) else 0.0
     decode = summary.get("decode", {"reader": "", "expected_frames": len(frames), "decoded_frames": len(frames)})
+    info = _info(summary, len(frames), last)
     clip = ClipResult(
         clip_id=str(summary.get("clip", clip_id)),
-        info=_info(summary, len(frames), last),
+        info=info,
         decode=DecodeReport(
             **decode, truncated=bool(summary.get("truncated")), warnings=tuple(summary.get("warnings", ()))
         ),
-        frames=frames,
+        frames=frames.of_clip(info),
         faces=detections,
         tracks=FaceTracks(track_id=track_id),
         embeddings=FaceEmbeddings(

@@ -63,8 +63,8 @@ def find_segments(
     -------
     tuple of EmotionSegment
         Ordered by track, then time; those of a track never overlap. An episode ends where the next sampled frame
-        starts; at the last frame of the video, after a typical frame's duration. ``peak_probability`` is never below
-        ``enter_probability``.
+        starts; at the last frame, after a typical frame's duration or with the clip. ``peak_probability`` is never
+        below ``enter_probability``.
     """
     durations = frames.durations_seconds
     segments: list[EmotionSegment] = []

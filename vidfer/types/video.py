@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Annotated
+import math
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Self
 
 import numpy as np
 
@@ -91,26 +92,35 @@ class SampledFrames(Columns):
         (F,) float64, strictly increasing.
     is_cut
         (F,) bool, True where a hard cut lies between the previous sampled frame and this one.
+    end_seconds
+        Where the clip ends, on the clock of ``pts_seconds``; infinite where that is not known.
     """
 
     frame_index: Annotated[np.ndarray, "F", np.int64]
     pts_seconds: Annotated[np.ndarray, "F", np.float64]
     is_cut: Annotated[np.ndarray, "F", np.bool_]
+    end_seconds: float = math.inf
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if np.any(np.diff(self.frame_index) <= 0) or np.any(np.diff(self.pts_seconds) <= 0):
             raise ValueError("SampledFrames: frame_index and pts_seconds must strictly increase")
 
+    def of_clip(self, info: VideoInfo) -> Self:
+        """Return the same frames, which know where their clip ends."""
+        return replace(self, end_seconds=float(self.pts_seconds[:1].sum()) + info.duration_seconds)
+
     @property
     def durations_seconds(self) -> np.ndarray:
-        """How long each frame stands for, (F,) float64: until the next sampled one; the last, the median of the others.
+        """How long each frame stands for, (F,) float64: until the next sampled one.
 
-        A single frame, of which nothing can be known, counts for 1/25 s.
+        The last stands for the median of the others, but not beyond the clip's end. A single frame, of which nothing
+        can be known, counts for 1/25 s at most.
         """
         steps = np.diff(self.pts_seconds)
         last = float(np.median(steps)) if len(steps) else 1 / 25
-        return np.append(steps, last)[: len(self)]
+        left = self.end_seconds - self.pts_seconds[-1:].sum()
+        return np.append(steps, min(last, left) if left > 0 else last)[: len(self)]
 
 
 @dataclass(frozen=True, kw_only=True)
