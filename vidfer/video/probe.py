@@ -138,7 +138,9 @@ def probe(
             raise BadVideo(path, "no_frames", "the video stream is empty: the recording was cut short; export it again")
         if scan.first_frame is None and not scan.gave_up:
             why = "the file is damaged"
-            if not chosen.codec_context.width:  # FFmpeg forgets a size that it refused
+            if codec == "webp":
+                why = "FFmpeg reads no animated WebP: save it as a video or a GIF"
+            elif not chosen.codec_context.width:  # FFmpeg forgets a size that it refused
                 why += f", or its pictures have more than {MAX_PIXELS / 1e6:.0f} million pixels: then scale it down"
             raise BadVideo(path, "no_frames", f"none of {len(scan.rows)} packets can be decoded: {why}")
         return _build(path, container, chosen, scan, fingerprint=fingerprint, warnings=warnings, progress=on_progress)

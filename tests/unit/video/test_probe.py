@@ -169,6 +169,14 @@ def test_cover_art_is_no_video(tmp_path: Path) -> None:
     assert not is_video(path)
 
 
+def test_an_animated_webp_is_named(tmp_path: Path) -> None:
+    from PIL import Image
+
+    pictures = [Image.new("RGB", (160, 120), (shade, 0, 0)) for shade in (10, 120, 250)]
+    pictures[0].save(tmp_path / "a.webp", save_all=True, append_images=pictures[1:], duration=100)
+    assert "no animated WebP: save it as a video or a GIF" in str(_bad(tmp_path / "a.webp"))
+
+
 def test_no_frames(tmp_path: Path) -> None:
     path = tmp_path / "none.mp4"
     with av.open(str(path), "w", options={"movflags": "empty_moov"}) as output:
