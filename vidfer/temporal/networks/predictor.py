@@ -100,7 +100,8 @@ class NetworkModel:
         from torch.nn.utils.rnn import pad_sequence
 
         lengths = [len(piece) for piece in pieces]
-        tensors = [torch.from_numpy(p) for p in pieces]
+        # Copies lie where PyTorch puts them: the last bit of a matrix product may depend on where its numbers lie.
+        tensors = [torch.from_numpy(p).clone() for p in pieces]
         features = tensors[0][None] if len(tensors) == 1 else pad_sequence(tensors, batch_first=True)  # (B, G, F)
         with torch.inference_mode():
             logits = self._network(features.to(self._device), torch.tensor(lengths, device=self._device))
@@ -116,7 +117,7 @@ class NetworkModel:
         import torch
 
         with torch.inference_mode():
-            logits, after = self._network.step(torch.from_numpy(features)[None].to(self._device), state)
+            logits, after = self._network.step(torch.from_numpy(features).clone()[None].to(self._device), state)
             return logits[0].float().log_softmax(-1).cpu().numpy(), after
 
     def check(self, track: TrackSequence) -> None:
