@@ -54,8 +54,9 @@ def render(clip: ClipResult) -> dict[str, bytes]:
 
     variable("time", "d", ("time",), clip.frames.pts_seconds, "time from the first frame", "s")
     variable("face", "i", ("face",), kept.astype(np.int32), "number of the face, face_id in the tables")
-    names = np.array([list(name.ljust(longest)) for name in EMOTIONS], dtype="S1")
+    names = np.array([list(name.ljust(longest, "\0")) for name in EMOTIONS], dtype="S1")
     variable("emotion", "c", ("emotion", "letter"), names, "label of FER+")
+    file.variables["emotion"]._Encoding = "utf-8"  # so that xarray reads text: sel(emotion="happiness")
     shape = (len(kept), len(clip.frames))
     probability = np.full((*shape, len(EMOTIONS)), np.nan, np.float32)
     probability[at] = clip.timeline.probabilities[rows]

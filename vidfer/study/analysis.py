@@ -41,6 +41,8 @@ class Study:
         What did not enter, and why.
     notes
         What a reader must know.
+    compared_courses
+        How many comparisons of courses around events were made.
     """
 
     settings: StudySettings
@@ -49,6 +51,7 @@ class Study:
     tables: Mapping[str, pd.DataFrame]
     left: tuple[LeftOut, ...]
     notes: tuple[str, ...] = field(default=())
+    compared_courses: int = 0
 
 
 def analyse(results: Path, settings: StudySettings, *, folder: Path) -> Study:
@@ -75,10 +78,12 @@ def analyse(results: Path, settings: StudySettings, *, folder: Path) -> Study:
     tables["comparisons"] = compare(participants, conditions, analysis, seed=seed, dependent=dependent)
     notes = [*people.table.problems, *sorted({note for recording in recordings for note in recording.notes})]
     notes += [dependent] if dependent else []
+    compared = 0
     if events:
         of_recording, outside = clip_events(events, recordings, settings.events, _audio_start(results))
         left += outside
-        tables |= _event_tables(settings, recordings, of_recording, conditions, notes)
+        more, compared = _event_tables(settings, recordings, of_recording, conditions, notes)
+        tables |= more
     if analysis.mixed_model:
         clip_measures = participant_table(recordings, by_clip=True)
         tables["mixed_models"] = mixed_models(clip_measures, analysis, settings.clips.covariates)
@@ -89,6 +94,7 @@ def analyse(results: Path, settings: StudySettings, *, folder: Path) -> Study:
         tables=tables,
         left=tuple(left),
         notes=tuple(notes),
+        compared_courses=compared,
     )
 
 
@@ -122,11 +128,14 @@ def _event_tables(
     events: Sequence[Sequence[Event]],
     conditions: Sequence[str],
     notes: list[str],
-) -> dict[str, pd.DataFrame]:
+) -> tuple[dict[str, pd.DataFrame], int]:
+    """Return the tables, and how many courses were compared."""
     of_events, time_courses = event_tables(recordings, events, settings.events, hz=settings.analysis.hz)
-    clusters, why_not = compare_time_courses(time_courses, conditions, settings.analysis, seed=settings.study.seed)
+    clusters, compared, why_not = compare_time_courses(
+        time_courses, conditions, settings.analysis, seed=settings.study.seed
+    )
     notes += why_not
-    return {"events": of_events, "event_courses": time_courses, "clusters": clusters}
+    return {"events": of_events, "event_courses": time_courses, "clusters": clusters}, compared
 
 
 def _dependent(recordings: Sequence[Recording]) -> str:

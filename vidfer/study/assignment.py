@@ -78,6 +78,11 @@ def assign(settings: StudySettings, clips: Sequence[str], folder: Path) -> tuple
     left = [
         LeftOut(what="clip", name=clip, reason="excluded in the study file") for clip in clips if clip not in wanted
     ]
+    left += [
+        LeftOut(what="pattern", name=one, reason="[clips] exclude: it fits no clip")
+        for one in settings.clips.exclude
+        if not any(fnmatch.fnmatchcase(clip, one) for clip in clips)
+    ]
     parts = _by_table(settings, folder) if settings.clips.table else _by_pattern(settings, wanted)
     known = set(clips)
     unknown = [part for part in parts if part.clip not in known]
@@ -125,7 +130,10 @@ def _by_table(settings: StudySettings, folder: Path) -> list[Part]:
     rows = read_rows(folder / settings.clips.table, ("clip", "participant"), CLIP_COLUMNS)
     _check_columns(settings, rows, folder)
     parts = []
+    has_conditions = any(row.text("condition") for row in rows)
     for row in rows:
+        if has_conditions and not row.text("condition"):
+            raise DataError(f"{row.where}, column condition: empty, where other rows have one")
         start, end = row.number("start_seconds") or 0.0, row.number("end_seconds")
         if start < 0 or (end is not None and end <= start):
             raise DataError(f"{row.where}, column end_seconds: expected 0 <= start < end, got {start:g} to {end}")
@@ -181,6 +189,11 @@ def _with_participants(
             continue
         named = {name: said.text(name) for name in settings.clips.covariates if name in said.cells}
         between = said.text("condition")
+        if between and part.condition not in (ONLY_CONDITION, between) and "condition" not in settings.clips.covariates:
+            raise DataError(
+                f"{said.where}, column condition: expected {part.condition!r}, which {part.clip} has, or nothing, "
+                f"got {between!r}"
+            )
         condition = between if between and part.condition == ONLY_CONDITION else part.condition
         known.append(replace(part, condition=condition, covariates={**named, **part.covariates}))
     seen = {part.participant for part in parts}

@@ -246,18 +246,19 @@ def _correct(rows: Sequence[dict[str, Any]], correction: str) -> None:
 
 def compare_time_courses(
     time_courses: pd.DataFrame, conditions: Sequence[str], analysis: AnalysisSection, *, seed: int
-) -> tuple[pd.DataFrame, list[str]]:
+) -> tuple[pd.DataFrame, int, list[str]]:
     """Compare event-locked time courses: two conditions with each other, or one with the time before the event.
 
     Returns
     -------
-    The table ``clusters``, and why something was not compared.
+    The table ``clusters``, how many comparisons were made, and why others were not.
     """
     import pandas as pd
 
     pairs = list(itertools.combinations(conditions, 2)) or [(BASELINE, conditions[0])]
-    rows, notes = [], []
-    for place, (kind, of_type) in enumerate(time_courses.groupby("type", sort=True)):
+    rows, notes, compared = [], [], 0
+    by_type = time_courses.groupby("type", sort=True) if len(time_courses) else ()  # no event may lie in any clip
+    for place, (kind, of_type) in enumerate(by_type):
         times = np.sort(of_type["seconds"].unique())
         for reference, condition in pairs:
             first, second = (_stacked(of_type, name, analysis) for name in (reference, condition))
@@ -280,6 +281,7 @@ def compare_time_courses(
             else:
                 values = np.concatenate([np.stack(list(first.values())), b])
                 permutations = group_permutations(len(first), len(b), analysis.permutations, rng)
+            compared += 1
             after = times > 0
             step = float(np.diff(times).mean()) if len(times) > 1 else 1 / analysis.hz
             rows += [
@@ -296,7 +298,7 @@ def compare_time_courses(
                 for one in cluster_test(values[..., after], permutations, paired=paired, alpha=analysis.alpha)
             ]
     columns = ["type", "emotion", "reference", "condition", "from_seconds", "to_seconds", "mass", "p"]
-    return pd.DataFrame(rows, columns=columns), notes
+    return pd.DataFrame(rows, columns=columns), compared, notes
 
 
 def _stacked(time_courses: pd.DataFrame, condition: str, analysis: AnalysisSection) -> dict[str, np.ndarray]:

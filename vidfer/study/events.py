@@ -97,13 +97,27 @@ def clip_events(
         if recording.part.clip not in shifts:
             shifts[recording.part.clip] = _shift(recording, settings, audio_start)
     _refuse_milliseconds(events, ends, settings)
-    left = [out for event in events if (out := _outside(event, ends, shifts))]
+    outside = {event.where: out for event in events if (out := _outside(event, ends, shifts))}
     of_clip: dict[str, list[Event]] = {}
     for event in sorted(events, key=lambda one: one.onset_seconds):
         of_clip.setdefault(event.clip, []).append(event)
     twice: dict[str, LeftOut] = {}
     found = [_of_recording(recording, of_clip, shifts[recording.part.clip], twice) for recording in recordings]
-    return found, [*left, *twice.values()]
+    told = {event.where for of_recording in found for event in of_recording} | set(twice) | set(outside)
+    conditions = sorted({recording.part.condition for recording in recordings})
+    missed = [_missed(event, conditions, ends) for event in events if event.where not in told]
+    return found, [*outside.values(), *twice.values(), *missed]
+
+
+def _missed(event: Event, conditions: Sequence[str], ends: Mapping[str, float]) -> LeftOut:
+    """Return why an event is in no recording."""
+    if event.condition and event.condition not in conditions:
+        why = f"column condition: expected {' or '.join(conditions)}, got {event.condition!r}"
+    elif event.clip and event.clip not in ends:
+        why = f"nothing of {event.clip} is used"
+    else:
+        why = f"{event.onset_seconds:g} s lies in no part of a clip that is used"
+    return LeftOut(what="event", name=event.type, reason=f"{event.where}: {why}")
 
 
 def _of_recording(

@@ -196,7 +196,7 @@ def clip_table(recordings: Sequence[Recording]) -> pd.DataFrame:
             "frames": recording.num_frames,
             "frames_with_face": recording.num_seen,
             "frames_used": recording.num_rows,
-            "mean_quality": recording.summary.get("mean_quality"),
+            "mean_quality": recording.mean_quality,
             "baseline": recording.baseline,
         }
         for recording in recordings

@@ -47,7 +47,7 @@ def methods_text(study: Study, results: Path) -> bytes:
         _material(study, has_people=(results / "people.csv").is_file()),
         _processing(results, summaries),
         _measures(settings, summaries),
-        _tests(settings, study.tables["comparisons"]),
+        _tests(settings, study.tables["comparisons"], compared_courses=study.compared_courses),
     ]
     text = ["# Methods", *paragraphs]
     if left:
@@ -89,10 +89,10 @@ def _material(study: Study, *, has_people: bool) -> str:
     limit = f"of quality {quality.min_quality:g} or more" if quality.min_quality else "of any quality"
     return _filled(
         f"{count(clips, 'clip')} of {count(len(set().union(*people.values())), 'participant')} ({in_each}), together "
-        f"{frames:,} sampled frames, were analysed. In each clip it was {who}, where the study file does not name "
-        f"another. This face was found in {seen:,} frames; {frames - seen:,} ({(frames - seen) / max(frames, 1):.1%}) "
-        f"do not show it. Frames {limit} were used: {used:,}. A clip entered if these were at least "
-        f"{quality.min_face_share:.0%} of its frames. Left out: {missing}."
+        f"{frames:,} sampled frames (once for each participant of a clip), were analysed. In each clip it was {who}, "
+        f"where the study file does not name another. This face was found in {seen:,} frames; {frames - seen:,} "
+        f"({(frames - seen) / max(frames, 1):.1%}) do not show it. Frames {limit} were used: {used:,}. A clip entered "
+        f"if these were at least {quality.min_face_share:.0%} of its frames. Left out: {missing}."
     )
 
 
@@ -190,8 +190,7 @@ def _measures(settings: StudySettings, summaries: Sequence[Mapping[str, Any]]) -
     kind = settings.baseline.kind
     baseline = {
         "none": "No baseline was taken off.",
-        "before_event": f"Of each event's window the mean of the {settings.events.before_seconds:g} s before it was "
-        "taken off.",
+        "before_event": "No baseline was taken off whole clips.",
         "stretch": "The mean over {:g} to {:g} s of each clip was taken off.".format(*settings.baseline.stretch),
         "median": "Each clip's median was taken off.",
     }[kind]
@@ -201,7 +200,8 @@ def _measures(settings: StudySettings, summaries: Sequence[Mapping[str, Any]]) -
     events = settings.events
     windows = (
         f" Events were read on the clock of the {events.clock.replace('_', ' ')}, with windows of "
-        f"{events.before_seconds:g} s before and {events.after_seconds:g} s after."
+        f"{events.before_seconds:g} s before and {events.after_seconds:g} s after; figures and courses of events are "
+        "changes from the mean of the time before."
         if events.files
         else ""
     )
@@ -212,10 +212,15 @@ def _measures(settings: StudySettings, summaries: Sequence[Mapping[str, Any]]) -
     )
 
 
-def _tests(settings: StudySettings, comparisons: pd.DataFrame) -> str:
+def _tests(settings: StudySettings, comparisons: pd.DataFrame, *, compared_courses: int) -> str:
     analysis = settings.analysis
+    courses = (
+        "Courses around events were compared by a cluster-based permutation test over time and emotions [@maris2007]."
+        if compared_courses
+        else ""
+    )
     if analysis.design == "none" or comparisons.empty:
-        return "Nothing was tested."
+        return f"No conditions were compared. {courses}".strip() if courses else "Nothing was tested."
     effect = "Hedges' g_z of the differences" if analysis.design == "paired" else "Hedges' g"
     correction = {"holm": "by Holm's method", "fdr": "to the false discovery rate", "none": "for nothing"}
     pairs = "emotions and pairs of conditions" if len(comparisons["condition"].unique()) > 1 else "emotions"
@@ -226,6 +231,5 @@ def _tests(settings: StudySettings, comparisons: pd.DataFrame) -> str:
         f"t ({analysis.design}; {analysis.permutations:,} permutations, all where there are fewer) [@phipson2010], "
         f"corrected over {pairs} within each measure {correction[analysis.correction]}; intervals of "
         f"{1 - analysis.alpha:.0%} are percentiles of {analysis.bootstrap:,} bootstrap samples of participants; "
-        f"effects are {effect} [@hedges1981]. Event-locked courses were compared by a cluster-based permutation test "
-        f"over time and emotions [@maris2007]. The seed was {settings.study.seed}.{without}"
+        f"effects are {effect} [@hedges1981]. {courses} The seed was {settings.study.seed}.{without}"
     )

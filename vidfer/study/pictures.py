@@ -130,6 +130,8 @@ def participant_time_courses(time_courses: pd.DataFrame, condition: str) -> Time
     ``time_courses``: ``aligned``, or ``event_courses`` of one type.
     """
     chosen = time_courses[time_courses["condition"] == condition]
+    if chosen.empty:  # nobody is seen in it
+        return np.zeros(0), np.zeros((0, 0, len(EMOTIONS)))
     mean = chosen.groupby(["participant", "seconds"], observed=True)[list(EMOTIONS)].mean()
     wide = mean.unstack("participant").sort_index()  # (T, K * P)
     times = wide.index.to_numpy(np.float64)

@@ -21,6 +21,7 @@ from vidfer.study.settings import StudySettings
 from vidfer.timeline.blinks import find_blinks
 from vidfer.timeline.movements import CHANGE, own_median
 from vidfer.timeline.saved import read_episodes, read_summary, read_table
+from vidfer.types import SampledFrames
 from vidfer.types.movements import BlinkCount
 
 _ROUNDING_SECONDS = 1e-6  # of times in segments.csv
@@ -55,6 +56,8 @@ class Recording:
         How many there are here; None where the timeline has no movements.
     num_frames, num_seen, num_rows
         Sampled frames of the part, those that show this face, and those kept.
+    mean_quality
+        Of the frames that show this face, by the time that each stands for; NaN where none does.
     clip_seconds
         How long the whole clip is.
     start_seconds
@@ -80,6 +83,7 @@ class Recording:
     num_frames: int
     num_seen: int
     num_rows: int
+    mean_quality: float
     clip_seconds: float
     start_seconds: float
     baseline: str
@@ -133,10 +137,17 @@ def read_recordings(
             least = settings.quality.min_face_share
             if recording.num_rows == 0 or recording.face_share < least:
                 share = f"{recording.face_share:.1%} of its {recording.num_frames} frames show the face"
-                limit = f" with quality {settings.quality.min_quality:g} or more; least: {least:.0%}"
-                left.append(LeftOut(what="clip", name=clip, reason=f"{part.condition}: {share}{limit}"))
+                reason = f"{share} with quality {settings.quality.min_quality:g} or more; least: {least:.0%}"
+                if not recording.num_seen and any(not row.include for row in people.rows(clip)):
+                    reason = "people.csv leaves out whom it shows"
+                left.append(LeftOut(what="clip", name=clip, reason=f"{part.condition}: {reason}"))
                 continue
             yield recording
+
+
+def _mean_quality(quality: np.ndarray, step: np.ndarray, rows: np.ndarray) -> float:
+    rows = rows[np.isfinite(quality[rows].astype(np.float64))]
+    return float(np.average(quality[rows], weights=step[rows])) if len(rows) else float("nan")
 
 
 class _Saved:
@@ -156,10 +167,15 @@ class _Saved:
         self.values = table[list(EMOTIONS)].to_numpy(np.float64)  # (R, K)
         self.seconds = self.columns["timestamp"].astype(np.float64)
         self.frames, row = np.unique(self.seconds, return_inverse=True)
-        steps = np.diff(self.frames)
-        last = float(np.median(steps)) if len(steps) else 1 / 25  # as summary.json counts it
-        self.step = np.append(steps, last)[row]
-        self.clip_seconds = float(self.frames[-1] + last) if len(self.frames) else 0.0
+        count = len(self.frames)
+        frames = SampledFrames(
+            frame_index=np.arange(count),
+            pts_seconds=self.frames,
+            is_cut=np.zeros(count, np.bool_),
+            end_seconds=float(self.frames[:1].sum()) + float(self.summary.get("duration_seconds") or np.inf),
+        )
+        self.step = frames.durations_seconds[row]  # as summary.json counts it
+        self.clip_seconds = float(self.frames[-1] + frames.durations_seconds[-1]) if count else 0.0
 
     def recording(self, part: Part, people: Sequence[Row], settings: StudySettings) -> Recording:
         seconds, faces = self.seconds, self.columns["face_id"]
@@ -188,6 +204,7 @@ class _Saved:
             num_frames=int(((self.frames >= part.start_seconds) & (self.frames < part.end_seconds)).sum()),
             num_seen=int((mine & inside).sum()),
             num_rows=len(rows),
+            mean_quality=_mean_quality(self.columns["quality"], self.step, np.flatnonzero(mine & inside)),
             clip_seconds=self.clip_seconds,
             start_seconds=float(self.summary.get("start_seconds") or 0.0),
             baseline=baseline,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 _PARQUET_ONLY = frozenset({"aligned", "event_courses"})
 _PAGE_MM = 180  # of the pictures in study.html: the widest
 _MAX_TYPES = 12  # of events that are drawn
+_COLUMNS = Path(__file__).with_name("columns.csv")
+_PICTURE = re.compile(r"(share|estimates_\w+|courses|event_\d+|participants)_\d+mm\.\w+")
 
 
 def run_study(
@@ -63,12 +66,29 @@ def run_study(
     if (out / "segments.csv").is_file() or (out / "timeline.csv").is_file():
         raise OutputError(f"{out} holds the results of a clip: choose another --out")
     found = analyse(results, settings, folder=Path(study).parent)
+    written = set()
     for name, data in _files(found, results, out):
         write_if_changed(out / name, data)
+        written.add(out / name)
     if "bids" in exports:
         for name, data in bids_files(found).items():
             write_if_changed(out / "bids" / name, data)
+            written.add(out / "bids" / name)
+    for path in _of_runs_before(out, bids="bids" in exports) - written:
+        path.unlink()
     return found
+
+
+def _of_runs_before(out: Path, *, bids: bool) -> set[Path]:
+    """Return the files of studies in a folder, as they are named: who was left out since shall not stay in one."""
+    import pandas as pd
+
+    tables = {*pd.read_csv(_COLUMNS)["table"], "columns"}
+    found = {out / f"{name}{suffix}" for name in tables for suffix in (".csv", ".parquet")}
+    found |= {path for path in (out / "pictures").glob("*mm.*") if _PICTURE.fullmatch(path.name)}
+    if bids:
+        found |= set((out / "bids").glob("sub-*/beh/sub-*"))
+    return {path for path in found if path.is_file()}
 
 
 def _files(study: Study, results: Path, out: Path) -> Iterator[tuple[str, bytes]]:
@@ -82,7 +102,7 @@ def _files(study: Study, results: Path, out: Path) -> Iterator[tuple[str, bytes]
         buffer = io.BytesIO()
         table.to_parquet(buffer, index=False)
         yield f"{name}.parquet", buffer.getvalue()
-    meanings = pd.read_csv(Path(__file__).with_name("columns.csv"))
+    meanings = pd.read_csv(_COLUMNS)
     measures = pd.DataFrame({"table": "participants", "column": MEANINGS.keys(), "meaning": MEANINGS.values()})
     meanings = pd.concat([meanings, measures[measures["column"].isin(study.tables["participants"].columns)]])
     yield "columns.csv", table_csv(meanings[meanings["table"].isin(tables)])

@@ -70,7 +70,8 @@ def test_xarray_reads_the_arrays_by_name(clip: ClipResult) -> None:
     tracks = np.unique(clip.timeline.track_id[clip.timeline.track_id >= 0])
     assert arrays["face"].to_numpy().tolist() == tracks.tolist()
     assert arrays["time"].to_numpy() == pytest.approx(clip.frames.pts_seconds)
-    assert [name.decode().strip() for name in arrays["emotion"].to_numpy()] == list(EMOTIONS)
+    assert arrays["emotion"].to_numpy().tolist() == list(EMOTIONS)
+    assert arrays["probability"].sel(emotion="happiness").dims == ("face", "time")
     assert arrays["probability"].dims == ("face", "time", "emotion")
     for track in tracks.tolist():
         mine = clip.timeline.track_id == track

@@ -118,9 +118,10 @@ def test_a_known_change_after_an_event_is_found_where_it_is() -> None:
                 .assign(happiness=time_course)
             )  # fmt: skip
     analysis = _analysis("paired")
-    clusters, notes = compare_time_courses(pd.concat(rows), ["a", "b"], analysis, seed=1)
+    clusters, compared, notes = compare_time_courses(pd.concat(rows), ["a", "b"], analysis, seed=1)
     found = clusters[clusters["p"] < 0.05]
     assert not notes
+    assert compared == 1
     assert len(found) == 1
     assert found["from_seconds"].iat[0] == pytest.approx(0.8, abs=0.15)
     assert found["to_seconds"].iat[0] == pytest.approx(1.9, abs=0.15)
