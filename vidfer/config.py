@@ -576,6 +576,8 @@ def _describe(problem: Any, kind: type[Section]) -> str:
         expected = f"expected {_EXPECTED[problem['type']].format(**problem.get('ctx', {}))}"
     else:
         expected = problem["msg"].removeprefix("Value error, ")
+    if not problem["loc"]:  # of several sections together
+        return expected
     return f"{where}: {expected}, got {reprlib.repr(problem['input'])}" + (f" ({meaning})" if meaning else "")
 
 

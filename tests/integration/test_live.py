@@ -266,6 +266,17 @@ def test_ctrl_c_ends_it_while_it_connects() -> None:
                 assert process.wait(timeout=TIMEOUT_SECONDS) == 0
 
 
+def test_a_sender_that_stops_within_a_frame_is_the_end(tmp_path: Path) -> None:
+    frame = bytes(160 * 120 * 3)
+    done = subprocess.run(
+        [*VIDFER, "live", "-", "--size", "160x120", "--fps", "25"], input=frame * 5 + frame[:1000], capture_output=True,
+        timeout=TIMEOUT_SECONDS, cwd=tmp_path, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 5
+    assert b"5 frames looked at" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -276,6 +287,12 @@ def test_ctrl_c_ends_it_while_it_connects() -> None:
         (["a.mp4", "--size", "640x480"], "expected - as the source"),
         (["a.mp4", "--record"], "--record: expected --out"),
         (["a.mp4", "--osc", "9000"], "expected HOST:PORT"),
+        (["a.mp4", "--seconds", "nan"], "--seconds: expected more than 0, got nan"),
+        (
+            ["a.mp4", "--out", "x", "--export", "csv,overlay"],
+            "the export overlay is made from the video: expected --record",
+        ),
+        (["a.mp4", "--out", "x", "--export", "csv,blinks"], "vidfer: the export blinks needs movements.enabled=true"),
         (["a.mp4", "--pipeline", "default"], "causal"),
         (["a.mp4", "--set", "people.link=true", "--set", "people.keep_vectors=true"], "people.keep_vectors"),
         (["a.mp4", "--out", "x", "--name", "../y"], "--name"),

@@ -83,15 +83,17 @@ def test_what_a_run_before_left_is_removed(results: Path) -> None:
     assert (out / "notes.txt").read_text() == "mine"
 
 
-def test_rows_stand_for_as_long_as_in_the_summary(results: Path) -> None:
-    write_clip(results, "film/P5", 0.7, seconds=2.3, fps=1.0)
-    write_clip(results, "talk/P5", 0.2, seconds=2.3, fps=1.0)
-    participants = pd.read_csv(study(results) / "participants.csv")
-    seconds = participants[participants["participant"] == "P5"]["seconds"].unique()
-    clips = pd.read_csv(results.parent / "out" / "clips.csv")
-    ends = clips[clips["participant"] == "P5"]["end_seconds"].unique()
-    (face,) = json.loads((results / "film/P5/summary.json").read_text())["faces"]
-    assert seconds == ends == pytest.approx(face["seconds_on_screen"])
+def test_the_last_row_ends_with_its_clip(results: Path) -> None:
+    for condition in ("film", "talk"):
+        write_clip(results, f"{condition}/P5", 0.7, seconds=3, fps=1.0)
+        file = results / condition / "P5" / "summary.json"
+        summary = json.loads(file.read_text())
+        assert summary["faces"][0]["seconds_on_screen"] == 3.0
+        file.write_text(json.dumps({**summary, "duration_seconds": 2.4}))  # as of a clip whose last step is cut short
+    out = study(results)
+    participants, clips = (pd.read_csv(out / f"{name}.csv") for name in ("participants", "clips"))
+    assert participants[participants["participant"] == "P5"]["seconds"].unique() == pytest.approx([2.4])
+    assert clips[clips["participant"] == "P5"]["end_seconds"].unique() == pytest.approx([2.4])
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from vidfer.commands import EXIT_OK
 from vidfer.commands.training_output import check_training_extra
-from vidfer.config import PipelineConfig, load_pipeline
+from vidfer.config import PipelineConfig, load_pipeline, options_of
 from vidfer.errors import ConfigError, OutputError
 
 if TYPE_CHECKING:
@@ -196,7 +196,10 @@ def _see_pictures(
     from vidfer.pipeline.pictures import PictureFaces
 
     device = pick_device(config.run.device)
-    network = load_backbone(config.backbone.name, device=device, weights=config.backbone.weights)
+    backbone = config.backbone
+    network = load_backbone(
+        backbone.name, device=device, weights=backbone.weights, options=options_of(backbone, backbone.name)
+    )
     finder = PictureFaces(config.faces, device=str(device))
     with tqdm(total=len(rows), unit="picture", leave=False, disable=True if options.quiet else None) as bar:
         return see_pictures(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import json
 import logging
+import math
 import signal
 import sys
 import time
@@ -18,6 +20,7 @@ from vidfer.commands import EXIT_OK
 from vidfer.commands.exports import check_exports, named_exports
 from vidfer.config import PipelineConfig, load_pipeline
 from vidfer.errors import ConfigError, VidferError
+from vidfer.exporters import EXPORTERS, SnippetExporter, VideoExporter
 from vidfer.store.layout import RESERVED, private_folder, stays_inside
 from vidfer.video.live_source import LiveSource, RawFormat
 
@@ -131,13 +134,20 @@ def _listeners(options: argparse.Namespace, stack: ExitStack) -> list[Listener]:
 
 def _config(options: argparse.Namespace) -> PipelineConfig:
     flags = [f"run.device={options.device}"] if options.device else []
-    config = load_pipeline(options.pipeline, [*options.set, *flags])
+    if options.seconds is not None and not 0 < options.seconds < math.inf:
+        raise ConfigError(f"--seconds: expected more than 0, got {options.seconds:g}")
     named = named_exports(options)
     if named and not options.out:
         raise ConfigError("--export: expected --out DIR, where files are to be written")
-    check_exports(named or config.output.exports)
-    exports = tuple(named or config.output.exports)
-    return config.model_copy(update={"output": config.output.model_copy(update={"exports": exports})})
+    exports = [f"output.exports={json.dumps(named)}"] if named else []
+    config = load_pipeline(options.pipeline, [*options.set, *flags, *exports])
+    check_exports(config.output.exports)
+    of_video = [
+        name for name in config.output.exports if isinstance(EXPORTERS.get(name), VideoExporter | SnippetExporter)
+    ]
+    if of_video and options.out and not options.record:
+        raise ConfigError(f"the export {of_video[0]} is made from the video: expected --record, which keeps it")
+    return config
 
 
 def _raw_format(options: argparse.Namespace) -> RawFormat | None:

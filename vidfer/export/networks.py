@@ -13,7 +13,7 @@ import vidfer
 from vidfer.backbones import InputSpec, preprocess
 from vidfer.backbones.classical import ClassicalNetwork
 from vidfer.backbones.load import build_backbone, fold_normalisation
-from vidfer.config import PipelineConfig
+from vidfer.config import BackboneConfig, PipelineConfig, options_of
 from vidfer.errors import ConfigError
 from vidfer.faces.align import TEMPLATE
 from vidfer.faces.convolution_units import fuse_norms
@@ -88,7 +88,7 @@ def exportable_networks(config: PipelineConfig, *, mirror: bool | None = None) -
         _detector(config.faces.detector_weights),
         _landmarks(config.faces.landmark_weights),
         _quality(config.faces.quality_weights),
-        _expressions(config.backbone.name, config.backbone.weights, mirror),
+        _expressions(config.backbone, mirror),
         _identity(config.people.weights),
         _movements(config.movements.weights),
     ]
@@ -253,10 +253,11 @@ def _quality(weights: str) -> ExportableNetwork:
     )
 
 
-def _expressions(name: str, weights: str, mirror: bool | None) -> ExportableNetwork:
+def _expressions(config: BackboneConfig, mirror: bool | None) -> ExportableNetwork:
+    name, weights = config.name, config.weights
     path = locate("backbone", name, weights)[0]
     tensors, metadata = load_tensors(path)
-    model = build_backbone(name, tensors, metadata, source=path)
+    model = build_backbone(name, tensors, metadata, source=path, options=options_of(config, name))
     if isinstance(model, ClassicalNetwork):
         raise ConfigError(f"the backbone {name!r} computes its features outside of networks: it cannot be exported")
     spec = model.input_spec

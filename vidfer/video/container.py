@@ -90,4 +90,4 @@ def _why_not_opened(path: Path, error: Exception) -> str:
     if head.startswith((b"ffconcat", b"#EXTM3U")):
         return "this is a list of other files, not a video: give those"
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return f"not a video that FFmpeg knows ({text.lower()})"
+    return f"not a video that FFmpeg knows ({text[:1].lower()}{text[1:]})"

@@ -143,8 +143,8 @@ class Connection:
                 raise TimeoutError("no picture came in what was sent")
             try:
                 frames = packet.decode()
-            except av.error.InvalidDataError:
-                continue  # joined in the middle, or damaged on its way: the next keyframe mends it
+            except (av.error.InvalidDataError, av.error.ArgumentError):
+                continue  # joined in the middle, cut off or damaged on its way: the next keyframe mends it
             for frame in frames:
                 if frame.is_corrupt:
                     continue

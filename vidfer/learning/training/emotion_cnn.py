@@ -32,7 +32,7 @@ from vidfer.learning.training.loop import LoopConfig
 from vidfer.learning.training.metric import LearningConfig, metric_loss
 from vidfer.learning.training.own_faces import read_own_faces
 from vidfer.temporal.baseline import NEUTRAL_LOG_ODDS, centred
-from vidfer.weights import locate, mean_weights
+from vidfer.weights import load_tensors, locate, mean_weights
 
 Source = Literal["fer", "photographs", "talking", "scenes", "posed", "reshaped"]
 SOURCES: Final[tuple[Source, ...]] = get_args(Source)
@@ -254,7 +254,7 @@ class EmotionTask:
     monitor = "accuracy"
 
     def __init__(self, recipe: EmotionRecipe, folder: Path) -> None:
-        self.recipe = recipe
+        self.recipe = _with_options_of_start(recipe)
         self.spec: InputSpec = self.build_model().input_spec  # type: ignore[assignment]
         self.training = self.load_training(folder)
         self.validation = load_faces(folder, "PublicTest", recipe.data, self.spec, training=False)
@@ -274,8 +274,7 @@ class EmotionTask:
         config = self.recipe.model
         if not config.start:
             return BACKBONES.get(config.name)(**config.options)
-        starts = (config.start,) if isinstance(config.start, str) else config.start
-        paths = [locate("backbone", config.name, "" if start == "embedded" else start)[0] for start in starts]
+        paths = _starts(config)
         tensors, metadata = mean_weights(paths)
         return build_backbone(config.name, tensors, {**metadata, "options": config.options}, source=paths[0])
 
@@ -380,6 +379,19 @@ class EmotionTask:
             part = (count**-data.balance)[faces.label[rows]]
             weights[rows] = shares[source] * part / part.sum()
         return weights
+
+
+def _starts(config: ModelConfig) -> list[Path]:
+    starts = (config.start,) if isinstance(config.start, str) else config.start
+    return [locate("backbone", config.name, "" if start == "embedded" else start)[0] for start in starts]
+
+
+def _with_options_of_start(recipe: EmotionRecipe) -> EmotionRecipe:
+    """Return a recipe that starts from weights and names no options with those of the weights."""
+    if recipe.model.options or not recipe.model.start:
+        return recipe
+    options = load_tensors(_starts(recipe.model)[0])[1].get("options", {})
+    return recipe.model_copy(update={"model": recipe.model.model_copy(update={"options": options})})
 
 
 def predict(

@@ -115,13 +115,16 @@ def test_a_subject_in_two_splits_is_named(folder: Path) -> None:
 
 def test_training_goes_on_from_the_embedded_weights(tmp_path: Path) -> None:
     file = pipelines_folder() / "train" / "emotion_cnn_fer2013_labels.toml"
-    task = EmotionTask(
-        parse_section(EmotionRecipe, read_toml(file), source=str(file)), write_fer_files(tmp_path, per_class=2)
-    )
-    tensors = load_tensors(locate("backbone", "compact")[0])[0]
-    ours = task.build_model().state_dict()
-    assert all(torch.equal(ours[name].float(), tensor.float()) for name, tensor in tensors.items())
-    assert task.validation.label.max() < 7  # FER2013 has no contempt
+    recipe = read_toml(file)
+    data = write_fer_files(tmp_path, per_class=2)
+    tensors, metadata = load_tensors(locate("backbone", "compact")[0])
+    for options in (recipe["model"]["options"], {}):  # none: those of the weights
+        recipe["model"]["options"] = options
+        task = EmotionTask(parse_section(EmotionRecipe, recipe, source=str(file)), data)
+        ours = task.build_model().state_dict()
+        assert all(torch.equal(ours[name].float(), tensor.float()) for name, tensor in tensors.items())
+        assert task.metadata()["options"] == metadata["options"]
+        assert task.validation.label.max() < 7  # FER2013 has no contempt
 
 
 def test_each_fold_has_a_network_of_its_own(folder: Path, tmp_path: Path) -> None:
