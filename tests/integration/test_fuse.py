@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,9 @@ def test_scores_beside_a_processed_clip(sample_video: Path, tmp_path: Path) -> N
     episodes = pd.read_csv(out / "sample" / "segments.csv")
     assert (episodes["emotion"] == "anger").sum() == summary["emotions"]["anger"]["episodes"] > 0
     assert (out / "people.csv").read_bytes() == (results / "people.csv").read_bytes()
+    shutil.copytree(results / "sample", results / "silent")
+    done = vidfer("fuse", results, "--with", tmp_path / "voice.csv", "--out", tmp_path / "again")
+    assert "no scores, so not fused: silent" in done.stderr
     done = vidfer("fuse", results, "--with", tmp_path / "voice.csv", "--out", results)
     assert done.returncode == 2
     assert "choose another --out" in done.stderr

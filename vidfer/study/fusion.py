@@ -36,6 +36,7 @@ _TIMES: Final = ("clip", "person", "face", "start", "end", "timestamp")
 _MIN_SCORE = 1e-4  # nobody is surer than that: a score of 0 would be a veto
 _SUM_TOLERANCE = 0.01  # of a row's sum: rounding
 _WEIGHTS = np.linspace(0, 1, 51)
+_MAX_NAMED = 5  # clips in one note
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -308,6 +309,9 @@ def run_fusion(
     for one in found:
         of_clip.setdefault(one.clip, []).append(one)
     clips = {clip: FusedClip(clip, tables[clip], group) for clip, group in of_clip.items()}
+    if without := sorted(set(folders) - set(clips)):
+        more = f" and {len(without) - _MAX_NAMED} more" if len(without) > _MAX_NAMED else ""
+        notes.append(f"no scores, so not fused: {', '.join(without[:_MAX_NAMED])}{more}")
     for clip, group in of_clip.items():
         faces = tables[clip].loc[tables[clip]["success"] == 1, "face_id"].nunique()
         if faces > 1 and any(not one.who for one in group):
