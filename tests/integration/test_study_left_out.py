@@ -81,6 +81,9 @@ def test_what_a_run_before_left_is_removed(results: Path) -> None:
     assert not (out / "pictures" / "event_1_85mm.svg").exists()
     assert not list((out / "bids").glob("sub-*P1*/beh/*"))
     assert (out / "notes.txt").read_text() == "mine"
+    (out / "events.csv").write_text("clip,onset\n*,1\n")  # for the next study, which has none yet
+    study(results)
+    assert (out / "events.csv").read_text() == "clip,onset\n*,1\n"
 
 
 def test_the_last_row_ends_with_its_clip(results: Path) -> None:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _PARQUET_ONLY = frozenset({"aligned", "event_courses"})
 _PAGE_MM = 180  # of the pictures in study.html: the widest
 _MAX_TYPES = 12  # of events that are drawn
-_COLUMNS = Path(__file__).with_name("columns.csv")
+_NOT_ALWAYS = ("events", "event_courses", "clusters", "mixed_models")  # tables
 _PICTURE = re.compile(r"(share|estimates_\w+|courses|event_\d+|participants)_\d+mm\.\w+")
 
 
@@ -80,10 +80,8 @@ def run_study(
 
 
 def _of_runs_before(out: Path, *, bids: bool) -> set[Path]:
-    """Return the files of studies in a folder, as they are named: who was left out since shall not stay in one."""
-    import pandas as pd
-
-    tables = {*pd.read_csv(_COLUMNS)["table"], "columns"}
+    """Return what not every study writes and lies in the folder: who was left out since shall not stay there."""
+    tables = [name for name in _NOT_ALWAYS if (out / f"{name}.parquet").is_file()]  # a table alone is a user's own
     found = {out / f"{name}{suffix}" for name in tables for suffix in (".csv", ".parquet")}
     found |= {path for path in (out / "pictures").glob("*mm.*") if _PICTURE.fullmatch(path.name)}
     if bids:
@@ -102,7 +100,7 @@ def _files(study: Study, results: Path, out: Path) -> Iterator[tuple[str, bytes]
         buffer = io.BytesIO()
         table.to_parquet(buffer, index=False)
         yield f"{name}.parquet", buffer.getvalue()
-    meanings = pd.read_csv(_COLUMNS)
+    meanings = pd.read_csv(Path(__file__).with_name("columns.csv"))
     measures = pd.DataFrame({"table": "participants", "column": MEANINGS.keys(), "meaning": MEANINGS.values()})
     meanings = pd.concat([meanings, measures[measures["column"].isin(study.tables["participants"].columns)]])
     yield "columns.csv", table_csv(meanings[meanings["table"].isin(tables)])

@@ -98,8 +98,9 @@ class ManifestEvaluation:
         """
         for name in {*_FOLDERS} - {*self.figures, *(f"folds_{name}" for name in self.folds)}:
             FaceEvaluation.remove(folder / name)
-        for name in ("groups.csv", "groups.png"):
-            (folder / name).unlink(missing_ok=True)
+        if (folder / "groups.png").is_file():  # a table alone is a user's own
+            for name in ("groups.csv", "groups.png"):
+                (folder / name).unlink(missing_ok=True)
         for name, figures in self.figures.items():
             figures.write(folder / name)
         for name, folds in self.folds.items():
