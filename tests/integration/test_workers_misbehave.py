@@ -8,6 +8,7 @@ import signal
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from fixtures import forked
 from fixtures.commands import output_digests, read_csv, read_events, start_vidfer, vidfer
@@ -129,4 +130,10 @@ def test_a_crash_that_does_not_come_again_costs_nothing(videos: Path, undisturbe
     for worker in Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split():
         os.kill(int(worker), signal.SIGKILL)
     assert run.wait(timeout=200) == 0
-    assert output_digests(out) == output_digests(undisturbed)
+    expected, found = output_digests(undisturbed), output_digests(out)
+    assert found.keys() == expected.keys()
+    for name in [name for name in expected if found[name] != expected[name]]:
+        # On processors with AVX-512 the last bit of a GRU's result was seen to differ from process to process.
+        assert name.endswith("timeline.csv")
+        ours, theirs = (pd.read_csv(folder / name) for folder in (out, undisturbed))
+        pd.testing.assert_frame_equal(ours, theirs, rtol=0, atol=2e-6)
