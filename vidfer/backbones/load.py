@@ -17,6 +17,7 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from vidfer.backbones import BACKBONES, InputSpec, preprocess
+from vidfer.config import BackboneConfig, options_of
 from vidfer.device import bfloat16_is_fast
 from vidfer.errors import ConfigError, WeightsError
 from vidfer.labels import EMOTIONS
@@ -103,6 +104,11 @@ class EmotionNetwork:
             if not (vectors.abs() <= _MAX_VECTOR).all() or not torch.isfinite(logits).all():
                 raise WeightsError(f"the backbone {self.name!r} gives no numbers: its weights are damaged")
         return vectors.cpu().numpy().astype(np.float16), (logits / self.temperature).cpu().numpy()
+
+
+def configured_backbone(config: BackboneConfig, *, device: str | torch.device = "cpu") -> EmotionNetwork:
+    """Load what ``[backbone]`` names, with its weights and its own options; raises as ``load_backbone``."""
+    return load_backbone(config.name, device=device, weights=config.weights, options=options_of(config, config.name))
 
 
 def load_backbone(

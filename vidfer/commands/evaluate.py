@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from vidfer.commands import EXIT_OK
 from vidfer.commands.training_output import check_training_extra
-from vidfer.config import PipelineConfig, load_pipeline, options_of
+from vidfer.config import PipelineConfig, load_pipeline
 from vidfer.errors import ConfigError, OutputError
 
 if TYPE_CHECKING:
@@ -189,17 +189,14 @@ def _see_pictures(
 ) -> list[Seen | None]:
     from tqdm import tqdm
 
-    from vidfer.backbones.load import load_backbone
+    from vidfer.backbones.load import configured_backbone
     from vidfer.device import pick_device
     from vidfer.learning.evaluation.pictures import see_pictures
     from vidfer.pipeline.emotions import prior_log_ratio
     from vidfer.pipeline.pictures import PictureFaces
 
     device = pick_device(config.run.device)
-    backbone = config.backbone
-    network = load_backbone(
-        backbone.name, device=device, weights=backbone.weights, options=options_of(backbone, backbone.name)
-    )
+    network = configured_backbone(config.backbone, device=device)
     finder = PictureFaces(config.faces, device=str(device))
     with tqdm(total=len(rows), unit="picture", leave=False, disable=True if options.quiet else None) as bar:
         return see_pictures(

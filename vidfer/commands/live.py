@@ -20,7 +20,7 @@ from vidfer.commands import EXIT_OK
 from vidfer.commands.exports import check_exports, named_exports
 from vidfer.config import PipelineConfig, load_pipeline
 from vidfer.errors import ConfigError, VidferError
-from vidfer.exporters import EXPORTERS, SnippetExporter, VideoExporter
+from vidfer.exporters import needs_video
 from vidfer.store.layout import RESERVED, private_folder, stays_inside
 from vidfer.video.live_source import LiveSource, RawFormat
 
@@ -142,9 +142,7 @@ def _config(options: argparse.Namespace) -> PipelineConfig:
     exports = [f"output.exports={json.dumps(named)}"] if named else []
     config = load_pipeline(options.pipeline, [*options.set, *flags, *exports])
     check_exports(config.output.exports)
-    of_video = [
-        name for name in config.output.exports if isinstance(EXPORTERS.get(name), VideoExporter | SnippetExporter)
-    ]
+    of_video = [name for name in config.output.exports if needs_video(name)]
     if of_video and options.out and not options.record:
         raise ConfigError(f"the export {of_video[0]} is made from the video: expected --record, which keeps it")
     return config

@@ -19,7 +19,7 @@ from vidfer.engine.status import config_of_last_run
 from vidfer.errors import CacheError, OutputError
 from vidfer.executors import EXECUTORS, plan_resources
 from vidfer.executors.worker import emit
-from vidfer.exporters import EXPORTERS, SnippetExporter, VideoExporter
+from vidfer.exporters import EXPORTERS, needs_video
 from vidfer.people.table import Row
 from vidfer.pipeline import stages_of
 from vidfer.registry import unknown_name
@@ -225,7 +225,7 @@ def _with_output(config: PipelineConfig, **wishes: str | bool | None) -> Pipelin
 
 
 def _without_videos(exports: Sequence[str]) -> tuple[str, ...]:
-    return tuple(name for name in exports if not isinstance(EXPORTERS.get(name), VideoExporter | SnippetExporter))
+    return tuple(name for name in exports if not needs_video(name))
 
 
 _STALE = "made with other settings, weights or another version than the last run's: run vidfer process again"

@@ -120,6 +120,11 @@ class SnippetExporter(Output):
 EXPORTERS: Registry[Exporter | VideoExporter | SnippetExporter] = Registry("exporter", __name__)
 
 
+def needs_video(name: str) -> bool:
+    """Say whether an exporter is made from the clip's own pictures, so that the video must be where it was."""
+    return isinstance(EXPORTERS.get(name), VideoExporter | SnippetExporter)
+
+
 def exporter(name: str, *, filenames: tuple[str, ...], version: int) -> Callable[[Render], Render]:
     """Return a decorator that registers a function as the exporter called ``name``."""
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vidfer.backbones.load import EmotionNetwork, load_backbone
-from vidfer.config import PipelineConfig, options_of
+from vidfer.backbones.load import EmotionNetwork, configured_backbone
+from vidfer.config import PipelineConfig
 from vidfer.errors import BadVideo, VidferError
 from vidfer.pipeline.chunk import FrameChunk
 from vidfer.pipeline.emotions import of_clip, prior_log_ratio, track_rows, track_sequences
@@ -68,13 +68,7 @@ def look_at_frame(path: Path, frame_index: int, config: PipelineConfig) -> Frame
         raise BadVideo(path, "no_frames", f"frame {frame_index + 1} is damaged and cannot be decoded")
     chunk = FrameChunk(batch, pipeline.device)
     faces = pipeline.stage("faces").process(chunk).detections()
-    backbone = config.backbone
-    network = load_backbone(
-        backbone.name,
-        device=pipeline.device or "cpu",
-        weights=backbone.weights,
-        options=options_of(backbone, backbone.name),
-    )
+    network = configured_backbone(config.backbone, device=pipeline.device or "cpu")
     aligned = chunk.aligned_faces(faces.frame_row, faces.transform, network.input_spec.size)
     _, logits = network.embed(aligned)
     return FrameFaces(

@@ -16,7 +16,8 @@ import av
 import numpy as np
 
 from vidfer.errors import VidferError
-from vidfer.video.live_source import Connection, LiveSource, why
+from vidfer.video.container import why
+from vidfer.video.live_source import Connection, LiveSource
 from vidfer.video.screen import Screen
 
 logger = logging.getLogger(__name__)

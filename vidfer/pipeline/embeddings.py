@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vidfer.config import BackboneConfig, options_of
+from vidfer.config import BackboneConfig
 from vidfer.labels import NUM_EMOTIONS
 from vidfer.pipeline.chunk import FrameChunk
 from vidfer.pipeline.exported_files import SUFFIX
@@ -53,13 +53,7 @@ class EmbeddingsStage:
 
             self._network = ExportedBackbone(self._config.name, self._config.weights)
         if self._network is None:
-            from vidfer.backbones.load import load_backbone
+            from vidfer.backbones.load import configured_backbone
 
-            network = load_backbone(
-                self._config.name,
-                device=self._device,
-                weights=self._config.weights,
-                options=options_of(self._config, self._config.name),
-            )
-            self._network = network.packed()
+            self._network = configured_backbone(self._config, device=self._device).packed()
         return self._network

@@ -39,7 +39,7 @@ def clip_result(
     the baseline of ``[emotions]``, as the probabilities are.
     """
     frames, faces, tracks, embeddings = of_clip(tables)
-    frames = frames.of_clip(info)
+    frames = frames.of_clip(info.duration_seconds)
     emotions = tables["emotions"]
     assert isinstance(emotions, EmotionsTable)
     timeline = EmotionTimeline(

@@ -19,6 +19,7 @@ from vidfer.study.assignment import LeftOut, Part
 from vidfer.study.person import rows_of_person
 from vidfer.study.settings import StudySettings
 from vidfer.timeline.blinks import find_blinks
+from vidfer.timeline.face_movements import mean
 from vidfer.timeline.movements import CHANGE, own_median
 from vidfer.timeline.saved import read_episodes, read_summary, read_table
 from vidfer.types import SampledFrames
@@ -57,7 +58,7 @@ class Recording:
     num_frames, num_seen, num_rows
         Sampled frames of the part, those that show this face, and those kept.
     mean_quality
-        Of the frames that show this face, by the time that each stands for; NaN where none does.
+        Of the frames that show this face, by the time that each stands for; None where none does.
     clip_seconds
         How long the whole clip is.
     start_seconds
@@ -83,7 +84,7 @@ class Recording:
     num_frames: int
     num_seen: int
     num_rows: int
-    mean_quality: float
+    mean_quality: float | None
     clip_seconds: float
     start_seconds: float
     baseline: str
@@ -145,11 +146,6 @@ def read_recordings(
             yield recording
 
 
-def _mean_quality(quality: np.ndarray, step: np.ndarray, rows: np.ndarray) -> float:
-    rows = rows[np.isfinite(quality[rows].astype(np.float64))]
-    return float(np.average(quality[rows], weights=step[rows])) if len(rows) else float("nan")
-
-
 class _Saved:
     """A clip's folder, read once; raises OutputError where a file is missing."""
 
@@ -172,8 +168,7 @@ class _Saved:
             frame_index=np.arange(count),
             pts_seconds=self.frames,
             is_cut=np.zeros(count, np.bool_),
-            end_seconds=float(self.frames[:1].sum()) + float(self.summary.get("duration_seconds") or np.inf),
-        )
+        ).of_clip(float(self.summary.get("duration_seconds") or np.inf))
         self.step = frames.durations_seconds[row]  # as summary.json counts it
         self.clip_seconds = float(self.frames[-1] + frames.durations_seconds[-1]) if count else 0.0
 
@@ -204,7 +199,7 @@ class _Saved:
             num_frames=int(((self.frames >= part.start_seconds) & (self.frames < part.end_seconds)).sum()),
             num_seen=int((mine & inside).sum()),
             num_rows=len(rows),
-            mean_quality=_mean_quality(self.columns["quality"], self.step, np.flatnonzero(mine & inside)),
+            mean_quality=mean(self.columns["quality"][mine & inside], self.step[mine & inside]),
             clip_seconds=self.clip_seconds,
             start_seconds=float(self.summary.get("start_seconds") or 0.0),
             baseline=baseline,

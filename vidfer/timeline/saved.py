@@ -144,7 +144,7 @@ def clip_of_tables(
         decode=DecodeReport(
             **decode, truncated=bool(summary.get("truncated")), warnings=tuple(summary.get("warnings", ()))
         ),
-        frames=frames.of_clip(info),
+        frames=frames.of_clip(info.duration_seconds),
         faces=detections,
         tracks=FaceTracks(track_id=track_id),
         embeddings=FaceEmbeddings(

@@ -106,9 +106,9 @@ class SampledFrames(Columns):
         if np.any(np.diff(self.frame_index) <= 0) or np.any(np.diff(self.pts_seconds) <= 0):
             raise ValueError("SampledFrames: frame_index and pts_seconds must strictly increase")
 
-    def of_clip(self, info: VideoInfo) -> Self:
-        """Return the same frames, which know where their clip ends."""
-        return replace(self, end_seconds=float(self.pts_seconds[:1].sum()) + info.duration_seconds)
+    def of_clip(self, duration_seconds: float) -> Self:
+        """Return the same frames, which know where their clip, that lasts so long from the first of them, ends."""
+        return replace(self, end_seconds=float(self.pts_seconds[:1].sum()) + duration_seconds)
 
     @property
     def durations_seconds(self) -> np.ndarray:

@@ -89,5 +89,10 @@ def _why_not_opened(path: Path, error: Exception) -> str:
         return "the index (moov atom) is missing: the recording or copy was cut short; copy or export it again"
     if head.startswith((b"ffconcat", b"#EXTM3U")):
         return "this is a list of other files, not a video: give those"
+    return f"not a video that FFmpeg knows ({why(error)})"
+
+
+def why(error: Exception) -> str:
+    """Return an error of FFmpeg's in its own words; a sentence can go on with them."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return f"not a video that FFmpeg knows ({text[:1].lower()}{text[1:]})"
+    return text[:1].lower() + text[1:]

@@ -16,7 +16,7 @@ import av.container
 import numpy as np
 
 from vidfer.errors import VidferError
-from vidfer.video.container import DECODER_OPTIONS, stream_at, video_streams
+from vidfer.video.container import DECODER_OPTIONS, stream_at, video_streams, why
 from vidfer.video.display import Display, FirstField, display_of, has_two_fields
 from vidfer.video.pyav_reader import rgb_view
 from vidfer.video.screen import Screen
@@ -176,12 +176,6 @@ class Connection:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
-
-
-def why(error: Exception) -> str:
-    """Return an error of FFmpeg's in its own words, in lower case."""
-    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return text[:1].lower() + text[1:]
 
 
 def _opened(source: LiveSource) -> av.container.InputContainer:

@@ -100,9 +100,8 @@ class NetworkModel:
         from torch.nn.utils.rnn import pad_sequence
 
         lengths = [len(piece) for piece in pieces]
-        # Copies lie where PyTorch puts them: the last bit of a matrix product may depend on where its numbers lie.
-        tensors = [torch.from_numpy(p).clone() for p in pieces]
-        features = tensors[0][None] if len(tensors) == 1 else pad_sequence(tensors, batch_first=True)  # (B, G, F)
+        # A copy, one piece or many: the last bit of a matrix product may depend on where its numbers lie in memory.
+        features = pad_sequence([torch.from_numpy(piece) for piece in pieces], batch_first=True)  # (B, G, F)
         with torch.inference_mode():
             logits = self._network(features.to(self._device), torch.tensor(lengths, device=self._device))
         log_p = logits.float().log_softmax(-1).cpu().numpy()  # (B, G, K)
